@@ -1,0 +1,107 @@
+import { parseArgs } from 'node:util';
+import { isCentreondError, reasonOf } from '../errors.ts';
+import type { Manifest } from '../manifest.ts';
+import { buildManifest, describePlugin } from './build.ts';
+import { manifestMarkdown } from './describe.ts';
+import { dev } from './dev.ts';
+
+const USAGE = `usage: centreond-plugin build [--quiet] [FOLDER…]
+       centreond-plugin dev [--inspect] [--config FILE]
+       centreond-plugin docs [FOLDER…]
+
+  build   writes plugin.manifest.json beside the package.json of each built plugin package (default: this folder);
+          --quiet prints only what is wrong
+  dev     builds this folder's package, has a router serve it (the one of ./centreond.yaml, or of FILE; started where it does
+          not run), and builds and reloads it on each change; --inspect opens a debugger on the plugin's process
+  docs    prints what the plugins declare, as a Markdown page
+`;
+
+/** The command line `centreond-plugin`. Resolves with the exit code: 0 done, 1 failed, 2 wrong usage. */
+export async function run(args: readonly string[]): Promise<number> {
+  const [verb, ...words] = args;
+  if (verb === 'build' && unknownOption(words, ['--quiet']) === undefined) return build(words);
+  if (verb === 'docs' && unknownOption(words, []) === undefined) return docs(words);
+  const asked = verb === 'dev' ? devWords(words) : undefined;
+  if (asked) return develop(asked);
+  process.stderr.write(USAGE);
+  return 2;
+}
+
+interface DevWords {
+  readonly inspect: boolean;
+  readonly config?: string | undefined;
+}
+
+function devWords(words: readonly string[]): DevWords | undefined {
+  const options = { inspect: { type: 'boolean', default: false }, config: { type: 'string' } } as const;
+  try {
+    return parseArgs({ args: [...words], options }).values;
+  } catch {
+    return undefined; // an unknown option: the usage says what there is
+  }
+}
+
+async function develop({ inspect, config }: DevWords): Promise<number> {
+  const over = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => over.abort());
+  const say = (line: string) => process.stdout.write(`${line}\n`);
+  try {
+    return await dev({
+      folder: process.cwd(),
+      inspect,
+      config,
+      say,
+      signal: over.signal,
+    });
+  } catch (error) {
+    return explained(error);
+  }
+}
+
+function unknownOption(words: readonly string[], known: readonly string[]): string | undefined {
+  return words.find((word) => word.startsWith('-') && !known.includes(word));
+}
+
+function build(words: readonly string[]): Promise<number> {
+  const quiet = words.includes('--quiet');
+  return eachFolder(words, async (folder) => {
+    const { file, manifest, warnings } = await buildManifest(folder);
+    for (const warning of warnings) process.stderr.write(`warning: ${folder}: ${warning}\n`);
+    if (quiet) return;
+    const actions = manifest.actions.map(({ name }) => name).join(', ') || 'none';
+    process.stdout.write(`${file}: ${manifest.type}, actions: ${actions}\n${unexpressedText(manifest)}`);
+  });
+}
+
+function docs(words: readonly string[]): Promise<number> {
+  return eachFolder(words, async (folder) => {
+    process.stdout.write(manifestMarkdown(await describePlugin(folder)));
+  });
+}
+
+async function eachFolder(words: readonly string[], act: (folder: string) => Promise<void>): Promise<number> {
+  const folders = words.filter((word) => !word.startsWith('-'));
+  let code = 0;
+  for (const folder of folders.length > 0 ? folders : ['.']) {
+    try {
+      await act(folder);
+    } catch (error) {
+      code = explained(error);
+    }
+  }
+  return code;
+}
+
+function explained(error: unknown): number {
+  process.stderr.write(`${isCentreondError(error) ? `${error.code}: ` : ''}${reasonOf(error)}\n`);
+  return 1;
+}
+
+function unexpressedText({ unexpressed, actions }: Manifest): string {
+  const lines = [
+    ...unexpressed,
+    ...actions.flatMap((action) => action.unexpressed.map((what) => `${action.name} ${what}`)),
+  ];
+  if (lines.length === 0) return '';
+  return `Only the plugin itself can check, since JSON Schema cannot say it:\n${lines.map((line) => `  ${line}\n`).join('')}`;
+}

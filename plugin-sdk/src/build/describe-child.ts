@@ -1,0 +1,37 @@
+// Imports a built plugin and tells its manifest, or what is wrong with it: the build runs this in a process of its own.
+import { pathToFileURL } from 'node:url';
+import { RESERVED_TYPES } from '../declaration-fault.ts';
+import type { PluginClass } from '../decorators.ts';
+import { isCentreondError } from '../errors.ts';
+import { type Manifest, manifestOf } from '../manifest.ts';
+
+/** What this process answers. */
+export type Described = { readonly manifest: Manifest } | { readonly reason: string };
+
+async function described(main: string): Promise<Described> {
+  let module: { default?: unknown };
+  try {
+    module = (await import(pathToFileURL(main).href)) as { default?: unknown };
+  } catch (error) {
+    return { reason: `importing ${main} failed: ${told(error)}` };
+  }
+  if (typeof module.default !== 'function') {
+    return { reason: `the default export of ${main} is not a class; write \`export default class\` above its @Plugin` };
+  }
+  try {
+    const manifest = manifestOf(module.default as PluginClass);
+    if (RESERVED_TYPES.has(manifest.type))
+      return { reason: `the type ${manifest.type} is the core's own; choose another` };
+    return { manifest };
+  } catch (error) {
+    return { reason: `${told(error)} (${main})` };
+  }
+}
+
+// The table's sentences say everything; of any other error the place in the plugin's code matters.
+function told(error: unknown): string {
+  if (isCentreondError(error)) return error.message.replace(/^The plugin (.*) cannot be used: (.*)\.$/s, '$1: $2');
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+process.send?.(await described(process.argv[2] ?? ''), () => process.exit(0));

@@ -1,0 +1,4 @@
+/** The encrypted channel of PROTOCOL.md section 5, both sides of it, without sockets. */
+export * from './handshake.ts';
+export * from './keys.ts';
+export * from './records.ts';

@@ -1,0 +1,76 @@
+// The process of one instance. The host starts this file and sends its greeting; it is never started by hand.
+import 'reflect-metadata';
+import { enableCompileCache } from 'node:module';
+import { pathToFileURL } from 'node:url';
+import { construct, type Lifecycle, pluginOf, servicesOver } from './construct.ts';
+import { declarationOf } from './decorators.ts';
+import { failure, isCentreondError, reasonOf } from './errors.ts';
+import { formatMessage, parseReply } from './frame.ts';
+import { readGreeting } from './greeting.ts';
+import { InternalLink } from './link.ts';
+import { lineLogger } from './logger.ts';
+import { manifestOf } from './manifest.ts';
+import { InstanceRuntime } from './runtime.ts';
+import { LinkTransport } from './services.ts';
+
+/** After the host is gone: how long the plugin may take to let go of what it holds. */
+const ORPHAN_LIMIT_MS = 4000;
+
+enableCompileCache();
+
+const log = lineLogger((line) => process.stderr.write(line));
+let ending = false;
+let runtime: InstanceRuntime | undefined;
+let plugin: Lifecycle | undefined;
+
+/** Lets the plugin release what it holds, then ends the process, whatever the plugin does. */
+async function end(exitCode: number, limitMs: number, farewell: () => Promise<void>): Promise<void> {
+  if (ending) return;
+  ending = true;
+  setTimeout(() => process.exit(exitCode), limitMs).unref();
+  runtime?.abortAll(failure('INTERRUPTED', { token: 'this request' }));
+  try {
+    await plugin?.stop?.();
+    const limit = Date.now() + limitMs - 200;
+    while ((runtime?.inFlight ?? 0) > 0 && Date.now() < limit) await new Promise((resolve) => setTimeout(resolve, 10));
+  } catch (error) {
+    log.error({ err: error }, `stop() threw: ${reasonOf(error)}`);
+  }
+  await farewell();
+  process.exit(exitCode);
+}
+
+// The host asks over the link; a signal meant for its whole terminal is the host's to answer.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => void end(0, ORPHAN_LIMIT_MS, async () => {}));
+
+try {
+  const greeting = await readGreeting(process.stdin, () => void end(1, ORPHAN_LIMIT_MS, async () => {}));
+  const target = pluginOf(await import(pathToFileURL(greeting.main).href), greeting.main);
+  const link = new InternalLink(greeting.endpoint, greeting.maxMessage);
+  const declared = declarationOf(target).options;
+  const transport = new LinkTransport({ wire: link, maxMessage: greeting.maxMessage, log, plugin: declared });
+  // The door is entered first, so that a plugin can use its transport from its constructor on; requests come after READY.
+  link.send(formatMessage('HELLO', '', '', { ticket: greeting.ticket }));
+  const receiving = link.receive((bytes) => {
+    if (runtime?.receive(bytes)) return;
+    const message = parseReply(bytes.toString());
+    if (message.action === 'STOP') {
+      const { limitMs } = JSON.parse(message.data) as { limitMs: number };
+      void end(0, limitMs, async () => {
+        link.send(formatMessage('STOPPED', '', ''));
+        await link.close(500);
+      });
+    } else transport.receive(message);
+  });
+  plugin = await construct(target, greeting.config, servicesOver(transport, log));
+  runtime = new InstanceRuntime(plugin, link, log, greeting.maxMessage);
+  const ready = { pid: process.pid, hash: manifestOf(target).hash };
+  await plugin.start?.();
+  link.send(formatMessage('READY', '', '', ready));
+  await receiving;
+} catch (error) {
+  log.error({ err: error }, isCentreondError(error) ? `${error.code}: ${error.message}` : reasonOf(error));
+  process.exitCode = 1;
+  await end(1, 1000, async () => {});
+}

@@ -1,0 +1,256 @@
+import type { CentreondError } from './errors.ts';
+import type { Json, JsonObject } from './frame.ts';
+
+/** A row of the history. Times are whole seconds since the epoch; `id` ascends per router. */
+export interface HistoryRow {
+  id: number;
+  token: string;
+  /** The action whose row this is. */
+  type: string;
+  /** The node where it happened. */
+  node: string;
+  code: number;
+  /** When it happened. */
+  etime: number;
+  /** When it was stored on the router that answers. */
+  ctime: number;
+  data: Json;
+}
+
+/** `=` for token and code, `>` for ctime, etime and id; all given ones must hold, one of the first five at least. */
+export interface HistoryFilter {
+  token?: string;
+  code?: number;
+  ctime?: number;
+  etime?: number;
+  id?: number;
+  /** 1 to 10,000; 1,000 when left out. */
+  limit?: number;
+}
+
+/** A row to append: code 0, or one that the plugin's manifest declares. `etime` is now when left out. */
+export interface NewRow {
+  token: string;
+  code: number;
+  data: Json;
+  etime?: number;
+}
+
+/** A plugin's view of the history. It cannot end a token, nor write under one that is not its own or running in it. */
+export interface TokenStore {
+  /** Resolves when every row is on disk; rejects with the refusal of the first that was not taken. */
+  append(rows: readonly NewRow[]): Promise<void>;
+  /** The rows that match, ascending by id. */
+  query(filter: HistoryFilter): Promise<HistoryRow[]>;
+  /** Each row after `afterId`, live, until the terminal one or until `signal` aborts. */
+  follow(token: string, options: { afterId?: number; signal: AbortSignal }): AsyncIterable<HistoryRow>;
+}
+
+/** The envelope that a caller may put around DATA, under its key `"$"`. */
+export interface Envelope {
+  /** Keep the request on disk while its target cannot be reached. */
+  hold?: boolean;
+  /** When it is no longer wanted: whole seconds since the epoch. */
+  deadline?: number;
+  traceparent?: string;
+}
+
+/** How to make a request. */
+export interface CallOptions extends Envelope {
+  /** The token to use; a new one when left out. */
+  token?: string;
+  /** The node to run it on; this router when left out. */
+  target?: string;
+  /** Milliseconds to wait before WAIT_OVER; the request itself goes on. */
+  timeoutMs?: number;
+  signal?: AbortSignal;
+  /** Called for each row of the token, in order, the terminal one included. */
+  onRow?: (row: HistoryRow) => void;
+}
+
+/** A request was accepted: it is on disk. */
+export interface Ack {
+  token: string;
+  data: JsonObject;
+}
+
+/** How a request ended. `ok` is whether it finished (code 2); `data` is its output, or `{error, message}`. */
+export interface Outcome {
+  token: string;
+  ok: boolean;
+  code: number;
+  data: Json;
+  row: HistoryRow;
+}
+
+/** The plugin's way to every action, here and on other nodes. Requests made with it belong to `@TYPE`. */
+export interface Transport {
+  /** Sends and waits for the terminal row. Rejects with the refusal, or WAIT_OVER. */
+  call(action: string, data: object, options?: CallOptions): Promise<Outcome>;
+  /** Sends and waits for the ACK: accepted and on disk. Rejects with the refusal. */
+  send(action: string, data: object, options?: CallOptions): Promise<Ack>;
+  /**
+   * Tells every plugin that listens to one of this plugin's declared `events`. Resolves when the router has taken it, however its
+   * listeners fare; rejects with INVALID_EVENT where it is not declared or `data` does not fit the schema declared for it.
+   */
+  emit(event: string, data: object): Promise<void>;
+  /** Opens an encrypted link to another router, as this router. The core signs; its key never leaves it. */
+  link(options: LinkOptions): Link;
+  /**
+   * Makes this instance the way to `nodes`: requests with such a TARGET come to `deliver`, which resolves with the node's ACK
+   * or rejects with its refusal, within 60 s. NODE_UNREACHABLE, BUSY and STOPPING mean that it did not go now: it comes again,
+   * perhaps by another way. So does one whose outcome is not known: a node runs a token once. Announcing again replaces
+   * list and `deliver`; disposing it makes the nodes unreachable. Throws INVALID_DATA for an id that can be none.
+   */
+  carry(nodes: readonly NodeAnnouncement[], deliver: (request: CarriedRequest) => Promise<Ack>): Disposable;
+}
+
+/** A node that a plugin is the way to. */
+export interface NodeAnnouncement {
+  id: string;
+  name?: string;
+  /** The actions that it has; a request for another is refused before it is sent. Left out: unknown, all are sent. */
+  actions?: readonly string[];
+  /** Nodes behind it. The carrier has made sure that this node may announce them. */
+  subnodes?: readonly (string | Subnode)[];
+  /** The state that CONSTATUS shows. Requests are handed over only while it is `up`. */
+  state: NodeState;
+  /** How it is reached; `push` when left out. */
+  kind?: 'push' | 'pull' | 'ssh';
+  /** What a way over it costs; 1 when left out. Of several ways to a node the cheapest is taken, the direct one first. */
+  score?: number;
+  version?: string;
+  /** When it was last pinged and last answered: whole seconds since the epoch. */
+  lastPing?: number;
+  lastPong?: number;
+  roundTripMs?: number;
+  /** How far its clock is ahead of this router's. */
+  clockSkewSeconds?: number;
+}
+
+export type NodeState = 'up' | 'connecting' | 'unreachable';
+
+/** A node that is reached over another. */
+export interface Subnode {
+  id: string;
+  /** What the way from that other node costs; 1 when left out. */
+  score?: number;
+  /** The actions that it has; left out: unknown. */
+  actions?: readonly string[];
+  /** As seen from that other node; `up` when left out. */
+  state?: NodeState;
+}
+
+/** A request that is to go to another node, under its own token. */
+export interface CarriedRequest {
+  action: string;
+  token: string;
+  target: string;
+  data: JsonObject;
+  /** For whom, and through which nodes it came. */
+  envelope: Envelope & { from: string; hops: readonly string[] };
+}
+
+/** Where a link goes. */
+export interface LinkOptions {
+  /** `tcp://host:port` of the other router's external door. */
+  address: string;
+  /** The other router's key, as `centreond keys show` prints it there. */
+  fingerprint: string;
+  /** A request that comes down the link; resolves with the ACK's data, rejects with the refusal. */
+  onRequest?: (request: CarriedRequest) => Promise<JsonObject>;
+  onState?: (state: NodeState, reason: string) => void;
+}
+
+/** An encrypted session with another router, kept up. Requests made with it belong to this router. */
+export interface Link {
+  /**
+   * Sends a carried request on, for whom and with the hops that it bears. Resolves with the ACK; rejects with the refusal, with
+   * NODE_UNREACHABLE where the link is down, and with what means that nobody knows after 50 s: then it may be sent again.
+   */
+  forward(request: CarriedRequest): Promise<Ack>;
+  /** The other router's id, hostname, version, and how long it took to answer. Rejects with NODE_UNREACHABLE after 15 s. */
+  ping(): Promise<{ id: string; hostname: string; version: string; roundTripMs: number }>;
+  call(action: string, data: object, options?: CallOptions): Promise<Outcome>;
+  send(action: string, data: object, options?: CallOptions): Promise<Ack>;
+  follow(token: string, options: { afterId?: number; signal: AbortSignal }): AsyncIterable<HistoryRow>;
+  /** Calling it again does nothing. */
+  close(): Promise<void>;
+}
+
+/**
+ * What a plugin keeps: durable, of its own, shared by its instances; it survives reload, restart and unloading. Keys have 1 to
+ * 255 characters, values up to 1 MiB of JSON (else INVALID_DATA), a plugin up to 64 MiB (else STATE_FULL). What was set is
+ * read by whoever asks once `set` has resolved.
+ */
+export interface State {
+  get(key: string): Promise<Json | undefined>;
+  /** Resolves when it is on disk. */
+  set(key: string, value: Json): Promise<void>;
+  delete(key: string): Promise<void>;
+  /** The entries whose key starts with `prefix`, by key. */
+  list(prefix: string): Promise<{ key: string; value: Json }[]>;
+}
+
+/** pino's shape. Goes to the daemon's log with the plugin's type and instance. */
+export interface Logger {
+  debug(fields: object, message?: string): void;
+  debug(message: string): void;
+  info(fields: object, message?: string): void;
+  info(message: string): void;
+  warn(fields: object, message?: string): void;
+  warn(message: string): void;
+  error(fields: object, message?: string): void;
+  error(message: string): void;
+}
+
+/** What an action's method is told of the request that it runs. */
+export interface ActionContext {
+  readonly token: string;
+  /** Who asked: the identity that the handshake bound, `@local`, or `@TYPE`. */
+  readonly identity: string;
+  /** When the request is stopped: milliseconds since the epoch. */
+  readonly deadline: number;
+  /** Aborts on timeout, cancel and kill; its `reason` is a CentreondError that says which. */
+  readonly signal: AbortSignal;
+  /**
+   * Writes a row of progress: code 0, or one declared in `codes`. Rows are stored in the order of the calls. Resolves once
+   * the row is handed to the router (await it to be slowed down with it); does nothing after the end.
+   */
+  progress(code: number, data: Json): Promise<void>;
+}
+
+/** What a kill handler is told: which instance ends and why. */
+export interface KillRequest {
+  /** The instance as the plugin defines it; empty for all. */
+  readonly id: string;
+  readonly reason: CentreondError;
+}
+
+/** Who may call an action, admins besides: client = C R P, node = N R P, router = R, admin = nobody else, internal = P. */
+export type Access = 'client' | 'node' | 'router' | 'admin' | 'internal';
+/** What an action does to the world. */
+export type Effects = 'read' | 'write' | 'destructive';
+
+/** Events that the core emits. */
+export interface NodeRegistered {
+  id: string;
+  name?: string;
+  version: string;
+  actions: string[];
+  nodes: string[];
+}
+export interface CoreEvents {
+  REGISTERNODE: NodeRegistered;
+  UNREGISTERNODE: { id: string };
+}
+
+/** Injection tokens: what a plugin's constructor may ask for. */
+export const CONFIG = Symbol.for('centreond.CONFIG');
+export const LOGGER = Symbol.for('centreond.LOGGER');
+export const TOKEN_STORE = Symbol.for('centreond.TOKEN_STORE');
+export const TRANSPORT = Symbol.for('centreond.TRANSPORT');
+export const STATE = Symbol.for('centreond.STATE');
+
+/** The version of the contract between core and plugins. */
+export const API_VERSION = 1;

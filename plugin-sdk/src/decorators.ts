@@ -1,0 +1,223 @@
+import 'reflect-metadata';
+import { injectable } from 'tsyringe';
+import type { Access, ActionContext, CoreEvents, Effects } from './contract.ts';
+import { failure } from './errors.ts';
+import { isAction } from './frame.ts';
+import type { InputOf, OutputOf, Schema } from './schema.ts';
+import { FIRST_PLUGIN_CODE } from './status.ts';
+
+type Awaitable<T> = T | Promise<T>;
+
+/** How many processes serve a plugin: one (left out), a pool, or one per value of a field of the input. */
+export type Instances =
+  | { readonly pool: number }
+  | {
+      readonly key: string;
+      readonly start: 'eager' | 'on-demand';
+      readonly idleSeconds?: number;
+    };
+
+/** What `@Plugin` declares. */
+export interface PluginOptions {
+  /** `[a-z][a-z0-9-]{0,63}`: the name in KILL, in `status` and in the log. */
+  readonly type: string;
+  readonly title: string;
+  readonly config?: Schema;
+  /** Codes of the plugin's own rows, from 10 up. */
+  readonly codes?: Readonly<Record<string, number>>;
+  /** Events that the plugin emits, each with what it carries. */
+  readonly events?: Readonly<Record<string, Schema>>;
+  readonly instances?: Instances;
+  /** `core` runs in the daemon's own process, where the operator allows it. Default `process`. */
+  readonly isolation?: 'process' | 'core';
+}
+
+interface ActionBase<In extends Schema, Out extends Schema> {
+  readonly title: string;
+  readonly description?: string;
+  readonly input: In;
+  readonly output: Out;
+  /** Default `client`. Several add up. */
+  readonly access?: Access | readonly Access[];
+  /** Default `destructive`. */
+  readonly effects?: Effects;
+  /** Requests that one instance runs at once. Default 100. */
+  readonly concurrency?: number;
+  /** Default 60. */
+  readonly timeoutSeconds?: number;
+  /**
+   * `row` (default): the request is recorded, and the answer is its terminal row. `ack`: a read that writes no row; the
+   * answer is in the ACK. Only a plugin with `isolation: 'core'` can answer so.
+   */
+  readonly reply?: 'row' | 'ack';
+}
+
+/** What `@Action` declares. Running a request again needs an idempotent action: the union does not compile otherwise. */
+export type ActionOptions<In extends Schema = Schema, Out extends Schema = Schema> = ActionBase<In, Out> &
+  (
+    | { readonly idempotent: true; readonly inFlight?: 'fail' | 'requeue' }
+    | { readonly idempotent?: false; readonly inFlight?: 'fail' }
+  );
+
+/** The declaration of one action. */
+export interface ActionDeclaration {
+  readonly name: string;
+  readonly method: string;
+  readonly options: ActionOptions;
+}
+/** The whole declaration of a plugin class. */
+export interface PluginDeclaration {
+  readonly options: PluginOptions;
+  readonly actions: readonly ActionDeclaration[];
+  readonly listens: readonly {
+    readonly event: string;
+    readonly method: string;
+  }[];
+  readonly kill: { readonly method: string; readonly graceSeconds: number } | undefined;
+}
+
+interface Draft {
+  options?: PluginOptions;
+  actions: ActionDeclaration[];
+  listens: { event: string; method: string }[];
+  kill?: { method: string; graceSeconds: number };
+}
+
+// On the prototype and by a global symbol, so that a class decorated by another copy of this package is still read.
+const DRAFT = Symbol.for('centreond.declaration');
+
+function draftOf(prototype: object, second?: unknown): Draft {
+  // A standard decorator is handed the method and a context, where a legacy one is handed the prototype and a name.
+  if (typeof second === 'object' && second !== null && 'kind' in second) {
+    throw failure('INVALID_PLUGIN', {
+      plugin: 'that is being loaded',
+      reason:
+        'it was compiled with standard decorators; set "experimentalDecorators": true in its tsconfig.json and build again',
+    });
+  }
+  if (!Object.hasOwn(prototype, DRAFT)) {
+    const inherited = (prototype as { [DRAFT]?: Draft })[DRAFT];
+    const draft: Draft = {
+      actions: [...(inherited?.actions ?? [])],
+      listens: [...(inherited?.listens ?? [])],
+    };
+    if (inherited?.kill) draft.kill = inherited.kill;
+    Object.defineProperty(prototype, DRAFT, { value: draft });
+  }
+  return (prototype as { [DRAFT]: Draft })[DRAFT];
+}
+
+/** A class that can be a plugin. Legacy decorators demand `any` in a constructor's type. */
+// biome-ignore lint/suspicious/noExplicitAny: a constructor type that accepts every class
+export type PluginClass = new (...args: any[]) => object;
+
+/** Declares the class a plugin, and injectable. One a class; the class is the module's default export. */
+export function Plugin(options: PluginOptions): (target: PluginClass) => void {
+  return (target: PluginClass, context?: unknown) => {
+    draftOf(target.prototype, context).options = options;
+    injectable()(target);
+  };
+}
+
+/** Says what is wrong where a method does not fit its action's schemas. */
+interface DoesNotFit<Problem extends string> {
+  readonly __problem: Problem;
+}
+type Fit<F extends (...args: never[]) => unknown, In extends Schema> =
+  Parameters<F> extends []
+    ? unknown
+    : OutputOf<In> extends Parameters<F>[0]
+      ? Parameters<F>[1] extends ActionContext | undefined
+        ? unknown
+        : DoesNotFit<'the second parameter must be an ActionContext'>
+      : DoesNotFit<"the first parameter must take what the action's input schema yields">;
+
+/**
+ * Declares a method to be the action `name` (`[A-Z][A-Z0-9_-]{0,63}`). It gets the validated input and an ActionContext; what
+ * it returns becomes the terminal row of code 2, what it throws the one of code 1.
+ */
+export function Action<In extends Schema, Out extends Schema>(name: string, options: ActionOptions<In, Out>) {
+  return <F extends (input: never, context: never) => Awaitable<InputOf<Out>>>(
+    target: object,
+    key: string,
+    _descriptor: TypedPropertyDescriptor<F> & Fit<F, In>,
+  ): void => {
+    if (!isAction(name)) {
+      throw failure('INVALID_PLUGIN', {
+        plugin: target.constructor.name,
+        reason: `@Action('${name}'): a name is a capital letter and up to 63 of A-Z 0-9 _ -`,
+      });
+    }
+    draftOf(target, key).actions.push({
+      name,
+      method: key,
+      options: options as ActionOptions,
+    });
+  };
+}
+
+const CORE_EVENTS: readonly string[] = ['REGISTERNODE', 'UNREGISTERNODE'] satisfies (keyof CoreEvents)[];
+
+type EventOf<E extends string> = E extends keyof CoreEvents ? CoreEvents[E] : never;
+
+/**
+ * Declares a method to be called for each event `event`, one after the other: in one instance of a pool, in every live one of a
+ * keyed plugin. What it throws is logged and harms nobody else. One that does not keep up loses what comes while 1,000 events
+ * wait for it, counted and logged; after 60 s with one event it gets the next.
+ */
+export function On<E extends string>(event: E) {
+  return <F extends (event: EventOf<E>) => Awaitable<void>>(
+    target: object,
+    key: string,
+    _descriptor: TypedPropertyDescriptor<F>,
+  ): void => {
+    draftOf(target, key).listens.push({ event, method: key });
+  };
+}
+
+/** Declares the method that lets go of what the instance holds, called before it is ended by KILL. At most one. */
+export function Kill(options: { readonly graceSeconds: number }) {
+  return (target: object, key: string): void => {
+    draftOf(target, key).kill = { method: key, graceSeconds: options.graceSeconds };
+  };
+}
+
+/** The declaration of a decorated class. Throws INVALID_PLUGIN that names the class and what it lacks or says twice. */
+export function declarationOf(plugin: PluginClass): PluginDeclaration {
+  const refuse = (reason: string) =>
+    failure('INVALID_PLUGIN', {
+      plugin: plugin.name || 'without a name',
+      reason,
+    });
+  const draft = draftOf(plugin.prototype);
+  const { options } = draft;
+  if (!options) throw refuse('its class has no @Plugin({ type, title })');
+  if (!/^[a-z][a-z0-9-]{0,63}$/.test(options.type))
+    throw refuse(`its type '${options.type}' is not [a-z][a-z0-9-]{0,63}`);
+  for (const event of Object.keys(options.events ?? {})) {
+    if (!isAction(event)) throw refuse(`its event '${event}' is no capital letter and up to 63 of A-Z 0-9 _ -`);
+    if (CORE_EVENTS.includes(event)) throw refuse(`its event ${event} is the core's own`);
+  }
+  for (const { event, method } of draft.listens) {
+    if (!isAction(event)) throw refuse(`${method} listens to '${event}', which can be no event`);
+  }
+  const names = new Set<string>();
+  for (const { name, options: action } of draft.actions) {
+    if (names.has(name)) throw refuse(`it declares the action ${name} twice`);
+    names.add(name);
+    if (action.reply === 'ack' && options.isolation !== 'core') {
+      throw refuse(`${name} answers in the ACK, which only a plugin with isolation 'core' can`);
+    }
+  }
+  for (const [name, code] of Object.entries(options.codes ?? {})) {
+    if (!Number.isInteger(code) || code < FIRST_PLUGIN_CODE) {
+      throw refuse(`its code ${name} is ${code}; codes of a plugin are whole numbers from ${FIRST_PLUGIN_CODE} up`);
+    }
+  }
+  return {
+    options,
+    actions: draft.actions,
+    listens: draft.listens,
+    kill: draft.kill,
+  };
+}

@@ -1,0 +1,17 @@
+export * from './contract.ts';
+export { RESERVED_ACTIONS, RESERVED_TYPES } from './declaration-fault.ts';
+export * from './decorators.ts';
+export * from './errors.ts';
+export * from './frame.ts';
+export type { Greeting } from './greeting.ts';
+export { lineLogger } from './logger.ts';
+export {
+  type ActionManifest,
+  MANIFEST_FILE,
+  type Manifest,
+  manifestOf,
+} from './manifest.ts';
+export { LINK_VERBS } from './runtime.ts';
+export type { InputOf, JsonSchema, OutputOf, Schema } from './schema.ts';
+export * from './status.ts';
+export { newToken } from './token.ts';

@@ -1,0 +1,185 @@
+import type { ClientLabel, PublicJwk, Signer } from './channel/index.ts';
+import type {
+  Ack,
+  CallOptions,
+  CarriedRequest,
+  HistoryRow,
+  Link,
+  LinkOptions,
+  NodeState,
+  Outcome,
+} from './contract.ts';
+import { failure, isCentreondError, reasonOf } from './errors.ts';
+import { FrameError, formatAck, formatMessage, type JsonObject, type Message, parseData } from './frame.ts';
+import type { RouterClient } from './router-client.ts';
+import type { Core } from './services.ts';
+
+/** Without a session for so long, the other router counts as unreachable. */
+const UNREACHABLE_MS = 15_000;
+const FORWARD_LIMIT_MS = 50_000;
+/** Requests of the other router that were not answered yet. */
+const REQUESTS_LIMIT = 10_000;
+
+/** Who this router is towards others, as the core says. */
+interface RouterIdentity {
+  id: string;
+  hostname: string;
+  version: string;
+  jwk: PublicJwk;
+  thumbprint: string;
+}
+
+/** A {@link Link} over the client of this package; the core signs for it. */
+export class RouterLink implements Link {
+  readonly #options: LinkOptions;
+  readonly #core: Core;
+  readonly #client: Promise<RouterClient>;
+  #closed = false;
+  #state: NodeState | undefined;
+  #late: NodeJS.Timeout | undefined;
+  #requests = 0;
+
+  constructor(options: LinkOptions, core: Core) {
+    this.#options = options;
+    this.#core = core;
+    this.#client = this.#open();
+    // Told by onState, and by each call.
+    this.#client.catch((error: unknown) => this.#tell('unreachable', reasonOf(error)));
+  }
+
+  async #open(): Promise<RouterClient> {
+    const { address, fingerprint } = this.#options;
+    const router = (await this.#core.ask('ROUTERKEY', {})) as unknown as RouterIdentity;
+    // Loaded where it is needed: most plugins open no link.
+    const { RouterClient } = await import('./router-client.ts');
+    if (this.#closed) throw failure('CLIENT_CLOSED', { reason: 'close() was called' });
+    const client = new RouterClient({
+      address,
+      identity: router.id,
+      key: this.#signer(router),
+      router: fingerprint,
+      onRequest: (request, reply) => this.#take(router, request, reply),
+    });
+    const down = (reason: string) => this.#down(reason, client);
+    client.on('restored', () => this.#up()).on('lost', down);
+    client.on('replaced', () => down('another process connected as this router'));
+    down('it was not tried yet');
+    client.whenUp(Number.POSITIVE_INFINITY).then(
+      () => this.#up(),
+      () => undefined, // closed before
+    );
+    return client;
+  }
+
+  #signer({ jwk, thumbprint }: RouterIdentity): Signer {
+    const sign = async (label: ClientLabel, h: Buffer) => {
+      const { signature } = await this.#core.ask('SIGN', { label, hash: h.toString('base64url') });
+      return Buffer.from(String(signature), 'base64url');
+    };
+    return { jwk, thumbprint, sign };
+  }
+
+  // ---- state ------------------------------------------------------------------------------------------------------
+
+  #up(): void {
+    clearTimeout(this.#late);
+    this.#late = undefined;
+    this.#tell('up', '');
+  }
+
+  #down(reason: string, client: RouterClient): void {
+    this.#tell('connecting', reason);
+    this.#late ??= setTimeout(() => this.#tell('unreachable', client.reason), UNREACHABLE_MS).unref();
+  }
+
+  #tell(state: NodeState, reason: string): void {
+    if (this.#closed || this.#state === state) return;
+    this.#state = state;
+    this.#options.onState?.(state, reason);
+  }
+
+  // ---- what goes out ----------------------------------------------------------------------------------------------
+
+  async send(action: string, data: object, options: CallOptions = {}): Promise<Ack> {
+    return (await this.#client).send(action, data, sendOptions(options));
+  }
+
+  async call(action: string, data: object, options: CallOptions = {}): Promise<Outcome> {
+    const { onRow } = options;
+    return (await this.#client).call(action, data, { ...sendOptions(options), ...(onRow && { onRow }) });
+  }
+
+  async forward({ action, token, target, data, envelope }: CarriedRequest): Promise<Ack> {
+    const client = await this.#client;
+    if (!client.connected) throw failure('NODE_UNREACHABLE', { target });
+    return client.send(action, data, { token, target, envelope, timeoutMs: FORWARD_LIMIT_MS });
+  }
+
+  async ping() {
+    const client = await this.#client;
+    if (!client.connected) throw failure('NODE_UNREACHABLE', { target: this.#options.address });
+    return client.ping({ timeoutMs: UNREACHABLE_MS });
+  }
+
+  async *follow(token: string, options: { afterId?: number; signal: AbortSignal }): AsyncGenerator<HistoryRow> {
+    yield* (await this.#client).follow(token, options);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#late);
+    const client = await this.#client.catch(() => undefined);
+    await client?.close();
+  }
+
+  // ---- what comes down --------------------------------------------------------------------------------------------
+
+  #take(router: RouterIdentity, request: Message, reply: (message: string) => void): void {
+    const { action, token } = request;
+    if (action === 'PING') {
+      const { id, hostname, version } = router;
+      reply(formatMessage('PONG', token, '', { code: 0, data: { id, hostname, version } }));
+      return;
+    }
+    this.#requests++;
+    this.#answer(request).then(
+      (data) => {
+        this.#requests--;
+        reply(formatAck(token, 0, JSON.stringify(data)));
+      },
+      (thrown: unknown) => {
+        this.#requests--;
+        const error = isCentreondError(thrown) ? thrown : failure('ACTION_FAILED', { reason: reasonOf(thrown) });
+        reply(formatAck(token, 1, JSON.stringify({ error: error.code, message: error.message })));
+      },
+    );
+  }
+
+  async #answer({ action, token, target, data: text }: Message): Promise<JsonObject> {
+    const { onRequest } = this.#options;
+    if (!onRequest) throw failure('UNKNOWN_ACTION', { action, near: undefined });
+    if (this.#requests > REQUESTS_LIMIT) {
+      throw failure('BUSY', { what: 'the list of requests of this link', limit: REQUESTS_LIMIT });
+    }
+    const { $, ...data } = parseData(text, token);
+    const envelope = typeof $ === 'object' && $ !== null && !Array.isArray($) ? $ : {};
+    const { from = '', hops = [] } = envelope;
+    if (typeof from !== 'string' || !Array.isArray(hops)) throw new FrameError('its "$" is none', token);
+    return onRequest({ action, token, target, data, envelope: { ...envelope, from, hops: hops.map(String) } });
+  }
+}
+
+function sendOptions({ token, target, timeoutMs, signal, hold, deadline, traceparent }: CallOptions) {
+  const envelope = {
+    ...(hold !== undefined && { hold }),
+    ...(deadline !== undefined && { deadline }),
+    ...(traceparent !== undefined && { traceparent }),
+  };
+  return {
+    ...(token !== undefined && { token }),
+    ...(target !== undefined && { target }),
+    ...(timeoutMs !== undefined && { timeoutMs }),
+    ...(signal && { signal }),
+    ...(Object.keys(envelope).length > 0 && { envelope }),
+  };
+}

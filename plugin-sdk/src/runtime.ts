@@ -1,0 +1,229 @@
+import type { ActionContext, Logger } from './contract.ts';
+import type { ActionDeclaration, PluginClass } from './decorators.ts';
+import { declarationOf } from './decorators.ts';
+import { CentreondError, type ErrorData, failure, isCentreondError, reasonOf } from './errors.ts';
+import { decodeText, faultOf, formatMessage, type Json, MAX_ROW_DEPTH, parseReply, ROW_ROOM } from './frame.ts';
+import { Hearing } from './hearing.ts';
+import { validate } from './schema.ts';
+import { ACCEPTED, FAILED, FINISHED } from './status.ts';
+
+/**
+ * The verbs of the link between the core and an instance, besides actions and replies. They cannot be action names.
+ *
+ *   instance → core   [HELLO] [] [] {ticket}   [READY] [] [] {pid, hash}   [ROW] [TOKEN] [CODE] JSON   [STOPPED] [] []
+ *                     [BEAT] [] []               [RELEASED] [] []            [HEARD] [NAME] [NUMBER]
+ *                     [CARRIED] [NUMBER] [] {code, data}
+ *   core → instance   [ACTION] [TOKEN] [] DATA   [ABORT] [TOKEN] [] {error, message}
+ *                     [BEAT] [] []               [RELEASE] [] [] {id, error, message}
+ *                     [EVENT] [NAME] [NUMBER] DATA             [STOP] [] [] {limitMs}
+ *                     [CARRY] [NUMBER] [TARGET] {action, token, data, envelope}
+ */
+export const LINK_VERBS = [
+  'HELLO',
+  'READY',
+  'ROW',
+  'STOPPED',
+  'BEAT',
+  'RELEASED',
+  'HEARD',
+  'CARRIED',
+  'ABORT',
+  'RELEASE',
+  'EVENT',
+  'CARRY',
+  'STOP',
+] as const;
+
+/** What the core puts around the DATA of a request that it hands to an instance. */
+export interface Delivery {
+  from: string;
+  /** Milliseconds since the epoch. */
+  deadline: number;
+}
+
+/** How the runtime reaches the core. */
+export interface CoreLink {
+  send(message: string): void;
+  /** A promise while the link is congested. */
+  ready(): Promise<void> | undefined;
+}
+
+/** What of a thrown message goes into the terminal row. */
+const THROWN_CHARACTERS = 8192;
+
+type Methods = Record<string, (...args: unknown[]) => unknown>;
+
+interface Running {
+  abort(reason: CentreondError): void;
+}
+
+/**
+ * Runs the requests of one instance: validates, calls the plugin's methods, sends rows and exactly one terminal row for each.
+ * Neither knows processes nor sockets; the caller feeds it the messages of the link.
+ */
+export class InstanceRuntime {
+  readonly #running = new Map<string, Running>();
+  readonly #actions = new Map<string, ActionDeclaration>();
+  readonly #codes: ReadonlySet<number>;
+  readonly #hearing: Hearing;
+  readonly #kill: string | undefined;
+  readonly #plugin: Methods;
+  readonly #type: string;
+
+  constructor(
+    plugin: object,
+    readonly link: CoreLink,
+    readonly log: Logger,
+    readonly maxMessage: number,
+  ) {
+    const declaration = declarationOf(plugin.constructor as PluginClass);
+    this.#plugin = plugin as Methods;
+    this.#type = declaration.options.type;
+    for (const action of declaration.actions) this.#actions.set(action.name, action);
+    this.#codes = new Set([ACCEPTED, ...Object.values(declaration.options.codes ?? {})]);
+    this.#hearing = new Hearing(log);
+    for (const { event, method } of declaration.listens) {
+      this.#hearing.listen(event, `${this.#type}: ${method} on ${event}`, (data) => this.#plugin[method]?.(data));
+    }
+    this.#kill = declaration.kill?.method;
+  }
+
+  /** How many requests run. */
+  get inFlight(): number {
+    return this.#running.size;
+  }
+
+  /** Takes a message of the link. Returns false for those that are not the runtime's: replies, and STOP. */
+  receive(frame: Buffer | string): boolean {
+    const message = parseReply(typeof frame === 'string' ? frame : decodeText(frame));
+    const action = this.#actions.get(message.action);
+    if (action) void this.#run(action, message.token, message.data);
+    else if (message.action === 'ABORT') {
+      const reason = JSON.parse(message.data) as { error: string; message: string };
+      this.#running.get(message.token)?.abort(new CentreondError(reason.error, reason.message));
+    } else if (message.action === 'EVENT') {
+      this.#hearing.hear(message.token, message.data);
+      // Says that this process still turns: the core bounds what is on its way to one that does not.
+      this.link.send(formatMessage('HEARD', message.token, message.target));
+    } else if (message.action === 'BEAT') this.link.send('[BEAT] [] []');
+    else if (message.action === 'RELEASE') void this.#release(JSON.parse(message.data) as { id: string } & ErrorData);
+    else return false;
+    return true;
+  }
+
+  /** Aborts every running request for `reason`. */
+  abortAll(reason: CentreondError): void {
+    for (const running of this.#running.values()) running.abort(reason);
+  }
+
+  /** KILL: what runs is aborted, the plugin's kill handler lets go of what it holds, and the host is told. */
+  async #release({ id, error, message }: { id: string } & ErrorData): Promise<void> {
+    const reason = new CentreondError(error, message);
+    this.abortAll(reason);
+    try {
+      if (this.#kill) await this.#plugin[this.#kill]?.({ id, reason });
+    } catch (thrown) {
+      this.log.error({ err: thrown }, `${this.#type}: its kill handler threw: ${reasonOf(thrown)}`);
+    }
+    this.link.send('[RELEASED] [] []');
+  }
+
+  async #run(action: ActionDeclaration, token: string, data: string): Promise<void> {
+    const { $, ...input } = JSON.parse(data) as { $: Delivery };
+    const context = new RequestContext(token, $, this.#codes, this.link, action.name, this.log, this.maxMessage);
+    this.#running.set(token, context);
+    try {
+      const checked = await validate(action.options.input, input);
+      if (!checked.ok) throw failure('INVALID_DATA', { action: action.name, reason: checked.reason });
+      const method = this.#plugin[action.method];
+      const output = await method?.call(this.#plugin, checked.value, context as ActionContext);
+      if (context.aborted) throw context.aborted;
+      this.#end(context, FINISHED, await this.#outputText(action, output));
+    } catch (thrown) {
+      this.#end(context, FAILED, JSON.stringify(this.#failureOf(thrown, context, action.name)));
+    } finally {
+      this.#running.delete(token);
+    }
+  }
+
+  async #outputText(action: ActionDeclaration, output: unknown): Promise<string> {
+    const refuse = (reason: string) => failure('INVALID_OUTPUT', { action: action.name, reason });
+    const checked = await validate(action.options.output, output);
+    if (!checked.ok) throw refuse(checked.reason);
+    return rowText(checked.value, this.maxMessage, refuse);
+  }
+
+  #failureOf(thrown: unknown, context: RequestContext, action: string): object {
+    const reason = context.aborted;
+    if (reason && !(isCentreondError(thrown) && thrown.code === reason.code)) return reason.toData();
+    if (isCentreondError(thrown)) return { error: thrown.code, message: thrown.message.slice(0, THROWN_CHARACTERS) };
+    this.log.error(
+      { err: thrown, token: context.token, action },
+      `${this.#type}: ${action} threw: ${reasonOf(thrown)}`,
+    );
+    return failure('ACTION_FAILED', { reason: reasonOf(thrown).slice(0, THROWN_CHARACTERS) }).toData();
+  }
+
+  #end(context: RequestContext, code: number, data: string): void {
+    context.ended = true;
+    this.link.send(formatMessage('ROW', context.token, String(code), data));
+  }
+}
+
+/** What a row's data may be: not too deep, and small enough for every message that carries the row. */
+function rowText(value: unknown, maxMessage: number, refuse: (reason: string) => CentreondError): string {
+  const fault = faultOf(value, MAX_ROW_DEPTH);
+  if (fault) throw refuse(`it ${fault}`);
+  const text = JSON.stringify(value) ?? 'null';
+  const limit = maxMessage - ROW_ROOM;
+  if (text.length > limit / 3 && Buffer.byteLength(text) > limit) throw refuse(`it is larger than ${limit} bytes`);
+  return text;
+}
+
+class RequestContext implements ActionContext, Running {
+  readonly identity: string;
+  readonly deadline: number;
+  ended = false;
+  aborted: CentreondError | undefined;
+  #controller: AbortController | undefined;
+
+  constructor(
+    readonly token: string,
+    delivery: Delivery,
+    readonly codes: ReadonlySet<number>,
+    readonly link: CoreLink,
+    readonly action: string,
+    readonly log: Logger,
+    readonly maxMessage: number,
+  ) {
+    this.identity = delivery.from;
+    this.deadline = delivery.deadline;
+  }
+
+  // Made when first asked for: most actions are over before anybody looks.
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.aborted && !this.#controller.signal.aborted) this.#controller.abort(this.aborted);
+    return this.#controller.signal;
+  }
+
+  abort(reason: CentreondError): void {
+    if (this.ended || this.aborted) return;
+    this.aborted = reason;
+    this.#controller?.abort(reason);
+  }
+
+  async progress(code: number, data: Json): Promise<void> {
+    if (this.ended) {
+      const late = { token: this.token, action: this.action, code };
+      this.log.warn({ rowAfterEnd: late }, `${this.action} wrote a row after the end of ${this.token}; it is dropped`);
+      return;
+    }
+    if (!this.codes.has(code)) {
+      throw failure('INVALID_OUTPUT', { action: 'progress', reason: `${code} is neither 0 nor in the plugin's codes` });
+    }
+    const text = rowText(data, this.maxMessage, (reason) => failure('INVALID_OUTPUT', { action: 'progress', reason }));
+    this.link.send(formatMessage('ROW', this.token, String(code), text));
+    await this.link.ready();
+  }
+}
