@@ -1,0 +1,230 @@
+import type { ErrorObject } from 'ajv/dist/2020.js';
+import type { z } from 'zod';
+import { type Problem, problem } from '../errors.ts';
+import type { LeafCode, LeafIssue } from './schema.ts';
+import { SECRET_FORMAT } from './secret.ts';
+import { formatPath, type Path, type Source } from './source.ts';
+import { describe, kindOf, near } from './words.ts';
+
+/** One mistake, whichever validator found it; `path` leads there from the file's root. */
+type Finding = { path: Path } & (
+  | { kind: 'unknown'; key: string; known: readonly string[] }
+  | { kind: 'missing'; expected: string | undefined }
+  | { kind: 'type'; expected: string }
+  | { kind: 'choice'; values: readonly unknown[] }
+  | { kind: 'value'; code?: LeafCode; reason: string }
+);
+
+const KINDS: Record<string, string> = {
+  array: 'a list',
+  boolean: 'true or false',
+  int: 'a whole number',
+  integer: 'a whole number',
+  null: 'nothing',
+  number: 'a number',
+  object: 'a mapping',
+  record: 'a mapping',
+  string: 'text',
+};
+
+/** zod's issues with `input`, which `source` holds, as problems. `schema` is its JSON Schema. */
+export function zodProblems(
+  issues: readonly z.core.$ZodIssue[],
+  source: Source,
+  input: unknown,
+  schema: unknown,
+): Problem[] {
+  return issues.flatMap((issue) =>
+    findingsOf(issue, input, schema).map((finding) => problemOf(finding, source, describe, schema)),
+  );
+}
+
+function findingsOf(issue: z.core.$ZodIssue, input: unknown, schema: unknown): Finding[] {
+  const path = issue.path.filter((part) => typeof part !== 'symbol');
+  if (issue.code === 'unrecognized_keys') {
+    const known = keysOf(schemaAt(schema, path));
+    return issue.keys.map((key) => ({ kind: 'unknown', path, key, known }));
+  }
+  const leaf = issue.code === 'custom' ? (issue.params as LeafIssue) : undefined;
+  if (valueAt(input, path) === undefined) {
+    const kind = issue.code === 'invalid_type' ? issue.expected : '';
+    return [{ kind: 'missing', path, expected: leaf?.expected ?? KINDS[kind] }];
+  }
+  if (leaf) return [{ kind: 'value', path, code: leaf.problem, reason: leaf.reason }];
+  switch (issue.code) {
+    case 'invalid_type':
+      return [{ kind: 'type', path, expected: KINDS[issue.expected] ?? issue.expected }];
+    case 'invalid_value':
+      return [{ kind: 'choice', path, values: issue.values }];
+    case 'too_small':
+      return [{ kind: 'value', path, reason: bound('min', issue.minimum, issue.origin) }];
+    case 'too_big':
+      return [{ kind: 'value', path, reason: bound('max', issue.maximum, issue.origin) }];
+    default:
+      return [{ kind: 'value', path, reason: issue.message }];
+  }
+}
+
+/**
+ * Ajv's errors with the value of `source` at `base`. Values are not repeated: a plugin's settings may hold what nobody is
+ * to read. Of a choice between forms, only the errors with the form that fits best are told.
+ */
+export function ajvProblems(errors: readonly ErrorObject[], source: Source, base: Path): Problem[] {
+  return bestForms(errors).map((error) => problemOf(ajvFinding(error, base), source, kindOf));
+}
+
+function ajvFinding(error: ErrorObject, base: Path): Finding {
+  const path = [...base, ...pathOf(error.instancePath)];
+  const { params, parentSchema = {} } = error;
+  switch (error.keyword) {
+    case 'additionalProperties':
+    case 'unevaluatedProperties':
+      return {
+        kind: 'unknown',
+        path,
+        key: String(params.additionalProperty ?? params.unevaluatedProperty),
+        known: keysOf(parentSchema),
+      };
+    case 'required': {
+      const key = String(params.missingProperty);
+      const type: unknown = parentSchema.properties?.[key]?.type;
+      return { kind: 'missing', path: [...path, key], expected: typeof type === 'string' ? KINDS[type] : undefined };
+    }
+    case 'type': {
+      const types: unknown[] = [params.type].flat();
+      return { kind: 'type', path, expected: [...new Set(types.map((t) => KINDS[String(t)] ?? t))].join(' or ') };
+    }
+    case 'enum':
+      return { kind: 'choice', path, values: params.allowedValues };
+    case 'const':
+      return { kind: 'choice', path, values: [params.allowedValue] };
+    case 'minItems':
+    case 'maxItems':
+    case 'minLength':
+    case 'maxLength': {
+      const [, word = '', of = ''] = /^(min|max)(.*)$/.exec(error.keyword) ?? [];
+      return { kind: 'value', path, reason: bound(word, params.limit, of) };
+    }
+    case 'format': {
+      const secret = 'is a secret: write file:PATH or env:NAME, never the value';
+      return { kind: 'value', path, reason: params.format === SECRET_FORMAT ? secret : `${error.message}` };
+    }
+    case 'anyOf':
+    case 'oneOf':
+      return { kind: 'value', path, reason: 'fits none of the forms that it may have' };
+    default:
+      return { kind: 'value', path, reason: error.message ?? error.keyword };
+  }
+}
+
+/** Of the errors with the forms of an anyOf or oneOf, keeps those with the form that was probably meant. */
+function bestForms(errors: readonly ErrorObject[]): ErrorObject[] {
+  const kept = new Set(errors);
+  for (const choice of errors) {
+    if (!kept.has(choice) || (choice.keyword !== 'anyOf' && choice.keyword !== 'oneOf')) continue;
+    const prefix = `${choice.schemaPath}/`;
+    const inside = [...kept].filter((error) => error.schemaPath.startsWith(prefix));
+    const forms = [...Map.groupBy(inside, (error) => error.schemaPath.slice(prefix.length).split('/')[0]).values()];
+    for (const error of inside) kept.delete(error);
+    const here = (error: ErrorObject) => error.instancePath === choice.instancePath;
+    const [best] = forms
+      .filter((form) => !form.some((error) => here(error) && ['type', 'const', 'enum'].includes(error.keyword)))
+      .map((form) => ({ form, misses: form.filter(({ keyword }) => keyword === 'const').length }))
+      .toSorted((a, b) => a.misses - b.misses || a.form.length - b.form.length);
+    if (!best && !inside.every((error) => here(error) && error.keyword === 'type')) continue;
+    kept.delete(choice);
+    const types = { ...choice, keyword: 'type', params: { type: inside.map(({ params }) => params.type) } };
+    for (const error of best?.form ?? [types]) kept.add(error);
+  }
+  return [...kept];
+}
+
+function problemOf(finding: Finding, source: Source, show: (value: unknown) => string, root?: unknown): Problem {
+  const { path } = finding;
+  const where = formatPath(path);
+  const at = source.at(path);
+  const value = valueAt(source.value, path);
+  switch (finding.kind) {
+    case 'unknown': {
+      const { key, known } = finding;
+      const close = near(key, known) ?? placeOfKey(root, key);
+      return problem('CONFIG_UNKNOWN_KEY', source.keyAt([...path, key]), { where, key, near: close, known });
+    }
+    case 'missing': {
+      const { expected } = finding;
+      const hint = expected === undefined ? 'Add it.' : `It takes ${expected}.`;
+      return problem('CONFIG_MISSING_KEY', at, { where, hint });
+    }
+    case 'type': {
+      const { expected } = finding;
+      const found = show(value);
+      return problem('CONFIG_WRONG_TYPE', at, { where, expected, found });
+    }
+    case 'choice': {
+      const words = finding.values.map(String);
+      const close = typeof value === 'string' ? near(value, words) : undefined;
+      const one = words.length > 1 ? 'one of ' : '';
+      const found = show === kindOf && typeof value === 'string' ? '' : `, not ${show(value)}`;
+      const hint = close === undefined ? '' : `; did you mean ${close}?`;
+      const reason = `must be ${one}${words.join(', ')}${found}${hint}`;
+      return problem('CONFIG_BAD_VALUE', at, { where, reason });
+    }
+    case 'value': {
+      const { code = 'CONFIG_BAD_VALUE', reason } = finding;
+      return problem(code, at, { where, reason });
+    }
+  }
+}
+
+const COUNTED: Record<string, string> = {
+  array: 'entries',
+  Items: 'entries',
+  string: 'characters',
+  Length: 'characters',
+};
+
+function bound(word: string, limit: unknown, of: string): string {
+  const counted = COUNTED[of];
+  if (counted !== undefined && word === 'min' && Number(limit) === 1) return 'must not be empty';
+  const verb = counted === undefined ? 'be' : 'have';
+  return `must ${verb} at ${word === 'min' ? 'least' : 'most'} ${[limit, counted].join(' ').trim()}`;
+}
+
+function schemaAt(schema: unknown, path: Path): unknown {
+  return path.reduce<unknown>(
+    (node, part) => (typeof part === 'number' ? valueAt(node, ['items']) : valueAt(node, ['properties', part])),
+    schema,
+  );
+}
+
+/** The keys that a JSON Schema names, but for those that start with $. */
+function keysOf(schema: unknown): string[] {
+  return Object.keys(valueAt(schema, ['properties']) ?? {}).filter((key) => !key.startsWith('$'));
+}
+
+/** Where else in the file a key of this name belongs. */
+function placeOfKey(schema: unknown, key: string, path: Path = []): string | undefined {
+  for (const name of keysOf(schema)) {
+    if (name === key && path.length > 0) return formatPath([...path, name]);
+    const found = placeOfKey(schemaAt(schema, [name]), key, [...path, name]);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** The value at `path` in `root`; undefined where there is none. */
+export function valueAt(root: unknown, path: Path): unknown {
+  return path.reduce<unknown>(
+    (value, part) =>
+      typeof value === 'object' && value !== null && Object.hasOwn(value, part)
+        ? (value as Record<string | number, unknown>)[part]
+        : undefined,
+    root,
+  );
+}
+
+/** The way that a JSON pointer leads. */
+export function pathOf(pointer: string): Path {
+  const parts = pointer.split('/').slice(1);
+  return parts.map((part) => (/^\d+$/.test(part) ? Number(part) : part.replaceAll('~1', '/').replaceAll('~0', '~')));
+}

@@ -1,0 +1,286 @@
+import { hostname } from 'node:os';
+import { isAction, isIdentity, isTarget } from '@centreond/plugin-sdk';
+import { z } from 'zod';
+import {
+  DURATION_PATTERN,
+  formatDuration,
+  formatSize,
+  parseDuration,
+  parseSize,
+  type Refusal,
+  SIZE_PATTERN,
+} from './units.ts';
+import { describe } from './words.ts';
+
+/** What JSON Schema can say of a leaf, for editors. */
+interface Hints {
+  description: string;
+  type?: 'string';
+  pattern?: string;
+  minLength?: number;
+  maxLength?: number;
+}
+
+/** The problems of leaves; their sentences are made of `where` and `reason`. */
+export type LeafCode =
+  | 'CONFIG_BAD_ADDRESS'
+  | 'CONFIG_BAD_DURATION'
+  | 'CONFIG_BAD_FINGERPRINT'
+  | 'CONFIG_BAD_IDENTITY'
+  | 'CONFIG_BAD_SIZE'
+  | 'CONFIG_BAD_VALUE';
+
+/** What an issue of a leaf carries to `issues.ts`. */
+export interface LeafIssue {
+  problem: LeafCode;
+  reason: string;
+  expected: string;
+}
+
+/** A leaf of the file: `parse` gives its value or says what is wrong with it. */
+function leaf<T>(problem: LeafCode, expected: string, hints: Hints, parse: (value: unknown) => T | Refusal) {
+  return z
+    .unknown()
+    .transform((value, context): T => {
+      const parsed = value === undefined ? { refused: 'is missing' } : parse(value);
+      if (typeof parsed === 'object' && parsed && 'refused' in parsed) {
+        const params: LeafIssue = { problem, expected, reason: parsed.refused };
+        context.addIssue({ code: 'custom', params });
+        return z.NEVER;
+      }
+      return parsed;
+    })
+    .meta({ type: 'string', ...hints });
+}
+
+const DAY = 86_400_000;
+const MIB = 1_048_576;
+// What setTimeout takes; beyond it a timer fires at once.
+const LONGEST_TIMER = 24 * DAY;
+
+function duration(description: string, { min = 1, max = LONGEST_TIMER }: { min?: number; max?: number } = {}) {
+  return leaf('CONFIG_BAD_DURATION', 'a duration', { description, pattern: DURATION_PATTERN }, (value) =>
+    within(parseDuration(value), min, max, formatDuration),
+  );
+}
+
+function size(description: string, min: number, max: number) {
+  return leaf('CONFIG_BAD_SIZE', 'a size', { description, pattern: SIZE_PATTERN }, (value) =>
+    within(parseSize(value), min, max, formatSize),
+  );
+}
+
+function within(
+  parsed: number | Refusal,
+  min: number,
+  max: number,
+  format: (value: number) => string,
+): number | Refusal {
+  if (typeof parsed !== 'number') return parsed;
+  if (parsed < min) return { refused: `must be at least ${format(min)}` };
+  if (parsed > max) return { refused: `must be at most ${format(max)}` };
+  return parsed;
+}
+
+/** A leaf that is text for which `accepts` holds. */
+function text(problem: LeafCode, expected: string, hints: Hints, accepts: (value: string) => boolean) {
+  return leaf(problem, expected, hints, (value) =>
+    typeof value === 'string' && accepts(value)
+      ? value
+      : {
+          refused:
+            problem === 'CONFIG_BAD_VALUE'
+              ? `must be ${expected}, not ${describe(value)}`
+              : `cannot be ${describe(value)}`,
+        },
+  );
+}
+
+function identity(description: string) {
+  return text(
+    'CONFIG_BAD_IDENTITY',
+    'an identity',
+    { description, pattern: '^(?!\\.{1,2}$)[A-Za-z0-9._-]{1,64}$' },
+    isIdentity,
+  );
+}
+
+// 43 characters hold 258 bits, so the last one of a canonical SHA-256 ends in two zero bits.
+const FINGERPRINT = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
+const ADDRESS = /^tcp:\/\/(?<host>\*|\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]{1,64}):(?<port>\*|[0-9]{1,5})$/;
+
+function parseListen(value: unknown): string | Refusal {
+  if (typeof value !== 'string') return { refused: `cannot be ${describe(value)}` };
+  const parts = ADDRESS.exec(value)?.groups;
+  if (!parts) return { refused: `cannot be ${describe(value)}` };
+  if (parts.port !== '*' && Number(parts.port) > 65_535)
+    return { refused: `has the port ${parts.port}, and the last one is 65535` };
+  // ZeroMQ binds to addresses and network interfaces and resolves no names.
+  if (parts.host === 'localhost') return { refused: 'names localhost, which cannot be listened on' };
+  return value;
+}
+
+function parsePath(value: unknown): string | Refusal {
+  if (typeof value !== 'string' || value === '') return { refused: `must be a path, not ${describe(value)}` };
+  if (value.includes('\0')) return { refused: 'holds a zero byte' };
+  if (value.startsWith('~')) return { refused: 'starts with ~, which only a shell expands' };
+  return value;
+}
+
+/** The router's id where the file names none: the host's name, as far as an identity can hold it. */
+export function defaultId(host: string = hostname()): string {
+  const id = host.replaceAll(/[^A-Za-z0-9._-]+/g, '-').slice(0, 64);
+  return isIdentity(id) ? id : 'centreond';
+}
+
+export const ROLES = ['client', 'node', 'router', 'admin'] as const;
+
+const Client = z
+  .strictObject({
+    identity: identity('Who the client is; bound to its key.'),
+    fingerprint: text(
+      'CONFIG_BAD_FINGERPRINT',
+      'a fingerprint',
+      { description: "RFC 7638 thumbprint of the client's key.", pattern: FINGERPRINT.source },
+      (value) => FINGERPRINT.test(value),
+    ),
+    roles: z.array(z.enum(ROLES)).min(1).describe('What it may do: client, node, router, admin.'),
+    actions: z
+      .array(
+        text(
+          'CONFIG_BAD_VALUE',
+          'the name of an action',
+          { description: 'An action.', pattern: '^[A-Z][A-Z0-9_-]{0,63}$' },
+          isAction,
+        ),
+      )
+      .describe("The only actions it may ask for; all of its roles' when left out.")
+      .optional(),
+    targets: z
+      .array(
+        text(
+          'CONFIG_BAD_VALUE',
+          'the id of a node',
+          { description: 'A node id.', pattern: '^[A-Za-z0-9._-]{1,64}$' },
+          (value) => value !== '' && isTarget(value),
+        ),
+      )
+      .describe('The only nodes it may send to; all when left out.')
+      .optional(),
+    subnodes: z.array(identity('A node id.')).describe('Nodes that may be reached through this node.').optional(),
+  })
+  .describe('A client, node, router or admin by its key.');
+
+/** One entry of `plugins`. */
+export const PluginPart = z
+  .strictObject({
+    package: text(
+      'CONFIG_BAD_VALUE',
+      'a package name, or a path that starts with ./, ../ or /',
+      { description: 'A package name, or a path to a package folder.', minLength: 1 },
+      (value) => isPackagePath(value) || PACKAGE_NAME.test(value),
+    ),
+    enable: z.boolean().default(true).describe('Whether to run it.'),
+    restart: z
+      .strictObject({
+        max: z.int().min(0).max(1_000).default(5).describe('Restarts allowed…'),
+        within: duration('…in this time; one more and it is quarantined.').prefault('60s'),
+      })
+      .prefault({})
+      .describe('How often it may end before it is quarantined.'),
+    allowCore: z.boolean().default(false).describe("Lets a plugin that is built for it run in the daemon's process."),
+    startTimeout: duration('How long it may take to start.').prefault('30s'),
+    limits: z
+      .strictObject({
+        memory: size('Memory of each process.', 16 * MIB, 1_024 ** 5).optional(),
+        niceness: z.int().min(-20).max(19).describe('Scheduling priority, 19 giving way to all.').optional(),
+        processes: z.int().min(1).describe('Processes that one of its instances may have, itself included.').optional(),
+        stuck: duration('How long its event loop may be stuck before it is ended.', { min: 1000 }).prefault('10s'),
+      })
+      .prefault({})
+      .describe('What its processes may use.'),
+    config: z.record(z.string(), z.unknown()).default({}).describe("The plugin's own settings."),
+  })
+  .describe('A plugin to host.');
+
+// npm's rule, and names of old that have capitals.
+const PACKAGE_NAME = /^(@[A-Za-z0-9._~-]+\/)?[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,213}$/;
+
+/** Whether a `package` is the path to a folder rather than a name. */
+export function isPackagePath(value: string): boolean {
+  return /^(\.{1,2}(\/|$)|\/)/.test(value);
+}
+
+const Plugins = z.array(PluginPart).default([]).describe('The plugins to host, in order.');
+
+const Core = z
+  .strictObject({
+    id: identity("This router's node id; the host's name when left out.").optional(),
+    name: z.string().min(1).max(255).describe('A label for people.').optional(),
+    dataDir: leaf(
+      'CONFIG_BAD_VALUE',
+      'a path',
+      { description: 'Keys, history, sockets; relative to this file.' },
+      parsePath,
+    ).prefault('./var'),
+    external: z
+      .strictObject({
+        listen: leaf(
+          'CONFIG_BAD_ADDRESS',
+          'an address',
+          {
+            description: 'tcp://ADDRESS:PORT; * for any.',
+            pattern: '^tcp://.+:([0-9]{1,5}|\\*)$',
+          },
+          parseListen,
+        ),
+      })
+      .optional()
+      .describe('The encrypted door; none when left out.'),
+    store: z
+      .strictObject({
+        driver: z.enum(['sqlite']).default('sqlite'),
+        // An acknowledged request has to be on disk, so nothing weaker is offered.
+        synchronous: z.enum(['full', 'extra']).default('full'),
+        retention: duration('How long ended tokens are kept.', { min: DAY, max: 36_500 * DAY }).prefault('7d'),
+        maxSize: size('Size at which old tokens are purged.', 16 * MIB, 1_024 ** 5).prefault('4GiB'),
+      })
+      .prefault({})
+      .describe('The history on disk.'),
+    session: z.strictObject({ idle: duration('Idle sessions end after this.').prefault('24h') }).prefault({}),
+    maxMessage: size('The largest message taken.', 8_192, 256 * MIB).prefault('16MiB'),
+    log: z
+      .strictObject({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info') })
+      .prefault({}),
+  })
+  .prefault({})
+  .describe('The router itself.');
+
+/** The whole config file: the one source of its keys, checks, defaults and of the editors' schema. */
+export const ConfigFile = z.strictObject({
+  $schema: z.string().optional().describe('For editors.'),
+  core: Core,
+  clients: z
+    .strictObject({
+      trust: z
+        .enum(['pending', 'strict'])
+        .default('pending')
+        .describe('Unknown keys are listed for the operator (pending) or refused.'),
+      authorized: z.array(Client).default([]),
+    })
+    .prefault({})
+    .describe('Who may connect.'),
+  plugins: Plugins,
+});
+
+/** A file of conf.d: plugins only. */
+export const Fragment = z.strictObject({ $schema: z.string().optional(), plugins: Plugins });
+
+export type FilePart = z.output<typeof ConfigFile>;
+export type ClientPart = z.output<typeof Client>;
+export type PluginSettings = z.output<typeof PluginPart>;
+
+/** The JSON Schema (draft 7, which editors know best) of what may be written for `schema`. */
+export function jsonSchemaOf(schema: z.ZodType): z.core.JSONSchema.BaseSchema {
+  return z.toJSONSchema(schema, { io: 'input', target: 'draft-7' });
+}

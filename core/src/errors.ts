@@ -1,0 +1,154 @@
+import { CentreondError } from '@centreond/plugin-sdk';
+
+/**
+ * The core's table of errors: configuration, discovery, start and command line. What travels is in the SDK's table.
+ * A code is stable for ever and a retired one is never used again.
+ */
+const SENTENCES = {
+  // Finding and reading config files.
+  CONFIG_NOT_FOUND: (d: { searched: readonly string[] }) =>
+    `There is no config file. Looked for ${d.searched.join(', ')}. Write one (\`centreond init\` does), or name one with --config FILE.`,
+  CONFIG_NO_SUCH_FILE: (d: { file: string }) =>
+    `There is no file ${d.file}. --config takes a .yaml, .yml, .json, .js or .ts file.`,
+  CONFIG_UNREADABLE: (d: { reason: string }) =>
+    `The file cannot be read: ${d.reason}. Make it a file that the daemon's user may read, or remove it.`,
+  CONFIG_SYNTAX: (d: { format: string; reason: string }) => `This is not ${d.format}: ${d.reason}.`,
+  CONFIG_BROKEN_MODULE: (d: { reason: string }) =>
+    `The module does not load: ${d.reason}. It has to export the config as its default.`,
+  CONFIG_NOT_JSON: (d: { where: string; what: string }) =>
+    `${d.where} is ${d.what}, which JSON cannot hold. Write a string, a finite number, true, false, null, a list or a mapping.`,
+  // What the files say.
+  CONFIG_DUPLICATE_KEY: (d: { key: string; first: string }) =>
+    `The key ${d.key} is already set at ${d.first}. Keep one of the two.`,
+  CONFIG_UNKNOWN_KEY: (d: { where: string; key: string; near: string | undefined; known: readonly string[] }) =>
+    `${d.where} has no key ${d.key}${d.near === undefined ? `; it takes ${list(d.known)}.` : `; did you mean ${d.near}?`}`,
+  CONFIG_MISSING_KEY: (d: { where: string; hint: string }) => `${d.where} is missing. ${d.hint}`,
+  CONFIG_WRONG_TYPE: (d: { where: string; expected: string; found: string }) =>
+    `${d.where} must be ${d.expected}, not ${d.found}.`,
+  CONFIG_BAD_VALUE: (d: { where: string; reason: string }) =>
+    `${d.where} ${d.reason}${d.reason.endsWith('?') ? '' : '.'}`,
+  CONFIG_BAD_DURATION: (d: { where: string; reason: string }) =>
+    `${d.where} ${d.reason}. A duration is a whole number and ms, s, m, h or d, such as 30s.`,
+  CONFIG_BAD_SIZE: (d: { where: string; reason: string }) =>
+    `${d.where} ${d.reason}. A size is a whole number and B, KiB, MiB or GiB, such as 16MiB.`,
+  CONFIG_BAD_ADDRESS: (d: { where: string; reason: string }) =>
+    `${d.where} ${d.reason}. An address to listen on is tcp://ADDRESS:PORT, such as tcp://127.0.0.1:5555 or tcp://*:5555.`,
+  CONFIG_BAD_IDENTITY: (d: { where: string; reason: string }) =>
+    `${d.where} ${d.reason}. An identity is 1 to 64 of A-Z a-z 0-9 . _ - and neither . nor ..`,
+  CONFIG_BAD_FINGERPRINT: (d: { where: string; reason: string }) =>
+    `${d.where} ${d.reason}. A fingerprint is the 43 characters that \`centreond keys show\` prints on the client's machine.`,
+  CONFIG_DUPLICATE: (d: { what: string; first: string; remedy: string }) =>
+    `${d.what} is already given at ${d.first}. ${d.remedy}`,
+  CONFIG_NO_EFFECT: (d: { where: string; reason: string }) => `${d.where} has no effect: ${d.reason}.`,
+  SOCKET_PATH_TOO_LONG: (d: { path: string; bytes: number; limit: number }) =>
+    `The internal socket ${d.path} has ${d.bytes} bytes and the system takes ${d.limit}. Set core.dataDir to a shorter path.`,
+  SECRET_MALFORMED: (d: { where: string }) =>
+    `${d.where} is no reference to a secret. Write file:PATH or env:NAME, never the secret itself.`,
+  SECRET_UNREADABLE: (d: { reference: string; reason: string }) =>
+    `The secret ${d.reference} cannot be read: ${d.reason}.`,
+  DATA_DIR_TAKEN: (d: { path: string; holder: string }) =>
+    `${d.holder} already works on ${d.path}. Stop it, or give this one a core.dataDir of its own.`,
+  DOOR_CLOSED: (d: { listen: string; reason: string }) =>
+    `The external door cannot listen on ${d.listen}: ${d.reason}. Stop what holds it or change core.external.listen.`,
+  KEY_FILE: (d: { path: string; what: string; remedy: string }) => `The key file ${d.path} ${d.what}. ${d.remedy}`,
+  KEY_REFUSED: (d: { reason: string }) => d.reason,
+  TRUST_FILE: (d: { path: string; what: string }) =>
+    `${d.path} ${d.what}. It holds which keys were revoked, so nothing starts without it: restore it from a backup, or move it away and accept and revoke again.`,
+  DATA_DIR_UNUSABLE: (d: { path: string; reason: string }) =>
+    `The folder ${d.path} cannot be used: ${d.reason}. Make it a folder that the daemon's user may write to, or set core.dataDir to another.`,
+  // Plugins, before any of their code runs.
+  PLUGIN_NOT_FOUND: (d: { package: string; searched: readonly string[] }) =>
+    `No package ${d.package} in ${d.searched.join(', ')}. Install it there (npm install ${d.package}), or give the path to its folder.`,
+  PLUGIN_NO_PACKAGE: (d: { folder: string; reason: string }) => `${d.folder} is no package folder: ${d.reason}.`,
+  PLUGIN_NO_MAIN: (d: { package: string; main: string }) =>
+    `The plugin ${d.package} has no ${d.main}, which its package.json names as entry. Build it first.`,
+  PLUGIN_NO_MANIFEST: (d: { package: string; file: string }) =>
+    `The plugin ${d.package} has no ${d.file}. Run \`centreond-plugin build\` in its folder.`,
+  PLUGIN_BAD_MANIFEST: (d: { package: string; file: string; reason: string }) =>
+    `The plugin ${d.package} has a manifest that cannot be used: ${d.reason} (${d.file}). Run \`centreond-plugin build\` in its folder, or ask its author.`,
+  PLUGIN_NOT_STARTED: (d: { type: string; reason: string }) =>
+    `The plugin ${d.type} does not start: ${d.reason}. \`centreond why ${d.type}\` shows its last lines; the rest is served.`,
+  UNKNOWN_TYPE: (d: { type: string; there: string }) =>
+    `No plugin of the type ${d.type} is loaded. There is: ${d.there}.`,
+  RELOAD_IMPOSSIBLE: (d: { package: string; type: string }) =>
+    `The package ${d.package} (now of the type ${d.type}) cannot be reloaded: its type changed, or it runs in the daemon's own process. Unload and load it, or restart.`,
+  PLUGIN_API_VERSION: (d: { package: string; found: string; sdk: string; supported: number }) =>
+    `The plugin ${d.package} was built for plugin API ${d.found} (SDK ${d.sdk}) and this daemon has ${d.supported}. Install versions of the two that fit.`,
+  PLUGIN_TWO_COPIES: (d: { package: string; module: string; copies: readonly string[] }) =>
+    `The plugin ${d.package} reaches ${d.copies.length} copies of ${d.module}: ${d.copies.join(' and ')}. Make it a peer dependency there and install again, so that one is left.`,
+  PLUGIN_LACKS_MODULE: (d: { package: string; module: string; folder: string }) =>
+    `The plugin ${d.package} needs ${d.module}, which is not to be found from ${d.folder}. Run \`npm install ${d.module}\` where the plugin is installed.`,
+  PLUGIN_NEEDS_CORE: (d: { package: string; type: string }) =>
+    `The plugin ${d.type} (${d.package}) runs in the daemon's own process and can stall it. Allow that with allowCore: true, or set enable: false.`,
+  ACTION_CLAIMED_TWICE: (d: { action: string; second: string; first: string }) =>
+    `${d.second} claims the action ${d.action}, which ${d.first} has. ${d.second} is left out; set enable: false on one of the two.`,
+  TYPE_CLAIMED_TWICE: (d: { type: string; second: string; first: string }) =>
+    `${d.second} has the type ${d.type}, as has ${d.first}. ${d.second} is left out; set enable: false on one of the two.`,
+} as const;
+
+type Sentences = typeof SENTENCES;
+
+/** A stable code of this table. */
+export type CoreErrorCode = keyof Sentences;
+
+/** What a code's sentence has to be told. */
+export type CoreErrorDetails<C extends CoreErrorCode> = Parameters<Sentences[C]>[0];
+
+/** A place in a file; line and column count from 1. */
+export interface Position {
+  file: string;
+  line: number;
+  column: number;
+}
+
+/** A mistake of a config file or of a plugin, with the place where to mend it. */
+export interface Problem extends Position {
+  code: string;
+  message: string;
+  severity: 'error' | 'warning';
+}
+
+/** The sentence of `code`, filled in. */
+export function sentence<C extends CoreErrorCode>(code: C, details: CoreErrorDetails<C>): string {
+  return (SENTENCES[code] as (d: CoreErrorDetails<C>) => string)(details);
+}
+
+/** Makes the problem of `code` at `at`, an error unless said otherwise. */
+export function problem<C extends CoreErrorCode>(
+  code: C,
+  at: Position,
+  details: CoreErrorDetails<C>,
+  severity: Problem['severity'] = 'error',
+): Problem {
+  const { file, line, column } = at;
+  return { code, file, line, column, message: sentence(code, details), severity };
+}
+
+/** Makes the error of `code`; the caller throws it. */
+export function fault<C extends CoreErrorCode>(
+  code: C,
+  details: CoreErrorDetails<C>,
+  options?: ErrorOptions,
+): CentreondError {
+  return new CentreondError(code, sentence(code, details), options);
+}
+
+/** `file:line:column`, as editors and terminals open it. */
+export function placeOf(at: Position): string {
+  return `${at.file}:${at.line}:${at.column}`;
+}
+
+/** Problems as one reads: those of `first` first, then file by file, each from top to bottom. */
+export function inOrder(problems: readonly Problem[], first: string): Problem[] {
+  return problems.toSorted(
+    (a, b) =>
+      Number(a.file !== first) - Number(b.file !== first) ||
+      a.file.localeCompare(b.file) ||
+      a.line - b.line ||
+      a.column - b.column,
+  );
+}
+
+function list(words: readonly string[]): string {
+  return words.length === 0 ? 'none' : words.join(', ');
+}
