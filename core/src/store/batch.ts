@@ -1,0 +1,194 @@
+import type { ForeignRow, KnownRequest, PutOptions, RequestRecord, RowDraft, StoreOptions } from './token-store.ts';
+
+/** What one call asks of the writer. */
+export const ACCEPT = 0;
+export const APPEND = 1;
+export const PUT = 2;
+export const PIN = 3;
+export const KEEP = 4;
+export const ADOPT = 5;
+
+/**
+ * Calls on their way to the writer, flat: cloning many small objects between threads is what would cost. Each kind takes
+ * its own number of strings and numbers off the front, in the order in which the functions below put them.
+ */
+export interface Batch {
+  /** Whole seconds: what `ctime` becomes. */
+  now: number;
+  /** Characters that its calls hold. */
+  size: number;
+  kinds: number[];
+  texts: string[];
+  numbers: number[];
+}
+
+export function emptyBatch(): Batch {
+  return { now: 0, size: 0, kinds: [], texts: [], numbers: [] };
+}
+
+export function pushAccept(batch: Batch, request: RequestRecord, rowData: string): void {
+  batch.kinds.push(ACCEPT);
+  pushRequest(batch, request);
+  batch.texts.push(rowData);
+}
+
+function pushRequest(batch: Batch, r: RequestRecord): void {
+  batch.texts.push(r.token, r.owner, r.action, r.target, r.data, r.envelope);
+  batch.numbers.push(r.etime);
+}
+
+/** A row to write; `type` `''` stands for the action of its token's request. */
+export interface FullDraft {
+  token: string;
+  data: string;
+  type: string;
+  code: number;
+  etime: number;
+}
+
+function pushRow(batch: Batch, row: RowDraft, type: string): void {
+  batch.texts.push(row.token, row.data, type);
+  batch.numbers.push(row.code, row.etime);
+}
+
+/** `requestId` is that of the token's open request, 0 where the writer has to look. */
+export function pushAppend(batch: Batch, row: RowDraft, type: string, requestId: number): void {
+  batch.kinds.push(APPEND);
+  pushRow(batch, row, type);
+  batch.numbers.push(requestId);
+}
+
+export function pushPut(batch: Batch, row: RowDraft, options: PutOptions): void {
+  batch.kinds.push(PUT);
+  pushRow(batch, row, row.type ?? '');
+  batch.numbers.push(options.anyToken ? 1 : 0, options.own ? 1 : 0);
+  batch.texts.push(options.owner);
+  if (options.own) pushRequest(batch, options.own);
+}
+
+export function pushPin(batch: Batch, identity: string, key: string): void {
+  batch.kinds.push(PIN);
+  batch.texts.push(identity, key);
+}
+
+/** `value` undefined: forgets `key`. */
+export function pushKeep(batch: Batch, type: string, key: string, value: string | undefined, limit: number): void {
+  batch.kinds.push(KEEP);
+  batch.texts.push(type, key, value ?? '');
+  batch.numbers.push(value === undefined ? 0 : 1, limit);
+}
+
+export function pushAdopt(batch: Batch, row: ForeignRow): void {
+  batch.kinds.push(ADOPT);
+  pushRow(batch, row, row.type);
+  batch.texts.push(row.node, row.epoch);
+  batch.numbers.push(row.originId);
+}
+
+/** A call as the writer sees it. */
+export type Call =
+  | { kind: typeof ACCEPT; request: RequestRecord; rowData: string }
+  | { kind: typeof APPEND; row: FullDraft; requestId: number }
+  | {
+      kind: typeof PUT;
+      row: FullDraft;
+      owner: string;
+      anyToken: boolean;
+      own: RequestRecord | undefined;
+    }
+  | { kind: typeof PIN; identity: string; key: string }
+  | { kind: typeof ADOPT; row: FullDraft; node: string; epoch: string; originId: number }
+  | { kind: typeof KEEP; type: string; key: string; value: string | undefined; limit: number };
+
+/** The calls of a batch. */
+export function readCalls(batch: Batch): Call[] {
+  let t = 0;
+  let n = 0;
+  const text = () => batch.texts[t++] as string;
+  const number = () => batch.numbers[n++] as number;
+  const request = (): RequestRecord => ({
+    token: text(),
+    owner: text(),
+    action: text(),
+    target: text(),
+    data: text(),
+    envelope: text(),
+    etime: number(),
+  });
+  const row = (): FullDraft => ({
+    token: text(),
+    data: text(),
+    type: text(),
+    code: number(),
+    etime: number(),
+  });
+  return batch.kinds.map((kind): Call => {
+    if (kind === ACCEPT) return { kind, request: request(), rowData: text() };
+    if (kind === APPEND) return { kind, row: row(), requestId: number() };
+    if (kind === PIN) return { kind, identity: text(), key: text() };
+    if (kind === KEEP) {
+      const [type, key, value, keeps] = [text(), text(), text(), number() === 1];
+      return { kind, type, key, value: keeps ? value : undefined, limit: number() };
+    }
+    const draft = row();
+    if (kind === ADOPT) return { kind, row: draft, node: text(), epoch: text(), originId: number() };
+    const anyToken = number() === 1;
+    const own = number() === 1;
+    return {
+      kind: PUT,
+      row: draft,
+      owner: text(),
+      anyToken,
+      own: own ? request() : undefined,
+    };
+  });
+}
+
+/** Why the writer did not do a call. The rest of its batch is not touched by it. */
+export type Refusal = 'FULL' | 'STATE_FULL' | 'ADOPTED' | 'TOKEN_ENDED' | 'UNKNOWN_TOKEN' | 'FORBIDDEN' | 'FAILED';
+
+/** What a call came to where that is more than a row of the expected type. */
+export interface Odd {
+  /** Which call, counted over all batches that the outcome answers. */
+  at: number;
+  known?: KnownRequest;
+  /** The row's type, where the caller of the writer cannot know it. */
+  type?: string;
+  /** Who owns the row's token, where it is not the writer of the row. */
+  owner?: string;
+  /** The request's id, where it is not that of its row. */
+  requestId?: number;
+  refused?: Refusal;
+  reason?: string;
+}
+
+/** The answer to the `batches` oldest batches: one id per call (0 where `odds` says why), or why nothing was written. */
+export interface Outcome {
+  kind: 'outcome';
+  batches: number;
+  ids: number[];
+  ctime: number;
+  odds: Odd[];
+  failed: string | undefined;
+  ms: number;
+  bytes: number;
+}
+
+export interface Purged {
+  kind: 'purged';
+  rows: number;
+  requests: number;
+  bytes: number;
+  failed: string | undefined;
+}
+
+export type ToWriter = { kind: 'batch'; batch: Batch } | { kind: 'purge'; now: number } | { kind: 'close' };
+
+export type FromWriter =
+  | { kind: 'ready'; bytes: number }
+  | { kind: 'unusable'; reason: string }
+  | { kind: 'fault'; reason: string }
+  | Outcome
+  | Purged;
+
+export type WriterSettings = Pick<StoreOptions, 'file' | 'synchronous' | 'retentionSeconds' | 'maxBytes'>;

@@ -1,0 +1,195 @@
+/** The worker thread that reads: a large page stalls neither the router nor the writer. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { reasonOf } from '@centreond/plugin-sdk';
+import Database from 'better-sqlite3';
+import { SELECT_KNOWN, SELECT_OPEN, type StoredRequest, storedRequest } from './records.ts';
+import { type RawRow, Scan } from './scan.ts';
+import type { Filter, PageText, StateEntry } from './token-store.ts';
+
+export interface ReaderSettings {
+  file: string;
+  /** This router's id: the node of rows that were written here. */
+  node: string;
+}
+
+/** What the reader is asked. */
+export type Question =
+  | { kind: 'unsettled' }
+  | { kind: 'find'; token: string }
+  | { kind: 'pinned'; identity: string }
+  | { kind: 'kept'; type: string; key: string }
+  | { kind: 'entries'; type: string; prefix: string; after: string; maxBytes: number }
+  | { kind: 'page'; filter: Filter }
+  | { kind: 'text'; filter: Filter };
+
+/** A page's rows, flat: id, code, etime, ctime and token, type, node, data of each. */
+export interface Columns {
+  numbers: number[];
+  texts: string[];
+  more: boolean;
+}
+
+export interface Answers {
+  unsettled: StoredRequest[];
+  find: StoredRequest | undefined;
+  pinned: string | undefined;
+  kept: string | undefined;
+  entries: { entries: StateEntry[]; more: boolean };
+  page: Columns;
+  text: PageText;
+}
+
+export type ToReader = { kind: 'ask'; number: number; question: Question } | { kind: 'close' };
+
+export type FromReader =
+  | { kind: 'ready' }
+  | { kind: 'unusable'; reason: string }
+  | { kind: 'answer'; number: number; answer: Answers[keyof Answers]; failed: string | undefined };
+
+/** What a row costs beside its token and data, in a page's bytes. */
+const ROW_OVERHEAD = 200;
+/** The same for an entry of a plugin's state, whose key may need escapes. */
+const ENTRY_OVERHEAD = 300;
+/** A page that has rows ends after this long, so that one that looks for few rows among many comes in parts. */
+const PAGE_MS = 2000;
+
+class Reader {
+  readonly #db: Database.Database;
+  readonly #node: string;
+  readonly #scan: Scan;
+  readonly #sql;
+
+  constructor(settings: ReaderSettings) {
+    const db = new Database(settings.file, { readonly: true, timeout: 5000 });
+    db.pragma('cache_size = -32768');
+    this.#db = db;
+    this.#node = settings.node;
+    this.#scan = new Scan(db);
+    const entries = (from: '>=' | '>') =>
+      db.prepare<[string, string], StateEntry>(
+        `SELECT key, value FROM centreond_state WHERE type = ? AND key ${from} ? ORDER BY key`,
+      );
+    this.#sql = {
+      known: db.prepare<[string], unknown[]>(SELECT_KNOWN).raw(),
+      open: db.prepare<[], unknown[]>(SELECT_OPEN).raw(),
+      pinned: db.prepare<[string], string>('SELECT key FROM centreond_identity WHERE identity = ?').pluck(),
+      kept: db
+        .prepare<[string, string], string>('SELECT value FROM centreond_state WHERE type = ? AND key = ?')
+        .pluck(),
+      entriesFrom: entries('>='),
+      entriesAfter: entries('>'),
+    };
+  }
+
+  answer(question: Question): Answers[keyof Answers] | Promise<Answers[keyof Answers]> {
+    if (question.kind === 'page') return this.#page(question.filter);
+    if (question.kind === 'text') return this.#text(question.filter);
+    if (question.kind === 'pinned') return this.#sql.pinned.get(question.identity);
+    if (question.kind === 'kept') return this.#sql.kept.get(question.type, question.key);
+    if (question.kind === 'entries') return this.#entries(question);
+    if (question.kind === 'unsettled') return this.#sql.open.all().map(storedRequest);
+    const row = this.#sql.known.get(question.token);
+    return row && storedRequest(row);
+  }
+
+  #entries({ type, prefix, after, maxBytes }: Question & { kind: 'entries' }): Answers['entries'] {
+    const entries: StateEntry[] = [];
+    let size = 0;
+    const { entriesFrom, entriesAfter } = this.#sql;
+    const found = after === '' ? entriesFrom.iterate(type, prefix) : entriesAfter.iterate(type, after);
+    for (const entry of found) {
+      if (!entry.key.startsWith(prefix)) break;
+      size += ENTRY_OVERHEAD + Buffer.byteLength(entry.key) + Buffer.byteLength(entry.value);
+      if (entries.length > 0 && size > maxBytes) return { entries, more: true };
+      entries.push(entry);
+    }
+    return { entries, more: false };
+  }
+
+  async #page(filter: Filter): Promise<Columns> {
+    const numbers: number[] = [];
+    const texts: string[] = [];
+    const more = await this.#each(filter, (row) => {
+      numbers.push(row[0], row[4], row[5], row[6]);
+      texts.push(row[1] ?? '', row[2], row[3] ?? this.#node, row[7] ?? 'null');
+    });
+    return { numbers, texts, more };
+  }
+
+  async #text(filter: Filter): Promise<PageText> {
+    const parts: string[] = [];
+    let last = 0;
+    const more = await this.#each(filter, (row) => {
+      last = row[0];
+      const names = `"token":${JSON.stringify(row[1] ?? '')},"type":${JSON.stringify(row[2])},"node":${JSON.stringify(row[3] ?? this.#node)}`;
+      parts.push(
+        `{"id":${last},${names},"code":${row[4]},"etime":${row[5]},"ctime":${row[6]},"data":${row[7] ?? 'null'}}`,
+      );
+    });
+    return { text: `[${parts.join(',')}]`, count: parts.length, last, more };
+  }
+
+  /** Calls `use` with each row of the page, and says whether there is, or may be, a further one. */
+  async #each({ limit, maxBytes, ...filter }: Filter, use: (row: RawRow) => void): Promise<boolean> {
+    const started = performance.now();
+    let size = 0;
+    let count = 0;
+    let more = false;
+    const isLate = () => count > 0 && performance.now() - started > PAGE_MS;
+    const take = (row: RawRow) => {
+      size += ROW_OVERHEAD + (row[1]?.length ?? 0) + Buffer.byteLength(row[7] ?? '');
+      more = count === limit || (count > 0 && size > maxBytes) || isLate();
+      if (more) return false;
+      use(row);
+      count++;
+      return true;
+    };
+    const pause = async () => {
+      await nextTurn();
+      more = isLate();
+      return !more;
+    };
+    await this.#scan.each({ limit, maxBytes, ...filter }, take, pause);
+    return more;
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}
+
+function serve(port: MessagePort, settings: ReaderSettings): void {
+  const send = (message: FromReader) => port.postMessage(message);
+  let reader: Reader;
+  try {
+    reader = new Reader(settings);
+  } catch (error) {
+    send({ kind: 'unusable', reason: reasonOf(error) });
+    port.close();
+    return;
+  }
+  const underWay = new Set<Promise<void>>();
+  const answer = async (number: number, question: Question) => {
+    try {
+      send({ kind: 'answer', number, answer: await reader.answer(question), failed: undefined });
+    } catch (error) {
+      send({ kind: 'answer', number, answer: undefined, failed: reasonOf(error) });
+    }
+  };
+  port.on('message', (message: ToReader) => {
+    if (message.kind === 'ask') {
+      const answered = answer(message.number, message.question);
+      underWay.add(answered);
+      void answered.then(() => underWay.delete(answered));
+      return;
+    }
+    void Promise.all(underWay).then(() => {
+      reader.close();
+      port.close();
+    });
+  });
+  send({ kind: 'ready' });
+}
+
+if (parentPort) serve(parentPort, workerData as ReaderSettings);

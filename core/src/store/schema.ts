@@ -1,0 +1,109 @@
+import { randomBytes } from 'node:crypto';
+import type { Database } from 'better-sqlite3';
+
+/** The version of the tables below. A database of a higher one is not opened. */
+export const SCHEMA_VERSION = 1;
+
+// The first three tables and their indexes are the original's, column for column.
+const TABLES = `
+CREATE TABLE IF NOT EXISTS \`centreond_identity\` (
+    \`id\` INTEGER PRIMARY KEY,
+    \`ctime\` int(11) DEFAULT NULL,
+    \`identity\` varchar(2048) DEFAULT NULL,
+    \`key\` varchar(4096) DEFAULT NULL
+);
+CREATE INDEX IF NOT EXISTS idx_centreond_identity_identity ON centreond_identity (identity);
+
+CREATE TABLE IF NOT EXISTS \`centreond_history\` (
+    \`id\` INTEGER PRIMARY KEY,
+    \`token\` varchar(255) DEFAULT NULL,
+    \`code\` int(11) DEFAULT NULL,
+    \`etime\` int(11) DEFAULT NULL,
+    \`ctime\` int(11) DEFAULT NULL,
+    \`data\` varchar(2048) DEFAULT NULL
+);
+CREATE INDEX IF NOT EXISTS idx_centreond_history_id ON centreond_history (id);
+CREATE INDEX IF NOT EXISTS idx_centreond_history_token ON centreond_history (token);
+CREATE INDEX IF NOT EXISTS idx_centreond_history_etime ON centreond_history (etime);
+CREATE INDEX IF NOT EXISTS idx_centreond_history_code ON centreond_history (code);
+CREATE INDEX IF NOT EXISTS idx_centreond_history_ctime ON centreond_history (ctime);
+
+CREATE TABLE IF NOT EXISTS \`centreond_synchistory\` (
+    \`id\` int(11) DEFAULT NULL,
+    \`ctime\` int(11) DEFAULT NULL,
+    \`last_id\` int(11) DEFAULT NULL
+);
+CREATE INDEX IF NOT EXISTS idx_centreond_synchistory_id ON centreond_synchistory (id);
+
+-- Facts about the database itself: schema, epoch, clock_back.
+CREATE TABLE centreond_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- Who first used a token, and for what. log = 1: known from PUTLOG only. The id is one of the history's numbering, never
+-- above the token's first row. The long column is last: nothing that reads the others has to walk over it.
+CREATE TABLE centreond_request (
+    id INTEGER PRIMARY KEY,
+    token TEXT NOT NULL UNIQUE,
+    ctime INTEGER NOT NULL,
+    etime INTEGER NOT NULL,
+    log INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    action TEXT NOT NULL,
+    target TEXT NOT NULL,
+    envelope TEXT NOT NULL,
+    data TEXT NOT NULL
+);
+CREATE INDEX centreond_request_owner ON centreond_request (owner);
+CREATE INDEX centreond_request_target ON centreond_request (target) WHERE target <> '';
+-- Requests without a terminal row. A table of its own: ending a request then never rewrites its data.
+CREATE TABLE centreond_open (id INTEGER PRIMARY KEY);
+
+-- A number for each node id, since an integer column would turn '007' into 7.
+CREATE TABLE centreond_node (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
+-- Rows that differ from "the action of its token's request, written here". node NULL: written here.
+CREATE TABLE centreond_origin (
+    id INTEGER PRIMARY KEY,
+    type TEXT NOT NULL,
+    node INTEGER REFERENCES centreond_node (number),
+    epoch TEXT,
+    origin_id INTEGER,
+    UNIQUE (node, epoch, origin_id)
+);
+`;
+
+// Tables added since: an older centreond does not look at them, so the version stays.
+const ADDED = `
+-- What plugins keep, by their type. Values are JSON text.
+CREATE TABLE IF NOT EXISTS centreond_state (
+    type TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (type, key)
+) WITHOUT ROWID;
+`;
+
+/** Sets up the connection and makes the tables where there are none. Throws a plain Error that says what is wrong. */
+export function prepareDatabase(db: Database): void {
+  const exists = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'centreond_meta'").get();
+  if (exists === undefined) {
+    db.transaction(() => {
+      db.exec(TABLES + ADDED);
+      const put = db.prepare('INSERT INTO centreond_meta VALUES (?, ?)');
+      put.run('schema', String(SCHEMA_VERSION));
+      put.run('epoch', randomBytes(16).toString('hex'));
+    }).immediate();
+    return;
+  }
+  const version = Number(readMeta(db, 'schema'));
+  if (version > SCHEMA_VERSION)
+    throw new Error(
+      `it was written by a newer centreond (schema ${version}, this one knows ${SCHEMA_VERSION}); run that one, or point core.dataDir elsewhere`,
+    );
+  if (version !== SCHEMA_VERSION) throw new Error('it does not say which schema it has; restore it from a backup');
+  db.exec(ADDED);
+}
+
+/** A fact about the database, `''` where it is not known. */
+export function readMeta(db: Database, key: string): string {
+  const value: unknown = db.prepare('SELECT value FROM centreond_meta WHERE key = ?').pluck().get(key);
+  return typeof value === 'string' ? value : '';
+}

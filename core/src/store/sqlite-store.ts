@@ -1,0 +1,311 @@
+import { chmodSync, closeSync, existsSync, fchmodSync, mkdirSync, openSync } from 'node:fs';
+import path from 'node:path';
+import { type CentreondError, failure, isTerminal, reasonOf } from '@centreond/plugin-sdk';
+import { type Batch, type Odd, pushAccept, pushAdopt, pushAppend, pushKeep, pushPin, pushPut } from './batch.ts';
+import { HistoryReader } from './history-reader.ts';
+import type {
+  Accepted,
+  Adopted,
+  Filter,
+  ForeignRow,
+  KnownRequest,
+  Page,
+  PageText,
+  Put,
+  PutOptions,
+  RequestRecord,
+  Row,
+  RowDraft,
+  StateStore,
+  StoreCounters,
+  StoreOptions,
+  TokenStore,
+} from './token-store.ts';
+import { WriteQueue } from './write-queue.ts';
+
+const PURGE_EVERY_MS = 60_000;
+/** Appends may queue up to so many times the bounds: what was accepted must be able to end. */
+const APPEND_PATIENCE = 2;
+
+/** Opens the store, in two threads of its own. Rejects with `STORE_UNUSABLE`. */
+export async function openStore(asked: StoreOptions): Promise<TokenStore> {
+  const options = { ...asked, file: path.resolve(asked.file) };
+  let queue: WriteQueue | undefined;
+  try {
+    makePrivate(options.file);
+    queue = await WriteQueue.open(options);
+    const reader = await HistoryReader.open({
+      file: options.file,
+      node: options.node,
+    });
+    return new SqliteStore(options, queue, reader);
+  } catch (error) {
+    await queue?.close();
+    throw failure('STORE_UNUSABLE', {
+      file: options.file,
+      reason: reasonOf(error),
+    });
+  }
+}
+
+/** Makes the file before SQLite does: its log and its index take over the mode. */
+function makePrivate(file: string): void {
+  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  const fd = openSync(file, 'a', 0o600);
+  try {
+    fchmodSync(fd, 0o600);
+  } finally {
+    closeSync(fd);
+  }
+  for (const beside of [`${file}-wal`, `${file}-shm`]) if (existsSync(beside)) chmodSync(beside, 0o600);
+}
+
+class SqliteStore implements TokenStore {
+  readonly #options: StoreOptions;
+  readonly #queue: WriteQueue;
+  readonly #reader: HistoryReader;
+  /** Open requests by token: the type of their rows, and where the writer finds them. */
+  readonly #open = new Map<string, { id: number; action: string }>();
+  readonly #timer: NodeJS.Timeout;
+  #purging: Promise<{ rows: number; requests: number }> | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: StoreOptions, queue: WriteQueue, reader: HistoryReader) {
+    this.#options = options;
+    this.#queue = queue;
+    this.#reader = reader;
+    this.#timer = setInterval(() => this.#purgeUnasked(), PURGE_EVERY_MS);
+    this.#timer.unref();
+    queue.onNearlyFull = () => this.#purgeUnasked();
+  }
+
+  async unsettled(): Promise<RequestRecord[]> {
+    const stored = await this.#reader.ask({ kind: 'unsettled' });
+    return stored.map(({ id, request: { state: _, ctime: __, ...request } }) => {
+      this.#open.set(request.token, { id, action: request.action });
+      return request;
+    });
+  }
+
+  accept(request: RequestRecord, rowData: string): Promise<Accepted> {
+    const size = request.data.length + request.envelope.length + rowData.length;
+    return this.#write(
+      size,
+      1,
+      (batch) => pushAccept(batch, request, rowData),
+      (id, ctime, odd) => {
+        if (odd?.known) return { known: true, request: odd.known };
+        if (odd?.refused) throw this.#refused(odd, request.token, request.owner);
+        const { token, action, etime } = request;
+        this.#open.set(token, { id: odd?.requestId ?? id, action });
+        return {
+          known: false,
+          row: this.#row(id, token, action, 0, etime, ctime, rowData),
+          ...(odd?.requestId !== undefined && { earlier: true }),
+        };
+      },
+    );
+  }
+
+  append(draft: RowDraft): Promise<Row> {
+    const { token, code, etime, data } = draft;
+    const open = this.#open.get(token);
+    const type = draft.type === open?.action ? '' : (draft.type ?? '');
+    return this.#write(
+      data.length,
+      APPEND_PATIENCE,
+      (batch) => pushAppend(batch, draft, type, open?.id ?? 0),
+      (id, ctime, odd) => {
+        if (odd?.refused) throw this.#refused(odd, token, '');
+        if (isTerminal(code)) this.#open.delete(token);
+        return this.#row(id, token, odd?.type || type || (open?.action ?? ''), code, etime, ctime, data);
+      },
+    );
+  }
+
+  put(draft: RowDraft, options: PutOptions): Promise<Put> {
+    const { token, code, etime, data } = draft;
+    return this.#write(
+      data.length + (options.own?.data.length ?? 0),
+      1,
+      (batch) => pushPut(batch, draft, options),
+      (id, ctime, odd) => {
+        if (odd?.known) return { known: true, request: odd.known };
+        if (odd?.refused) throw this.#refused(odd, token, options.owner);
+        return {
+          known: false,
+          row: this.#row(id, token, odd?.type ?? '', code, etime, ctime, data),
+          owner: odd?.owner ?? options.owner,
+        };
+      },
+    );
+  }
+
+  adopt(foreign: ForeignRow): Promise<Adopted> {
+    const { token, type, node, code, etime, data } = foreign;
+    return this.#write(
+      data.length,
+      APPEND_PATIENCE,
+      (batch) => pushAdopt(batch, foreign),
+      (id, ctime, odd): Adopted => {
+        if (odd?.refused === 'ADOPTED') return { known: true };
+        if (odd?.refused) throw this.#refused(odd, token, node);
+        if (isTerminal(code)) this.#open.delete(token);
+        return { known: false, row: { id, token, type, node, code, etime, ctime, data }, owner: odd?.owner ?? '' };
+      },
+    );
+  }
+
+  pin(identity: string, key: string): Promise<void> {
+    return this.#write(
+      key.length,
+      1,
+      (batch) => pushPin(batch, identity, key),
+      (_id, _ctime, odd) => {
+        if (odd?.refused) throw this.#refused(odd, '', identity);
+      },
+    );
+  }
+
+  readonly state: StateStore = {
+    get: (type, key) => this.#reader.ask({ kind: 'kept', type, key }),
+    list: (type, prefix, after, maxBytes) => this.#reader.ask({ kind: 'entries', type, prefix, after, maxBytes }),
+    set: (type, { key, value }, limit) => this.#keep(type, key, value, limit),
+    delete: (type, key) => this.#keep(type, key, undefined, 0),
+  };
+
+  #keep(type: string, key: string, value: string | undefined, limit: number): Promise<void> {
+    return this.#write(
+      key.length + (value?.length ?? 0),
+      1,
+      (batch) => pushKeep(batch, type, key, value, limit),
+      (_id, _ctime, odd) => {
+        if (odd?.refused === 'STATE_FULL') throw failure('STATE_FULL', { type, bytes: Number(odd.reason), limit });
+        if (odd?.refused) throw this.#refused(odd, '', `@${type}`);
+      },
+    );
+  }
+
+  #write<T>(
+    size: number,
+    patience: number,
+    push: (batch: Batch) => void,
+    result: (id: number, ctime: number, odd: Odd | undefined) => T,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const refusal = this.#queue.refusal(size, patience);
+      if (refusal) {
+        reject(refusal);
+        return;
+      }
+      const done = (id: number, ctime: number, odd: Odd | undefined) => {
+        try {
+          resolve(result(id, ctime, odd));
+        } catch (error) {
+          reject(error);
+        }
+      };
+      push(this.#queue.add({ size, done, reject }));
+    });
+  }
+
+  #row(id: number, token: string, type: string, code: number, etime: number, ctime: number, data: string): Row {
+    return {
+      id,
+      token,
+      type,
+      node: this.#options.node,
+      code,
+      etime,
+      ctime,
+      data,
+    };
+  }
+
+  #refused(odd: Odd, token: string, identity: string): CentreondError {
+    switch (odd.refused) {
+      case 'TOKEN_ENDED':
+        return failure('TOKEN_ENDED', { token });
+      case 'UNKNOWN_TOKEN':
+        return failure('UNKNOWN_TOKEN', { token });
+      case 'FORBIDDEN':
+        return failure('FORBIDDEN', {
+          identity,
+          what: `write under the token ${token}, which is another's`,
+          remedy: 'Use a token of your own.',
+        });
+      case 'FULL':
+        return failure('STORE_FAILED', {
+          reason: `the store holds its ${this.#options.maxBytes} bytes (core.store.maxSize) and nothing in it is old enough to go; raise that or shorten core.store.retention`,
+        });
+      default:
+        return failure('STORE_FAILED', {
+          reason: odd.reason ?? 'the writer did not say why',
+        });
+    }
+  }
+
+  async find(token: string): Promise<KnownRequest | undefined> {
+    return (await this.#reader.ask({ kind: 'find', token }))?.request;
+  }
+
+  async query(filter: Filter): Promise<Page> {
+    const { numbers, texts, more } = await this.#reader.ask({
+      kind: 'page',
+      filter,
+    });
+    const rows: Row[] = [];
+    for (let i = 0; i < numbers.length; i += 4) {
+      rows.push({
+        id: numbers[i] ?? 0,
+        token: texts[i] ?? '',
+        type: texts[i + 1] ?? '',
+        node: texts[i + 2] ?? '',
+        code: numbers[i + 1] ?? 0,
+        etime: numbers[i + 2] ?? 0,
+        ctime: numbers[i + 3] ?? 0,
+        data: texts[i + 3] ?? '',
+      });
+    }
+    return { rows, more };
+  }
+
+  queryText(filter: Filter): Promise<PageText> {
+    return this.#reader.ask({ kind: 'text', filter });
+  }
+
+  pinned(identity: string): Promise<string | undefined> {
+    return this.#reader.ask({ kind: 'pinned', identity });
+  }
+
+  purge(): Promise<{ rows: number; requests: number }> {
+    this.#purging ??= this.#queue
+      .purge()
+      .then(({ rows, requests, failed }) => {
+        if (failed !== undefined) throw failure('STORE_FAILED', { reason: failed });
+        return { rows, requests };
+      })
+      .finally(() => {
+        this.#purging = undefined;
+      });
+    return this.#purging;
+  }
+
+  #purgeUnasked(): void {
+    if (this.#purging || this.#closing) return;
+    this.purge().catch((error: unknown) => {
+      this.#options.log.error({ file: this.#options.file, reason: reasonOf(error) }, 'purging the token store failed');
+    });
+  }
+
+  counters(): StoreCounters {
+    return { ...this.#queue.counters };
+  }
+
+  close(): Promise<void> {
+    clearInterval(this.#timer);
+    // The writer last: the connection that closes last removes the write-ahead log.
+    this.#closing ??= Promise.all([this.#queue.drain(), this.#reader.close()]).then(() => this.#queue.close());
+    return this.#closing;
+  }
+}

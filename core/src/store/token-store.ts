@@ -1,0 +1,225 @@
+/** What the daemon asks of its token store. A driver (SQLite: `sqlite-store.ts`) opens one; nothing here knows which. */
+
+/** A request as it was accepted: what a restart needs to settle it and a repeat is compared with. */
+export interface RequestRecord {
+  token: string;
+  /** The identity that owns the token. */
+  owner: string;
+  action: string;
+  target: string;
+  /** JSON text of DATA without `$`. */
+  data: string;
+  /** JSON text of `$` as far as it is kept, `''` for none. */
+  envelope: string;
+  /** Whole seconds. */
+  etime: number;
+}
+
+/** What the store knows of a token. `open`: no terminal row yet; `ended`; `log`: known from PUTLOG only, need not end. */
+export interface KnownRequest extends RequestRecord {
+  ctime: number;
+  state: 'open' | 'ended' | 'log';
+}
+
+/** A row of the history. Times in whole seconds; `data` is JSON text. */
+export interface Row {
+  id: number;
+  token: string;
+  type: string;
+  node: string;
+  code: number;
+  etime: number;
+  ctime: number;
+  data: string;
+}
+
+export interface RowDraft {
+  token: string;
+  code: number;
+  etime: number;
+  data: string;
+  /** Only where it differs from the action of the token's request. */
+  type?: string;
+}
+
+/**
+ * `known: false`: written, this is the row; `earlier` where PUTLOG has written under the token before. `known: true`:
+ * nothing was written, this is what had the token before.
+ */
+export type Accepted = { known: false; row: Row; earlier?: true } | { known: true; request: KnownRequest };
+/** The same of a row that may stand under another's token: `owner` is whose. */
+export type Put = { known: false; row: Row; owner: string } | { known: true; request: KnownRequest };
+
+/** `=` for token and code, `>` for ctime, etime and id; all that are given must hold. */
+export interface Filter {
+  token?: string;
+  code?: number;
+  ctime?: number;
+  etime?: number;
+  id?: number;
+  /** Only rows of tokens that this identity owns… */
+  owner?: string;
+  /** …or, where given beside `owner`, of tokens whose request has this target. */
+  target?: string;
+  /** A page ends after this many rows… */
+  limit: number;
+  /** …or before the row that would bring it above this many bytes of JSON; it has at least one row if any matches. */
+  maxBytes: number;
+}
+
+export interface Page {
+  rows: Row[];
+  /** Whether a further row matched when the page was read. */
+  more: boolean;
+}
+
+/** A page as the text of a JSON array of rows, for answers that pass on what they read. */
+export interface PageText {
+  text: string;
+  count: number;
+  /** The id of the last row, 0 where there is none. */
+  last: number;
+  more: boolean;
+}
+
+/** A row that another node wrote: `(node, epoch, originId)` names it there. `data` is JSON text. */
+export interface ForeignRow {
+  node: string;
+  /** Which database of that node it comes from. */
+  epoch: string;
+  originId: number;
+  token: string;
+  type: string;
+  code: number;
+  etime: number;
+  data: string;
+}
+
+/** `known: true`: the row is here already. */
+export type Adopted = { known: true } | { known: false; row: Row; owner: string };
+
+export interface PutOptions {
+  /** Claims an unused token; writes under a used one only if it is this identity's. */
+  owner: string;
+  /** The caller has made sure that the owner may write under anybody's token. */
+  anyToken?: boolean;
+  /** The PUTLOG itself where it bears a token: remembered (as ended), so that a repeat is known. */
+  own?: RequestRecord;
+}
+
+export interface StoreLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface StoreOptions {
+  /** The database. Its folder is made where there is none (0700), the files are 0600. */
+  file: string;
+  /** This router's id: the node of what is written here. */
+  node: string;
+  /** `full`: resolved means fsynced. The others trade the last moments before a power cut for speed. */
+  synchronous: 'full' | 'normal' | 'off';
+  /** Rows are kept so long, and at least 24 h. */
+  retentionSeconds: number;
+  /** Bytes in use at which new requests are refused. */
+  maxBytes: number;
+  /** What may wait for the disk before calls get `BUSY`: 200,000 calls and 256 MiB if left out; twice that for appends. */
+  queue?: { calls: number; bytes: number };
+  /** Milliseconds since the epoch. */
+  clock: { now(): number };
+  log: StoreLog;
+}
+
+/** An entry of what a plugin keeps; `value` is JSON text. */
+export interface StateEntry {
+  key: string;
+  value: string;
+}
+
+/** What plugins keep, each under its type. Reading sees every write that has resolved. */
+export interface StateStore {
+  get(type: string, key: string): Promise<string | undefined>;
+  /** `STATE_FULL` where all that the type keeps would come to more than `limit` bytes. */
+  set(type: string, entry: StateEntry, limit: number): Promise<void>;
+  delete(type: string, key: string): Promise<void>;
+  /** Entries whose key starts with `prefix` and comes after `after`, by key; a page ends as one of rows does. */
+  list(
+    type: string,
+    prefix: string,
+    after: string,
+    maxBytes: number,
+  ): Promise<{ entries: StateEntry[]; more: boolean }>;
+}
+
+export interface StoreCounters {
+  /** Rows written since the store was opened. */
+  rows: number;
+  /** Transactions that wrote them. */
+  commits: number;
+  /** Transactions that failed; nothing of them is in the store. */
+  failures: number;
+  /** Calls in the largest transaction. */
+  largestCommit: number;
+  /** How long the last transaction took, fsync included. */
+  lastCommitMs: number;
+  /** Calls that wait for their transaction, and the characters that they hold. */
+  queued: number;
+  queuedBytes: number;
+  /** Bytes that the database uses (the write-ahead log not counted), and the limit. */
+  bytes: number;
+  maxBytes: number;
+  /** Rows and requests purged since the store was opened. */
+  purgedRows: number;
+  purgedRequests: number;
+}
+
+/**
+ * The durable record of requests and rows. Whatever writes resolves only once it is on disk (fsynced under
+ * `synchronous: full`), calls resolve in the order in which they were made, and row ids ascend in that order.
+ *
+ * A write rejects with a CentreondError: `BUSY` (the queue is full), `STORE_FAILED` (the disk, or the size limit: nothing
+ * of it was written, and the same call may be made again, which is the caller's duty for a terminal row), `STOPPING`
+ * (after close). After `STORE_FAILED` the store goes on by itself as soon as the disk does.
+ */
+export interface TokenStore {
+  /** Requests that the last run left open, oldest first. To be called once, before the first accept. */
+  unsettled(): Promise<RequestRecord[]>;
+  /**
+   * Records a request and its row of code 0 with `rowData` (JSON text) in one transaction. A token that exists is
+   * returned as it is known and nothing is written; but one known only from PUTLOG by the same owner is taken over.
+   * At the size limit: `STORE_FAILED`.
+   */
+  accept(request: RequestRecord, rowData: string): Promise<Accepted>;
+  /**
+   * Appends a row; a terminal one ends the token. Works at the size limit too. `TOKEN_ENDED` for a second terminal row,
+   * `UNKNOWN_TOKEN` for a token that the store does not know (the empty token, with `type`, is the daemon's own).
+   */
+  append(row: RowDraft): Promise<Row>;
+  /**
+   * Writes one row under `row.token`, claiming it as state `log` where it is unused, and remembers `own`: all or
+   * nothing. `known: true` when `own.token` is known already. `FORBIDDEN` where the token is another's.
+   */
+  put(row: RowDraft, options: PutOptions): Promise<Put>;
+  /**
+   * Stores a row of another node under a token whose request has that node as its target; a terminal one ends it. Works at
+   * the size limit too. `UNKNOWN_TOKEN` for any other token, `TOKEN_ENDED` for one that has its terminal row.
+   */
+  adopt(row: ForeignRow): Promise<Adopted>;
+  /** What is known of a token. */
+  find(token: string): Promise<KnownRequest | undefined>;
+  /** Rows by ascending id. */
+  query(filter: Filter): Promise<Page>;
+  /** The same as JSON text, rendered off the caller's thread. */
+  queryText(filter: Filter): Promise<PageText>;
+  /** What plugins keep. */
+  readonly state: StateStore;
+  /** Pins a key to an identity, instead of the one that it had. */
+  pin(identity: string, key: string): Promise<void>;
+  pinned(identity: string): Promise<string | undefined>;
+  /** Removes what retention and size limit say, by the clock of now. Runs by itself too; two calls at once are one. */
+  purge(): Promise<{ rows: number; requests: number }>;
+  counters(): StoreCounters;
+  /** Writes what is queued, then closes; what is not on disk after 10 s is rejected. New calls are refused at once. */
+  close(): Promise<void>;
+}

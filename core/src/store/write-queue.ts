@@ -1,0 +1,290 @@
+import { Worker } from 'node:worker_threads';
+import { type CentreondError, failure, reasonOf } from '@centreond/plugin-sdk';
+import {
+  type Batch,
+  emptyBatch,
+  type FromWriter,
+  type Odd,
+  type Outcome,
+  type Purged,
+  type ToWriter,
+  type WriterSettings,
+} from './batch.ts';
+import type { StoreCounters, StoreOptions } from './token-store.ts';
+
+const QUEUE = { calls: 200_000, bytes: 256 * 1024 * 1024 };
+/** As many calls are sent to a writer that is busy; fewer wait for it, so that they share a transaction. */
+const WORTH_SENDING = 64;
+const BATCHES_UNDER_WAY = 4;
+/** What a batch holds at most, so that no transaction takes long. */
+const BATCH_CALLS = 1000;
+const BATCH_BYTES = 4 * 1024 * 1024;
+/** Above this part of the size limit a purge is due at once, and again after so long. */
+const NEARLY_FULL = 0.95;
+const PURGE_AGAIN_MS = 5_000;
+const CLOSE_MS = 10_000;
+const SAME_FAULT_MS = 60_000;
+
+/** A call that waits for its transaction. */
+export interface Waiting {
+  /** Characters that it holds. */
+  size: number;
+  done(id: number, ctime: number, odd: Odd | undefined): void;
+  reject(error: CentreondError): void;
+}
+
+/** The main thread's side of the writer: gathers calls into batches and hands their outcomes back in order. */
+export class WriteQueue {
+  readonly #worker: Worker;
+  readonly #options: StoreOptions;
+  /** The batch that calls are added to, what they wait for, and full ones that the writer has no time for yet. */
+  #batch: Batch = emptyBatch();
+  #waiting: Waiting[] = [];
+  readonly #full: { batch: Batch; waiting: Waiting[] }[] = [];
+  /** What the calls of each batch under way wait for, oldest first. */
+  readonly #underWay: Waiting[][] = [];
+  #scheduled = false;
+  #closed = false;
+  /** Why nothing can be written any more. */
+  #broken: string | undefined;
+  #onIdle: (() => void) | undefined;
+  #onPurged: ((purged: Purged) => void) | undefined;
+  #onExit: (() => void) | undefined;
+  #fault = { reason: '', at: 0 };
+  #lastHurry = Number.NEGATIVE_INFINITY;
+  readonly counters: StoreCounters;
+  /** Called where a purge should not wait for its time; at most every 5 s. */
+  onNearlyFull: () => void = () => {};
+
+  private constructor(options: StoreOptions, worker: Worker, bytes: number) {
+    this.#options = options;
+    this.#worker = worker;
+    this.counters = {
+      rows: 0,
+      commits: 0,
+      failures: 0,
+      largestCommit: 0,
+      lastCommitMs: 0,
+      queued: 0,
+      queuedBytes: 0,
+      bytes,
+      maxBytes: options.maxBytes,
+      purgedRows: 0,
+      purgedRequests: 0,
+    };
+    worker.on('message', (message: FromWriter) => this.#hear(message));
+    worker.on('error', (error) => this.#break(reasonOf(error)));
+    worker.on('exit', () => {
+      this.#break('its writer ended');
+      this.#onExit?.();
+    });
+  }
+
+  /** Starts the writer. Rejects with a plain Error that says why the database cannot be used. */
+  static open(options: StoreOptions): Promise<WriteQueue> {
+    const { file, synchronous, retentionSeconds, maxBytes } = options;
+    const workerData: WriterSettings = {
+      file,
+      synchronous,
+      retentionSeconds,
+      maxBytes,
+    };
+    const worker = new Worker(new URL('./writer.js', import.meta.url), {
+      name: 'store-writer',
+      workerData,
+    });
+    return new Promise((resolve, reject) => {
+      worker.once('error', reject);
+      worker.once('exit', () => reject(new Error('its writer ended')));
+      worker.once('message', (message: FromWriter) => {
+        for (const event of ['message', 'error', 'exit']) worker.removeAllListeners(event);
+        if (message.kind === 'ready') resolve(new WriteQueue(options, worker, message.bytes));
+        else reject(new Error(message.kind === 'unusable' ? message.reason : message.kind));
+      });
+    });
+  }
+
+  /** Why a call of `size` characters cannot be taken now; `patience` widens the bounds. */
+  refusal(size: number, patience: number): CentreondError | undefined {
+    if (this.#closed) return failure('STOPPING', { router: this.#options.node });
+    if (this.#broken !== undefined) return failure('STORE_FAILED', { reason: this.#broken });
+    const { queued, queuedBytes } = this.counters;
+    const { calls, bytes } = this.#options.queue ?? QUEUE;
+    if (queued >= calls * patience)
+      return failure('BUSY', { what: 'The queue of the token store, in calls,', limit: calls * patience });
+    // One call alone is taken whatever its size.
+    if (queued > 0 && queuedBytes + size > bytes * patience)
+      return failure('BUSY', { what: 'The queue of the token store, in bytes,', limit: bytes * patience });
+    return undefined;
+  }
+
+  /** The batch to push one call to, which then waits for `waiting`. Only after `refusal` said nothing. */
+  add(waiting: Waiting): Batch {
+    if (this.#waiting.length === BATCH_CALLS || this.#batch.size > BATCH_BYTES) {
+      this.#full.push({ batch: this.#batch, waiting: this.#waiting });
+      this.#batch = emptyBatch();
+      this.#waiting = [];
+    }
+    this.counters.queued++;
+    this.counters.queuedBytes += waiting.size;
+    this.#batch.size += waiting.size;
+    this.#waiting.push(waiting);
+    if (!this.#scheduled) {
+      this.#scheduled = true;
+      setImmediate(this.#flushOnce);
+    }
+    return this.#batch;
+  }
+
+  readonly #flushOnce = () => {
+    this.#scheduled = false;
+    this.#flush();
+  };
+
+  #flush(): void {
+    while (this.#underWay.length < BATCHES_UNDER_WAY) {
+      const full = this.#full.shift();
+      if (full) {
+        this.#write(full.batch, full.waiting);
+        continue;
+      }
+      const calls = this.#waiting.length;
+      if (calls < (this.#underWay.length === 0 ? 1 : WORTH_SENDING)) return;
+      this.#write(this.#batch, this.#waiting);
+      this.#batch = emptyBatch();
+      this.#waiting = [];
+    }
+  }
+
+  #write(batch: Batch, waiting: Waiting[]): void {
+    batch.now = Math.floor(this.#options.clock.now() / 1000);
+    this.#send({ kind: 'batch', batch });
+    this.#underWay.push(waiting);
+  }
+
+  #send(message: ToWriter): void {
+    this.#worker.postMessage(message);
+  }
+
+  #hear(message: FromWriter): void {
+    if (message.kind === 'outcome') this.#settle(message);
+    else if (message.kind === 'purged') {
+      this.counters.purgedRows += message.rows;
+      this.counters.purgedRequests += message.requests;
+      this.counters.bytes = message.bytes;
+      this.#onPurged?.(message);
+      this.#onPurged = undefined;
+    } else if (message.kind === 'fault') this.#report(message.reason);
+  }
+
+  #settle(outcome: Outcome): void {
+    const settled = this.#underWay.splice(0, outcome.batches);
+    // The writer is free: what has gathered goes first, then its answers are handed on.
+    this.#flush();
+    const { counters } = this;
+    counters.bytes = outcome.bytes;
+    counters.lastCommitMs = outcome.ms;
+    if (outcome.bytes > counters.maxBytes * NEARLY_FULL) this.#hurryPurge();
+    counters.largestCommit = Math.max(counters.largestCommit, outcome.ids.length);
+    if (outcome.failed === undefined) counters.commits++;
+    else {
+      counters.failures++;
+      this.#report(`a transaction failed: ${outcome.failed}`);
+    }
+    const error = outcome.failed === undefined ? undefined : failure('STORE_FAILED', { reason: outcome.failed });
+    let at = 0;
+    let nextOdd = 0;
+    for (const batch of settled) {
+      counters.queued -= batch.length;
+      for (const waiting of batch) {
+        counters.queuedBytes -= waiting.size;
+        if (error) {
+          waiting.reject(error);
+          continue;
+        }
+        const odd = outcome.odds[nextOdd]?.at === at ? outcome.odds[nextOdd++] : undefined;
+        const id = outcome.ids[at++] ?? 0;
+        if (id !== 0) counters.rows++;
+        waiting.done(id, outcome.ctime, odd);
+      }
+    }
+    if (counters.queued === 0) this.#onIdle?.();
+  }
+
+  #hurryPurge(): void {
+    const now = performance.now();
+    if (now - this.#lastHurry < PURGE_AGAIN_MS) return;
+    this.#lastHurry = now;
+    this.onNearlyFull();
+  }
+
+  /** Reports a fault to the log, one that lasts once a minute. */
+  #report(reason: string): void {
+    const now = performance.now();
+    if (reason === this.#fault.reason && now - this.#fault.at < SAME_FAULT_MS) return;
+    this.#fault = { reason, at: now };
+    this.#options.log.error({ file: this.#options.file, reason }, 'the token store failed');
+  }
+
+  #break(reason: string): void {
+    if (this.#broken !== undefined) return;
+    this.#broken = reason;
+    if (!this.#closed) this.#report(reason);
+    const error = failure('STORE_FAILED', { reason });
+    const lost = [
+      ...this.#underWay.splice(0),
+      ...this.#full.splice(0).map((full) => full.waiting),
+      this.#waiting,
+    ].flat();
+    this.#waiting = [];
+    this.counters.queued = 0;
+    this.counters.queuedBytes = 0;
+    for (const waiting of lost) waiting.reject(error);
+    this.#onPurged?.({
+      kind: 'purged',
+      rows: 0,
+      requests: 0,
+      bytes: this.counters.bytes,
+      failed: reason,
+    });
+    this.#onIdle?.();
+  }
+
+  /** Has the writer purge; one at a time. */
+  purge(): Promise<Purged> {
+    const now = Math.floor(this.#options.clock.now() / 1000);
+    const refusal = this.refusal(0, Number.POSITIVE_INFINITY);
+    if (refusal) return Promise.reject(refusal);
+    return new Promise((resolve) => {
+      this.#onPurged = resolve;
+      this.#send({ kind: 'purge', now });
+    });
+  }
+
+  /** Takes no further call; resolved once those that were taken are settled, which 10 s later they are in any case. */
+  async drain(): Promise<void> {
+    this.#closed = true;
+    if (this.counters.queued === 0) return;
+    await new Promise<void>((resolve) => {
+      const limit = setTimeout(() => this.#worker.terminate(), CLOSE_MS);
+      this.#onIdle = () => {
+        clearTimeout(limit);
+        resolve();
+      };
+    });
+  }
+
+  /** Ends the writer, after 10 s with force. */
+  async close(): Promise<void> {
+    await this.drain();
+    if (this.#broken !== undefined) return;
+    await new Promise<void>((resolve) => {
+      const limit = setTimeout(() => this.#worker.terminate(), CLOSE_MS);
+      this.#onExit = () => {
+        clearTimeout(limit);
+        resolve();
+      };
+      this.#send({ kind: 'close' });
+    });
+  }
+}

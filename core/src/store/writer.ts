@@ -1,0 +1,444 @@
+/** The worker thread that owns the database for writing: many calls, one transaction, one fsync. */
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { isTerminal, reasonOf } from '@centreond/plugin-sdk';
+import Database from 'better-sqlite3';
+import {
+  ACCEPT,
+  ADOPT,
+  APPEND,
+  type Batch,
+  type Call,
+  type FromWriter,
+  type FullDraft,
+  KEEP,
+  type Odd,
+  type Outcome,
+  PUT,
+  type Refusal,
+  readCalls,
+  type ToWriter,
+  type WriterSettings,
+} from './batch.ts';
+import { Purge } from './purge.ts';
+import { SELECT_KNOWN, type StoredRequest, storedRequest } from './records.ts';
+import { prepareDatabase, readMeta } from './schema.ts';
+import type { RequestRecord } from './token-store.ts';
+
+/** Pages in the write-ahead log at which it is copied into the database, once the answers are out. */
+const CHECKPOINT_PAGES = 2000;
+/** Waiting batches join a transaction until it has this many calls, or characters. */
+const CALLS_PER_TRANSACTION = 2000;
+const SIZE_PER_TRANSACTION = 8 * 1024 * 1024;
+/** The disk's failures. Any other is one call's own: its batches are then done again call by call. */
+const OF_THE_DISK = /^SQLITE_(FULL|IOERR|CORRUPT|NOTADB|READONLY|BUSY|LOCKED|NOMEM|CANTOPEN|PERM|PROTOCOL)/;
+
+/** What a call came to: its row's id, or what else there is to say. */
+type Done = number | (Omit<Odd, 'at'> & { id?: number });
+
+function refused(refusal: Refusal, reason = ''): Done {
+  return { refused: refusal, reason };
+}
+
+function prepare(db: Database.Database) {
+  return {
+    begin: db.prepare('BEGIN IMMEDIATE'),
+    commit: db.prepare('COMMIT'),
+    rollback: db.prepare('ROLLBACK'),
+    lastId: db.prepare<[], number | null>('SELECT max(id) FROM centreond_history').pluck(),
+    lastCtime: db.prepare<[], number | null>('SELECT max(ctime) FROM centreond_history').pluck(),
+    insertRow: db.prepare(
+      'INSERT INTO centreond_history (id, token, code, etime, ctime, data) VALUES (?, ?, ?, ?, ?, ?)',
+    ),
+    insertOrigin: db.prepare('INSERT INTO centreond_origin (id, type) VALUES (?, ?)'),
+    insertRequest: db.prepare(
+      `INSERT INTO centreond_request (id, token, ctime, etime, log, owner, action, target, envelope, data)
+			 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (token) DO NOTHING`,
+    ),
+    takeOver: db.prepare(
+      `UPDATE centreond_request SET ctime = ?, etime = ?, log = 0, action = ?, target = ?, envelope = ?, data = ?
+			 WHERE id = ?`,
+    ),
+    // Rows from before keep the type that they had: without an origin of their own they would take the new one.
+    keepTypes: db.prepare(
+      `INSERT INTO centreond_origin (id, type) SELECT h.id, r.action FROM centreond_request r
+			 JOIN centreond_history h ON h.token = r.token WHERE r.id = ? ON CONFLICT (id) DO NOTHING`,
+    ),
+    known: db.prepare<[string], unknown[]>(SELECT_KNOWN).raw(),
+    open: db.prepare('INSERT INTO centreond_open VALUES (?)'),
+    end: db.prepare('DELETE FROM centreond_open WHERE id = ?'),
+    pinAgain: db.prepare('UPDATE centreond_identity SET ctime = ?, key = ? WHERE identity = ?'),
+    pinFirst: db.prepare('INSERT INTO centreond_identity (ctime, key, identity) VALUES (?, ?, ?)'),
+    insertForeign: db.prepare('INSERT INTO centreond_origin (id, type, node, epoch, origin_id) VALUES (?, ?, ?, ?, ?)'),
+    adopted: db
+      .prepare<[number, string, number], number>(
+        'SELECT id FROM centreond_origin WHERE node = ? AND epoch = ? AND origin_id = ?',
+      )
+      .pluck(),
+    nodeNumber: db.prepare<[string], number>('SELECT number FROM centreond_node WHERE id = ?').pluck(),
+    addNode: db.prepare('INSERT INTO centreond_node (id) VALUES (?)'),
+    keep: db.prepare('INSERT OR REPLACE INTO centreond_state VALUES (?, ?, ?)'),
+    forget: db.prepare('DELETE FROM centreond_state WHERE type = ? AND key = ?'),
+    keptBytes: db
+      .prepare<[string], number>(
+        'SELECT coalesce(sum(octet_length(key) + octet_length(value)), 0) FROM centreond_state WHERE type = ?',
+      )
+      .pluck(),
+    entryBytes: db
+      .prepare<[string, string], number>(
+        'SELECT octet_length(key) + octet_length(value) FROM centreond_state WHERE type = ? AND key = ?',
+      )
+      .pluck(),
+    setMeta: db.prepare('INSERT OR REPLACE INTO centreond_meta VALUES (?, ?)'),
+    pages: db.prepare<[], number>('PRAGMA page_count').pluck(),
+    freePages: db.prepare<[], number>('PRAGMA freelist_count').pluck(),
+    walPages: db.prepare<[], [number, number, number]>('PRAGMA wal_checkpoint(NOOP)').raw(),
+    checkpoint: db.prepare<[], [number, number, number]>('PRAGMA wal_checkpoint(PASSIVE)').raw(),
+  };
+}
+
+class Writer {
+  readonly #db: Database.Database;
+  readonly #sql: ReturnType<typeof prepare>;
+  readonly #maxBytes: number;
+  readonly #pageSize: number;
+  readonly purge: Purge;
+  /** The id that the next row gets; read anew for each transaction. */
+  #nextId = 0;
+  /** Whole seconds of the transaction under way. */
+  #now = 0;
+  /** The highest ctime written, and by how many seconds the clock ever fell behind it. */
+  #lastCtime: number;
+  #clockBack: number;
+  /** Bytes that each plugin type keeps, once asked for. */
+  readonly #kept = new Map<string, number>();
+  /** Bytes in use after the last transaction. */
+  bytes = 0;
+
+  constructor(settings: WriterSettings) {
+    const db = new Database(settings.file, { timeout: 5000 });
+    // For a new database only; the default of 4096 costs an eighth more time.
+    db.pragma('page_size = 8192');
+    db.pragma('journal_mode = WAL');
+    db.pragma(`synchronous = ${settings.synchronous}`);
+    db.pragma('wal_autocheckpoint = 0');
+    db.pragma('journal_size_limit = 67108864');
+    db.pragma('cache_size = -65536');
+    db.pragma('temp_store = MEMORY');
+    prepareDatabase(db);
+    this.#db = db;
+    this.#maxBytes = settings.maxBytes;
+    this.#pageSize = Number(db.pragma('page_size', { simple: true }));
+    this.#sql = prepare(db);
+    this.#clockBack = Number(readMeta(db, 'clock_back'));
+    this.#lastCtime = this.#sql.lastCtime.get() ?? 0;
+    this.purge = new Purge(db, settings);
+    this.measure();
+  }
+
+  /** Reads how many bytes are in use. */
+  measure(): number {
+    this.bytes = ((this.#sql.pages.get() ?? 0) - (this.#sql.freePages.get() ?? 0)) * this.#pageSize;
+    return this.bytes;
+  }
+
+  /** Does the calls of `batches` in one transaction. Never throws. */
+  write(batches: readonly Batch[]): Outcome {
+    const started = performance.now();
+    this.#now = batches[batches.length - 1]?.now ?? 0;
+    const calls = batches.flatMap(readCalls);
+    let dones: Done[] = [];
+    let failed: string | undefined;
+    try {
+      dones = this.#transaction(() => calls.map((call) => this.#do(call)));
+    } catch (error) {
+      if (isOfTheDisk(error)) failed = reasonOf(error);
+      else dones = calls.map((call) => this.#alone(call));
+    }
+    const odds: Odd[] = [];
+    const ids = dones.map((done, at) => {
+      if (typeof done === 'number') return done;
+      const { id = 0, ...odd } = done;
+      odds.push({ at, ...odd });
+      return id;
+    });
+    return {
+      kind: 'outcome',
+      batches: batches.length,
+      ids,
+      ctime: this.#now,
+      odds,
+      failed,
+      bytes: this.bytes,
+      ms: performance.now() - started,
+    };
+  }
+
+  #alone(call: Call): Done {
+    try {
+      return this.#transaction(() => this.#do(call));
+    } catch (error) {
+      return refused('FAILED', reasonOf(error));
+    }
+  }
+
+  #transaction<T>(work: () => T): T {
+    const { begin, commit, rollback, lastId } = this.#sql;
+    begin.run();
+    try {
+      this.#nextId = (lastId.get() ?? 0) + 1;
+      // Readers turn "ctime above" into "id above", which is exact only if they know how far ctime ever went back.
+      const back = this.#lastCtime - this.#now;
+      if (back > this.#clockBack) this.#sql.setMeta.run('clock_back', String(back));
+      const result = work();
+      this.measure();
+      commit.run();
+      this.#clockBack = Math.max(back, this.#clockBack);
+      this.#lastCtime = Math.max(this.#now, this.#lastCtime);
+      return result;
+    } catch (error) {
+      // After some failures SQLite has rolled back by itself.
+      if (this.#db.inTransaction) rollback.run();
+      this.#kept.clear();
+      throw error;
+    }
+  }
+
+  #do(call: Call): Done {
+    if (call.kind === ACCEPT) return this.#accept(call.request, call.rowData);
+    if (call.kind === APPEND) return this.#append(call.row, call.requestId);
+    if (call.kind === PUT) return this.#put(call.row, call.owner, call.anyToken, call.own);
+    if (call.kind === ADOPT) return this.#adopt(call.row, call.node, call.epoch, call.originId);
+    if (call.kind === KEEP) return this.#keep(call.type, call.key, call.value, call.limit);
+    if (this.#sql.pinAgain.run(this.#now, call.key, call.identity).changes === 0)
+      this.#sql.pinFirst.run(this.#now, call.key, call.identity);
+    return 0;
+  }
+
+  #accept(request: RequestRecord, rowData: string): Done {
+    const full = this.bytes >= this.#maxBytes;
+    const id = this.#nextId;
+    let requestId = id;
+    if (full || !this.#claim(id, request, false)) {
+      const known = this.#known(request.token);
+      if (known && !(known.request.state === 'log' && known.request.owner === request.owner))
+        return { known: known.request };
+      if (full) return refused('FULL');
+      if (known) {
+        requestId = known.id;
+        this.#takeOver(requestId, request);
+      }
+    }
+    this.#sql.open.run(requestId);
+    this.#sql.insertRow.run(id, request.token, 0, request.etime, this.#now, rowData);
+    this.#nextId++;
+    return requestId === id ? id : { id, requestId };
+  }
+
+  #append(row: FullDraft, openId: number): Done {
+    let requestId = openId;
+    let type = '';
+    if (requestId === 0 && row.token !== '') {
+      const known = this.#known(row.token);
+      if (!known) return refused('UNKNOWN_TOKEN');
+      requestId = known.id;
+      type = known.request.action;
+    }
+    if (isTerminal(row.code) && this.#sql.end.run(requestId).changes === 0) return refused('TOKEN_ENDED');
+    const id = this.#insert(row, row.type === type ? '' : row.type);
+    return type === '' ? id : { id, type: row.type || type };
+  }
+
+  #put(row: FullDraft, owner: string, anyToken: boolean, own: RequestRecord | undefined): Done {
+    const knownOwn = own && this.#known(own.token);
+    if (knownOwn && !(knownOwn.request.state === 'log' && knownOwn.request.owner === owner))
+      return { known: knownOwn.request };
+    const known = this.#known(row.token)?.request;
+    if (known && known.owner !== owner && !anyToken) return refused('FORBIDDEN');
+    if (this.bytes >= this.#maxBytes) return refused('FULL');
+    if (own) {
+      if (knownOwn) this.#takeOver(knownOwn.id, own);
+      else this.#claim(this.#nextId++, own, false);
+    }
+    const type = known?.action ?? (row.type || (own?.action ?? 'PUTLOG'));
+    if (!known) {
+      const { token, etime } = row;
+      this.#claim(
+        this.#nextId,
+        {
+          token,
+          owner,
+          action: type,
+          target: '',
+          data: '',
+          envelope: '',
+          etime,
+        },
+        true,
+      );
+    }
+    const id = this.#insert(row, row.type === type ? '' : row.type);
+    return { id, type: row.type || type, ...(known && { owner: known.owner }) };
+  }
+
+  #adopt(row: FullDraft, node: string, epoch: string, originId: number): Done {
+    const { nodeNumber, addNode, adopted, end, insertRow, insertForeign } = this.#sql;
+    const number = nodeNumber.get(node) ?? Number(addNode.run(node).lastInsertRowid);
+    if (adopted.get(number, epoch, originId) !== undefined) return refused('ADOPTED');
+    const known = this.#known(row.token);
+    if (!known || known.request.target !== node || known.request.state === 'log') return refused('UNKNOWN_TOKEN');
+    if (known.request.state === 'ended') return refused('TOKEN_ENDED');
+    if (isTerminal(row.code)) end.run(known.id);
+    const id = this.#nextId++;
+    insertRow.run(id, row.token, row.code, row.etime, this.#now, row.data);
+    insertForeign.run(id, row.type, number, epoch, originId);
+    return { id, owner: known.request.owner };
+  }
+
+  #keep(type: string, key: string, value: string | undefined, limit: number): Done {
+    const { keep, forget, keptBytes, entryBytes } = this.#sql;
+    const before = entryBytes.get(type, key) ?? 0;
+    const bytes = value === undefined ? 0 : Buffer.byteLength(key) + Buffer.byteLength(value);
+    const all = (this.#kept.get(type) ?? keptBytes.get(type) ?? 0) - before + bytes;
+    // What makes it smaller is always taken: that is the way out.
+    if (bytes > before) {
+      if (all > limit) return refused('STATE_FULL', String(all));
+      if (this.bytes >= this.#maxBytes) return refused('FULL');
+    }
+    if (value === undefined) forget.run(type, key);
+    else keep.run(type, key, value);
+    this.#kept.set(type, all);
+    return 0;
+  }
+
+  #insert(row: FullDraft, originType: string): number {
+    const id = this.#nextId++;
+    this.#sql.insertRow.run(id, row.token, row.code, row.etime, this.#now, row.data);
+    if (originType !== '') this.#sql.insertOrigin.run(id, originType);
+    return id;
+  }
+
+  /** Enters a token that nobody has used; false where somebody has. */
+  #claim(id: number, r: RequestRecord, log: boolean): boolean {
+    const { insertRequest } = this.#sql;
+    const flag = log ? 1 : 0;
+    return (
+      insertRequest.run(id, r.token, this.#now, r.etime, flag, r.owner, r.action, r.target, r.envelope, r.data)
+        .changes === 1
+    );
+  }
+
+  #takeOver(id: number, r: RequestRecord): void {
+    this.#sql.keepTypes.run(id);
+    this.#sql.takeOver.run(this.#now, r.etime, r.action, r.target, r.envelope, r.data, id);
+  }
+
+  #known(token: string): StoredRequest | undefined {
+    const row = this.#sql.known.get(token);
+    return row && storedRequest(row);
+  }
+
+  /**
+   * Copies the write-ahead log into the database where it has grown long. Throws what SQLite throws; the log then grows
+   * on, and the next call tries again.
+   */
+  checkpoint(): void {
+    const [, logged, copied] = this.#sql.walPages.get() ?? [0, 0, 0];
+    if (logged - copied >= CHECKPOINT_PAGES) this.#sql.checkpoint.get();
+  }
+
+  close(): void {
+    this.#db.pragma('wal_checkpoint(TRUNCATE)');
+    this.#db.close();
+  }
+}
+
+function isOfTheDisk(error: unknown): boolean {
+  return error instanceof Database.SqliteError && OF_THE_DISK.test(error.code);
+}
+
+/** Serves the other end of `port`: batches as they come, and between two of them one chunk of a purge. */
+function serve(port: MessagePort, settings: WriterSettings): void {
+  const send = (message: FromWriter) => port.postMessage(message);
+  let writer: Writer;
+  try {
+    writer = new Writer(settings);
+  } catch (error) {
+    send({ kind: 'unusable', reason: reasonOf(error) });
+    port.close();
+    return;
+  }
+  const guard = (what: string, work: () => void) => {
+    try {
+      work();
+    } catch (error) {
+      send({ kind: 'fault', reason: `${what}: ${reasonOf(error)}` });
+    }
+  };
+  let purging = false;
+
+  const purgeOn = () => {
+    if (!purging) return;
+    let failed: string | undefined;
+    try {
+      purging = writer.purge.chunk(writer.measure());
+    } catch (error) {
+      purging = false;
+      failed = reasonOf(error);
+    }
+    guard('copying the write-ahead log into the database', () => writer.checkpoint());
+    if (purging) setImmediate(purgeOn);
+    else {
+      guard('measuring the database', () => writer.measure());
+      send({
+        kind: 'purged',
+        ...writer.purge.done(),
+        bytes: writer.bytes,
+        failed,
+      });
+    }
+  };
+
+  const handle = (message: ToWriter) => {
+    if (message.kind === 'purge') {
+      writer.purge.start(message.now);
+      if (!purging) setImmediate(purgeOn);
+      purging = true;
+    } else if (message.kind === 'close') {
+      if (purging)
+        send({
+          kind: 'purged',
+          ...writer.purge.done(),
+          bytes: writer.bytes,
+          failed: 'the store was closed',
+        });
+      purging = false;
+      guard('closing the database', () => writer.close());
+      port.close();
+    }
+  };
+
+  port.on('message', (first: ToWriter) => {
+    if (first.kind !== 'batch') return handle(first);
+    const batches = [first.batch];
+    let calls = first.batch.kinds.length;
+    let size = first.batch.size;
+    let other: ToWriter | undefined;
+    while (calls < CALLS_PER_TRANSACTION && size < SIZE_PER_TRANSACTION) {
+      const next: { message: ToWriter } | undefined = receiveMessageOnPort(port);
+      if (!next) break;
+      if (next.message.kind !== 'batch') {
+        other = next.message;
+        break;
+      }
+      batches.push(next.message.batch);
+      calls += next.message.batch.kinds.length;
+      size += next.message.batch.size;
+    }
+    send(writer.write(batches));
+    guard('copying the write-ahead log into the database', () => writer.checkpoint());
+    if (other) handle(other);
+  });
+  send({ kind: 'ready', bytes: writer.bytes });
+}
+
+if (parentPort) serve(parentPort, workerData as WriterSettings);
