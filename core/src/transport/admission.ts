@@ -1,0 +1,189 @@
+import { failure, reasonOf } from '@centreond/plugin-sdk';
+import {
+  answerHello,
+  type Cipher,
+  CLOCK_SKEW,
+  type Hello,
+  type KeyPair,
+  openHello,
+  parseHello,
+  type RouterSession,
+  verifyHello,
+} from '@centreond/plugin-sdk/channel';
+import { Buckets, type Clock, Nonces } from './limits.ts';
+import type { Grant, Trust } from './trust.ts';
+
+/** A HELO that passed every check, and the session it began. */
+export interface Admitted {
+  readonly hello: Hello;
+  readonly grant: Grant;
+  readonly session: RouterSession;
+}
+
+/** Why a handshake was refused: for the router's log, never for the wire. */
+export class Refused extends Error {
+  override readonly name = 'Refused';
+  constructor(
+    cause: string,
+    readonly fields: Record<string, unknown> = {},
+  ) {
+    super(cause);
+  }
+}
+
+export interface AdmissionOptions {
+  routerKeys: KeyPair;
+  trust: Trust;
+  clock: Clock;
+  ciphers: readonly Cipher[];
+  /** From where an unknown key may have come. */
+  address(): Promise<string>;
+  limits: AdmissionLimits;
+}
+
+export interface AdmissionLimits {
+  /** Handshakes whose signatures are computed at the same time. */
+  concurrency: number;
+  /** Handshakes that may wait for that. */
+  queued: number;
+  /** A handshake that waited longer is dropped: its client has given it up. Milliseconds. */
+  queueMs: number;
+  /** Nonces remembered per key. */
+  nonces: number;
+}
+
+/**
+ * Decides on HELOs, in the protocol's order: nothing costs a private-key operation before every check that can be made
+ * without one. Signatures are computed off the event loop, a few at a time.
+ */
+export class Admission {
+  readonly #nonces: Nonces;
+  // One handshake a second, and five more: "no more than one in the last second beyond a burst of 5".
+  readonly #rate = new Buckets(1, 6, 65_536, false);
+  readonly #waiting: (() => void)[] = [];
+  #working = 0;
+
+  constructor(readonly options: AdmissionOptions) {
+    this.#nonces = new Nonces(CLOCK_SKEW, options.limits.nonces);
+  }
+
+  /** Admits the HELO `frame`. Rejects with {@link Refused}. */
+  async admit(frame: Buffer): Promise<Admitted> {
+    const { trust, clock, routerKeys } = this.options;
+    let hello: Hello;
+    try {
+      hello = parseHello(frame);
+    } catch (error) {
+      throw new Refused('its form is wrong', { reason: reasonOf(error) });
+    }
+    const { cid } = hello;
+    if (hello.sid !== routerKeys.thumbprint)
+      throw new Refused('it is meant for another router key', {
+        cid,
+        sid: hello.sid,
+      });
+    if (hello.thumbprint !== cid)
+      throw new Refused('its key is not the one it names', {
+        cid,
+        thumbprint: hello.thumbprint,
+      });
+    const known = trust.lookup(cid);
+    if (!known && (trust.mode === 'strict' || trust.isRevoked(cid))) {
+      throw new Refused(trust.isRevoked(cid) ? 'its key was revoked' : 'its key is unknown', { cid });
+    }
+    const identity = known?.identity;
+    const who = { cid, ...(identity && { identity }) };
+    const skew = hello.ts - clock.now();
+    if (Math.abs(skew) > CLOCK_SKEW)
+      throw new Refused('its clock and this one differ too much', {
+        ...who,
+        skewMs: skew,
+      });
+
+    // Strangers get a small part of the queue, so that they cannot keep the known ones out.
+    const { queued } = this.options.limits;
+    await this.#turn(known ? queued : Math.ceil(queued / 16), who);
+    try {
+      if (!(await verifyHello(hello))) throw new Refused('its signature is wrong', who);
+      if (!known) {
+        // A replay of an unknown key's HELO can do no more than count twice.
+        const address = await this.options.address();
+        trust.seenUnknown(cid, address);
+        throw new Refused('its key is unknown; it is listed now, `centreond keys accept` lets it in', { cid, address });
+      }
+      const nonce = this.#nonces.add(cid, hello.n.toString('latin1'), hello.ts, clock);
+      if (nonce === 'seen') throw new Refused('it is a replay', who);
+      if (nonce === 'full' || !this.#rate.take(cid, clock.monotonic())) {
+        throw new Refused('this key begins too many handshakes', who);
+      }
+      const opened = await openHello(hello, routerKeys).catch((error: unknown) => {
+        throw new Refused('its box does not open', {
+          ...who,
+          reason: reasonOf(error),
+        });
+      });
+      if (opened.identity !== identity) {
+        throw new Refused('it claims an identity that is not bound to its key', { ...who, claimed: opened.identity });
+      }
+      const cipher = hello.ciphers.find((name) => this.options.ciphers.includes(name));
+      if (!cipher) throw new Refused('it offers no cipher that is allowed here', who);
+      const session = await answerHello(hello, opened, routerKeys, cipher, {
+        clock: { now: () => clock.monotonic() },
+      }).catch((error: unknown) => {
+        throw new Refused('no session can be made of it', {
+          ...who,
+          reason: reasonOf(error),
+        });
+      });
+      return { hello, grant: known, session };
+    } finally {
+      this.#release();
+    }
+  }
+
+  /** Forgets what is too old. */
+  sweep(): void {
+    this.#nonces.sweep(this.options.clock);
+    this.#rate.sweep(this.options.clock.monotonic());
+  }
+
+  /** What is remembered or waits: the figures that have bounds. */
+  get load(): {
+    nonces: number;
+    rates: number;
+    working: number;
+    waiting: number;
+  } {
+    return {
+      nonces: this.#nonces.size,
+      rates: this.#rate.size,
+      working: this.#working,
+      waiting: this.#waiting.length,
+    };
+  }
+
+  async #turn(queued: number, who: Record<string, unknown>): Promise<void> {
+    const { concurrency, queueMs } = this.options.limits;
+    const { clock } = this.options;
+    if (this.#working < concurrency) {
+      this.#working++;
+      return;
+    }
+    if (this.#waiting.length >= queued) throw new Refused('too many handshakes are under way', who);
+    const since = clock.monotonic();
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    if (clock.monotonic() - since <= queueMs) return;
+    this.#release();
+    throw new Refused('it waited too long for its turn', who);
+  }
+
+  /** Hands the turn to the next in line. */
+  #release(): void {
+    const next = this.#waiting.shift();
+    if (next) next();
+    else this.#working--;
+  }
+}
+
+/** What a refused client is told: the same words for every cause. */
+export const REFUSAL = `[ACK] [] {"code":1,"data":${JSON.stringify(failure('HANDSHAKE_REFUSED').toData())}}`;
