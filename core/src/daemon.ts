@@ -1,0 +1,281 @@
+import { createRequire } from 'node:module';
+import { performance } from 'node:perf_hooks';
+import { reasonOf } from '@centreond/plugin-sdk';
+import { stillRefused } from './authorize.ts';
+import { CoreActions } from './builtin.ts';
+import { Carriers } from './carriers.ts';
+import { type Config, loadConfig } from './config.ts';
+import { CorePlugin } from './core-plugin.ts';
+import { DataFolder } from './data-folder.ts';
+import { unknownHere } from './departure.ts';
+import { type Problem, placeOf } from './errors.ts';
+import { Events } from './events.ts';
+import { Followers } from './followers.ts';
+import { Forwarding } from './forwarding.ts';
+import { loadOrCreateKey } from './keys.ts';
+import { Loader, markOf } from './loader.ts';
+import type { Log } from './log.ts';
+import { reap, startWarden } from './reaper.ts';
+import { Registry } from './registry.ts';
+import { Router } from './router.ts';
+import { Routes } from './routes.ts';
+import { PluginState } from './state.ts';
+import { openStore } from './store/sqlite-store.ts';
+import type { StateStore } from './store/token-store.ts';
+import { Telemetry } from './telemetry.ts';
+import { ExternalDoor } from './transport/external.ts';
+import { InternalDoor } from './transport/internal.ts';
+import type { Peer } from './transport/peer.ts';
+import { Trust } from './transport/trust.ts';
+
+export const VERSION = (createRequire(import.meta.url)('../package.json') as { version: string }).version;
+
+const DRAIN_MS = 5000;
+const INTERRUPT_MS = 1500;
+const PLUGIN_STOP_MS = 2000;
+/** What the daemon's death leaves to those that notice it by themselves. */
+const WARDEN_GRACE_SECONDS = 5;
+const CLOCK = { now: () => Date.now(), monotonic: () => performance.now() };
+
+/** A daemon that serves. Made by {@link startDaemon}. */
+export interface Daemon {
+  readonly id: string;
+  readonly fingerprint: string;
+  /** The external door's endpoint, its port filled in; undefined where there is none. */
+  readonly endpoint: string | undefined;
+  readonly plugins: readonly { readonly type: string; readonly actions: readonly string[] }[];
+  /** Plugins that the config names and that do not run, with why and what to do. */
+  readonly problems: readonly Problem[];
+  /** Reads `clients` and the log level again. Resolves with what only a restart can change, or what is wrong. */
+  reload(): Promise<readonly string[]>;
+  /** Drains and stops within 10 s, at once when idle. Calling it again joins. */
+  stop(): Promise<void>;
+  /** Ends every child at once: the process is about to exit. */
+  abandon(): void;
+}
+
+/**
+ * Starts a daemon: data folder → keys → store → registry → doors → children → what the last run left open → external door.
+ * Rejects where it cannot serve at all; a plugin that cannot be used is a problem and the rest runs.
+ */
+export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
+  const folder = await DataFolder.take(config.core.dataDir);
+  const closers: (() => unknown)[] = [() => folder.release()];
+  try {
+    return await serve(config, log, folder, closers);
+  } catch (error) {
+    for (const close of closers.reverse()) await close();
+    throw error;
+  }
+}
+
+async function serve(config: Config, log: Log, folder: DataFolder, closers: (() => unknown)[]): Promise<Daemon> {
+  const { id, maxMessage } = config.core;
+  const startedAt = CLOCK.now();
+  const mark = markOf(folder.path);
+  const orphans = await reap(mark.ofFolder);
+  if (orphans > 0) log.warn(`${orphans} processes of a daemon that was killed here were still there; they are ended`);
+  const warden = startWarden(mark.ofRun, WARDEN_GRACE_SECONDS);
+  closers.push(() => warden.kill('SIGKILL'));
+
+  const keys = await loadOrCreateKey(folder.file('keys', 'router.pem'));
+  const trust = new Trust({ file: folder.file('keys', 'trust.json'), clients: config.clients, clock: CLOCK });
+  for (const warning of trust.warnings) log.warn(warning);
+  const store = await openStore({
+    file: folder.file('history.sdb'),
+    node: id,
+    synchronous: 'full',
+    retentionSeconds: config.core.store.retention / 1000,
+    maxBytes: config.core.store.maxSize,
+    clock: CLOCK,
+    log,
+  });
+  closers.push(() => store.close());
+
+  const registry = new Registry();
+  const telemetry = new Telemetry();
+  const followers = new Followers(store, log);
+  const events = new Events(registry, log);
+  const routes = new Routes({ id, log, expected: (node) => trust.expects(node) });
+  const carriers = new Carriers(routes);
+  const forwarding = new Forwarding({
+    id,
+    routes,
+    clock: CLOCK,
+    log,
+    fail: (open, error) => router.fail(open, error),
+    mayStill: (owner, action, node) => stillRefused(trust, owner, registry.get(action) ?? unknownHere(action), node),
+  });
+  const router: Router = new Router({
+    id,
+    maxMessage,
+    store,
+    registry,
+    followers,
+    forwarding,
+    telemetry,
+    clock: CLOCK,
+    log,
+  });
+  const left = (peer: Peer) => {
+    router.left(peer);
+    carriers.left(peer);
+  };
+  const door = new InternalDoor({
+    file: config.core.socket,
+    maxMessage,
+    log,
+    receive: (peer, message) => router.receive(peer, message),
+    left,
+    redeem: (ticket, peer) => loader.redeem(ticket, peer),
+  });
+
+  const coreActions = new CoreActions({
+    id,
+    version: VERSION,
+    thumbprint: keys.thumbprint,
+    maxMessage,
+    startedAt,
+    store,
+    registry,
+    router,
+    followers,
+    telemetry,
+    trust,
+    loader: () => loader,
+    clock: CLOCK,
+    state: new PluginState(store.state, maxMessage),
+    events,
+    routes,
+    carriers,
+    keys,
+    log,
+    counters: () => ({
+      store: store.counters(),
+      events: events.counters,
+      forwarding: forwarding.counters,
+      external: external?.counters ?? null,
+      internalDropped: door.dropped,
+    }),
+  });
+  const core = new CorePlugin(coreActions, {
+    package: '@centreond/core',
+    version: VERSION,
+    maxMessage,
+    log,
+    row: (open, code, data) => router.row(open, code, data),
+  });
+  registry.add(core.manifest, core);
+
+  const loader = new Loader(config, {
+    registry,
+    endpoint: door.endpoint,
+    mark: mark.ofRun,
+    clock: CLOCK,
+    log,
+    keys: instanceKeys(store.state, log),
+    row: (open, code, data) => router.row(open, code, data),
+    fail: (open, error) => router.fail(open, error),
+    message: (peer, message) => {
+      if (!events.receive(peer, message) && !carriers.receive(peer, message)) router.receive(peer, message);
+    },
+    ready: (hearer) => events.ready(hearer.type, hearer),
+    gone: (hearer) => events.gone(hearer),
+    left,
+  });
+  loader.addAll();
+
+  await door.start();
+  closers.push(() => door.stop());
+  closers.push(() => loader.stop(PLUGIN_STOP_MS));
+  await store.append({
+    token: '',
+    type: 'START',
+    code: 3,
+    etime: Math.floor(startedAt / 1000),
+    data: JSON.stringify({ id, version: VERSION }),
+  });
+  await router.start();
+  await loader.start();
+  const external = config.core.external && makeExternalDoor(config, config.core.external.listen);
+  const endpoint = await external?.start();
+
+  function makeExternalDoor(config: Config, listen: string): ExternalDoor {
+    return new ExternalDoor({
+      listen,
+      routerKeys: keys,
+      trust,
+      id,
+      version: VERSION,
+      maxMessage,
+      idleMs: config.core.session.idle,
+      clock: CLOCK,
+      log,
+      receive: (peer, message) => router.receive(peer, message),
+      left,
+      pinned: (identity, jwk) => {
+        store
+          .pin(identity, JSON.stringify(jwk))
+          .catch((error) => log.error({ err: error }, `the key of ${identity} is not pinned: ${reasonOf(error)}`));
+      },
+    });
+  }
+
+  let stopping: Promise<void> | undefined;
+  const stop = async (): Promise<void> => {
+    await router.drain(DRAIN_MS, INTERRUPT_MS);
+    await external?.stop();
+    await loader.stop(PLUGIN_STOP_MS);
+    await door.stop();
+    warden.kill('SIGKILL');
+    await store.close();
+    await folder.release();
+  };
+  return {
+    id,
+    fingerprint: keys.thumbprint,
+    endpoint,
+    plugins: loader.hosts.map(({ manifest }) => ({
+      type: manifest.type,
+      actions: manifest.actions.map(({ name }) => name),
+    })),
+    problems: loader.problems,
+    reload: () => reload(config, trust, loader, log),
+    stop: () => (stopping ??= stop()),
+    abandon: () => loader.killNow(),
+  };
+}
+
+async function reload(config: Config, trust: Trust, loader: Loader, log: Log): Promise<readonly string[]> {
+  const { config: fresh, problems } = await loadConfig({ file: config.file, cwd: process.cwd() });
+  if (!fresh) return problems.map((problem) => `${placeOf(problem)} ${problem.code} ${problem.message}`);
+  trust.configure(fresh.clients);
+  for (const warning of trust.warnings) log.warn(warning);
+  log.level = fresh.core.log.level;
+  const remarks = await loader.apply(fresh);
+  const { log: _, ...before } = config.core;
+  const { log: __, ...after } = fresh.core;
+  for (const key of Object.keys({ ...before, ...after }) as (keyof typeof after)[]) {
+    if (JSON.stringify(before[key]) !== JSON.stringify(after[key]))
+      remarks.push(`core.${key}: only a restart changes that`);
+  }
+  return remarks;
+}
+
+const KEYS_BYTES = 4 * 1024 * 1024;
+
+/** Remembers which eager instances a plugin has, beside its own state. */
+function instanceKeys(state: StateStore, log: Log) {
+  const owner = (type: string) => `@instances-of-${type}`;
+  return {
+    of: async (type: string) => (await state.list(owner(type), '', '', KEYS_BYTES)).entries.map(({ key }) => key),
+    add: (type: string, key: string) => {
+      state.set(owner(type), { key, value: 'true' }, KEYS_BYTES).catch((error: unknown) => {
+        log.warn(
+          { err: error, plugin: type },
+          `the instance ${type}/${key} will not start by itself: ${reasonOf(error)}`,
+        );
+      });
+    },
+  };
+}
