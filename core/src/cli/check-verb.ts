@@ -1,0 +1,11 @@
+import { manifestOf } from '@centreond/plugin-sdk';
+import { CoreActions } from '../builtin.ts';
+import { check } from './check.ts';
+import type { Globals } from './exit.ts';
+
+/** `centreond check`, knowing what the core itself claims. */
+export function checkVerb(options: Globals & { schema?: boolean }): Promise<number> {
+  const { config, json = false, schema = false } = options;
+  const coreActions = manifestOf(CoreActions).actions.map(({ name }) => name);
+  return check({ config, json, schema, cwd: process.cwd(), coreActions });
+}

@@ -1,0 +1,159 @@
+import { relative } from 'node:path';
+import { styleText } from 'node:util';
+import { configSchema } from '../config/editor-schema.ts';
+import { type Loaded, loadConfig, validatePluginConfig } from '../config.ts';
+import { type Discovered, discover } from '../discovery.ts';
+import { inOrder, type Problem, placeOf } from '../errors.ts';
+
+export interface CheckOptions {
+  /** The file of --config; searched for when left out. */
+  config?: string | undefined;
+  /** Prints one JSON object instead of lines. */
+  json: boolean;
+  /** Prints the JSON Schema of the config file, with the settings of the plugins that it lists, instead of a report. */
+  schema?: boolean;
+  cwd: string;
+  /** Actions of the core's own, which no plugin may claim. */
+  coreActions?: readonly string[];
+  /** The folder of the machine's own config. */
+  systemFolder?: string;
+  stdout?: NodeJS.WritableStream;
+  stderr?: NodeJS.WritableStream;
+}
+
+interface Report extends Loaded {
+  /** What was found, and of it what has no mistake. */
+  plugins: Discovered[];
+  sound: Discovered[];
+}
+
+/**
+ * `centreond check`: reports every mistake of every config file and plugin, and shortly what is fine. Runs no plugin code
+ * and needs no daemon. The exit status: 0 fine (warnings or not), 1 with mistakes, 2 where --config names no config file.
+ */
+export async function check(options: CheckOptions): Promise<number> {
+  const { cwd, stdout = process.stdout, stderr = process.stderr } = options;
+  const report = await examine(options);
+  const { problems } = report;
+  if (options.schema) {
+    stdout.write(jsonText(configSchema(report.plugins)));
+    stderr.write(problemText(problems, cwd, stderr));
+  } else if (options.json) stdout.write(jsonText(asJson(report)));
+  else
+    stdout.write(
+      [problemText(problems, cwd, stdout), soundText(report, cwd), summary(report)]
+        .filter((part) => part !== '')
+        .join('\n'),
+    );
+  if (problems.some(({ code }) => code === 'CONFIG_NO_SUCH_FILE')) return 2;
+  return problems.some(isError) ? 1 : 0;
+}
+
+async function examine(options: CheckOptions): Promise<Report> {
+  const { config: file, cwd, systemFolder, coreActions = [] } = options;
+  const loaded = await loadConfig({ file, cwd, systemFolder });
+  if (!loaded.scope) return { ...loaded, plugins: [], sound: [] };
+  const { plugins, problems } = discover(loaded.scope, { coreActions });
+  const sound: Discovered[] = [];
+  for (const plugin of plugins) {
+    const mistakes = validatePluginConfig(plugin.entry, plugin.manifest);
+    problems.push(...mistakes);
+    if (mistakes.length === 0) sound.push(plugin);
+  }
+  const all = inOrder([...loaded.problems, ...problems], loaded.file);
+  return { ...loaded, plugins, sound, problems: all };
+}
+
+function asJson(report: Report): object {
+  const { config, file, files, problems, plugins, scope, sound } = report;
+  return {
+    ok: !problems.some(isError),
+    file,
+    files,
+    problems,
+    router: config && {
+      id: config.core.id,
+      dataDir: config.core.dataDir,
+      listen: config.core.external?.listen ?? null,
+      trust: config.clients.trust,
+      authorized: config.clients.authorized.length,
+    },
+    plugins: plugins.map((plugin) => ({
+      ok: sound.includes(plugin),
+      type: plugin.manifest.type,
+      package: plugin.package,
+      version: plugin.version,
+      folder: plugin.folder,
+      actions: plugin.manifest.actions.map(({ name }) => name),
+    })),
+    disabled: (scope?.plugins ?? []).filter(({ enable }) => !enable).map((entry) => entry.package),
+  };
+}
+
+function problemText(problems: readonly Problem[], cwd: string, stream: NodeJS.WritableStream): string {
+  const files = Map.groupBy(problems, ({ file }) => file);
+  const blocks = [...files.values()].map((group) => {
+    const places = group.map((at) => placeOf({ ...at, file: short(at.file, cwd) }));
+    const width = Math.max(...places.map((place) => place.length));
+    return group
+      .map(({ code, message, severity }, i) => {
+        const color = severity === 'error' ? 'red' : 'yellow';
+        const word = styleText(color, severity.padEnd(7), { stream });
+        const name = styleText('bold', code, { stream });
+        return `${places[i]?.padEnd(width)}  ${word}  ${name}  ${message}\n`;
+      })
+      .join('');
+  });
+  return blocks.join('\n');
+}
+
+/** What is fine, in a line each. */
+function soundText(report: Report, cwd: string): string {
+  const { config, files, scope, sound } = report;
+  const lines: [string, string][] = [];
+  if (files.length > 0) lines.push(['config', files.map((file) => short(file, cwd)).join(', ')]);
+  if (config) {
+    const { core, clients } = config;
+    const known = `${clients.authorized.length} authorized`;
+    lines.push(
+      ['router', core.name === undefined ? core.id : `${core.id} (${core.name})`],
+      ['data', short(core.dataDir, cwd)],
+      ['door', core.external ? `${core.external.listen}, trust ${clients.trust}, ${known}` : 'internal only'],
+    );
+  }
+  for (const { manifest, version, package: name } of sound) {
+    const actions = manifest.actions.map((action) => action.name).join(' ');
+    lines.push(['plugin', `${manifest.type}, ${name} ${version}: ${actions || 'no actions'}`]);
+  }
+  for (const entry of scope?.plugins ?? []) if (!entry.enable) lines.push(['plugin', `${entry.package}: not enabled`]);
+  return lines.map(([what, text]) => `${what.padEnd(8)}${text}\n`).join('');
+}
+
+function summary({ files, problems, sound }: Report): string {
+  const errors = problems.filter(isError).length;
+  const warnings = problems.length - errors;
+  const found = [
+    ...(errors > 0 ? [count(errors, 'error')] : []),
+    ...(warnings > 0 ? [count(warnings, 'warning')] : []),
+  ].join(' and ');
+  const checked = `${count(files.length, 'file')} and ${count(sound.length, 'sound plugin')}`;
+  return `${found || 'No mistakes'} in ${checked}.\n`;
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+function isError({ severity }: Problem): boolean {
+  return severity === 'error';
+}
+
+function jsonText(value: object): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`;
+}
+
+/** A path as one would type it from `cwd`. */
+function short(file: string, cwd: string): string {
+  const path = relative(cwd, file);
+  return path === '' ? '.' : path.startsWith('..') ? file : path;
+}

@@ -1,0 +1,14 @@
+/** Exit codes of every verb. */
+export const EXIT = { done: 0, failed: 1, usage: 2, noDaemon: 3, timedOut: 4 } as const;
+
+/** What every verb is told. */
+export interface Globals {
+  /** The file of --config, searched for when left out. */
+  readonly config?: string;
+  readonly json?: boolean;
+  /** An external door instead of this machine's own daemon. */
+  readonly connect?: string;
+  readonly key?: string;
+  readonly identity?: string;
+  readonly router?: string;
+}

@@ -1,0 +1,105 @@
+import path from 'node:path';
+import type { Config } from '../config.ts';
+import { loadOrCreateKey } from '../keys.ts';
+import type { Role } from '../transport/peer.ts';
+import { Trust, type TrustEntry } from '../transport/trust.ts';
+import { answers, CliError, configOf, openClient } from './connection.ts';
+import { EXIT, type Globals } from './exit.ts';
+import { dataLines, printJson, table } from './print.ts';
+
+/** `keys show`: the fingerprint of the router's key, or of --key FILE; makes the key when there is none. */
+export async function showKey(options: Globals): Promise<number> {
+  const file = options.key ?? path.join((await configOf(options)).core.dataDir, 'keys', 'router.pem');
+  const { thumbprint, created } = await loadOrCreateKey(path.resolve(file));
+  if (options.json) printJson({ fingerprint: thumbprint, path: path.resolve(file) });
+  else process.stdout.write(`${thumbprint}\n${path.resolve(file)}${created ? ' (made now)' : ''}\n`);
+  return EXIT.done;
+}
+
+/** `keys generate FILE`: makes a key for a client. Exit 1 where the file exists. */
+export async function generate(options: Globals, file: string): Promise<number> {
+  const { thumbprint, created } = await loadOrCreateKey(path.resolve(file));
+  if (!created)
+    throw new CliError('KEY_EXISTS', `${file} exists already; its fingerprint is ${thumbprint}.`, EXIT.failed);
+  if (options.json) printJson({ fingerprint: thumbprint, path: path.resolve(file) });
+  else process.stdout.write(`${thumbprint}\n${path.resolve(file)}\n`);
+  return EXIT.done;
+}
+
+/** `keys list`: which keys are let in, revoked, or were shown by unknown clients. */
+export async function listKeys(options: Globals): Promise<number> {
+  const keys = await withTrust(
+    options,
+    async (ask) => ((await ask('KEYS', {})) as { keys: TrustEntry[] }).keys,
+    (trust) => trust.list(),
+  );
+  if (options.json) printJson({ keys });
+  else if (keys.length === 0) process.stdout.write('No keys. A client that connects appears here as pending.\n');
+  else {
+    const rows = keys.map((entry) => [
+      entry.state,
+      entry.fingerprint,
+      'identity' in entry ? (entry.identity ?? '') : '',
+      'roles' in entry ? entry.roles.join(',') : '',
+      entry.state === 'pending' ? `${entry.lastAddress}, ${new Date(entry.lastSeen).toISOString().slice(0, 19)}Z` : '',
+    ]);
+    process.stdout.write(table([['STATE', 'FINGERPRINT', 'IDENTITY', 'ROLES', 'SEEN'], ...rows]));
+  }
+  return EXIT.done;
+}
+
+/** `keys accept FINGERPRINT --identity ID --role R…`. */
+export async function acceptKey(
+  options: Globals & { identity?: string; role?: string[] },
+  fingerprint: string,
+): Promise<number> {
+  const { identity, role } = options;
+  if (!identity || !role) throw new CliError('USAGE', 'keys accept needs --identity ID and --role ROLE.', EXIT.usage);
+  const request = { fingerprint, identity, roles: role.flatMap((word) => word.split(',')) as Role[] };
+  const accepted = await withTrust(
+    options,
+    (ask) => ask('ACCEPTKEY', request),
+    (trust) => trust.accept(request),
+  );
+  if (options.json) printJson(accepted);
+  else process.stdout.write(`${fingerprint} is ${identity} now (${request.roles.join(', ')}).\n`);
+  return EXIT.done;
+}
+
+/** `keys revoke FINGERPRINT|IDENTITY`. */
+export async function revokeKey(options: Globals, key: string): Promise<number> {
+  const revoked = await withTrust(
+    options,
+    (ask) => ask('REVOKEKEY', { key }),
+    (trust) => ({ revoked: trust.revoke(key) }),
+  );
+  if (options.json) printJson(revoked);
+  else process.stdout.write(`Revoked:\n${dataLines((revoked as { revoked: Record<string, string> }).revoked)}`);
+  return EXIT.done;
+}
+
+/** Asks the daemon where one runs; otherwise works on what it keeps on disk. */
+async function withTrust<T>(
+  options: Globals,
+  online: (ask: (action: string, data: object) => Promise<unknown>) => Promise<T>,
+  offline: (trust: Trust) => T,
+): Promise<T> {
+  // The options of a key that is accepted are not those of a connection.
+  const { identity: _, ...globals } = options;
+  const config: Config | undefined = globals.connect ? undefined : await configOf(globals);
+  if (config && !(await answers(config.core.socket))) {
+    return offline(new Trust({ file: path.join(config.core.dataDir, 'keys', 'trust.json'), clients: config.clients }));
+  }
+  const client = await openClient(globals.connect ? options : globals);
+  try {
+    return await online(async (action, data) => {
+      if (action === 'KEYS') return (await client.send(action, data)).data;
+      const outcome = await client.call(action, data);
+      if (outcome.ok) return outcome.data;
+      const { error, message } = outcome.data as { error: string; message: string };
+      throw new CliError(error, message, EXIT.failed);
+    });
+  } finally {
+    await client.close();
+  }
+}

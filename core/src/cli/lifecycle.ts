@@ -1,0 +1,87 @@
+import type { HistoryRow, JsonObject } from '@centreond/plugin-sdk';
+import { dataOf } from './call.ts';
+import { openClient } from './connection.ts';
+import { EXIT, type Globals } from './exit.ts';
+import { printJson } from './print.ts';
+
+/** Ends an instance, or all of a plugin; says each step. */
+export function kill(options: Globals, type: string, id: string | undefined): Promise<number> {
+  return change(options, 'KILL', { type, ...(id !== undefined && { id }) }, ({ ended }) => {
+    return `${type}: ended ${(ended as string[]).join(', ') || 'nothing, none was running'}.`;
+  });
+}
+
+/** Loads a package until the daemon stops. */
+export function load(options: Globals, name: string, config: string | undefined): Promise<number> {
+  const data = { package: name, ...(config !== undefined && { config: dataOf([config]) }) };
+  return change(
+    options,
+    'LOADPLUGIN',
+    data,
+    ({ type, actions }) => `${type} is loaded: ${(actions as string[]).join(', ')}.`,
+  );
+}
+
+/** Takes a plugin out of service. */
+export function unload(options: Globals, type: string): Promise<number> {
+  return change(options, 'UNLOADPLUGIN', { type }, () => `${type} is unloaded.`);
+}
+
+/** Replaces a plugin by what its package holds now. */
+export function reload(options: Globals, type: string): Promise<number> {
+  return change(options, 'RELOADPLUGIN', { type }, ({ version }) => `${type} ${version} serves now.`);
+}
+
+async function change(
+  options: Globals,
+  action: string,
+  data: object,
+  told: (output: JsonObject) => string,
+): Promise<number> {
+  const client = await openClient(options);
+  try {
+    const onRow = ({ code, data: step }: HistoryRow) => {
+      const said = (step as { step?: string } | null)?.step;
+      if (code === 0 && said !== undefined && !options.json) process.stderr.write(`${said}\n`);
+    };
+    const { ok, data: output, row } = await client.call(action, data, { onRow });
+    if (options.json) printJson(row);
+    else if (ok) process.stdout.write(`${told(output as JsonObject)}\n`);
+    else process.stderr.write(`${(output as { error: string }).error}: ${(output as { message: string }).message}\n`);
+    return ok ? EXIT.done : EXIT.failed;
+  } finally {
+    await client.close();
+  }
+}
+
+interface Why {
+  type: string;
+  state: string;
+  reason: string | null;
+  exits: { at: number; instance: string; cause: string; uptimeMs: number; running: string[]; tail: string[] }[];
+}
+
+/** How the instances of a plugin ended lately, newest first, each with the last lines that it wrote. */
+export async function why(options: Globals, type: string): Promise<number> {
+  const client = await openClient(options);
+  try {
+    const { data } = await client.send('WHY', { type });
+    if (options.json) printJson(data);
+    else process.stdout.write(whyText(data as unknown as Why));
+    return EXIT.done;
+  } finally {
+    await client.close();
+  }
+}
+
+function whyText({ type, state, reason, exits }: Why): string {
+  const head = `${type} is ${state}${reason === null ? '' : `: ${reason}`}\n`;
+  if (exits.length === 0) return `${head}None of its instances has ended since the daemon started.\n`;
+  const parts = exits.map(({ at, instance, cause, uptimeMs, running, tail }) => {
+    const when = new Date(at).toISOString().replace('T', ' ').slice(0, 19);
+    const ran = running.length > 0 ? `  ran     ${running.slice(0, 5).join(', ')}\n` : '';
+    const lines = tail.map((line) => `  | ${line}\n`).join('');
+    return `\n${when}  instance ${instance} after ${(uptimeMs / 1000).toFixed(1)} s: ${cause}\n${ran}${lines}`;
+  });
+  return head + parts.join('');
+}

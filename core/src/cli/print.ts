@@ -1,0 +1,61 @@
+import { type HistoryRow, isCentreondError, type Json, reasonOf } from '@centreond/plugin-sdk';
+import { CliError } from './connection.ts';
+import { EXIT, type Globals } from './exit.ts';
+
+/** One JSON value, on a line of its own. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+/** A row as a person reads it: when, what, and its data below. */
+export function rowLines(row: HistoryRow): string {
+  const when = new Date(row.etime * 1000).toISOString().replace('T', ' ').slice(0, 19);
+  return `${when}  ${row.node}  ${row.type}  ${meaning(row.code)}\n${dataLines(row.data)}`;
+}
+
+/** What a status code says. */
+export function meaning(code: number): string {
+  if (code === 0) return 'accepted';
+  if (code === 1) return 'failed (1)';
+  if (code === 2) return 'finished (2)';
+  return `progress (${code})`;
+}
+
+/** Data as `key  value` lines; text of several lines stands below its key as it is. */
+export function dataLines(data: Json): string {
+  if (typeof data !== 'object' || data === null || Array.isArray(data)) return `  ${JSON.stringify(data)}\n`;
+  const keys = Object.keys(data);
+  const width = Math.max(0, ...keys.map((key) => key.length));
+  return keys
+    .map((key) => {
+      const value = data[key];
+      if (typeof value !== 'string') return `  ${key.padEnd(width)}  ${JSON.stringify(value)}\n`;
+      const lines = value.replace(/\n$/, '').split('\n');
+      if (lines.length === 1) return `  ${key.padEnd(width)}  ${lines[0]}\n`;
+      return `  ${key}\n${lines.map((line) => `    ${line}\n`).join('')}`;
+    })
+    .join('');
+}
+
+/** Columns that line up; the first row is the heading. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)));
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('');
+}
+
+/** Says on standard error (or as JSON) what failed, and gives the exit code that it means. */
+export function explain(error: unknown, { json }: Globals): number {
+  const code = isCentreondError(error) ? error.code : 'FAILED';
+  if (json) printJson({ error: code, message: reasonOf(error) });
+  else process.stderr.write(`${code}: ${reasonOf(error)}\n`);
+  if (error instanceof CliError) return error.exit;
+  return code === 'WAIT_OVER' ? EXIT.timedOut : code === 'NOT_CONNECTED' ? EXIT.noDaemon : EXIT.failed;
+}
