@@ -1,0 +1,79 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { stat } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import { type CentreondError, failure, reasonOf } from '@centreond/plugin-sdk';
+
+/** A command's own process: stdin is /dev/null, both outputs are pipes. */
+export type CommandProcess = ChildProcessByStdio<null, Readable, Readable> & { readonly pid: number };
+
+/** How to start a program. */
+export interface Launch {
+  readonly argv: readonly string[];
+  readonly cwd: string | undefined;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/**
+ * The daemon's environment with `given` over it. What concerns the daemon alone stays out, save CENTREOND_INSTANCE, by which
+ * it finds what a crashed plugin left behind.
+ */
+export function environment(given: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(process.env)) {
+    const internal = name.startsWith('CENTREOND_') && name !== 'CENTREOND_INSTANCE';
+    if (value !== undefined && !internal && name !== 'NOTIFY_SOCKET') env[name] = value;
+  }
+  return Object.assign(env, given);
+}
+
+/** Starts a program as the leader of a session of its own. Throws COMMAND_NOT_STARTED, which names it and the cause. */
+export async function launch({ argv: [program = '', ...args], cwd, env }: Launch): Promise<CommandProcess> {
+  try {
+    const child = spawn(program, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    if (child.pid !== undefined) return child as CommandProcess;
+    const [error] = await once(child, 'error');
+    throw error;
+  } catch (error) {
+    throw await notStarted(program, cwd, error);
+  }
+}
+
+async function notStarted(program: string, cwd: string | undefined, error: unknown): Promise<CentreondError> {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return failure('COMMAND_NOT_STARTED', {
+    program,
+    reason: (cwd === undefined ? undefined : await folderFault(cwd)) ?? programFault(program, code) ?? reasonOf(error),
+  });
+}
+
+/** The system says ENOENT for a missing folder too. */
+async function folderFault(cwd: string): Promise<string | undefined> {
+  try {
+    return (await stat(cwd)).isDirectory() ? undefined : `its cwd ${cwd} is not a folder (ENOTDIR)`;
+  } catch (error) {
+    return `its cwd ${cwd} cannot be entered: ${reasonOf(error)}`;
+  }
+}
+
+function programFault(program: string, code: unknown): string | undefined {
+  switch (code) {
+    case 'ENOENT':
+      return program.includes('/')
+        ? 'there is no such file, or the interpreter in its first line is missing (ENOENT)'
+        : 'no folder of PATH has a program of this name (ENOENT)';
+    case 'EACCES':
+      return "the daemon's user may not execute it, or not enter its cwd (EACCES)";
+    case 'ENOEXEC':
+      return 'it is neither a program nor a script whose first line names its interpreter (ENOEXEC)';
+    case 'E2BIG':
+      return 'its arguments and environment are too long for this system (E2BIG)';
+    case 'EMFILE':
+    case 'ENFILE':
+    case 'EAGAIN':
+    case 'ENOMEM':
+      return `this machine, or the limits of the daemon, allow no more processes or files at once (${code}); send it again later`;
+    default:
+      return undefined;
+  }
+}

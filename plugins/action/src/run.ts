@@ -1,0 +1,131 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { ProcessGroup } from './group.ts';
+import { type CommandProcess, type Launch, launch } from './launch.ts';
+import { Output } from './output.ts';
+
+/** Between SIGTERM and SIGKILL of a command that is stopped. */
+const STOP_GRACE_MS = 2_000;
+/** The same, for what a command that ended by itself left in its group. */
+const REMAINS_GRACE_MS = 500;
+/** How long an output is still read that a process outside of the group holds open. */
+const PIPE_GRACE_MS = 1_000;
+/** The same, where the command was stopped: what it wrote last is in the pipe already. */
+const LAST_WORDS_MS = 100;
+
+/** How a command ended. `exitCode` is null where a signal ended it. */
+export interface Result {
+  exitCode: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+  /** Whether stdout or stderr had more than the 1 MiB that each may have here and in the rows. */
+  truncated: boolean;
+}
+
+export type Stream = 'stdout' | 'stderr';
+
+/** What a run needs of whoever asked for it. */
+export interface Asker {
+  readonly token: string;
+  /** Takes a chunk of output and resolves when it can take more. */
+  readonly give: (stream: Stream, chunk: string) => Promise<void>;
+  /** Told when even SIGKILL did not end something within 5 s. */
+  readonly unkillable: (pid: number) => void;
+}
+
+interface Running {
+  readonly token: string;
+  readonly group: ProcessGroup;
+  readonly stop: AbortController;
+  readonly done: Promise<Result>;
+}
+
+/** The commands of one plugin instance that run. Should this process end, they are killed with it. */
+export class Runs {
+  readonly #running = new Set<Running>();
+  #reason: ((token: string) => Error) | undefined;
+
+  readonly #onExit = (): void => {
+    for (const { group } of this.#running) group.kill();
+  };
+
+  /**
+   * Runs a program to its end. When `stop` aborts before, its processes are killed and the promise rejects with the reason
+   * once they are gone. Rejects with COMMAND_NOT_STARTED, with what `give` rejects, and with the reason of {@link close}.
+   */
+  async run(what: Launch, stop: AbortController, asker: Asker): Promise<Result> {
+    this.#stopIfClosed(stop, asker);
+    stop.signal.throwIfAborted();
+    const child = await launch(what);
+    const group = new ProcessGroup(child.pid);
+    const running = { token: asker.token, group, stop, done: follow(child, group, stop, asker) };
+    if (this.#running.size === 0) process.on('exit', this.#onExit);
+    this.#running.add(running);
+    this.#stopIfClosed(stop, asker);
+    try {
+      return await running.done;
+    } finally {
+      this.#running.delete(running);
+      if (this.#running.size === 0) process.off('exit', this.#onExit);
+    }
+  }
+
+  /** Stops all that runs, and whatever is asked for from here on, for a reason. Resolves when nothing runs any more. */
+  async close(reason: (token: string) => Error): Promise<void> {
+    this.#reason ??= reason;
+    const running = [...this.#running];
+    for (const { stop, token } of running) stop.abort(this.#reason(token));
+    await Promise.allSettled(running.map(({ done }) => done));
+  }
+
+  #stopIfClosed(stop: AbortController, { token }: Asker): void {
+    if (this.#reason) stop.abort(this.#reason(token));
+  }
+}
+
+async function follow(
+  child: CommandProcess,
+  group: ProcessGroup,
+  stop: AbortController,
+  { give, unkillable }: Asker,
+): Promise<Result> {
+  let lost: { readonly error: unknown } | undefined;
+  const fail = (error: unknown): void => {
+    lost ??= { error };
+    stop.abort(error);
+  };
+  const exited = new Promise<Pick<Result, 'exitCode' | 'signal'>>((resolve) => {
+    child.once('exit', (exitCode, signal) => {
+      group.leaderEnded();
+      resolve({ exitCode, signal });
+    });
+  });
+  child.on('error', fail); // a signal that could not be sent
+  const stopped = new Promise<undefined>((resolve) => {
+    if (stop.signal.aborted) resolve(undefined);
+    stop.signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+  const stdout = new Output(child.stdout, (chunk) => give('stdout', chunk), fail);
+  const stderr = new Output(child.stderr, (chunk) => give('stderr', chunk), fail);
+  const closed = Promise.all([stdout.closed, stderr.closed]);
+
+  const end = await Promise.race([exited, stopped]);
+  if (!end) {
+    if (!(await group.end(STOP_GRACE_MS))) unkillable(group.pid);
+    await Promise.race([closed, pause(LAST_WORDS_MS, undefined, { ref: false })]);
+    // Handed over, but not waited for: the reason of the stop may be that nobody takes them.
+    void Promise.allSettled([stdout.finish(), stderr.finish()]);
+    throw stop.signal.reason;
+  }
+  if (group.signal(0) && !(await group.end(REMAINS_GRACE_MS))) unkillable(group.pid);
+  await Promise.race([closed, stopped, heldOpen(stdout, stderr)]);
+  await Promise.race([Promise.all([stdout.finish(), stderr.finish()]), stopped]);
+  if (lost) throw lost.error;
+  return { ...end, stdout: stdout.text, stderr: stderr.text, truncated: stdout.truncated || stderr.truncated };
+}
+
+/** Resolves when nobody but a process outside of the group can be why an output is still open. */
+async function heldOpen(...outputs: readonly Output[]): Promise<void> {
+  do await pause(PIPE_GRACE_MS, undefined, { ref: false });
+  while (outputs.some((output) => output.blocked));
+}
