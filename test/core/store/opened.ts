@@ -1,0 +1,94 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { onTestFinished } from 'vitest';
+import { openStore } from '../../../core/dist/store/sqlite-store.js';
+import type { RequestRecord, Row, RowDraft, StoreOptions, TokenStore } from '../../../core/dist/store/token-store.js';
+
+export const DAY = 24 * 3600;
+/** 2026-01-01, in seconds. */
+export const START = 1_767_225_600;
+
+/** A clock that stands still until it is told otherwise. */
+export class TestClock {
+  seconds = START;
+  now(): number {
+    return this.seconds * 1000;
+  }
+}
+
+/** What was logged, as "level: reason". */
+export class TestLog {
+  readonly lines: string[] = [];
+  #line(level: string, fields: object, message: string): void {
+    this.lines.push(`${level}: ${message} ${JSON.stringify(fields)}`);
+  }
+  info(fields: object, message: string): void {
+    this.#line('info', fields, message);
+  }
+  warn(fields: object, message: string): void {
+    this.#line('warn', fields, message);
+  }
+  error(fields: object, message: string): void {
+    this.#line('error', fields, message);
+  }
+}
+
+/** A folder that is gone after the test. */
+export function folder(): string {
+  const dir = mkdtempSync(path.join(tmpdir(), 'centreond-store-'));
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+export function options(change: Partial<StoreOptions> = {}): StoreOptions {
+  return {
+    file: '',
+    node: 'central',
+    synchronous: 'full',
+    retentionSeconds: 7 * DAY,
+    maxBytes: 1024 ** 3,
+    clock: new TestClock(),
+    log: new TestLog(),
+    ...change,
+  };
+}
+
+/** A store in a folder of its own (or `change.file`), closed after the test. */
+export async function opened(change: Partial<StoreOptions> = {}): Promise<TokenStore> {
+  const file = change.file ?? path.join(folder(), 'history.sdb');
+  const store = await openStore(options({ ...change, file }));
+  onTestFinished(() => store.close());
+  return store;
+}
+
+export function request(token: string, change: Partial<RequestRecord> = {}): RequestRecord {
+  return {
+    token,
+    owner: 'alice',
+    action: 'WEATHER',
+    target: '',
+    data: '{"city":"Paris"}',
+    envelope: '',
+    etime: START - 5,
+    ...change,
+  };
+}
+
+export function draft(token: string, code: number, change: Partial<RowDraft> = {}): RowDraft {
+  return { token, code, etime: START - 1, data: `{"code":${code}}`, ...change };
+}
+
+/** All rows of the store, by ascending id. */
+export async function allRows(store: TokenStore): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (;;) {
+    const page = await store.query({
+      id: rows.at(-1)?.id ?? 0,
+      limit: 10_000,
+      maxBytes: 1e8,
+    });
+    rows.push(...page.rows);
+    if (!page.more) return rows;
+  }
+}

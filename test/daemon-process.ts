@@ -1,0 +1,181 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { keyPairOf } from '@centreond/plugin-sdk/channel';
+
+export const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const BIN = path.join(ROOT, 'core/bin/centreond.js');
+
+export interface Identity {
+  identity: string;
+  key: string;
+  fingerprint: string;
+  file: string;
+}
+
+export interface Finished {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface DaemonSettings {
+  core?: object;
+  trust?: 'strict' | 'pending';
+  plugins?: object[];
+}
+
+interface Ready {
+  id: string;
+  fingerprint: string;
+  endpoint: string;
+  pid: number;
+}
+
+/** A real daemon in a folder of its own under the system's temporary folder. */
+export class DaemonProcess {
+  readonly folder = mkdtempSync(path.join(os.tmpdir(), 'centreond-test-'));
+  readonly clients: object[] = [];
+  ready: Ready | undefined;
+  stderr = '';
+  #child: ChildProcess | undefined;
+  #exited: Promise<number | null> = Promise.resolve(null);
+
+  readonly settings: DaemonSettings;
+
+  constructor(settings: DaemonSettings = {}) {
+    this.settings = settings;
+  }
+
+  /** A key of its own for `identity`, authorised with `roles` (before start, or before a SIGHUP). */
+  client(identity: string, roles: string[] = ['client'], more: object = {}): Identity {
+    const made = newIdentity(identity, this.folder);
+    this.clients.push({ identity, fingerprint: made.fingerprint, roles, ...more });
+    return made;
+  }
+
+  /** Writes the config from the settings. JSON is YAML too. */
+  writeConfig(): string {
+    const file = path.join(this.folder, 'centreond.yaml');
+    const { core, trust = 'pending', plugins = [{ package: path.join(ROOT, 'plugins/action') }] } = this.settings;
+    const endpoint = this.ready?.endpoint ?? 'tcp://127.0.0.1:*';
+    const config = {
+      core: { id: 'central', dataDir: './var', external: { listen: endpoint }, ...core },
+      clients: { trust, authorized: this.clients },
+      plugins,
+    };
+    writeFileSync(file, JSON.stringify(config, undefined, 2));
+    return file;
+  }
+
+  /** Starts it, or starts it again on the same port; resolves when it is ready. */
+  async start(wrapper: string[] = []): Promise<this> {
+    const [program, ...args] = [...wrapper, process.execPath, BIN, 'start', '--json', '--config', this.writeConfig()];
+    const child = spawn(program as string, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: this.folder });
+    this.#child = child;
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr = (this.stderr + text).slice(-200_000);
+    });
+    this.#exited = new Promise((resolve) => child.once('close', (code) => resolve(code)));
+    this.ready = await new Promise<Ready>((resolve, reject) => {
+      let text = '';
+      child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+        if (text.includes('\n')) resolve(JSON.parse(text.slice(0, text.indexOf('\n'))) as Ready);
+      });
+      void this.#exited.then((code) => reject(new Error(`the daemon ended with ${code}: ${this.stderr}`)));
+    });
+    return this;
+  }
+
+  get endpoint(): string {
+    return (this.ready as Ready).endpoint;
+  }
+  get fingerprint(): string {
+    return (this.ready as Ready).fingerprint;
+  }
+  get pid(): number {
+    return (this.ready as Ready).pid;
+  }
+  get socket(): string {
+    return `ipc://${path.join(this.folder, 'var/run/router.ipc')}`;
+  }
+  get database(): string {
+    return path.join(this.folder, 'var/history.sdb');
+  }
+
+  /** What `connect` needs to be `who` at the external door. */
+  door(who: Identity): { address: string; identity: string; key: string; router: string } {
+    return { address: this.endpoint, identity: who.identity, key: who.key, router: this.fingerprint };
+  }
+
+  /** Signals the daemon and resolves with its exit code when it is gone. */
+  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    if (this.ready && this.#child?.exitCode === null && this.#child.signalCode === null) process.kill(this.pid, signal);
+    return this.#exited;
+  }
+
+  /** Runs a verb of the command line in the daemon's folder. */
+  cli(...args: string[]): Promise<Finished> {
+    return cli(this.folder, ...args);
+  }
+
+  /** Ends it for good and removes its folder. */
+  async dispose(): Promise<void> {
+    await this.end('SIGKILL');
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Runs `centreond` with `args` in `folder`. */
+export function cli(folder: string, ...args: string[]): Promise<Finished> {
+  const child = spawn(process.execPath, [BIN, ...args], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  const out: Finished = { code: null, stdout: '', stderr: '' };
+  child.stdout.setEncoding('utf8').on('data', (text) => (out.stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text) => (out.stderr += text));
+  return new Promise((resolve) => child.once('close', (code) => resolve({ ...out, code })));
+}
+
+/** A client's key, made once for a whole run of the tests and kept outside the repository. */
+export function newIdentity(identity: string, folder: string): Identity {
+  const keys = path.join(folder, 'clients');
+  mkdirSync(keys, { recursive: true });
+  const file = path.join(keys, `${identity}.pem`);
+  if (!existsSync(file)) {
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  }
+  const key = readFileSync(file, 'utf8');
+  return { identity, key, fingerprint: keyPairOf(key).thumbprint, file };
+}
+
+/** Waits for a condition, `limitMs` at most. */
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  limitMs = 10_000,
+): Promise<void> {
+  const limit = Date.now() + limitMs;
+  while (!(await condition())) {
+    if (Date.now() > limit) throw new Error(`not within ${limitMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** The pids of live processes whose command line or environment contains `text`. */
+export function processesWith(text: string): number[] {
+  return readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .filter((pid) => {
+      try {
+        const all = readFileSync(`/proc/${pid}/environ`, 'latin1') + readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+        return all.includes(text) && !readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ');
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}

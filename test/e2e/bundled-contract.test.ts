@@ -1,0 +1,48 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { assertPluginContract } from '@centreond/plugin-sdk/testing';
+import Database from 'better-sqlite3';
+import { afterAll, beforeAll, test } from 'vitest';
+import { ROOT } from '../daemon-process.ts';
+import { fillTables, makeTables } from '../plugins/acl-tables.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'centreond-contract-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test('cron keeps the contract of plugins', async () => {
+  const never = { schedule: '0 0 29 2 *', action: 'NOSUCH' };
+  await assertPluginContract(path.join(ROOT, 'plugins/cron'), {
+    config: { definitions: [{ id: 'fixed', ...never }] },
+    examples: {
+      GETCRON: [{}, { id: 'fixed' }],
+      ADDCRON: [{ id: 'own', ...never, timeZone: 'Europe/Paris', data: { a: { b: [1] } } }],
+      UPDATECRON: [{ id: 'own', enabled: false, timeZone: null }],
+      DELETECRON: [{ id: 'other' }],
+    },
+  });
+});
+
+test('acl keeps the contract of plugins', async () => {
+  const file = path.join(folder, 'organisations.sdb');
+  makeTables(file, 'keyed');
+  const db = new Database(file);
+  fillTables(db, {
+    organizations: [[1, 1]],
+    hosts: [[1, 1, 1, 1]],
+    services: [[1, 1, 1]],
+    host_services: [[1, 1]],
+    acl_resources: [[1, 1, 1]],
+  });
+  db.close();
+  await assertPluginContract(path.join(ROOT, 'plugins/acl'), {
+    config: { database: file },
+    examples: {
+      ACLRESYNC: [{ organizationId: 1 }, { organizationId: 1, aclResourceId: 1 }],
+      ACLPURGEORGANIZATION: [{ organizationId: 1 }],
+    },
+  });
+});

@@ -1,0 +1,64 @@
+import path from 'node:path';
+import { buildManifest } from '@centreond/plugin-sdk/build';
+import { assertPluginContract, type ContractOptions, checkPluginContract } from '@centreond/plugin-sdk/testing';
+import { describe, expect, test } from 'vitest';
+import { processesWith } from '../daemon-process.ts';
+import { pluginSource, ROOT, tempPackage } from '../plugin-sdk/temp-package.ts';
+
+const fixture = (name: string) => path.join(ROOT, 'test/fixtures', name);
+const QUICK: ContractOptions = { graceMs: 500, runMs: 300, settleMs: 100 };
+
+async function found(plugin: string, options: ContractOptions = QUICK): Promise<string[]> {
+  const findings = await checkPluginContract(plugin, options);
+  return findings.map(({ code, message }) => `${code}: ${message}`);
+}
+
+describe('ended midway by SIGKILL, SIGTERM, KILL and the stop of the daemon', () => {
+  test('a good plugin passes', async () => {
+    const examples = {
+      CRASH: [],
+      DEAF: [{ ms: 50 }],
+      SLEEP: [{ ms: 60_000 }],
+      STEPS: [{ rows: 3 }],
+      WRONG: [],
+      RELAY: [{ action: 'ECHO', data: {} }],
+    };
+    expect(await found(fixture('probe'), { ...QUICK, examples, open: ['ECHO', 'RELAY'] })).toEqual([]);
+  });
+
+  test('the bundled plugin that runs commands passes', async () => {
+    const examples = { COMMAND: [{ command: 'true' }, { command: ['sleep', '600'] }] };
+    await assertPluginContract(path.join(ROOT, 'plugins/action'), { ...QUICK, graceMs: 4000, examples });
+  });
+
+  const imports = `import { spawn } from 'node:child_process'; import fs from 'node:fs'; import os from 'node:os'; import path from 'node:path';\n`;
+  async function ofSource(options: string, body: string, methods: string): Promise<string[]> {
+    const folder = tempPackage({ 'index.js': imports + pluginSource(options, body, methods) });
+    await buildManifest(folder);
+    return found(folder, QUICK);
+  }
+
+  test('what a plugin leaves when it is ended, and a handler and a stop() that take too long', async () => {
+    const methods = `
+      wait(input, { signal }) { return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))); }
+      start() { this.child = spawn('sleep', ['700'], { detached: true, stdio: 'ignore' }); }
+      release() { return new Promise(() => {}); }`;
+    const body = `act('WAIT', {}, 'wait'); Kill({ graceSeconds: 0.1 })(Sample.prototype, 'release');`;
+    const findings = await ofSource('', body, methods);
+    expect(findings).toContainEqual(
+      expect.stringMatching(/^PROCESS_LEFT: it left the process 'sleep 700' behind after SIGTERM/),
+    );
+    expect(findings).toContainEqual(expect.stringMatching(/^PROCESS_LEFT: .* after stop/));
+    expect(findings).toContainEqual(expect.stringMatching(/^KILL_IGNORED: .* grace of 0.1 s/));
+    expect(processesWith('sleep\u0000700')).toEqual([]);
+  });
+
+  test('a process that hides from the host', async () => {
+    const methods = `wait(input, { signal }) {
+        const child = spawn('sleep', ['800'], { detached: true, stdio: 'ignore', env: { PATH: process.env.PATH } });
+        return new Promise((_, reject) => signal.addEventListener('abort', () => { child.kill(); reject(signal.reason); })); }`;
+    const findings = await ofSource('', `act('WAIT', {}, 'wait');`, methods);
+    expect(findings).toEqual([expect.stringMatching(/^PROCESS_ESCAPED: its process 'sleep 800' outlives SIGKILL/)]);
+    expect(processesWith('sleep\u0000800')).toEqual([]);
+  });
+});

@@ -1,0 +1,243 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { call, FakeClock, Stage } from './cron-stage.ts';
+
+const stages: Stage[] = [];
+function stage(start = '2025-11-22T10:00:00Z'): Stage {
+  const made = new Stage(new FakeClock(start));
+  stages.push(made);
+  return made;
+}
+afterEach(() => {
+  for (const each of stages.splice(0)) each.stop();
+});
+
+const hourly = { id: 'backup', schedule: '0 * * * *', action: 'RUN', data: {} };
+const hours = (on: Stage) => on.accepted.map(({ token }) => token.slice(-15, -4));
+
+describe('what fell due while nobody was there', () => {
+  async function restarted(stop: string, missed: string, schedule = hourly.schedule) {
+    const on = stage();
+    const definitions = [{ ...hourly, schedule, missed }];
+    await on.plugin({ definitions });
+    await on.clock.to('2025-11-22T11:10:00Z');
+    on.stop();
+    on.clock.set(stop);
+    const plugin = await on.plugin({ definitions });
+    await on.clock.forward(1);
+    return { on, shown: await call(plugin, 'GETCRON', {}) };
+  }
+
+  it('is skipped, and said to be', async () => {
+    const { on, shown } = await restarted('2025-11-22T14:30:00Z', 'skip');
+    expect(hours(on)).toEqual(['11-22T11:00']);
+    expect(on.rowsOf(111)).toMatchObject([
+      {
+        token: 'cron:backup:2025-11-22T14:00:00Z',
+        data: {
+          id: 'backup',
+          policy: 'skip',
+          count: 3,
+          andMore: false,
+          first: '2025-11-22T12:00:00Z',
+          last: '2025-11-22T14:00:00Z',
+        },
+      },
+    ]);
+    expect(shown).toMatchObject({
+      definitions: [{ nextRun: '2025-11-22T15:00:00.000Z', counts: { fired: 1, missed: 3 } }],
+    });
+    // And once is enough.
+    on.stop();
+    await on.plugin({ definitions: [{ ...hourly, missed: 'skip' }] });
+    await on.clock.forward(1);
+    expect(on.rowsOf(111)).toHaveLength(1);
+  });
+
+  it('is run once, for the last', async () => {
+    const { on, shown } = await restarted('2025-11-22T14:30:00Z', 'once');
+    expect(hours(on)).toEqual(['11-22T11:00', '11-22T14:00']);
+    expect(shown).toMatchObject({ definitions: [{ counts: { fired: 2, missed: 2 } }] });
+  });
+
+  it('is run once by the run that is due anyway', async () => {
+    const { on } = await restarted('2025-11-22T14:00:20Z', 'once');
+    expect(hours(on)).toEqual(['11-22T11:00', '11-22T14:00']);
+    expect(on.rowsOf(111)).toMatchObject([{ data: { count: 2 } }]);
+  });
+
+  it('is run each, one after the other', async () => {
+    const { on, shown } = await restarted('2025-11-22T14:30:00Z', 'all');
+    expect(hours(on)).toEqual(['11-22T11:00', '11-22T12:00', '11-22T13:00', '11-22T14:00']);
+    expect(on.rowsOf(111)).toEqual([]);
+    expect(shown).toMatchObject({ definitions: [{ counts: { fired: 4, finished: 4, missed: 0, skipped: 0 } }] });
+  });
+
+  it('is run a hundred times at most', async () => {
+    const { on } = await restarted('2025-12-22T14:30:00Z', 'all', '* * * * *');
+    const madeUpFor = on.accepted.filter(({ at }) => at.startsWith('2025-12'));
+    expect(madeUpFor).toHaveLength(100);
+    expect(madeUpFor.at(-1)?.token).toBe('cron:backup:2025-12-22T14:30:00Z');
+    expect(on.rowsOf(111)).toMatchObject([{ data: { policy: 'all', andMore: true } }]);
+  });
+
+  it('was not missed when it is less than a minute late', async () => {
+    const { on } = await restarted('2025-11-22T12:00:40Z', 'skip');
+    expect(hours(on)).toEqual(['11-22T11:00', '11-22T12:00']);
+  });
+});
+
+it('runs that are made up for hold what falls due meanwhile in its place', async () => {
+  const on = stage();
+  const definitions = [{ ...hourly, missed: 'all' }];
+  await on.plugin({ definitions });
+  on.stop();
+  on.clock.set('2025-11-22T12:30:00Z');
+  on.prompt = false;
+  let plugin = await on.plugin({ definitions });
+  await on.clock.to('2025-11-22T13:00:10Z');
+  expect(await call(plugin, 'GETCRON', {})).toMatchObject({ definitions: [{ running: [on.open()[0]], waiting: 2 }] });
+  // A stop with some waiting loses none.
+  on.stop();
+  plugin = await on.plugin({ definitions });
+  for (let i = 0; i < 3; i++) {
+    await on.clock.forward(1);
+    expect(on.open()).toHaveLength(1);
+    on.end(on.open()[0] ?? expect.fail());
+  }
+  await on.clock.forward(1);
+  expect(hours(on)).toEqual(['11-22T11:00', '11-22T12:00', '11-22T13:00']);
+  expect(on.rowsOf(110)).toEqual([]);
+});
+
+it('a run that finds no room behind those is skipped, and they are not lost by that', async () => {
+  const on = stage();
+  const definitions = [{ ...hourly, schedule: '* * * * *', missed: 'all' }];
+  await on.plugin({ definitions });
+  on.stop();
+  on.clock.set('2025-11-22T13:00:30Z');
+  on.prompt = false;
+  await on.plugin({ definitions });
+  await on.clock.forward(120);
+  expect(on.rowsOf(110)).toMatchObject([{ data: { at: '2025-11-22T13:02:00Z' } }]);
+  on.stop();
+  const plugin = await on.plugin({ definitions });
+  await on.clock.forward(1);
+  expect(await call(plugin, 'GETCRON', {})).toMatchObject({ definitions: [{ waiting: 100, counts: { fired: 1 } }] });
+});
+
+it('a token that somebody else has used is a refusal, unless it was this very run before its definition changed', async () => {
+  const on = stage();
+  const definitions = [{ ...hourly, data: { now: 'this' }, missed: 'all' }];
+  on.accepted.push({ action: 'RUN', token: 'cron:backup:2025-11-22T11:00:00Z', data: {}, target: undefined, at: '' });
+  const plugin = await on.plugin({ definitions });
+  await on.clock.to('2025-11-22T11:00:05Z');
+  expect(await call(plugin, 'GETCRON', {})).toMatchObject({
+    definitions: [{ lastRun: { outcome: 'refused', error: 'TOKEN_REUSED' } }],
+  });
+  // Dies between the ACK and writing that it had it.
+  on.diesOnAck = true;
+  await on.clock.to('2025-11-22T12:00:05Z');
+  on.stop();
+  on.diesOnAck = false;
+  on.writesLeft = Number.POSITIVE_INFINITY;
+  const changed = await on.plugin({ definitions: [{ ...hourly, data: { now: 'that' }, missed: 'all' }] });
+  await on.clock.forward(1);
+  expect(await call(changed, 'GETCRON', {})).toMatchObject({
+    definitions: [{ lastRun: { at: '2025-11-22T12:00:00.000Z', outcome: 'finished' } }],
+  });
+});
+
+it('a definition that is new, changed or was off has missed nothing', async () => {
+  const on = stage();
+  const all = { ...hourly, missed: 'all' };
+  await on.plugin({ definitions: [{ ...all, enabled: false }] });
+  on.stop();
+  on.clock.set('2025-11-22T15:30:00Z');
+  await on.plugin({
+    definitions: [
+      { ...all, enabled: true },
+      { ...all, id: 'other' },
+    ],
+  });
+  on.stop();
+  on.clock.set('2025-11-22T15:40:00Z');
+  await on.plugin({ definitions: [{ ...all, schedule: '*/5 * * * *' }] });
+  await on.clock.forward(1);
+  expect(on.accepted).toEqual([]);
+  // Taken out of the config and put in again: nothing was missed in between.
+  on.stop();
+  await on.plugin({});
+  on.stop();
+  on.clock.set('2025-11-22T18:30:30Z');
+  await on.plugin({ definitions: [{ ...all, schedule: '*/5 * * * *' }] });
+  await on.clock.forward(1);
+  expect(on.accepted).toEqual([]);
+});
+
+it('a clock that is set back fires nothing twice, one that is set ahead misses as a stop does', async () => {
+  const on = stage();
+  await on.plugin({ definitions: [{ ...hourly, missed: 'once' }] });
+  await on.clock.to('2025-11-22T12:10:00Z');
+  on.clock.set('2025-11-22T10:50:00Z');
+  await on.clock.to('2025-11-22T13:10:00Z');
+  expect(hours(on)).toEqual(['11-22T11:00', '11-22T12:00', '11-22T13:00']);
+  on.clock.set('2025-11-22T17:30:00Z');
+  await on.clock.forward(31);
+  expect(hours(on).slice(3)).toEqual(['11-22T17:00']);
+  expect(on.rowsOf(111)).toMatchObject([{ data: { count: 3 } }]);
+});
+
+it('wherever the plugin dies, each run is run once', async () => {
+  const definitions = [{ ...hourly, missed: 'all' }];
+  for (let writes = 0; writes < 16; writes++) {
+    const on = stage();
+    await on.plugin({ definitions });
+    on.writesLeft = writes;
+    await on.clock.to('2025-11-22T13:30:00Z');
+    const died = on.writesLeft <= 0;
+    on.stop();
+    on.writesLeft = Number.POSITIVE_INFINITY;
+    await on.plugin({ definitions });
+    await on.clock.to('2025-11-22T14:30:00Z');
+    expect(hours(on), `dead after ${writes} writes: ${died}`).toEqual([
+      '11-22T11:00',
+      '11-22T12:00',
+      '11-22T13:00',
+      '11-22T14:00',
+    ]);
+    on.stop();
+  }
+});
+
+it('a run that was not sent and is too late by then is skipped, one that was sent is followed', async () => {
+  for (const sent of [false, true]) {
+    const on = stage();
+    on.prompt = false;
+    await on.plugin({ definitions: [hourly] });
+    // With one write it dies before it sends, with two when it has the ACK.
+    on.writesLeft = sent ? 2 : 1;
+    await on.clock.to('2025-11-22T11:00:05Z');
+    on.stop();
+    on.writesLeft = Number.POSITIVE_INFINITY;
+    on.clock.set('2025-11-22T11:30:00Z');
+    const plugin = await on.plugin({ definitions: [hourly] });
+    if (sent) on.end('cron:backup:2025-11-22T11:00:00Z');
+    await on.clock.forward(1);
+    expect(on.accepted).toHaveLength(sent ? 1 : 0);
+    const outcome = sent ? 'finished' : 'refused';
+    expect(await call(plugin, 'GETCRON', {})).toMatchObject({ definitions: [{ lastRun: { outcome } }] });
+  }
+});
+
+it('two at work, as while a reload, fire each run once', async () => {
+  const on = stage();
+  const one = await on.plugin({ definitions: [hourly] });
+  await on.plugin({ definitions: [hourly] });
+  await call(one, 'ADDCRON', { ...hourly, id: 'late' });
+  await on.clock.to('2025-11-22T11:00:10Z');
+  expect(on.accepted.map(({ token }) => token)).toEqual([
+    'cron:backup:2025-11-22T11:00:00Z',
+    'cron:late:2025-11-22T11:00:00Z',
+  ]);
+  expect(on.repeats).toHaveLength(2);
+});

@@ -1,0 +1,98 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { processesWith } from '../daemon-process.ts';
+import { environment, LocalRegistry } from '../plugin-sdk/local-registry.ts';
+import { ROOT, tempFolder } from '../plugin-sdk/temp-package.ts';
+
+/** The shell blocks of plugin-sdk/README.md, in order. */
+const BLOCKS = [...readFileSync(path.join(ROOT, 'plugin-sdk/README.md'), 'utf8').matchAll(/^```sh\n(.*?)^```$/gms)].map(
+  ([, block = '']) => block,
+);
+
+/** One terminal: what a block prints, with the folder and the jobs of those before it. A command that fails ends it. */
+class Terminal {
+  readonly #shell: ChildProcess;
+  /** All that it printed, that of its jobs too. */
+  transcript = '';
+  #output = '';
+  #ended = false;
+
+  constructor(folder: string, env: NodeJS.ProcessEnv) {
+    const shell = spawn('bash', ['--norc'], { cwd: folder, env, stdio: 'pipe', detached: true });
+    this.#shell = shell;
+    for (const stream of [shell.stdout, shell.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        this.#output += text;
+        this.transcript += text;
+      });
+    }
+    // Not at `exit`: what it said last may still be on its way.
+    shell.once('close', () => (this.#ended = true));
+    // Jobs have groups of their own, as in a terminal that a person types into.
+    shell.stdin.write('set -meuo pipefail\n');
+  }
+
+  async type(block: string): Promise<string> {
+    this.#output = '';
+    this.#shell.stdin?.write(`${block}\nprintf '\\nblock-%s\\n' over\n`);
+    while (!this.#output.includes('\nblock-over\n')) {
+      if (this.#ended) throw new Error(`${block}\nfailed:\n${this.#output}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    return this.#output.slice(0, this.#output.indexOf('\nblock-over\n'));
+  }
+
+  close(): void {
+    if (!this.#ended && this.#shell.pid) process.kill(-this.#shell.pid, 'SIGKILL');
+  }
+}
+
+const folder = tempFolder();
+const registry = new LocalRegistry();
+let terminal: Terminal;
+
+beforeAll(async () => {
+  mkdirSync(path.join(folder, 'packs'));
+  mkdirSync(path.join(folder, 'empty'));
+  await registry.start(path.join(folder, 'packs'), ['plugin-sdk', 'core']);
+  terminal = new Terminal(path.join(folder, 'empty'), environment(folder, registry.url));
+});
+afterAll(() => {
+  terminal.close();
+  registry.stop();
+  for (const pid of processesWith(folder)) process.kill(pid, 'SIGKILL');
+});
+
+test('a stranger in an empty folder types what the README says, with nothing but the packed packages', async () => {
+  const [create = '', run = '', call = '', pack = '', ship = '', ...more] = BLOCKS;
+  expect(more).toEqual([]);
+
+  expect(await terminal.type(create)).toMatch(/pass 3\n.*fail 0\n/s);
+  await terminal.type(run);
+  const called = await terminal.type(call);
+  expect(called).toMatch(
+    /accepted\n.*progress \(100\)\n.*progress \(100\)\n.*finished \(2\)\n {2}text {2}Hello, Ada!\n/s,
+  );
+  expect(called).toMatch(
+    /INVALID_DATA: WEATHER does not take this DATA: it must not have the key 'tiems'.*\nrefused, as it should be\n/,
+  );
+  expect(called).toMatch(/WEATHER: Greet somebody\n/);
+
+  const source = path.join(folder, 'empty/weather/src/index.ts');
+  writeFileSync(source, readFileSync(source, 'utf8').replace('}!`', '}, again!`'));
+  const again = 'until npx centreond call WEATHER name=Ada | grep -q "Hello, Ada, again!"; do sleep 0.2; done';
+  await terminal.type(again);
+  // What does not build is said, and what was there goes on.
+  writeFileSync(source, readFileSync(source, 'utf8').replace('z.string()', 'z.strnig()'));
+  await expect.poll(() => terminal.transcript, { timeout: 60_000 }).toMatch(/TS\d+: .*strnig.*\nThe build failed/s);
+  await terminal.type('npx centreond call WEATHER name=Ada | grep -q "Hello, Ada, again!"');
+  writeFileSync(source, readFileSync(source, 'utf8').replace('z.strnig()', 'z.string()'));
+  await terminal.type('kill %1; wait || true');
+
+  await terminal.type(pack);
+  expect(readFileSync(path.join(folder, 'empty/weather/weather.md'), 'utf8')).toMatch(/^# `weather`: Greets people\n/);
+  await terminal.type(ship);
+  await expect.poll(() => processesWith(path.join(folder, 'empty')), { timeout: 10_000 }).toEqual([]);
+});

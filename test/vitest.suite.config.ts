@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
+  test: {
+    root: import.meta.dirname,
+    include: ['{faults,fuzz,readme}/**/*.test.ts'],
+    exclude: [],
+    // A hiccup of a shared machine is tried once more in CI; the report shows it.
+    retry: process.env.CI ? 1 : 0,
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+    // One file at a time: what they measure or kill must not disturb another.
+    fileParallelism: false,
+  },
+});
