@@ -6,10 +6,16 @@ import { afterAll } from 'vitest';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
+const folders: string[] = [];
+// Registered once, when a test file imports this: from within a running test it would not be heard.
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
 /** A folder under the system's temporary folder, gone after the file's tests. */
 export function tempFolder(): string {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'centreond-kit-'));
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  folders.push(folder);
   return folder;
 }
 
