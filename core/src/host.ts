@@ -104,11 +104,15 @@ const WAITING_LIMIT = 100_000;
 /** How long a version that was replaced may take to finish what it runs. */
 const DRAIN_MS = 30_000;
 const STOP_MS = 4000;
+/** Of the versions before, as `why` shows them. */
+const EXITS_KEPT = 10;
 
 /** Hosts one plugin in processes of its own, over its versions. */
 export class PluginHost implements Executor {
   #version: PluginVersion;
   #current: Generation;
+  /** How instances of versions that were replaced ended. */
+  #earlierExits: (Exit & { instance: string })[] = [];
   /** Versions that were replaced and still run something. */
   readonly #draining = new Set<Generation>();
 
@@ -185,6 +189,7 @@ export class PluginHost implements Executor {
       throw failure('INVALID_PLUGIN', { plugin: next.manifest.type, reason });
     }
     const old = this.#current;
+    this.#earlierExits = this.exits().slice(0, EXITS_KEPT);
     this.#current = successor;
     this.#version = next;
     switched();
@@ -228,6 +233,7 @@ export class PluginHost implements Executor {
   exits(): (Exit & { instance: string })[] {
     return this.#current.slots
       .flatMap((slot) => slot.exits.map((exit) => ({ instance: slot.id, ...exit })))
+      .concat(this.#earlierExits)
       .sort((a, b) => b.at - a.at);
   }
 

@@ -167,7 +167,10 @@ describe('at run time', () => {
     expect(reload).toMatchObject({ code: 1, stderr: expect.stringMatching(/does not start.*keeps serving/) });
     expect((await client.call('TASK', {})).ok).toBe(true);
     writeFileSync(main, sound);
+    expect((await daemon.cli('kill', 'pool', '1')).code).toBe(0);
     expect((await daemon.cli('reload', 'pool')).code).toBe(0);
+    // How instances ended is not forgotten with their version.
+    expect((await daemon.cli('why', 'pool')).stdout).toMatch(/instance 1 after .* s: /);
     expect((await daemon.cli('unload', 'pool')).code).toBe(0);
   });
 
