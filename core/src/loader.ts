@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { CentreondError, failure, type JsonObject, reasonOf } from '@centreond/plugin-sdk';
+import { CentreondError, failure, type JsonObject, RESERVED_ACTIONS, reasonOf } from '@centreond/plugin-sdk';
 import { type Config, type PluginEntry, requestedEntry, validatePluginConfig } from './config.ts';
 import { type CorePlugin, openCorePlugin } from './core-plugin.ts';
 import { type Discovered, discover } from './discovery.ts';
@@ -8,7 +8,7 @@ import type { GenerationOptions } from './generation.ts';
 import { PluginHost, type PluginHostOptions, type PluginVersion } from './host.ts';
 import type { Log } from './log.ts';
 import { memoryOf } from './reaper.ts';
-import { RESERVED, type Registry } from './registry.ts';
+import type { Registry } from './registry.ts';
 import type { InstanceLink } from './transport/internal.ts';
 import type { Peer } from './transport/peer.ts';
 import { TurnGate } from './turn-gate.ts';
@@ -47,7 +47,7 @@ export class Loader {
     readonly options: LoaderOptions,
   ) {
     this.#config = config;
-    this.#coreActions = [...options.registry.actions, ...RESERVED];
+    this.#coreActions = [...options.registry.actions, ...RESERVED_ACTIONS];
   }
 
   get hosts(): PluginHost[] {

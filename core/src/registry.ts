@@ -1,11 +1,7 @@
 import type { ActionManifest, JsonSchema, Manifest } from '@centreond/plugin-sdk';
-import { LINK_VERBS } from '@centreond/plugin-sdk';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import { near } from './config/words.ts';
 import type { Executor, Runner } from './host.ts';
-
-/** Verbs of the protocol itself: no plugin can declare them. */
-const PROTOCOL_VERBS = ['ACK', 'PONG', 'LOG', 'BYE', 'NOSESSION', 'HELO', 'KEY', 'AUTH', 'GETPUBKEY', 'PUBKEY'];
-export const RESERVED: ReadonlySet<string> = new Set([...LINK_VERBS, ...PROTOCOL_VERBS]);
 
 /** An action that can be routed: its declaration, and who runs it. */
 export interface RegisteredAction {
@@ -74,13 +70,7 @@ export class Registry {
 
   /** The known action nearest to a misspelt one, if any is near. */
   near(action: string): string | undefined {
-    let best: string | undefined;
-    let bestDistance = Math.max(2, Math.floor(action.length / 3)) + 1;
-    for (const known of this.#actions.keys()) {
-      const distance = editDistance(action.toUpperCase(), known);
-      if (distance < bestDistance) [best, bestDistance] = [known, distance];
-    }
-    return best;
+    return near(action, [...this.#actions.keys()]);
   }
 }
 
@@ -101,17 +91,4 @@ function faultText(validate: ValidateFunction): string {
     return `${at} ${what}`;
   });
   return texts.join('; ');
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const cost = a[i - 1] === b[j - 1] ? 0 : 1;
-      next.push(Math.min((next[j - 1] as number) + 1, (row[j] as number) + 1, (row[j - 1] as number) + cost));
-    }
-    row = next;
-  }
-  return row[b.length] as number;
 }
