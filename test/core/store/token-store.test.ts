@@ -320,7 +320,7 @@ describe('a page', () => {
     expect(tiny.text.length).toBeLessThan(1300);
   });
 
-  // Two threads: now and then the scheduler brings both answers at once, so that one try in ten says nothing.
+  // About one try in six sees the answers in the other order. Why is not known yet, hence the retries.
   test('does not keep others waiting while it looks for few rows among many', { retry: 3 }, async () => {
     const store = await opened({ synchronous: 'off' });
     await store.accept(request('t0'), '{}');
