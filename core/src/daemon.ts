@@ -15,6 +15,7 @@ import { Forwarding } from './forwarding.ts';
 import { loadOrCreateKey } from './keys.ts';
 import { Loader, markOf } from './loader.ts';
 import type { Log } from './log.ts';
+import { PeerRequests } from './peer-requests.ts';
 import { reap, startWarden } from './reaper.ts';
 import { Registry } from './registry.ts';
 import { Router } from './router.ts';
@@ -117,7 +118,9 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
     clock: CLOCK,
     log,
   });
+  const peerRequests = new PeerRequests();
   const left = (peer: Peer) => {
+    peerRequests.left(peer);
     router.left(peer);
     carriers.left(peer);
   };
@@ -211,7 +214,9 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
       idleMs: config.core.session.idle,
       clock: CLOCK,
       log,
-      receive: (peer, message) => router.receive(peer, message),
+      receive: (peer, message) => {
+        if (!peerRequests.receive(peer, message)) router.receive(peer, message);
+      },
       left,
       pinned: (identity, jwk) => {
         store
