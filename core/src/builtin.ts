@@ -80,6 +80,7 @@ export class CoreActions extends OperatorActions {
     return {
       id,
       version,
+      time: clock.now(),
       uptimeSeconds: Math.floor((clock.now() - startedAt) / 1000),
       plugins,
       actions: registry.actions,

@@ -168,7 +168,10 @@ export async function openCorePlugin(
   const transport = new LinkTransport({ wire, maxMessage: options.maxMessage, log, plugin: declared });
   const plugin = await construct(target, found.config, servicesOver(transport, log));
   await plugin.start?.();
-  const stopped = () => options.left(peer);
+  const stopped = () => {
+    peer.open = false;
+    options.left(peer);
+  };
   return new CorePlugin(plugin, { ...options, package: found.package, version: found.version, stopped });
 }
 
@@ -176,7 +179,7 @@ export async function openCorePlugin(
 class InProcessPeer implements Peer {
   readonly grant: Grant;
   readonly roles: ReadonlySet<PeerRole> = new Set<PeerRole>(['plugin']);
-  readonly open = true;
+  open = true;
   readonly backlog = 0;
 
   constructor(
@@ -192,7 +195,7 @@ class InProcessPeer implements Peer {
 
   // Not in the caller's turn: a plugin must not run inside the router.
   send(message: string): void {
-    setImmediate(() => this.deliver(message));
+    if (this.open) setImmediate(() => this.deliver(message));
   }
 }
 

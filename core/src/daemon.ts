@@ -15,11 +15,13 @@ import { Forwarding } from './forwarding.ts';
 import { loadOrCreateKey } from './keys.ts';
 import { Loader, markOf } from './loader.ts';
 import type { Log } from './log.ts';
+import { NodeSessions } from './node-sessions.ts';
 import { PeerRequests } from './peer-requests.ts';
 import { reap, startWarden } from './reaper.ts';
 import { Registry } from './registry.ts';
 import { Router } from './router.ts';
 import { Routes } from './routes.ts';
+import { ServedLinks } from './served-links.ts';
 import { PluginState } from './state.ts';
 import { openStore } from './store/sqlite-store.ts';
 import type { StateStore } from './store/token-store.ts';
@@ -119,11 +121,19 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
     log,
   });
   const peerRequests = new PeerRequests();
+  const nodeSessions = new NodeSessions({ id, routes, requests: peerRequests, events, clock: CLOCK, log });
   const left = (peer: Peer) => {
+    nodeSessions.left(peer);
+    servedLinks.left(peer);
     peerRequests.left(peer);
     router.left(peer);
     carriers.left(peer);
   };
+  const servedLinks: ServedLinks = new ServedLinks({
+    requests: peerRequests,
+    receive: (peer, message) => router.receive(peer, message),
+    left,
+  });
   const door = new InternalDoor({
     file: config.core.socket,
     maxMessage,
@@ -151,6 +161,7 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
     events,
     routes,
     carriers,
+    nodeSessions,
     keys,
     log,
     counters: () => ({
@@ -180,7 +191,8 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
     row: (open, code, data) => router.row(open, code, data),
     fail: (open, error) => router.fail(open, error),
     message: (peer, message) => {
-      if (!events.receive(peer, message) && !carriers.receive(peer, message)) router.receive(peer, message);
+      const taken = events.receive(peer, message) || carriers.receive(peer, message);
+      if (!taken && !servedLinks.receive(peer, message)) router.receive(peer, message);
     },
     ready: (hearer) => events.ready(hearer.type, hearer),
     gone: (hearer) => events.gone(hearer),
@@ -215,6 +227,7 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
       clock: CLOCK,
       log,
       receive: (peer, message) => {
+        nodeSessions.heard(peer);
         if (!peerRequests.receive(peer, message)) router.receive(peer, message);
       },
       left,
@@ -229,6 +242,7 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
   let stopping: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     await router.drain(DRAIN_MS, INTERRUPT_MS);
+    nodeSessions.stop();
     await external?.stop();
     await loader.stop(PLUGIN_STOP_MS);
     await door.stop();

@@ -1,10 +1,11 @@
-import { Action, faultOf, isCentreondError, MAX_ROW_DEPTH, ROW_ROOM } from '@centreond/plugin-sdk';
+import { Action, failure, faultOf, isCentreondError, MAX_ROW_DEPTH, ROW_ROOM } from '@centreond/plugin-sdk';
 import { z } from 'zod';
 import type { Carriers } from './carriers.ts';
 import type { AskContext } from './core-plugin.ts';
+import type { NodeSessions } from './node-sessions.ts';
 import type { Router } from './router.ts';
 import type { Routes } from './routes.ts';
-import { NODE_ID, ServiceActions, type ServiceDependencies } from './service-actions.ts';
+import { ActionNames, NODE_ID, ServiceActions, type ServiceDependencies, SubnodeEntry } from './service-actions.ts';
 import type { Peer } from './transport/peer.ts';
 
 const ROWS_AT_ONCE = 1000;
@@ -33,10 +34,20 @@ const Logs = z.strictObject({
   last: Id,
 });
 
+const Registration = z.strictObject({
+  id: NODE_ID,
+  name: z.string().max(255).exactOptional(),
+  version: z.string().max(64),
+  actions: ActionNames,
+  nodes: z.array(SubnodeEntry).max(10_000).default([]),
+});
+const Departure = z.strictObject({ id: NODE_ID });
+
 export interface FleetDependencies extends ServiceDependencies {
   readonly router: Router;
   readonly routes: Routes;
   readonly carriers: Carriers;
+  readonly nodeSessions: NodeSessions;
   readonly maxMessage: number;
 }
 
@@ -55,6 +66,43 @@ export abstract class FleetActions extends ServiceActions {
   })
   conStatus() {
     return { nodes: this.services.routes.status() };
+  }
+
+  @Action('REGISTERNODE', {
+    title: 'Be a node of this router, reached by the session that asks',
+    description:
+      'id is the identity of the session. The answer names those of nodes that this router does not accept from it. Registering again replaces what was said before.',
+    input: Registration,
+    output: Anything,
+    access: 'node',
+    effects: 'write',
+    idempotent: true,
+    reply: 'ack',
+  })
+  registerNode({ id, ...registration }: z.output<typeof Registration>, { caller }: AskContext) {
+    this.#checkNode('REGISTERNODE', id, caller);
+    return { refused: this.services.nodeSessions.register(caller, registration) };
+  }
+
+  @Action('UNREGISTERNODE', {
+    title: 'Be a node of this router no more',
+    input: Departure,
+    output: Anything,
+    access: 'node',
+    effects: 'write',
+    idempotent: true,
+    reply: 'ack',
+  })
+  unregisterNode({ id }: z.output<typeof Departure>, { caller }: AskContext) {
+    this.#checkNode('UNREGISTERNODE', id, caller);
+    return { registered: this.services.nodeSessions.unregister(caller) };
+  }
+
+  /** A node can only speak of the identity that it proved. */
+  #checkNode(action: string, id: string, { identity, roles }: Peer): void {
+    if (identity === id && roles.has('node')) return;
+    const remedy = `A node registers under the identity of its own key, with the role node.`;
+    throw failure('FORBIDDEN', { identity, what: `${action} ${id}`, remedy });
   }
 
   @Action('SETLOGS', {

@@ -232,7 +232,10 @@ export class Routes {
       cursor: this.#options.cursorOf?.(id) ?? null,
       version: node.version ?? null,
       actions: node.actions ?? [],
-      subnodes: (node.subnodes ?? []).map((entry) => (typeof entry === 'string' ? entry : entry.id)),
+      subnodes: (node.subnodes ?? []).flatMap((entry) => {
+        if (typeof entry === 'string') return [entry];
+        return entry.state === undefined || entry.state === 'up' ? [entry.id] : [];
+      }),
     };
   }
 }

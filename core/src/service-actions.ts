@@ -13,21 +13,20 @@ export const NODE_ID = z.string().regex(/^(?!\.\.?$)[A-Za-z0-9._-]{1,64}$/);
 const NODE_STATE = z.enum(['up', 'connecting', 'unreachable']);
 const SCORE = z.number().min(0).max(1e9);
 const SECONDS = z.number().min(0);
-const Actions = z.array(z.string().max(64)).max(10_000);
+export const ActionNames = z.array(z.string().max(64)).max(10_000);
 const Subnode = z.strictObject({
   id: NODE_ID,
   score: SCORE.exactOptional(),
-  actions: Actions.exactOptional(),
+  actions: ActionNames.exactOptional(),
   state: NODE_STATE.exactOptional(),
 });
+/** A node behind another: its id, or with what is known of it. */
+export const SubnodeEntry = z.union([NODE_ID, Subnode]);
 const Node = z.strictObject({
   id: NODE_ID,
   name: z.string().max(255).exactOptional(),
-  actions: Actions.exactOptional(),
-  subnodes: z
-    .array(z.union([NODE_ID, Subnode]))
-    .max(10_000)
-    .exactOptional(),
+  actions: ActionNames.exactOptional(),
+  subnodes: z.array(SubnodeEntry).max(10_000).exactOptional(),
   state: NODE_STATE,
   kind: z.enum(['push', 'pull', 'ssh']).exactOptional(),
   score: SCORE.exactOptional(),

@@ -3,7 +3,7 @@ import 'reflect-metadata';
 import { enableCompileCache } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { construct, type Lifecycle, pluginOf, servicesOver } from './construct.ts';
-import { declarationOf } from './decorators.ts';
+import { declarationOf, type Instances } from './decorators.ts';
 import { failure, isCentreondError, reasonOf } from './errors.ts';
 import { formatMessage, parseReply } from './frame.ts';
 import { readGreeting } from './greeting.ts';
@@ -22,6 +22,10 @@ const log = lineLogger((line) => process.stderr.write(line));
 let ending = false;
 let runtime: InstanceRuntime | undefined;
 let plugin: Lifecycle | undefined;
+
+function poolOf(instances: Instances | undefined): number {
+  return instances && 'pool' in instances ? instances.pool : 1;
+}
 
 /** Lets the plugin release what it holds, then ends the process, whatever the plugin does. */
 async function end(exitCode: number, limitMs: number, farewell: () => Promise<void>): Promise<void> {
@@ -63,7 +67,8 @@ try {
       });
     } else transport.receive(message);
   });
-  plugin = await construct(target, greeting.config, servicesOver(transport, log));
+  const instance = { id: greeting.instance, of: poolOf(declared.instances) };
+  plugin = await construct(target, greeting.config, servicesOver(transport, log, instance));
   runtime = new InstanceRuntime(plugin, link, log, greeting.maxMessage);
   const ready = { pid: process.pid, hash: manifestOf(target).hash };
   await plugin.start?.();

@@ -35,6 +35,8 @@ export interface ConnectOptions {
   onPinned?(fingerprint: string): void;
   /** A request that comes from the router, as it does to a node; `reply` sends the answer, as a message. */
   onRequest?(request: Message, reply: (message: string) => void): void;
+  /** An answer to nothing that was asked here, or no more: the whole message. */
+  onStray?(message: string): void;
   /** Milliseconds since the epoch; for tests. */
   clock?: { now(): number };
   /** The protocol's waits; for tests. */

@@ -2,6 +2,8 @@ import 'reflect-metadata';
 import { container } from 'tsyringe';
 import {
   CONFIG,
+  INSTANCE,
+  type Instance,
   LOGGER,
   type Logger,
   STATE,
@@ -24,6 +26,7 @@ export interface PluginServices {
   readonly transport: Transport;
   readonly tokens: TokenStore;
   readonly state?: State;
+  readonly instance?: Instance;
 }
 
 /** What a plugin may have besides its actions: called once each, around its work. */
@@ -44,6 +47,7 @@ export async function construct(plugin: PluginClass, config: JsonObject, service
   own.register(TRANSPORT, { useValue: services.transport });
   own.register(TOKEN_STORE, { useValue: services.tokens });
   if (services.state) own.register(STATE, { useValue: services.state });
+  own.register(INSTANCE, { useValue: services.instance ?? { id: '1', of: 1 } });
   return own.resolve<Lifecycle>(plugin);
 }
 
@@ -54,6 +58,7 @@ export function pluginOf(module: { default?: unknown }, main: string): PluginCla
 }
 
 /** The services of a plugin, all over one transport. */
-export function servicesOver(transport: LinkTransport, log: Logger): PluginServices {
-  return { log, transport, tokens: new LinkTokenStore(transport), state: new LinkState(transport) };
+export function servicesOver(transport: LinkTransport, log: Logger, instance?: Instance): PluginServices {
+  const tokens = new LinkTokenStore(transport);
+  return { log, transport, tokens, state: new LinkState(transport), ...(instance && { instance }) };
 }

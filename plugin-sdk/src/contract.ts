@@ -159,6 +159,11 @@ export interface LinkOptions {
   fingerprint: string;
   /** A request that comes down the link; resolves with the ACK's data, rejects with the refusal. */
   onRequest?: (request: CarriedRequest) => Promise<JsonObject>;
+  /**
+   * What comes down the link is this router's to answer, as if the other router had connected to it with the role `router`;
+   * `onRequest` is not called then.
+   */
+  serve?: boolean;
   onState?: (state: NodeState, reason: string) => void;
 }
 
@@ -245,12 +250,21 @@ export interface CoreEvents {
   UNREGISTERNODE: { id: string };
 }
 
+/** Which of a plugin's instances a process is. */
+export interface Instance {
+  /** As KILL names it: `1` to `of` in a pool, the key of a keyed plugin, else `1`. */
+  readonly id: string;
+  /** How many the pool has; 1 where there is none. */
+  readonly of: number;
+}
+
 /** Injection tokens: what a plugin's constructor may ask for. */
 export const CONFIG = Symbol.for('centreond.CONFIG');
 export const LOGGER = Symbol.for('centreond.LOGGER');
 export const TOKEN_STORE = Symbol.for('centreond.TOKEN_STORE');
 export const TRANSPORT = Symbol.for('centreond.TRANSPORT');
 export const STATE = Symbol.for('centreond.STATE');
+export const INSTANCE = Symbol.for('centreond.INSTANCE');
 
 /** The version of the contract between core and plugins. */
 export const API_VERSION = 1;

@@ -180,6 +180,11 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
     return { id: String(id), hostname: String(hostname), version: String(version), roundTripMs };
   }
 
+  /** Sends a message as it is, to the present session only. */
+  say(message: string): void {
+    this.#link.send(message, Buffer.byteLength(message));
+  }
+
   async close(): Promise<void> {
     this.#gone = failure('CLIENT_CLOSED', { reason: 'close() was called' });
     this.#first?.reject(this.#gone);
@@ -295,7 +300,10 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
       return;
     }
     const waiting = this.#waiting.get(token);
-    if (waiting === undefined) return;
+    if (waiting === undefined) {
+      this.#options.onStray?.(text);
+      return;
+    }
     if (data.startsWith(ACCEPTED_HEAD)) this.#accept(waiting, data);
     else {
       const reply = parseData(data);

@@ -29,6 +29,14 @@ interface RouterIdentity {
   thumbprint: string;
 }
 
+/** Where what comes down a link goes that this router serves; `up` and `down` alternate. */
+export interface Served {
+  up(router: string): void;
+  down(): void;
+  message(text: string): void;
+  closed(): void;
+}
+
 /** A {@link Link} over the client of this package; the core signs for it. */
 export class RouterLink implements Link {
   readonly #options: LinkOptions;
@@ -39,7 +47,13 @@ export class RouterLink implements Link {
   #late: NodeJS.Timeout | undefined;
   #requests = 0;
 
-  constructor(options: LinkOptions, core: Core) {
+  #serving: RouterClient | undefined;
+
+  constructor(
+    options: LinkOptions,
+    core: Core,
+    private readonly served?: Served,
+  ) {
     this.#options = options;
     this.#core = core;
     this.#client = this.#open();
@@ -53,19 +67,24 @@ export class RouterLink implements Link {
     // Loaded where it is needed: most plugins open no link.
     const { RouterClient } = await import('./router-client.ts');
     if (this.#closed) throw failure('CLIENT_CLOSED', { reason: 'close() was called' });
-    const client = new RouterClient({
+    const client: RouterClient = new RouterClient({
       address,
       identity: router.id,
       key: this.#signer(router),
       router: fingerprint,
-      onRequest: (request, reply) => this.#take(router, request, reply),
+      // Who speaks is there: its first words may be read before its coming is told.
+      onRequest: (request, reply) => {
+        this.#up(client);
+        this.#take(router, request, reply);
+      },
+      onStray: (message) => this.served?.message(message),
     });
     const down = (reason: string) => this.#down(reason, client);
-    client.on('restored', () => this.#up()).on('lost', down);
+    client.on('restored', () => this.#up(client)).on('lost', down);
     client.on('replaced', () => down('another process connected as this router'));
     down('it was not tried yet');
     client.whenUp(Number.POSITIVE_INFINITY).then(
-      () => this.#up(),
+      () => this.#up(client),
       () => undefined, // closed before
     );
     return client;
@@ -81,15 +100,31 @@ export class RouterLink implements Link {
 
   // ---- state ------------------------------------------------------------------------------------------------------
 
-  #up(): void {
+  #up(client: RouterClient): void {
     clearTimeout(this.#late);
     this.#late = undefined;
+    if (!this.#closed && !this.#serving) {
+      this.#serving = client;
+      this.served?.up(client.id);
+    }
     this.#tell('up', '');
   }
 
   #down(reason: string, client: RouterClient): void {
+    this.#unserve();
     this.#tell('connecting', reason);
     this.#late ??= setTimeout(() => this.#tell('unreachable', client.reason), UNREACHABLE_MS).unref();
+  }
+
+  #unserve(): void {
+    if (!this.#serving) return;
+    this.#serving = undefined;
+    this.served?.down();
+  }
+
+  /** Sends an answer of this router, or what it asks, to the other one; nowhere while the link is down. */
+  say(message: string): void {
+    this.#serving?.say(message);
   }
 
   #tell(state: NodeState, reason: string): void {
@@ -127,6 +162,8 @@ export class RouterLink implements Link {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#unserve();
+    this.served?.closed();
     clearTimeout(this.#late);
     const client = await this.#client.catch(() => undefined);
     await client?.close();
@@ -139,6 +176,10 @@ export class RouterLink implements Link {
     if (action === 'PING') {
       const { id, hostname, version } = router;
       reply(formatMessage('PONG', token, '', { code: 0, data: { id, hostname, version } }));
+      return;
+    }
+    if (this.served) {
+      this.served.message(formatMessage(action, token, request.target, request.data));
       return;
     }
     this.#requests++;

@@ -12,11 +12,13 @@ import { ACCEPTED, FAILED, FINISHED } from './status.ts';
  *
  *   instance → core   [HELLO] [] [] {ticket}   [READY] [] [] {pid, hash}   [ROW] [TOKEN] [CODE] JSON   [STOPPED] [] []
  *                     [BEAT] [] []               [RELEASED] [] []            [HEARD] [NAME] [NUMBER]
- *                     [CARRIED] [NUMBER] [] {code, data}
+ *                     [CARRIED] [NUMBER] [] {code, data}       [LINKUP] [NUMBER] [ROUTER]
+ *                     [LINKDOWN] [NUMBER] []                   [LINKED] [NUMBER] [] MESSAGE
  *   core → instance   [ACTION] [TOKEN] [] DATA   [ABORT] [TOKEN] [] {error, message}
  *                     [BEAT] [] []               [RELEASE] [] [] {id, error, message}
  *                     [EVENT] [NAME] [NUMBER] DATA             [STOP] [] [] {limitMs}
  *                     [CARRY] [NUMBER] [TARGET] {action, token, data, envelope}
+ *                     [LINKED] [NUMBER] [] MESSAGE
  */
 export const LINK_VERBS = [
   'HELLO',
@@ -27,6 +29,9 @@ export const LINK_VERBS = [
   'RELEASED',
   'HEARD',
   'CARRIED',
+  'LINKUP',
+  'LINKDOWN',
+  'LINKED',
   'ABORT',
   'RELEASE',
   'EVENT',

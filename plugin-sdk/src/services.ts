@@ -60,6 +60,10 @@ export class LinkTransport implements Transport, Core {
   readonly #waiting = new Map<string, Waiting>();
   readonly #following = new Map<string, Set<Following>>();
 
+  /** Links whose other end this router serves, by number. */
+  readonly #served = new Map<string, RouterLink>();
+  #links = 0;
+
   readonly #carrying: Carrying;
 
   constructor(private readonly options: TransportOptions) {
@@ -79,6 +83,10 @@ export class LinkTransport implements Transport, Core {
     }
     if (message.action === 'CARRY') {
       this.#carrying.receive(message);
+      return;
+    }
+    if (message.action === 'LINKED') {
+      this.#served.get(message.token)?.say(message.data);
       return;
     }
     const waiting = this.#waiting.get(message.token);
@@ -141,7 +149,17 @@ export class LinkTransport implements Transport, Core {
   }
 
   link(options: LinkOptions): Link {
-    return new RouterLink(options, this);
+    if (!options.serve) return new RouterLink(options, this);
+    const number = String(++this.#links);
+    const { wire } = this.options;
+    const link = new RouterLink(options, this, {
+      up: (router) => wire.send(formatMessage('LINKUP', number, router)),
+      down: () => wire.send(formatMessage('LINKDOWN', number, '')),
+      message: (text) => wire.send(formatMessage('LINKED', number, '', text)),
+      closed: () => this.#served.delete(number),
+    });
+    this.#served.set(number, link);
+    return link;
   }
 
   carry(nodes: readonly NodeAnnouncement[], deliver: (request: CarriedRequest) => Promise<Ack>): Disposable {

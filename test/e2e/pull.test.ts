@@ -1,0 +1,101 @@
+import path from 'node:path';
+import { type Client, connect } from '@centreond/plugin-sdk/client';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
+
+const PROBE = path.join(ROOT, 'test/fixtures/probe');
+const PULL = path.join(ROOT, 'plugins/pull');
+const central = new DaemonProcess({ plugins: [{ package: PROBE }] });
+const poller = new DaemonProcess({ core: { id: 'lyon', external: undefined } });
+const who = {
+  root: central.client('root', ['admin']),
+  alice: central.client('alice'),
+  ghost: central.client('ghost', ['node'], { subnodes: ['behind'] }),
+};
+let alice: Client;
+let root: Client;
+
+interface Node {
+  id: string;
+  [key: string]: unknown;
+}
+const nodes = async () => (await alice.send('CONSTATUS')).data.nodes as unknown as Node[];
+const stateOf = async (id: string) => (await nodes()).find((node) => node.id === id)?.state;
+
+beforeAll(async () => {
+  const { fingerprint } = JSON.parse((await (poller.writeConfig(), poller.cli('keys', 'show', '--json'))).stdout);
+  central.clients.push({ identity: 'lyon', fingerprint, roles: ['node'] });
+  await central.start();
+  poller.settings.plugins = [
+    { package: PROBE },
+    {
+      package: PULL,
+      allowCore: true,
+      config: { router: { address: central.endpoint, fingerprint: central.fingerprint }, name: 'Lyon' },
+    },
+  ];
+  await poller.start();
+  [alice, root] = await Promise.all([connect(central.door(who.alice)), connect(central.door(who.root))]);
+  await until('lyon is up', async () => (await stateOf('lyon')) === 'up');
+});
+afterAll(async () => {
+  await alice?.close();
+  await root?.close();
+  await poller.dispose();
+  await central.dispose();
+});
+
+test('a node that connects by itself is told with its actions, version, clock and round trip', async () => {
+  await until('its clock is compared', async () =>
+    (await nodes()).some((node) => node.id === 'lyon' && node.clockSkewSeconds !== null),
+  );
+  expect((await nodes()).find(({ id }) => id === 'lyon')).toMatchObject({
+    name: 'Lyon',
+    kind: 'pull',
+    state: 'up',
+    version: expect.any(String),
+    actions: expect.arrayContaining(['ECHO', 'STEPS']),
+    roundTripMs: expect.any(Number),
+    lastPong: expect.any(Number),
+    subnodes: [],
+  });
+});
+
+test('PING is answered by the node, and a request runs there for whoever asked', async () => {
+  expect((await alice.send('PING', {}, { target: 'lyon' })).data).toMatchObject({ id: 'lyon' });
+  const ack = await alice.send('STEPS', { rows: 1 }, { target: 'lyon' });
+  const there = await connect({ address: poller.socket });
+  await until('it ran', async () => (await there.query({ token: ack.token })).length === 3);
+  const [accepted] = await there.query({ token: ack.token });
+  expect(accepted).toMatchObject({ node: 'lyon', data: { owner: 'central/alice' } });
+  await there.close();
+  await expect(alice.send('ECH', {}, { target: 'lyon' })).rejects.toMatchObject({ code: 'NODE_LACKS_ACTION' });
+});
+
+test('a node registers nobody but itself', async () => {
+  const ghost = await connect(central.door(who.ghost));
+  const data = { version: '1', actions: [], nodes: [] };
+  await expect(ghost.send('REGISTERNODE', { ...data, id: 'lyon' })).rejects.toMatchObject({ code: 'FORBIDDEN' });
+  await expect(alice.send('REGISTERNODE', { ...data, id: 'alice' })).rejects.toMatchObject({ code: 'FORBIDDEN' });
+  const answer = await ghost.send('REGISTERNODE', { ...data, id: 'ghost', nodes: ['behind', 'paris', 'central'] });
+  expect(answer.data).toEqual({ refused: ['paris'] });
+  expect((await nodes()).find(({ id }) => id === 'ghost')).toMatchObject({ subnodes: ['behind'] });
+  await ghost.send('UNREGISTERNODE', { id: 'ghost' });
+  expect(await stateOf('ghost')).toBe('unreachable');
+  await ghost.close();
+});
+
+test('a node that stops says so, one that is killed is noticed, and both come back', async () => {
+  await poller.end();
+  expect(await stateOf('lyon')).toBe('unreachable');
+  await expect(alice.send('ECHO', {}, { target: 'lyon' })).rejects.toMatchObject({ code: 'NODE_UNREACHABLE' });
+  await poller.start();
+  await until('lyon is up', async () => (await stateOf('lyon')) === 'up');
+  expect((await alice.send('PING', {}, { target: 'lyon' })).data).toMatchObject({ id: 'lyon' });
+});
+
+test('a router that restarts has its nodes back', async () => {
+  await central.end('SIGKILL');
+  await central.start();
+  await until('lyon is up', async () => (await stateOf('lyon')) === 'up');
+});
