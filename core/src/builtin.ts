@@ -103,6 +103,7 @@ export class CoreActions extends OperatorActions {
     access: EVERYBODY,
     effects: 'write',
     idempotent: true,
+    runs: 'here',
   })
   cancel({ token }: z.output<typeof Cancel>, { identity }: ActionContext): z.input<typeof Cancelled> {
     const open = this.services.router.openRequest(token);

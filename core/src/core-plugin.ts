@@ -74,8 +74,8 @@ export class CorePlugin implements Executor {
     return (this.plugin as Admits).admit?.(action.name, data, peer, owner);
   }
 
-  ask(action: ActionManifest, data: JsonObject, peer: Peer, token: string): Answer | Promise<Answer> {
-    const context = new Asking(token, peer, action.timeoutSeconds);
+  ask(action: ActionManifest, data: JsonObject, peer: Peer, token: string, target: string): Answer | Promise<Answer> {
+    const context = new Asking(token, peer, target, action.timeoutSeconds);
     const output = this.#methods[action.method]?.(data, context);
     return output instanceof Promise ? output.then(answerOf) : answerOf(output);
   }
@@ -86,7 +86,7 @@ export class CorePlugin implements Executor {
     open.startedAt = Date.now();
     open.deadline = Math.min(open.startedAt + timeoutSeconds * 1000, open.wantedUntil);
     this.#running.set(open.token, open);
-    const $ = { from: open.owner, deadline: open.deadline };
+    const $ = { from: open.owner, deadline: open.deadline, ...(open.workedOn !== '' && { target: open.workedOn }) };
     this.#runtime.receive(formatMessage(name, open.token, '', { ...JSON.parse(open.data), $ }));
   }
 
@@ -211,6 +211,7 @@ class Asking implements AskContext {
   constructor(
     readonly token: string,
     readonly caller: Peer,
+    readonly target: string,
     seconds: number,
   ) {
     this.identity = caller.identity;

@@ -78,6 +78,7 @@ export abstract class FleetActions extends ServiceActions {
     effects: 'write',
     idempotent: true,
     reply: 'ack',
+    runs: 'here',
   })
   registerNode({ id, ...registration }: z.output<typeof Registration>, { caller }: AskContext) {
     this.#checkNode('REGISTERNODE', id, caller);
@@ -92,6 +93,7 @@ export abstract class FleetActions extends ServiceActions {
     effects: 'write',
     idempotent: true,
     reply: 'ack',
+    runs: 'here',
   })
   unregisterNode({ id }: z.output<typeof Departure>, { caller }: AskContext) {
     this.#checkNode('UNREGISTERNODE', id, caller);
@@ -115,6 +117,7 @@ export abstract class FleetActions extends ServiceActions {
     effects: 'write',
     idempotent: true,
     reply: 'ack',
+    runs: 'here',
   })
   async setLogs({ epoch, rows }: z.output<typeof Logs>, { caller }: AskContext) {
     const { router, maxMessage } = this.services;

@@ -68,6 +68,7 @@ export abstract class HistoryActions extends FleetActions {
     effects: 'read',
     idempotent: true,
     reply: 'ack',
+    runs: 'here',
   })
   async getlog(input: z.output<typeof Getlog>, { caller }: AskContext) {
     const { limit = 1000, ...filter } = input;
@@ -136,6 +137,7 @@ export abstract class HistoryActions extends FleetActions {
     effects: 'read',
     idempotent: true,
     reply: 'ack',
+    runs: 'here',
   })
   follow(input: z.output<typeof Follow>, context: AskContext): Answer | Promise<Answer> {
     const { token, id = 0 } = input;

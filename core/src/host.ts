@@ -40,8 +40,8 @@ export interface Runner {
     peer: Peer,
     owner: string,
   ): CentreondError | undefined | Promise<CentreondError | undefined>;
-  /** Answers an action with `reply: 'ack'`. */
-  ask(action: ActionManifest, data: JsonObject, peer: Peer, token: string): Answer | Promise<Answer>;
+  /** Answers an action with `reply: 'ack'`. `target` is the node that TARGET named, empty for this router. */
+  ask(action: ActionManifest, data: JsonObject, peer: Peer, token: string, target: string): Answer | Promise<Answer>;
   /** Takes an accepted request: it runs now, or waits. */
   submit(open: OpenRequest): void;
   /** Tells the instance that runs it to stop. */

@@ -39,6 +39,11 @@ export class OpenRequest {
     this.deadline = wantedUntil;
   }
 
+  /** The node that it works on, where it runs on this router whatever node its TARGET names; else empty. */
+  get workedOn(): string {
+    return this.action.manifest.runs === 'here' ? this.target : '';
+  }
+
   /** Calls `then` once it is on disk, or is not going to be: what comes after it in the same breath. */
   whenRecorded(then: () => void): void {
     this.#whenRecorded.push(then);

@@ -34,8 +34,6 @@ const WAIT_LIMIT_MS = 24 * 3600 * 1000;
 const ABORT_GRACE_MS = 6000;
 const STORE_RETRY_MS = 1000;
 const SWEEP_MS = 100;
-/** What they ask for is this router's own, whatever node they name. */
-const HERE: ReadonlySet<string> = new Set(['GETLOG', 'FOLLOW', 'CANCEL', 'REGISTERNODE', 'UNREGISTERNODE', 'SETLOGS']);
 
 /** What the router needs: all of it is handed in, so that a test opens no socket. */
 export interface RouterOptions {
@@ -75,11 +73,11 @@ export class Router {
     const { store, registry, clock } = this.options;
     this.#sweep = setInterval(() => this.#sweepDeadlines(), SWEEP_MS);
     for (const record of await store.unsettled()) {
-      if (!sameTarget(record.target, '', this.options.id)) {
+      const action = registry.get(record.action);
+      if (!sameTarget(record.target, '', this.options.id) && action?.manifest.runs !== 'here') {
         this.#resume(record);
         continue;
       }
-      const action = registry.get(record.action);
       if (!action?.manifest.idempotent) {
         const unknown = failure('OUTCOME_UNKNOWN', { token: record.token, action: record.action });
         await store.append({
@@ -147,7 +145,8 @@ export class Router {
   #take(peer: Peer, name: string, token: string, target: string, data: JsonObject, $: unknown): void {
     const { registry, forwarding, id } = this.options;
     const local = registry.get(name);
-    const elsewhere = !sameTarget(target, '', id) && !(local && HERE.has(name));
+    const here = local?.manifest.runs === 'here';
+    const elsewhere = !sameTarget(target, '', id) && !here;
     if (!local && !(elsewhere && forwarding.mayKnow(name, target))) {
       throw failure('UNKNOWN_ACTION', { action: name, near: registry.near(name) });
     }
@@ -161,8 +160,9 @@ export class Router {
     const action = elsewhere || !local ? forwarding.action(name, target, envelope, local) : local;
     const fault = action.fault(data);
     if (fault) throw failure('INVALID_DATA', { action: name, reason: fault });
-    if (action.manifest.reply === 'ack') this.#ask(peer, action, token, data);
-    else this.#request(peer, action, token, target, data, envelope);
+    if (action.manifest.reply === 'ack') this.#ask(peer, action, token, data, sameTarget(target, '', id) ? '' : target);
+    // What runs here works on another node, or on none.
+    else this.#request(peer, action, token, here && sameTarget(target, '', id) ? '' : target, data, envelope);
   }
 
   /** Reads `$`, which is DATA: a TARGET that will not do is told first. */
@@ -176,8 +176,8 @@ export class Router {
 
   // ---- reads: answered in the ACK, no row -------------------------------------------------------------------------
 
-  #ask(peer: Peer, action: RegisteredAction, token: string, data: JsonObject): void {
-    const answer = action.executor.ask(action.manifest, data, peer, token);
+  #ask(peer: Peer, action: RegisteredAction, token: string, data: JsonObject, target: string): void {
+    const answer = action.executor.ask(action.manifest, data, peer, token, target);
     if (answer instanceof Promise) {
       answer.then(
         (settled) => this.#answer(peer, action, token, settled),

@@ -145,7 +145,8 @@ export class Slot {
     this.lastUsed = now;
     this.#running.set(open.token, open);
     this.#runningOf.set(name, (this.#runningOf.get(name) ?? 0) + 1);
-    const delivery = `{"$":{"from":"${open.owner}","deadline":${open.deadline}}${open.data === '{}' ? '' : ','}${open.data.slice(1)}`;
+    const target = open.workedOn === '' ? '' : `,"target":"${open.workedOn}"`;
+    const delivery = `{"$":{"from":"${open.owner}","deadline":${open.deadline}${target}}${open.data === '{}' ? '' : ','}${open.data.slice(1)}`;
     this.#instance?.send(formatMessage(name, open.token, '', delivery));
   }
 

@@ -214,6 +214,8 @@ export interface ActionContext {
   readonly token: string;
   /** Who asked: the identity that the handshake bound, `@local`, or `@TYPE`. */
   readonly identity: string;
+  /** The node that TARGET named, for an action that runs `here`; empty where it named none, or this router. */
+  readonly target: string;
   /** When the request is stopped: milliseconds since the epoch. */
   readonly deadline: number;
   /** Aborts on timeout, cancel and kill; its `reason` is a CentreondError that says which. */

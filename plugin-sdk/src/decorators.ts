@@ -50,6 +50,11 @@ interface ActionBase<In extends Schema, Out extends Schema> {
    * answer is in the ACK. Only a plugin with `isolation: 'core'` can answer so.
    */
   readonly reply?: 'row' | 'ack';
+  /**
+   * `target` (default): on the node that TARGET names. `here`: on the router that was asked, whatever node TARGET names; that
+   * node is what it works on, as `ctx.target`.
+   */
+  readonly runs?: 'target' | 'here';
 }
 
 /** What `@Action` declares. Running a request again needs an idempotent action: the union does not compile otherwise. */

@@ -26,6 +26,8 @@ export interface ActionManifest {
   readonly concurrency: number;
   readonly timeoutSeconds: number;
   readonly reply: 'row' | 'ack';
+  /** It runs on the router that is asked, whatever node TARGET names. */
+  readonly runs?: 'here';
   /** What the schemas demand and JSON Schema cannot say: only the plugin sees it. */
   readonly unexpressed: readonly string[];
 }
@@ -72,6 +74,7 @@ function describeAction({ name, method, options }: ActionDeclaration): ActionMan
     concurrency: options.concurrency ?? 100,
     timeoutSeconds: options.timeoutSeconds ?? 60,
     reply: options.reply ?? 'row',
+    ...(options.runs === 'here' && { runs: options.runs }),
     unexpressed: [...input.unexpressed, ...output.unexpressed],
   };
 }

@@ -44,6 +44,8 @@ export interface Delivery {
   from: string;
   /** Milliseconds since the epoch. */
   deadline: number;
+  /** The node that TARGET named, for an action that runs here whatever that is. */
+  target?: string;
 }
 
 /** How the runtime reaches the core. */
@@ -187,6 +189,7 @@ function rowText(value: unknown, maxMessage: number, refuse: (reason: string) =>
 
 class RequestContext implements ActionContext, Running {
   readonly identity: string;
+  readonly target: string;
   readonly deadline: number;
   ended = false;
   aborted: CentreondError | undefined;
@@ -202,6 +205,7 @@ class RequestContext implements ActionContext, Running {
     readonly maxMessage: number,
   ) {
     this.identity = delivery.from;
+    this.target = delivery.target ?? '';
     this.deadline = delivery.deadline;
   }
 

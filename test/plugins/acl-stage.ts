@@ -60,7 +60,14 @@ export class AclStage {
     const action = declarationOf(AclPlugin).actions.find((one) => one.name === name) ?? expect.fail(`no ${name}`);
     const read = await validate(action.options.input, input);
     if (!read.ok) throw failure('INVALID_DATA', { action: name, reason: read.reason });
-    const context: ActionContext = { token: 't', identity: 'root', deadline: 0, signal, progress: async () => {} };
+    const context: ActionContext = {
+      token: 't',
+      identity: 'root',
+      target: '',
+      deadline: 0,
+      signal,
+      progress: async () => {},
+    };
     const method = (this.plugin as unknown as Record<string, (input: unknown, context: ActionContext) => unknown>)[
       action.method
     ];

@@ -59,6 +59,7 @@ function request(progress?: Progress): Request {
   const context: ActionContext = {
     token: 't-1',
     identity: 'alice',
+    target: '',
     deadline: Date.now() + 86_400_000,
     signal: abort.signal,
     async progress(code: number, data: Json) {

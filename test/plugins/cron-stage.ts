@@ -229,6 +229,7 @@ export async function call(plugin: CronPlugin, name: string, input: object): Pro
   const context: ActionContext = {
     token: 't',
     identity: 'root',
+    target: '',
     deadline: 0,
     signal: new AbortController().signal,
     progress: async () => {},

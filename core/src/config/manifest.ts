@@ -31,6 +31,7 @@ const ManifestAction = z
     concurrency: z.int().min(1),
     timeoutSeconds: z.number().positive(),
     reply: z.enum(['row', 'ack']),
+    runs: z.literal('here').exactOptional(),
     unexpressed: z.array(z.string()),
   })
   .refine(

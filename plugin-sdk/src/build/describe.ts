@@ -69,12 +69,13 @@ function escaped(text: string): string {
 }
 
 function actionParts(action: ActionManifest): Part[] {
-  const { name, title, description, access, effects, idempotent, inFlight, timeoutSeconds, concurrency, reply } =
+  const { name, title, description, access, effects, idempotent, inFlight, timeoutSeconds, concurrency, reply, runs } =
     action;
   const traits = [
     `For ${access.join(', ')}`,
     DOES[effects],
     idempotent ? 'idempotent' : 'not idempotent',
+    ...(runs === 'here' ? ['runs on the router that is asked, and works on the node that TARGET names'] : []),
     ...(inFlight === 'requeue' ? ['runs again after a crash'] : []),
     ...(reply === 'ack' ? ['answered in the ACK'] : [`at most ${timeoutSeconds} s`, `${concurrency} at once`]),
   ];
