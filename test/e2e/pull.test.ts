@@ -23,7 +23,8 @@ const nodes = async () => (await alice.send('CONSTATUS')).data.nodes as unknown 
 const stateOf = async (id: string) => (await nodes()).find((node) => node.id === id)?.state;
 
 beforeAll(async () => {
-  const { fingerprint } = JSON.parse((await (poller.writeConfig(), poller.cli('keys', 'show', '--json'))).stdout);
+  poller.writeConfig();
+  const { fingerprint } = JSON.parse((await poller.cli('keys', 'show', '--json')).stdout);
   central.clients.push({ identity: 'lyon', fingerprint, roles: ['node'] });
   await central.start();
   poller.settings.plugins = [
