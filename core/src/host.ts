@@ -5,6 +5,7 @@ import {
   type JsonObject,
   type Manifest,
 } from '@centreond/plugin-sdk';
+import type { Envelope } from './envelope.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
 import type { OpenRequest } from './request.ts';
 import type { Exit } from './slot.ts';
@@ -16,6 +17,14 @@ export class Answer {
     readonly data: string,
     readonly after?: () => void,
   ) {}
+}
+
+/** What is around the DATA of something that is answered in the ACK. */
+export interface Asked {
+  readonly token: string;
+  /** The node that TARGET named; empty for this router. */
+  readonly target: string;
+  readonly envelope: Envelope;
 }
 
 /** A process that hears events. */
@@ -40,8 +49,8 @@ export interface Runner {
     peer: Peer,
     owner: string,
   ): CentreondError | undefined | Promise<CentreondError | undefined>;
-  /** Answers an action with `reply: 'ack'`. `target` is the node that TARGET named, empty for this router. */
-  ask(action: ActionManifest, data: JsonObject, peer: Peer, token: string, target: string): Answer | Promise<Answer>;
+  /** Answers an action with `reply: 'ack'`. */
+  ask(action: ActionManifest, data: JsonObject, peer: Peer, asked: Asked): Answer | Promise<Answer>;
   /** Takes an accepted request: it runs now, or waits. */
   submit(open: OpenRequest): void;
   /** Tells the instance that runs it to stop. */

@@ -14,6 +14,7 @@ import { ACCEPTED, FAILED, FINISHED } from './status.ts';
  *                     [BEAT] [] []               [RELEASED] [] []            [HEARD] [NAME] [NUMBER]
  *                     [CARRIED] [NUMBER] [] {code, data}       [LINKUP] [NUMBER] [ROUTER]
  *                     [LINKDOWN] [NUMBER] []                   [LINKED] [NUMBER] [] MESSAGE
+ *                     [LINKLOGS] [NUMBER] []
  *   core → instance   [ACTION] [TOKEN] [] DATA   [ABORT] [TOKEN] [] {error, message}
  *                     [BEAT] [] []               [RELEASE] [] [] {id, error, message}
  *                     [EVENT] [NAME] [NUMBER] DATA             [STOP] [] [] {limitMs}
@@ -32,6 +33,7 @@ export const LINK_VERBS = [
   'LINKUP',
   'LINKDOWN',
   'LINKED',
+  'LINKLOGS',
   'ABORT',
   'RELEASE',
   'EVENT',
