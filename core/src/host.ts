@@ -7,6 +7,7 @@ import {
 } from '@centreond/plugin-sdk';
 import type { Envelope } from './envelope.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
+import { Question } from './question.ts';
 import type { OpenRequest } from './request.ts';
 import type { Exit } from './slot.ts';
 import type { Peer } from './transport/peer.ts';
@@ -153,9 +154,12 @@ export class PluginHost implements Executor {
     return this.#current.refusal(data);
   }
 
-  ask(action: ActionManifest): Answer {
-    const reason = `${action.name} cannot answer in the ACK from a process`;
-    throw failure('INVALID_PLUGIN', { plugin: this.manifest.type, reason });
+  async ask(action: ActionManifest, data: JsonObject, peer: Peer, token: string, target: string): Promise<Answer> {
+    const { clock } = this.#version.generation;
+    const from = peer.identity;
+    const question = new Question({ action, data: JSON.stringify(data), token, from, target, clock });
+    this.#current.ask(question, data);
+    return new Answer(await question.answered);
   }
 
   submit(open: OpenRequest): void {
@@ -205,6 +209,12 @@ export class PluginHost implements Executor {
     for (const open of old.takeWaiting()) {
       if (next.manifest.actions.some(({ name }) => name === open.action.manifest.name)) successor.submit(open);
       else this.options.fail(open, failure('UNKNOWN_ACTION', { action: open.action.manifest.name, near: undefined }));
+    }
+    for (const question of old.takeQuestions()) {
+      const { name } = question.options.action;
+      if (!next.manifest.actions.some((action) => action.name === name)) {
+        question.refuse(failure('UNKNOWN_ACTION', { action: name, near: undefined }));
+      } else successor.ask(question, JSON.parse(question.options.data) as JsonObject);
     }
     this.#draining.add(old);
     await this.#drained(old);
