@@ -154,7 +154,7 @@ export class PluginHost implements Executor {
     return this.#current.refusal(data);
   }
 
-  async ask(action: ActionManifest, data: JsonObject, peer: Peer, token: string, target: string): Promise<Answer> {
+  async ask(action: ActionManifest, data: JsonObject, peer: Peer, { token, target }: Asked): Promise<Answer> {
     const { clock } = this.#version.generation;
     const from = peer.identity;
     const question = new Question({ action, data: JSON.stringify(data), token, from, target, clock });
