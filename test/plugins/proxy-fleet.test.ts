@@ -51,7 +51,7 @@ describe('announcements', () => {
     expect(stage.carried.length - before).toBeLessThanOrEqual(26);
     const again = stage.carried.length;
     await stage.link('paris').lost();
-    await pass(350);
+    await pass(1100);
     expect(stage.carried.length).toBe(again + 1);
     expect(stage.last('paris')?.state).toBe('connecting');
   });
@@ -99,7 +99,7 @@ describe('a request', () => {
     expect(await taken('deep')).toEqual(['near']);
     expect(await taken('deep', ['near'])).toEqual(['far']);
     await stage.link('near').lost();
-    await pass(1000);
+    await pass(1100);
     expect(await taken('deep')).toEqual(['far']);
     await expect(stage.deliver(requestFor('deep', {}, ['far']))).rejects.toMatchObject({ code: 'NODE_UNREACHABLE' });
     await expect(stage.deliver(requestFor('nowhere'))).rejects.toMatchObject({ code: 'NODE_UNREACHABLE' });

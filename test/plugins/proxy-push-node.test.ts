@@ -82,7 +82,7 @@ test('a link that is lost is no absence when it is back at once, then it is, and
   await pass(1000);
   expect(stage.lines).toHaveLength(1);
   await link().lost('the other router is gone');
-  await pass(400);
+  await pass(1100);
   expect(node.announcement().state).toBe('connecting');
   expect(stage.lines.at(-1)).toBe('warn the node paris at tcp://paris:5555 is connecting: the other router is gone');
   await pass(15_000);
