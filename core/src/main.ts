@@ -72,6 +72,11 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description('what runs, with figures')
     .action(verb(async (globals) => (await import('./cli/status.ts')).status(globals)));
   program
+    .command('nodes [id]')
+    .description('the nodes that are reached from here and how they are, or one with all that is known of it')
+    .option('--watch', 'again each second, until it is interrupted')
+    .action(verb(async (globals, id?: string) => (await import('./cli/nodes.ts')).nodes(globals, id)));
+  program
     .command('plugins [type]')
     .description('the actions of the plugins, or one plugin with all its manifest says')
     .option('--markdown', 'as a Markdown page')
