@@ -13,7 +13,9 @@ central.settings.plugins = [
 ];
 const pollers = ['lyon', 'oslo'].map((id) => new DaemonProcess({ core: { id, external: undefined } }));
 const paris = central.client('paris', ['node']);
-const MANY = 10_000;
+const MANY = 2000;
+/** Each verb is a process of its own, and a busy machine takes its time to start one. */
+const PATIENCE_MS = 60_000;
 let local: Client;
 
 const carry = (nodes: object[], name = 'ferry') => local.call('FERRY', { name, nodes });
@@ -29,12 +31,14 @@ const objects = (text: string) =>
 const byTarget = (text: string) => new Map(objects(text).map((each) => [each.target, each]));
 
 beforeAll(async () => {
-  for (const poller of pollers) {
-    poller.writeConfig();
-    const { fingerprint } = JSON.parse((await poller.cli('keys', 'show', '--json')).stdout);
-    const { id } = poller.settings.core as { id: string };
-    central.clients.push({ identity: id, fingerprint, roles: ['node'] });
-  }
+  await Promise.all(
+    pollers.map(async (poller) => {
+      poller.writeConfig();
+      const { fingerprint } = JSON.parse((await poller.cli('keys', 'show', '--json')).stdout);
+      const { id } = poller.settings.core as { id: string };
+      central.clients.push({ identity: id, fingerprint, roles: ['node'] });
+    }),
+  );
   await central.start();
   local = await connect({ address: central.socket });
   // Before any node is there.
@@ -49,10 +53,9 @@ beforeAll(async () => {
   const node = await connect(central.door(paris));
   await node.send('REGISTERNODE', { id: 'paris', name: 'Paris', version: '1', actions: ['STEPS', 'PING'], nodes: [] });
   await node.close();
-  await until('the fleet is as it should be', async () =>
-    ['lyon up', 'oslo up', 'paris unreachable'].every(async (state) => (await states()).includes(state)),
-  );
-  await until('paris is gone', async () => (await states()).join() === 'lyon up,oslo up,paris unreachable');
+  await until('two are up and one is gone', async () => {
+    return (await states()).join() === 'lyon up,oslo up,paris unreachable';
+  });
 });
 afterAll(async () => {
   await local?.close();
@@ -62,12 +65,11 @@ afterAll(async () => {
 
 describe('nodes', () => {
   test('shows who is there and who is not, one in full, and says what it does not know', async () => {
-    const [table, json, one, near, self] = await Promise.all([
+    const [table, json, one, near] = await Promise.all([
       central.cli('nodes'),
       central.cli('nodes', '--json'),
       central.cli('nodes', 'paris'),
       central.cli('nodes', 'osol'),
-      central.cli('nodes', 'central'),
     ]);
     expect(table).toMatchObject({ code: 0, stderr: '' });
     expect(table.stdout).toMatch(
@@ -86,7 +88,6 @@ describe('nodes', () => {
       stdout: '',
       stderr: expect.stringMatching(/^UNKNOWN_TARGET: .*mean oslo\?/),
     });
-    expect(self).toMatchObject({ code: 1, stderr: expect.stringContaining('centreond status') });
   });
 
   test('are drawn again on a terminal that is given back, and on nothing else', async () => {
@@ -116,15 +117,28 @@ describe('nodes', () => {
 });
 
 describe('call with several targets', () => {
-  test('asks all nodes that have the action, and counts one that does not answer as its own outcome', async () => {
-    const { code, stdout, stderr } = await central.cli('call', 'PING', '--target', 'all', '--json');
+  test('runs it on all nodes that have the action, and counts one that does not answer as its own outcome', async () => {
+    const { code, stdout, stderr } = await central.cli('call', 'STEPS', 'rows=1', '--target', 'all', '--json');
     const outcomes = byTarget(stdout);
     expect([...outcomes.keys()].sort()).toEqual(['lyon', 'oslo', 'paris']);
-    expect(outcomes.get('lyon')).toMatchObject({ data: { id: 'lyon' } });
-    expect(outcomes.get('oslo')).toMatchObject({ data: { id: 'oslo' } });
+    for (const id of ['lyon', 'oslo']) expect(outcomes.get(id)).toMatchObject({ node: id, type: 'STEPS', code: 2 });
     expect(outcomes.get('paris')).toMatchObject({ error: 'NODE_UNREACHABLE', token: expect.any(String) });
-    expect(stderr).toBe('PING on 3 nodes: 2 answered, 1 refused\n  refused  NODE_UNREACHABLE: paris\n');
+    expect(stderr).toBe(
+      'STEPS on 3 nodes: 2 finished, 1 refused\n  refused  NODE_UNREACHABLE: paris (--hold has it kept)\n',
+    );
     expect(code).toBe(1);
+  });
+
+  test('prints the answers of a read, and outcomes as text, each by its node', async () => {
+    const [ping, echo] = await Promise.all([
+      central.cli('call', 'PING', '--target', 'lyon,oslo'),
+      central.cli('call', 'ECHO', 'n=1', '--target', 'all'),
+    ]);
+    expect(ping.stdout).toMatch(/^lyon {2}PING [\w-]+ answered\n {2}id {8}lyon\n/m);
+    expect(ping).toMatchObject({ code: 0, stdout: expect.stringMatching(/\nPING on 2 nodes: 2 answered\n$/) });
+    expect(echo.stdout).toMatch(/^oslo {2}ECHO [\w-]+ finished \(2\)\n {2}n {2}1\n/m);
+    expect(echo).toMatchObject({ code: 0, stderr: '' });
+    expect(echo.stdout).toMatch(/\nECHO on 2 nodes: 2 finished; 1 node without ECHO left out\n$/);
   });
 
   test('prints node and token with --no-wait, and the requests run at their nodes', async () => {
@@ -145,47 +159,43 @@ describe('call with several targets', () => {
     expect(byTarget(again.stdout).get('lyon')).toMatchObject({ token: 'both:lyon', data: { duplicate: true } });
   });
 
-  test('prints outcomes as they come, each by its node, and what came of all', async () => {
-    const up = (id: string, actions: string[], more = {}) => ({ id, state: 'up', actions, ...more });
+  test('tells each way to end from the others', { timeout: PATIENCE_MS }, async () => {
     const actions = ['DONE', 'REFUSE', 'SILENT'];
-    await carry([up('bern', actions, { subnodes: ['behind'] }), up('bonn', actions), up('nice', actions)]);
-    await carry([{ id: 'nice', state: 'unreachable', actions }], 'away');
-    await carry([up('bern', actions, { subnodes: ['behind'] }), up('bonn', actions)]);
+    await carry(['bern', 'bonn'].map((id) => ({ id, state: 'up', actions })));
     const call = (...args: string[]) => central.cli('call', ...args);
-    const [all, json, failed, late, follow, one, nobody, odd] = await Promise.all([
-      call('DONE', 'n=1', '--target', 'all'),
-      call('DONE', 'n=2', '--target', 'bern,bonn,behind', '--json'),
+    const [failed, late, follow] = await Promise.all([
       call('REFUSE', '--target', 'bern,bonn'),
       call('SILENT', '--target', 'bern,bonn', '--timeout', '500ms'),
-      call('DONE', '--target', 'bern,bonn', '--follow'),
-      call('DONE', 'n=3', '--target', 'bern'),
-      call('DONE', '--target', 'bern,nowhere,lyon'),
-      call('DONE', '--target', 'all,bern'),
+      call('DONE', '--target', 'all', '--follow'),
     ]);
-    expect(all.stdout).toMatch(/^bonn {2}DONE [\w-]+ finished \(2\)\n {2}by {2}ferry\n {2}n {3}1\n/m);
-    expect(all.stdout).toMatch(/^nice {2}NODE_UNREACHABLE: /m);
-    expect(all.stdout).toMatch(
-      /\nDONE on 4 nodes: 3 finished, 1 refused; 3 nodes without DONE left out\n {2}refused {2}NODE_UNREACHABLE: nice \(--hold has it kept\)\n$/,
+    expect(failed.stdout).toMatch(
+      /\nREFUSE on 2 nodes: 2 failed\n {2}failed {2}INVALID_DATA: (bern, bonn|bonn, bern)\n$/,
     );
-    expect(all).toMatchObject({ code: 1, stderr: '' });
-    expect(
-      [...byTarget(json.stdout)].map(([target, { node, code, data }]) => [target, node, code, data]).sort(),
-    ).toEqual(['behind', 'bern', 'bonn'].map((id) => [id, id, 2, { by: 'ferry', n: 2 }]));
-    expect(json).toMatchObject({ code: 0, stderr: 'DONE on 3 nodes: 3 finished\n' });
-    expect(failed).toMatchObject({ code: 1, stdout: expect.stringContaining('\n  failed  INVALID_DATA: ') });
+    expect(failed.code).toBe(1);
     expect(late.stdout).toMatch(/^SILENT on 2 nodes: 2 timed out\n {2}timed out {2}(bern, bonn|bonn, bern)\n$/m);
     expect(late.code).toBe(4);
     const bern = follow.stdout.split('\n').filter((line) => line.startsWith('bern | '));
     expect(bern[0]).toMatch(/^bern \| \S+ \S+ {2}central {2}DONE {2}accepted$/);
     expect(bern.at(-1)).toBe('bern |   by  ferry');
+    expect(follow.stdout).toMatch(/^bonn \| .* {2}bonn {2}DONE {2}finished \(2\)$/m);
+    expect(follow.stdout).toMatch(/^DONE on 2 nodes: 2 finished; 3 nodes without DONE left out\n$/m);
+    const [one, some, odd] = await Promise.all([
+      call('DONE', 'n=3', '--target', 'bern'),
+      call('DONE', '--target', 'bern,nowhere,lyon'),
+      call('DONE', '--target', 'all,bern'),
+    ]);
     expect(one.stdout).toMatch(/^DONE [\w-]+ finished \(2\)\n {2}by {2}ferry\n {2}n {3}3\n$/);
-    expect(nobody.stdout).toMatch(/DONE on 3 nodes: 1 finished, 2 refused\n/);
-    expect(nobody.stdout).toMatch(/UNKNOWN_TARGET: nowhere\n/);
-    expect(nobody.stdout).toMatch(/NODE_LACKS_ACTION: lyon\n/);
+    expect(some.stdout).toMatch(/^nowhere {2}UNKNOWN_TARGET: .*$/m);
+    expect(some.stdout).toMatch(
+      /^DONE on 3 nodes: 1 finished, 2 refused\n( {2}refused .*\n)*.*NODE_LACKS_ACTION: lyon\n/m,
+    );
     expect(odd).toMatchObject({ code: 2, stderr: expect.stringMatching(/^USAGE: .*all stands alone/) });
   });
 
-  test('has a request held for a node that is away, says so, and has its outcome when the node is back', async () => {
+  test('has a request held for a node that is away, says so, and has its outcome when the node is back', {
+    timeout: PATIENCE_MS,
+  }, async () => {
+    await carry([{ id: 'nice', state: 'unreachable' }], 'away');
     const args = ['call', 'DONE', '--target', 'bern,nice', '--hold', '2h', 'n=1', '--json'];
     const held = central.cli(...args, '--token', 'later');
     await until('it is held', async () => (await local.query({ token: 'later:nice' })).length === 1);
@@ -206,14 +216,22 @@ describe('call with several targets', () => {
     await carry([], 'away');
   });
 
-  test(`takes ${MANY} nodes, and ends when it is interrupted`, async () => {
+  test(`takes ${MANY} nodes and one behind them, and ends when it is interrupted`, {
+    timeout: PATIENCE_MS,
+  }, async () => {
     await carry(
-      Array.from({ length: MANY }, (_, i) => ({ id: `node-${i}`, state: 'up', actions: ['PING', 'SILENT'] })),
+      Array.from({ length: MANY }, (_, i) => ({
+        id: `node-${i}`,
+        state: 'up',
+        actions: ['PING'],
+        ...(i === 0 && { subnodes: ['behind'] }),
+      })),
       'many',
     );
     const { stdout, stderr } = await central.cli('call', 'PING', '--target', 'all', '--json');
-    expect(objects(stdout)).toHaveLength(MANY + 3);
-    expect(stderr).toMatch(new RegExp(`^PING on ${MANY + 3} nodes: ${MANY + 2} answered, 1 refused; `));
+    expect(objects(stdout)).toHaveLength(MANY + 4);
+    expect(byTarget(stdout).get('behind')).toMatchObject({ data: { id: 'behind' } });
+    expect(stderr).toMatch(new RegExp(`^PING on ${MANY + 4} nodes: ${MANY + 3} answered, 1 refused; 2 nodes without`));
     await carry([], 'many');
     const waiting = central.cli('call', 'SILENT', '--target', 'bern,bonn', '--token', 'left');
     await until('both wait', async () => {
