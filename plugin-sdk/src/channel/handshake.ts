@@ -189,8 +189,7 @@ export async function createHello(options: {
 export async function readKey(pending: PendingHello, m2: string | Buffer, limits?: SealLimits): Promise<ClientSession> {
   const { text, body, fields, sig, mac } = parseSigned('KEY', m2);
   const { joinKey } = pending;
-  if (mac !== undefined && joinKey === undefined)
-    throw broken('the router answers to a join token that was not used');
+  if (mac !== undefined && joinKey === undefined) throw broken('the router answers to a join token that was not used');
   if (joinKey !== undefined && !(mac && isSameMac(mac, routerJoinMac(joinKey, pending.frame, body))))
     throw broken('the router does not show that it knows the join token');
   if (!(await verifyPss(pending.router.key, 'router key', H(pending.frame, body), sig)))
