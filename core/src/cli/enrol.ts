@@ -15,7 +15,8 @@ import { readPrivateFile, writePrivateFile } from '../private-file.ts';
 import { CliError } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 
-const CONNECT_LIMIT_MS = 10_000;
+/** An attempt has 5 s. */
+const CONNECT_LIMIT_MS = 6000;
 
 /** Where a node is to live, or lives already. */
 interface Home {
