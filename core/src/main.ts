@@ -50,7 +50,15 @@ export async function main(argv: readonly string[]): Promise<void> {
   program
     .command('start')
     .description('be the daemon, in the foreground')
+    .option('--join <code>', 'become a node of the router whose `centreond join` made the code, then start')
     .action(verb(async (globals) => (await import('./cli/start.ts')).start(globals)));
+  program
+    .command('join <identity>')
+    .description('print a line that makes the machine it is pasted on the node IDENTITY of this router')
+    .option('--for <duration>', 'how long the line works, 1h at most (default: 1h)')
+    .option('--address <address>', 'the address by which the node reaches this router, tcp://host:port')
+    .option('--subnodes <id...>', 'nodes that may be reached through it')
+    .action(verb(async (globals, identity: string) => (await import('./cli/join.ts')).join(globals, identity)));
   program
     .command('check')
     .description('validate the config and the plugins it names, offline')
