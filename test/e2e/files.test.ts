@@ -127,14 +127,14 @@ test('without a TARGET it is refused, and on this router it is', async () => {
   }
 });
 
-/** Sends 24 MiB slowly enough to be in the middle when `cut` is called. */
+/** Sends 8 MiB slowly enough to be in the middle when `cut` is called. */
 async function cutOff(name: string, cut: () => Promise<void>) {
-  const bytes = 24 * 1024 * 1024;
+  const bytes = 8 * 1024 * 1024;
   writeFileSync(path.join(outbox, name), randomBytes(bytes));
   const token = `cut-${name}`;
   await client.send(
     'SENDFILES',
-    { files: [{ source: name, destination: name }], maxRate: '12MiB' },
+    { files: [{ source: name, destination: name }], maxRate: '4MiB' },
     { target: 'lyon', token },
   );
   const staged = () => {

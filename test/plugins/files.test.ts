@@ -136,18 +136,18 @@ describe('SENDFILES', () => {
     expect(read('all/tree/y').toString()).toBe('more');
   });
 
-  test('sends thousands of small files in a few dozen messages', async () => {
+  test('sends hundreds of small files in a dozen messages', async () => {
     const messages: string[] = [];
     await sender.stop();
     sender = await stage.sender(receiver, (action) => void messages.push(action));
     mkdirSync(path.join(stage.outbox, 'tree'));
-    for (let i = 0; i < 2000; i++) write(`tree/${i}`, `${i}`);
+    for (let i = 0; i < 600; i++) write(`tree/${i}`, `${i}`);
     const { ok, data } = await one('tree');
-    expect(data).toMatchObject({ files: 2000, folders: 1 });
+    expect(data).toMatchObject({ files: 600, folders: 1 });
     expect(ok).toBe(true);
-    expect(messages.length).toBeLessThan(40);
-    expect(readdirSync(path.join(stage.inbox, 'tree'))).toHaveLength(2000);
-    expect(read('tree/1999').toString()).toBe('1999');
+    expect(messages.length).toBeLessThan(20);
+    expect(readdirSync(path.join(stage.inbox, 'tree'))).toHaveLength(600);
+    expect(read('tree/599').toString()).toBe('599');
   }, 60_000);
 
   test('goes on after any cut, sends again at most what was under way, and each file once', async () => {
