@@ -5,6 +5,7 @@ import {
   type JsonObject,
   type Manifest,
 } from '@centreond/plugin-sdk';
+import type { Envelope } from './envelope.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
 import { Question } from './question.ts';
 import type { OpenRequest } from './request.ts';
@@ -17,6 +18,14 @@ export class Answer {
     readonly data: string,
     readonly after?: () => void,
   ) {}
+}
+
+/** What is around the DATA of something that is answered in the ACK. */
+export interface Asked {
+  readonly token: string;
+  /** The node that TARGET named; empty for this router. */
+  readonly target: string;
+  readonly envelope: Envelope;
 }
 
 /** A process that hears events. */
@@ -41,8 +50,8 @@ export interface Runner {
     peer: Peer,
     owner: string,
   ): CentreondError | undefined | Promise<CentreondError | undefined>;
-  /** Answers an action with `reply: 'ack'`. `target` is the node that TARGET named, empty for this router. */
-  ask(action: ActionManifest, data: JsonObject, peer: Peer, token: string, target: string): Answer | Promise<Answer>;
+  /** Answers an action with `reply: 'ack'`. */
+  ask(action: ActionManifest, data: JsonObject, peer: Peer, asked: Asked): Answer | Promise<Answer>;
   /** Takes an accepted request: it runs now, or waits. */
   submit(open: OpenRequest): void;
   /** Tells the instance that runs it to stop. */
@@ -145,7 +154,7 @@ export class PluginHost implements Executor {
     return this.#current.refusal(data);
   }
 
-  async ask(action: ActionManifest, data: JsonObject, peer: Peer, token: string, target: string): Promise<Answer> {
+  async ask(action: ActionManifest, data: JsonObject, peer: Peer, { token, target }: Asked): Promise<Answer> {
     const { clock } = this.#version.generation;
     const from = peer.identity;
     const question = new Question({ action, data: JSON.stringify(data), token, from, target, clock });

@@ -23,6 +23,7 @@ import { ACCEPTED, FAILED, FINISHED } from './status.ts';
  *                     [BEAT] [] []               [RELEASED] [] []            [HEARD] [NAME] [NUMBER]
  *                     [CARRIED] [NUMBER] [] {code, data}       [LINKUP] [NUMBER] [ROUTER]
  *                     [LINKDOWN] [NUMBER] []                   [LINKED] [NUMBER] [] MESSAGE
+ *                     [LINKLOGS] [NUMBER] []
  *                     [ANSWER] [NUMBER] [CODE] {the answer, or with code 1 error, message}
  *   core → instance   [ACTION] [TOKEN] [] DATA   [ABORT] [TOKEN] [] {error, message}
  *                     [ACTION] [TOKEN] [NUMBER] DATA           [ABORT] [TOKEN] [NUMBER] {error, message}
@@ -45,6 +46,7 @@ export const LINK_VERBS = [
   'LINKUP',
   'LINKDOWN',
   'LINKED',
+  'LINKLOGS',
   'ANSWER',
   'ABORT',
   'RELEASE',
