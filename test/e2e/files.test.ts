@@ -45,7 +45,7 @@ beforeAll(async () => {
   central.clients.push({ identity: 'lyon', fingerprint, roles: ['node'] });
   await central.start();
   poller.settings.plugins = [
-    { package: FILES, config: { receive: [inbox] } },
+    { package: FILES, config: { receive: [path.relative(poller.folder, inbox)] } },
     {
       package: PULL,
       allowCore: true,

@@ -1,4 +1,5 @@
 import 'reflect-metadata';
+import path from 'node:path';
 import {
   Action,
   type ActionContext,
@@ -33,12 +34,19 @@ const GOES_ON: ReadonlySet<string> = new Set(['INTERRUPTED', 'PLUGIN_KILLED']);
 
 const Root = z
   .string()
-  .regex(/^\/(?:[^/]+(?:\/[^/]+)*)?$/, 'must be an absolute path that does not end with /')
-  .refine((path) => !path.split('/').some((part) => part === '.' || part === '..'), 'must not contain . or ..');
+  .min(1)
+  .refine((folder) => path.isAbsolute(folder), 'must be an absolute path where it is not of the config file')
+  .meta({ format: 'centreond-path' });
 
 const Config = z.strictObject({
-  send: z.array(Root).default([]).describe('folders of this machine from which files may be sent to nodes'),
-  receive: z.array(Root).default([]).describe('folders of this machine below which a router may write files'),
+  send: z
+    .array(Root)
+    .default([])
+    .describe('folders of this machine from which files may be sent to nodes; relative to the config file'),
+  receive: z
+    .array(Root)
+    .default([])
+    .describe('folders of this machine below which a router may write files; relative to the config file'),
 });
 
 const Path = z.string().min(1).max(4096);

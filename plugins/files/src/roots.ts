@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { failure } from '@centreond/plugin-sdk';
 
 /** Where the receiving end keeps what has not arrived as a whole, in each root. */
@@ -11,10 +12,14 @@ export interface Place {
 
 /** The folders that one key of the config names. All that is read or written lies below one of them. */
 export class Roots {
+  readonly folders: readonly string[];
+
   constructor(
-    readonly folders: readonly string[],
+    folders: readonly string[],
     private readonly key: 'send' | 'receive',
-  ) {}
+  ) {
+    this.folders = folders.map((folder) => resolve(folder));
+  }
 
   /**
    * Where `path` lies: a relative one below the first root, an absolute one below the root that contains it. Looks at the text
