@@ -52,6 +52,13 @@ export interface SendingOptions {
   progress(progress: Progress): void;
 }
 
+interface Parcel {
+  readonly file: Outgoing;
+  readonly chunk: Chunk;
+  /** Of its bytes. */
+  readonly length: number;
+}
+
 /** One entry on its way out. */
 class Outgoing {
   /** What the node has. */
@@ -211,7 +218,7 @@ export class Sending {
   async #stream(files: readonly Outgoing[]): Promise<void> {
     const { pace, signal } = this.#options;
     const window = new Window();
-    let parcel: { file: Outgoing; chunk: Chunk }[] = [];
+    let parcel: Parcel[] = [];
     let bytes = 0;
     const flush = async () => {
       if (parcel.length === 0) return;
@@ -236,8 +243,7 @@ export class Sending {
         for (let at = file.offset; at < file.size && !file.over; ) {
           const piece = await open.read(at, Math.min(CHUNK_BYTES - bytes, file.size - at));
           file.hash(at, piece);
-          parcel.push({ file, chunk: chunkOf(file.path, at, piece) });
-          this.#count(file, at, piece.length);
+          parcel.push({ file, length: piece.length, chunk: chunkOf(file.path, at, piece) });
           at += piece.length;
           bytes += piece.length;
           if (bytes >= CHUNK_BYTES || parcel.length >= CHUNKS_LIMIT) await flush();
@@ -258,8 +264,9 @@ export class Sending {
     file.sent = Math.max(file.sent, at + length);
   }
 
-  async #give(parcel: readonly { file: Outgoing; chunk: Chunk }[]): Promise<void> {
+  async #give(parcel: readonly Parcel[]): Promise<void> {
     const { node, transfer } = this.#options;
+    for (const { file, chunk, length } of parcel) this.#count(file, chunk.offset, length);
     const answer = await node.ask('FILESCHUNK', { transfer, chunks: parcel.map(({ chunk }) => chunk) });
     const { files } = Taken.parse(answer);
     for (const [i, { file }] of parcel.entries()) {
