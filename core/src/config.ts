@@ -18,6 +18,7 @@ import { findSource, listFragments, openSource } from './config/search.ts';
 import { formatPath, type Path, plainSource, type Source } from './config/source.ts';
 import { inOrder, type Position, type Problem, placeOf, problem } from './errors.ts';
 
+export { placedConfig } from './config/placed.ts';
 export { validatePluginConfig } from './config/plugin-config.ts';
 export { resolveSecret, Secret } from './config/secret.ts';
 

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { CentreondError, failure, type JsonObject, RESERVED_ACTIONS, reasonOf } from '@centreond/plugin-sdk';
-import { type Config, type PluginEntry, requestedEntry, validatePluginConfig } from './config.ts';
+import { type Config, type PluginEntry, placedConfig, requestedEntry, validatePluginConfig } from './config.ts';
 import { type CorePlugin, openCorePlugin } from './core-plugin.ts';
 import { type Discovered, discover } from './discovery.ts';
 import { fault, type Problem, placeOf, problem, sentence } from './errors.ts';
@@ -97,7 +97,7 @@ export class Loader {
   async #addToCore(found: Discovered): Promise<void> {
     const { entry, main, manifest, version } = found;
     const { type } = manifest;
-    const settings = { main, package: found.package, version, type, config: entry.config as JsonObject };
+    const settings = { main, package: found.package, version, type, config: placedConfig(entry, manifest) };
     const plugin = await openCorePlugin(settings, { ...this.options, maxMessage: this.#config.core.maxMessage });
     if (plugin.manifest.hash !== manifest.hash) {
       await plugin.stop();
@@ -139,7 +139,7 @@ export class Loader {
           type: manifest.type,
           folder,
           main,
-          config: entry.config as JsonObject,
+          config: placedConfig(entry, manifest),
           hash: manifest.hash,
           endpoint,
           maxMessage: this.#config.core.maxMessage,

@@ -1,4 +1,4 @@
-import { splitWords } from './words.ts';
+import { splitWords } from '@centreond/plugin-sdk/command';
 
 /** An unquoted `*` of a pattern; no argument can contain it. */
 const STAR = '\0';

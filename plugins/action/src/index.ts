@@ -10,12 +10,12 @@ import {
   type Logger,
   Plugin,
 } from '@centreond/plugin-sdk';
+import { joinWords, QuoteError, splitWords } from '@centreond/plugin-sdk/command';
 import { inject } from 'tsyringe';
 import { z } from 'zod';
 import { AllowList } from './allow.ts';
 import { environment } from './launch.ts';
 import { Runs } from './run.ts';
-import { joinWords, QuoteError, splitWords } from './words.ts';
 
 /** Rows of output: `{stream: 'stdout' | 'stderr', chunk}`. */
 const OUTPUT = 100;

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { Output } from '@centreond/plugin-sdk/command';
 import { ProcessGroup } from './group.ts';
 import { type CommandProcess, type Launch, launch } from './launch.ts';
-import { Output } from './output.ts';
 
 /** Between SIGTERM and SIGKILL of a command that is stopped. */
 const STOP_GRACE_MS = 2_000;

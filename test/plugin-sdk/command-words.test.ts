@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { joinWords, splitWords } from '@centreond/plugin-sdk/command';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { joinWords, splitWords } from '../../plugins/action/dist/words.js';
 
 /** What /bin/sh makes of each text: its words, or undefined where it refuses it. */
 function shellWords(texts: readonly string[]): (string[] | undefined)[] {
