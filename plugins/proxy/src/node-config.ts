@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { PushConfig } from './push/push-config.ts';
+
+/** Nodes, those of the config included. */
+export const NODES_LIMIT = 10_000;
+
+/** A node in the config's shape: each kind has a schema and, in `makeNode`, a class. */
+export const NodeConfig = z.discriminatedUnion('type', [PushConfig]);
+export type NodeConfig = z.output<typeof NodeConfig>;
+
+export const Config = z
+  .strictObject({
+    nodes: z
+      .array(NodeConfig)
+      .max(NODES_LIMIT)
+      .default([])
+      .describe('the nodes that this router reaches; only a change of the config changes these'),
+  })
+  .superRefine(({ nodes }, context) => {
+    const issue = (i: number, key: string, message: string) =>
+      context.addIssue({ code: 'custom', path: ['nodes', i, key], message });
+    const ids = new Set<string>();
+    const doors = new Map<string, string>();
+    for (const [i, node] of nodes.entries()) {
+      if (ids.has(node.id)) issue(i, 'id', `is the id of two nodes: ${node.id}`);
+      ids.add(node.id);
+      if (node.type !== 'push') continue;
+      const other = doors.get(node.address);
+      // Two links to one daemon would replace each other for ever.
+      if (other !== undefined) issue(i, 'address', `is that of the node ${other} too`);
+      doors.set(node.address, node.id);
+    }
+  });
+export type Config = z.output<typeof Config>;
