@@ -1,13 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import { reasonOf } from '@centreond/plugin-sdk';
-import { type AnyAuthMethod, type ParsedKey, utils } from 'ssh2';
+import type { AnyAuthMethod, ParsedKey } from 'ssh2';
 import type { SshConfig } from './ssh-config.ts';
 
 /**
  * How to prove who we are, in the order of the tries. Read anew for each connection, so that what changed on disk counts, and
  * kept nowhere. Rejects with an Error whose message is a clause that names the reference and never its value.
  */
-export async function credentialsOf({ user: username, key, passphrase, password }: SshConfig): Promise<AnyAuthMethod[]> {
+export async function credentialsOf({
+  user: username,
+  key,
+  passphrase,
+  password,
+}: SshConfig): Promise<AnyAuthMethod[]> {
   const methods: AnyAuthMethod[] = [];
   if (key !== undefined) {
     const secret = passphrase === undefined ? undefined : await secretOf(passphrase);
@@ -20,7 +25,8 @@ export async function credentialsOf({ user: username, key, passphrase, password 
     methods.push({
       type: 'keyboard-interactive',
       username,
-      prompt: (_name, _instructions, _language, prompts, finish) => finish(prompts.map(({ echo }) => (echo ? '' : secret))),
+      prompt: (_name, _instructions, _language, prompts, finish) =>
+        finish(prompts.map(({ echo }) => (echo ? '' : secret))),
     });
   }
   return methods;
@@ -30,6 +36,7 @@ async function privateKeyOf(file: string, passphrase: string | undefined): Promi
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
     throw new Error(`its key ${file} cannot be read: ${reasonOf(error)}`);
   });
+  const { utils } = (await import('ssh2')).default;
   const parsed = utils.parseKey(text, passphrase);
   if (parsed instanceof Error) {
     const encrypted = /encrypted|passphrase/i.test(parsed.message) && passphrase === undefined;
@@ -46,7 +53,8 @@ async function privateKeyOf(file: string, passphrase: string | undefined): Promi
 async function secretOf(reference: string): Promise<string> {
   const name = reference.slice(reference.indexOf(':') + 1);
   const value = reference.startsWith('env:') ? process.env[name] : await secretIn(name, reference);
-  if (value === undefined) throw new Error(`the secret ${reference} cannot be read: the environment variable is not set`);
+  if (value === undefined)
+    throw new Error(`the secret ${reference} cannot be read: the environment variable is not set`);
   if (value === '') throw new Error(`the secret ${reference} is empty`);
   return value;
 }

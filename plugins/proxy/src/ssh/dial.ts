@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { reasonOf } from '@centreond/plugin-sdk';
-import { type AnyAuthMethod, Client, type ServerHostKeyAlgorithm } from 'ssh2';
+import type { AnyAuthMethod, Client, ServerHostKeyAlgorithm } from 'ssh2';
 import { credentialsOf } from './credentials.ts';
 import { endpointOf, type SshConfig } from './ssh-config.ts';
 
@@ -56,19 +56,22 @@ export async function dial(config: SshConfig, stop: AbortSignal): Promise<Dialle
   const methods = await credentialsOf(config).catch((error: unknown) => {
     throw new LinkFault(`cannot be logged in to: ${reasonOf(error)}`, true);
   });
+  // Loaded where it is needed: most routers have no SSH node.
+  const { default: ssh2 } = await import('ssh2');
   // The pinned key may be of a kind that the server shows only where it is asked for no other.
   const kinds = new Set(Object.keys(HOST_KEYS));
   const shown: string[] = [];
   for (;;) {
     try {
-      return await dialOnce(config, methods, [...kinds], stop);
+      return await dialOnce(new ssh2.Client(), config, methods, [...kinds], stop);
     } catch (error) {
       if (error instanceof OtherHostKey) {
         shown.push(error.fingerprint);
         if (kinds.delete(error.kind) && kinds.size > 0) continue;
       }
       if (!(error instanceof OtherHostKey || error instanceof NoHostKey)) throw error;
-      const keys = shown.length > 0 ? `shows the host key ${shown.join(' and ')}` : 'has no host key of a kind known here';
+      const keys =
+        shown.length > 0 ? `shows the host key ${shown.join(' and ')}` : 'has no host key of a kind known here';
       throw new LinkFault(
         `${keys}, and its hostKey is ${config.hostKey} in the config; unless it was set up anew, another machine answers in its place`,
         true,
@@ -78,12 +81,12 @@ export async function dial(config: SshConfig, stop: AbortSignal): Promise<Dialle
 }
 
 function dialOnce(
+  client: Client,
   config: SshConfig,
   methods: readonly AnyAuthMethod[],
   kinds: readonly string[],
   stop: AbortSignal,
 ): Promise<Dialled> {
-  const client = new Client();
   const socket = connect({ ...endpointOf(config.address), noDelay: true });
   let other: OtherHostKey | undefined;
   let version = '';

@@ -109,7 +109,7 @@ export function remoteScript({ argv, cwd, env }: RemoteLaunch, mark: string): st
     `printf '%s %s\\n' ${mark} "$$"`,
     `printf '%s\\n' ${mark} >&2`,
     `trap 'no exec' EXIT`,
-    'born() { read -r line <"/proc/$$/stat" && set -- ${line##*) } && echo "${20}"; }',
+    `born() { read -r line <"/proc/$$/stat" && set -- \${line##*) } && echo "\${20}"; }`,
     'if command -v setsid >/dev/null; then set -- setsid; else set --; fi',
     `"$@" /bin/sh -c '${KEEPER}' keeper "$$" "$(born 2>/dev/null)" <&3 >&4 2>/dev/null 3<&- &`,
     'set --',

@@ -1,5 +1,5 @@
-import { isIdentity } from '@centreond/plugin-sdk';
 import { z } from 'zod';
+import { NODE_FIELDS } from '../node-fields.ts';
 
 const DAY_SECONDS = 86_400;
 const ADDRESS = /^(?:\[([0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?)\]|([A-Za-z0-9._-]{1,253}))(?::([0-9]{1,5}))?$/;
@@ -18,8 +18,7 @@ const Secret = z
 /** An SSH node as the operator writes it. */
 export const SshConfig = z
   .strictObject({
-    id: z.string().refine(isIdentity, 'must be 1 to 64 of A-Z a-z 0-9 . _ -').describe("the node's id"),
-    name: z.string().max(255).exactOptional().describe('a label'),
+    ...NODE_FIELDS,
     type: z.literal('ssh'),
     address: z
       .string()
