@@ -23,6 +23,7 @@ export class Sshd {
   /** What it logged. */
   log = '';
   #child: ChildProcess | undefined;
+  #madePrivsep = false;
   readonly #settings: readonly string[];
 
   /** `settings` are lines of its config, over those below. */
@@ -50,7 +51,10 @@ export class Sshd {
 
   /** Starts it, or starts it again on the same port. */
   async start(): Promise<this> {
-    if (process.getuid?.() === 0) mkdirSync(PRIVSEP, { recursive: true });
+    if (process.getuid?.() === 0 && !existsSync(PRIVSEP)) {
+      mkdirSync(PRIVSEP);
+      this.#madePrivsep = true;
+    }
     this.port ||= await freePort();
     const file = path.join(this.folder, 'config');
     const lines = [
@@ -58,6 +62,8 @@ export class Sshd {
       `ListenAddress ${this.address}`,
       ...['ed25519', 'rsa', 'ecdsa'].map((kind) => `HostKey ${path.join(this.folder, `host-${kind}`)}`),
       `AuthorizedKeysFile ${path.join(this.folder, 'authorized')}`,
+      // Its login shell is to read nobody's ~/.bashrc.
+      `SetEnv HOME=${this.folder}`,
       'UsePAM no',
       'StrictModes no',
       'PermitRootLogin prohibit-password',
@@ -119,6 +125,7 @@ export class Sshd {
   async dispose(): Promise<void> {
     await this.stop();
     rmSync(this.folder, { recursive: true, force: true });
+    if (this.#madePrivsep) rmSync(PRIVSEP, { recursive: true, force: true });
   }
 }
 
