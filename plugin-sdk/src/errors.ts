@@ -54,6 +54,11 @@ const SENTENCES = {
   ACTION_FAILED: (d: { reason: string }) => d.reason,
   COMMAND_NOT_STARTED: (d: { program: string; reason: string }) =>
     `The command ${d.program} could not be started: ${d.reason}.`,
+  FILES_REFUSED: (d: { path: string; reason: string }) => `The file ${d.path} was not taken: ${d.reason}.`,
+  FILES_OUT_OF_STEP: (d: { path: string; reason: string }) =>
+    `The file ${d.path} is not where its sender takes it to be: ${d.reason}. The sender opens it again and goes on from there.`,
+  FILES_INCOMPLETE: (d: { count: number; of: number; list: string }) =>
+    `${d.count} of ${d.of} files and folders were not taken: ${d.list.replace(/\.$/, '')}. The others have arrived; mend these and send again.`,
   // At the caller: raised by the client, the runtime and the manifest, never sent.
   BROKEN_RECORD: (d: { reason: string }) =>
     `The record does not open: ${d.reason}. The session ends; a new handshake follows.`,

@@ -7,6 +7,8 @@ import { DaemonProcess, processesWith, ROOT, until } from '../daemon-process.ts'
 import { keygen, noSshd, Sshd } from './sshd.ts';
 
 const at = { target: 'web-7' };
+/** Starts of plugins give way to everything else: on a busy machine they take long. */
+const LIMIT_MS = 60_000;
 let naps = 0;
 /** A number of seconds that no other sleep on this machine has. */
 const nap = (): string => `${2000 + naps++}.${process.pid}`;
@@ -48,7 +50,7 @@ describe.skipIf(noSshd)('an SSH node', () => {
   type Node = Record<string, unknown>;
   const node = async (id: string): Promise<Node | undefined> =>
     ((await alice.send('CONSTATUS')).data.nodes as Node[]).find((each) => each.id === id);
-  const isUp = (id: string) => until(`${id} is up`, async () => (await node(id))?.state === 'up', 20_000);
+  const isUp = (id: string) => until(`${id} is up`, async () => (await node(id))?.state === 'up', LIMIT_MS);
   const command = (data: object) => alice.call('COMMAND', data, at);
 
   test('runs a command: rows as on a daemon, output as it comes, one end', async () => {
@@ -264,8 +266,8 @@ describe.skipIf(noSshd)('an SSH node', () => {
   test('that stops to answer is noticed within 15 s and some, and is back within 10 s', async () => {
     const pids = server.connections();
     for (const pid of pids) process.kill(pid, 'SIGSTOP');
-    await until('it is noticed', async () => (await node('web-7'))?.state !== 'up', 22_000);
+    await until('it is noticed', async () => (await node('web-7'))?.state !== 'up', 25_000);
     for (const pid of pids) process.kill(pid, 'SIGCONT');
     await until('it is back', async () => (await node('web-7'))?.state === 'up', 10_000);
-  }, 40_000);
+  });
 });

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import type { JsonObject } from '@centreond/plugin-sdk';
 
 const SSHD = '/usr/sbin/sshd';
 /** Where sshd wants an empty folder when root starts it; packages make it, and a machine that just booted lacks it. */
@@ -44,7 +45,7 @@ export class Sshd {
   }
 
   /** What a node's config needs to get in here. */
-  node(id: string, more: object = {}): object {
+  node(id: string, more: JsonObject = {}): JsonObject {
     const { address, user, key } = this;
     return { id, type: 'ssh', address, user, key, hostKey: this.hostKey(), ...more };
   }

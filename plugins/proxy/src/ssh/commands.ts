@@ -22,8 +22,8 @@ import { NoChannel } from './ssh-link.ts';
 
 /** Rows of output, as on a daemon. */
 const OUTPUT = 100;
-/** An sshd opens 10 sessions on a connection where it is not told otherwise: two are the watch and SFTP. */
-const AT_ONCE = 8;
+/** An sshd opens 10 sessions on a connection where it is not told otherwise: three are the watch, SFTP and its hashes. */
+const AT_ONCE = 7;
 const WAITING_LIMIT = 1000;
 /** How long what waits to start does so without a connection. */
 const PATIENCE_MS = 60_000;

@@ -61,12 +61,16 @@ send() {
   scan
   for each in $others "-$p"; do kill "-$1" "$each"; done
 }
-word=
+# Hundredths of a second since whenever; a tick of the loop below where the system does not say.
+clock() {
+  if read -r line <"/proc/uptime"; then line=\${line%% *} now=\${line%.*}\${line#*.}; else now=$((now + 10)); fi
+}
+word= now=0
 read -r word
 case $word in
-  stop) grace=20 ;;
+  stop) grace=200 ;;
   kill) grace=0 ;;
-  *) if runs; then grace=20; else grace=5; fi ;;
+  *) if runs; then grace=200; else grace=50; fi ;;
 esac
 if ! runs; then
   look
@@ -74,6 +78,8 @@ if ! runs; then
   kill -0 "-$p" || exit 0
 fi
 tries=0
+clock
+began=$now
 [ $grace = 0 ] || { send TERM; send CONT; }
 while
   # A look at every process costs more than a question to the kernel, which counts zombies too.
@@ -82,8 +88,9 @@ while
     [ -n "$some" ]
   fi
 do
-  [ $tries -lt $grace ] || send KILL
-  [ $tries -lt $((grace + 50)) ] || exit
+  clock
+  [ $((now - began)) -lt $grace ] || send KILL
+  [ $((now - began)) -lt $((grace + 500)) ] || exit
   tries=$((tries + 1))
   sleep 0.1 || sleep 1
 done

@@ -2,6 +2,7 @@ import { reasonOf } from '@centreond/plugin-sdk';
 import type { ClientChannel, SFTPWrapper } from 'ssh2';
 import { type Dialled, dial, LinkFault } from './dial.ts';
 import { SHELL } from './remote-script.ts';
+import { Sftp } from './sftp.ts';
 import type { SshConfig } from './ssh-config.ts';
 import { type Sight, Watch } from './watch.ts';
 
@@ -24,7 +25,7 @@ export class SshLink {
   readonly #dialled: Dialled;
   readonly #told: () => void;
   #watch: Watch | undefined;
-  #sftp: Promise<SFTPWrapper> | undefined;
+  #sftp: Promise<Sftp> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #heardBytes = 0;
   #heardAt = performance.now();
@@ -91,7 +92,7 @@ export class SshLink {
   }
 
   /** The SFTP session of this connection, opened where it is not yet. Rejects as {@link exec} does. */
-  sftp(): Promise<SFTPWrapper> {
+  sftp(): Promise<Sftp> {
     this.#sftp ??= this.#channel<SFTPWrapper>((client, done) => client.sftp(done)).then(
       (session) => {
         // An error of the session ends each of its requests, too.
@@ -99,7 +100,7 @@ export class SshLink {
         session.on('close', () => {
           this.#sftp = undefined;
         });
-        return session;
+        return new Sftp(session, this.gone);
       },
       (error) => {
         this.#sftp = undefined;

@@ -5,8 +5,9 @@ import { Ledger } from './ledger.ts';
 import { NodeLog } from './node-log.ts';
 import type { SshConfig } from './ssh-config.ts';
 import { SshConnection } from './ssh-connection.ts';
+import { FILES_ACTIONS, SshFiles } from './ssh-files.ts';
 
-const ACTIONS = ['CANCEL', 'COMMAND', 'PING'] as const;
+const ACTIONS = ['CANCEL', 'COMMAND', 'PING', ...FILES_ACTIONS] as const;
 /** What runs gets so long to end, and after that its rows to be taken. */
 const STOP_MS = 1200;
 const ROWS_MS = 500;
@@ -21,6 +22,7 @@ export class SshNode implements CarriedNode {
   readonly #ledger: Ledger;
   readonly #rows: NodeLog;
   readonly #commands: Commands;
+  readonly #files: SshFiles;
   #closing: Promise<void> | undefined;
 
   constructor(config: SshConfig, { transport, state, log, changed }: NodeOptions) {
@@ -40,6 +42,7 @@ export class SshNode implements CarriedNode {
       rows: this.#rows,
       log,
     });
+    this.#files = new SshFiles({ config, connection: this.#connection, log });
   }
 
   get id(): string {
@@ -73,6 +76,15 @@ export class SshNode implements CarriedNode {
       }
       case 'COMMAND':
         return this.#commands.take(request);
+      case 'FILESOPEN':
+      case 'FILESCHUNK':
+      case 'FILESCLOSE':
+        // As on a daemon they are for plugins alone; no client's identity starts with @.
+        if (!envelope.from.startsWith('@')) {
+          const remedy = 'Send files by SENDFILES.';
+          throw failure('FORBIDDEN', { identity: envelope.from, what: `call ${action}`, remedy });
+        }
+        return { token, data: await this.#files.answer(request) };
       default:
         throw failure('NODE_LACKS_ACTION', { target, action, have: [] });
     }
