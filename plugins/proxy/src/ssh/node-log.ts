@@ -142,9 +142,10 @@ export class NodeLog {
 
   /** Waits up to `limitMs` for what is left to be taken, then hands over nothing more. */
   async close(limitMs: number): Promise<void> {
-    const timer = setTimeout(() => this.#stop.abort(), limitMs);
-    await this.#sending;
-    clearTimeout(timer);
+    const over = new AbortController();
+    const late = pause(limitMs, undefined, { signal: over.signal }).catch(() => undefined);
+    await Promise.race([this.#sending, late]);
+    over.abort();
     this.#stop.abort();
     for (const go of this.#waiting.splice(0)) go();
   }
