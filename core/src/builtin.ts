@@ -21,7 +21,6 @@ const Cancelled = z.strictObject({ token: z.string(), cancelled: z.boolean() });
 /** What the core's own actions work on. */
 export interface CoreServices extends OperatorDependencies {
   readonly version: string;
-  readonly thumbprint: string;
   readonly startedAt: number;
   readonly telemetry: Telemetry;
   counters(): object;
@@ -71,7 +70,7 @@ export class CoreActions extends OperatorActions {
     reply: 'ack',
   })
   information() {
-    const { id, version, startedAt, clock, registry, telemetry, router } = this.services;
+    const { id, version, startedAt, clock, registry, telemetry, router, store } = this.services;
     const plugins = registry.plugins.map(({ manifest, executor }) => ({
       ...executor.status(),
       actions: manifest.actions.map(({ name }) => ({ name, ...telemetry.of(name) })),
@@ -80,6 +79,7 @@ export class CoreActions extends OperatorActions {
     return {
       id,
       version,
+      epoch: store.epoch,
       time: clock.now(),
       uptimeSeconds: Math.floor((clock.now() - startedAt) / 1000),
       plugins,

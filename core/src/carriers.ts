@@ -63,6 +63,12 @@ export class Carriers {
     return carrier !== undefined && this.#routes.carries(carrier, node);
   }
 
+  /** Whether a node that this session carries is `target`, or leads to it. */
+  leads(peer: Peer, via: string, target: string): boolean {
+    const carrier = this.#carriers.get(peer);
+    return carrier !== undefined && this.#routes.leads(carrier, via, target);
+  }
+
   /** Forgets a session that is over: its nodes are unreachable by it. */
   left(peer: Peer): void {
     const carrier = this.#carriers.get(peer);

@@ -16,15 +16,17 @@ import {
 import { construct, type Lifecycle, pluginOf, servicesOver } from '@centreond/plugin-sdk/construct';
 import { InstanceRuntime } from '@centreond/plugin-sdk/runtime';
 import { LinkTransport } from '@centreond/plugin-sdk/services';
-import { Answer, type Executor, type Hearer, type PluginStatus } from './host.ts';
+import type { Envelope } from './envelope.ts';
+import { Answer, type Asked, type Executor, type Hearer, type PluginStatus } from './host.ts';
 import type { Log } from './log.ts';
 import type { OpenRequest } from './request.ts';
 import type { Peer, PeerRole } from './transport/peer.ts';
 import type { Grant } from './transport/trust.ts';
 
-/** What an action that answers in the ACK is told besides: who asks. */
+/** What an action that answers in the ACK is told besides: who asks, and over which routers. */
 export interface AskContext extends ActionContext {
   readonly caller: Peer;
+  readonly envelope: Envelope;
 }
 
 const STOP_LIMIT_MS = 2000;
@@ -74,8 +76,8 @@ export class CorePlugin implements Executor {
     return (this.plugin as Admits).admit?.(action.name, data, peer, owner);
   }
 
-  ask(action: ActionManifest, data: JsonObject, peer: Peer, token: string, target: string): Answer | Promise<Answer> {
-    const context = new Asking(token, peer, target, action.timeoutSeconds);
+  ask(action: ActionManifest, data: JsonObject, peer: Peer, asked: Asked): Answer | Promise<Answer> {
+    const context = new Asking(asked, peer, action.timeoutSeconds);
     const output = this.#methods[action.method]?.(data, context);
     return output instanceof Promise ? output.then(answerOf) : answerOf(output);
   }
@@ -208,12 +210,18 @@ class Asking implements AskContext {
   readonly deadline: number;
   readonly signal: AbortSignal;
 
+  readonly token: string;
+  readonly target: string;
+  readonly envelope: Envelope;
+
   constructor(
-    readonly token: string,
+    { token, target, envelope }: Asked,
     readonly caller: Peer,
-    readonly target: string,
     seconds: number,
   ) {
+    this.token = token;
+    this.target = target;
+    this.envelope = envelope;
     this.identity = caller.identity;
     this.deadline = Date.now() + seconds * 1000;
     this.signal = NEVER;

@@ -10,11 +10,15 @@ import { DataFolder } from './data-folder.ts';
 import { unknownHere } from './departure.ts';
 import { type Problem, placeOf } from './errors.ts';
 import { Events } from './events.ts';
+import { rowFault, toldRows } from './fleet-actions.ts';
 import { Followers } from './followers.ts';
 import { Forwarding } from './forwarding.ts';
 import { loadOrCreateKey } from './keys.ts';
 import { Loader, markOf } from './loader.ts';
 import type { Log } from './log.ts';
+import { LogStreams } from './log-streams.ts';
+import { LogSync } from './log-sync.ts';
+import { Logs } from './logs.ts';
 import { NodeSessions } from './node-sessions.ts';
 import { PeerRequests } from './peer-requests.ts';
 import { reap, startWarden } from './reaper.ts';
@@ -35,6 +39,8 @@ export const VERSION = (createRequire(import.meta.url)('../package.json') as { v
 
 const DRAIN_MS = 5000;
 const INTERRUPT_MS = 1500;
+/** How long the routers above may take to have the last rows. */
+const FLUSH_MS = 500;
 const PLUGIN_STOP_MS = 2000;
 /** What the daemon's death leaves to those that notice it by themselves. */
 const WARDEN_GRACE_SECONDS = 5;
@@ -99,7 +105,12 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
   const telemetry = new Telemetry();
   const followers = new Followers(store, log);
   const events = new Events(registry, log);
-  const routes = new Routes({ id, log, expected: (node) => trust.expects(node) });
+  const routes = new Routes({
+    id,
+    log,
+    expected: (node) => trust.expects(node),
+    cursorOf: (node) => logs.cursorOf(node),
+  });
   const carriers = new Carriers(routes);
   const forwarding = new Forwarding({
     id,
@@ -121,10 +132,32 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
     log,
   });
   const peerRequests = new PeerRequests();
+  const logStreams = new LogStreams({ store, requests: peerRequests, log });
+  const logs: Logs = new Logs({
+    id,
+    store,
+    clock: CLOCK,
+    log,
+    fault: (text, data) => rowFault(text, data, maxMessage),
+    adopt: (page, reaches) => router.adopt(page, reaches),
+  });
+  const logSync = new LogSync({
+    logs,
+    log,
+    pick: (node) => routes.pick(node),
+    nodes: () => routes.status(),
+    ask: (action, target, data, envelope) =>
+      forwarding.ask({ action, token: '', target, data: JSON.stringify(data) }, '@core', envelope),
+    tellerOf: ({ carrier, via }) => ({ node: via, speaksFor: (other) => routes.leads(carrier, via, other) }),
+    rowsOf: toldRows,
+  });
+  closers.push(() => logSync.stop());
   const nodeSessions = new NodeSessions({ id, routes, requests: peerRequests, events, clock: CLOCK, log });
   const left = (peer: Peer) => {
     nodeSessions.left(peer);
     servedLinks.left(peer);
+    logStreams.left(peer);
+    logs.left(peer);
     peerRequests.left(peer);
     router.left(peer);
     carriers.left(peer);
@@ -132,6 +165,7 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
   const servedLinks: ServedLinks = new ServedLinks({
     requests: peerRequests,
     receive: (peer, message) => router.receive(peer, message),
+    streamLogs: (peer) => logStreams.serve(peer),
     left,
   });
   const door = new InternalDoor({
@@ -143,6 +177,8 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
     redeem: (ticket, peer) => loader.redeem(ticket, peer),
   });
 
+  let external: ExternalDoor | undefined;
+  let endpoint: string | undefined;
   const coreActions = new CoreActions({
     id,
     version: VERSION,
@@ -155,6 +191,7 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
     followers,
     telemetry,
     trust,
+    endpoint: () => endpoint,
     loader: () => loader,
     clock: CLOCK,
     state: new PluginState(store.state, maxMessage),
@@ -162,12 +199,16 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
     routes,
     carriers,
     nodeSessions,
+    logs,
+    logStreams,
+    logSync,
     keys,
     log,
     counters: () => ({
       store: store.counters(),
       events: events.counters,
       forwarding: forwarding.counters,
+      logs: logs.counters,
       external: external?.counters ?? null,
       internalDropped: door.dropped,
     }),
@@ -210,10 +251,12 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
     etime: Math.floor(startedAt / 1000),
     data: JSON.stringify({ id, version: VERSION }),
   });
+  await logs.start();
+  logSync.start();
   await router.start();
   await loader.start();
-  const external = config.core.external && makeExternalDoor(config, config.core.external.listen);
-  const endpoint = await external?.start();
+  external = config.core.external && makeExternalDoor(config, config.core.external.listen);
+  endpoint = await external?.start();
 
   function makeExternalDoor(config: Config, listen: string): ExternalDoor {
     return new ExternalDoor({
@@ -242,6 +285,8 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
   let stopping: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     await router.drain(DRAIN_MS, INTERRUPT_MS);
+    logSync.stop();
+    await logStreams.flush(FLUSH_MS);
     nodeSessions.stop();
     await external?.stop();
     await loader.stop(PLUGIN_STOP_MS);

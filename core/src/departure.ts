@@ -2,7 +2,7 @@ import type { ActionManifest, CentreondError, JsonObject } from '@centreond/plug
 import type { Guarded } from './authorize.ts';
 import { type Envelope, ownerOf } from './envelope.ts';
 import type { Forwarding } from './forwarding.ts';
-import { Answer, type Runner } from './host.ts';
+import { Answer, type Asked, type Runner } from './host.ts';
 import type { OpenRequest } from './request.ts';
 import type { Peer } from './transport/peer.ts';
 
@@ -31,7 +31,7 @@ export class Departure implements Runner {
     return refusal;
   }
 
-  async ask(action: ActionManifest, data: JsonObject, peer: Peer, token: string): Promise<Answer> {
+  async ask(action: ActionManifest, data: JsonObject, peer: Peer, { token }: Asked): Promise<Answer> {
     const { forwarding, target, envelope } = this;
     const owner = ownerOf(peer, envelope);
     const refusal = forwarding.refusal(action.name, target, { ...envelope, hold: false }, owner);

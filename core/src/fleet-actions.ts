@@ -1,11 +1,14 @@
-import { Action, failure, faultOf, isCentreondError, MAX_ROW_DEPTH, ROW_ROOM } from '@centreond/plugin-sdk';
+import { Action, failure, faultOf, type Json, MAX_ROW_DEPTH, ROW_ROOM } from '@centreond/plugin-sdk';
 import { z } from 'zod';
 import type { Carriers } from './carriers.ts';
 import type { AskContext } from './core-plugin.ts';
+import type { LogStreams } from './log-streams.ts';
+import type { LogSync } from './log-sync.ts';
+import type { Teller, ToldRow } from './logs.ts';
 import type { NodeSessions } from './node-sessions.ts';
-import type { Router } from './router.ts';
 import type { Routes } from './routes.ts';
 import { ActionNames, NODE_ID, ServiceActions, type ServiceDependencies, SubnodeEntry } from './service-actions.ts';
+import type { TokenStore } from './store/token-store.ts';
 import type { Peer } from './transport/peer.ts';
 
 const ROWS_AT_ONCE = 1000;
@@ -16,9 +19,10 @@ const Id = z
   .int()
   .min(0)
   .max(2 ** 52);
+const EPOCH = z.string().min(1).max(64);
 const ForeignRow = z.object({
   id: Id,
-  token: z.string().regex(/^[A-Za-z0-9._:-]{1,255}$/),
+  token: z.string().regex(/^[A-Za-z0-9._:-]{0,255}$/),
   type: z.string().regex(/^[A-Z][A-Z0-9_-]{0,63}$/),
   node: NODE_ID,
   code: z
@@ -26,10 +30,11 @@ const ForeignRow = z.object({
     .min(0)
     .max(2 ** 31),
   etime: Id,
-  data: z.unknown(),
+  data: z.json(),
+  origin: z.object({ epoch: EPOCH, id: Id }).exactOptional(),
 });
-const Logs = z.strictObject({
-  epoch: z.string().min(1).max(64),
+const LogMessage = z.strictObject({
+  epoch: EPOCH,
   rows: z.array(ForeignRow).max(ROWS_AT_ONCE),
   last: Id,
 });
@@ -44,11 +49,12 @@ const Registration = z.strictObject({
 const Departure = z.strictObject({ id: NODE_ID });
 
 export interface FleetDependencies extends ServiceDependencies {
-  readonly router: Router;
   readonly routes: Routes;
   readonly carriers: Carriers;
   readonly nodeSessions: NodeSessions;
-  readonly maxMessage: number;
+  readonly logStreams: LogStreams;
+  readonly logSync: LogSync;
+  readonly store: TokenStore;
 }
 
 /** What nodes and those who carry them say, and what is told of them. */
@@ -110,8 +116,8 @@ export abstract class FleetActions extends ServiceActions {
   @Action('SETLOGS', {
     title: "Hand over rows of a node's log",
     description:
-      'A row counts for a request that was routed to its node. The answer names the rows that were not stored, and why.',
-    input: Logs,
+      'All that the log has after the message before, up to last. A row counts for a request that was routed to its node. Of a plugin, TARGET names the node whose log it is. The answer says where the cursor of that log stands, and which rows were not stored, and why.',
+    input: LogMessage,
     output: Anything,
     access: 'node',
     effects: 'write',
@@ -119,35 +125,57 @@ export abstract class FleetActions extends ServiceActions {
     reply: 'ack',
     runs: 'here',
   })
-  async setLogs({ epoch, rows }: z.output<typeof Logs>, { caller }: AskContext) {
-    const { router, maxMessage } = this.services;
-    const counts = { stored: 0, known: 0 };
-    const refused: { id: number; error: string }[] = [];
-    const adopt = async ({ id: originId, data: value, ...row }: z.output<typeof ForeignRow>) => {
-      const data = JSON.stringify(value ?? null);
-      if (!this.#speaksFor(caller, row.node)) refused.push({ id: originId, error: 'FORBIDDEN' });
-      else if (Buffer.byteLength(data) > maxMessage - ROW_ROOM) refused.push({ id: originId, error: 'TOO_LARGE' });
-      else if (faultOf(value, MAX_ROW_DEPTH)) refused.push({ id: originId, error: 'INVALID_DATA' });
-      else if (await router.adopt({ ...row, epoch, originId, data })) counts.stored++;
-      else counts.known++;
-    };
-    // At once: they share a transaction, and the store keeps their order.
-    const settled = await Promise.allSettled(rows.map(adopt));
-    for (const [i, result] of settled.entries()) {
-      if (result.status === 'fulfilled') continue;
-      const { reason } = result;
-      const row = rows[i] as z.output<typeof ForeignRow>;
-      // What the disk refuses is not the row's fault: the sender keeps all of them.
-      if (!isCentreondError(reason) || (reason.code !== 'UNKNOWN_TOKEN' && reason.code !== 'TOKEN_ENDED')) throw reason;
-      refused.push({ id: row.id, error: reason.code });
-    }
-    return { ...counts, refused };
+  setLogs(input: z.output<typeof LogMessage>, { caller, target }: AskContext) {
+    return this.services.logs.take(caller, this.#tellerOf(caller, target), input);
   }
 
-  /** Whether a caller may hand over rows of `node`: itself, a node behind it, or one that it carries. */
-  #speaksFor(caller: Peer, node: string): boolean {
-    if (caller.roles.has('plugin')) return this.services.carriers.carries(caller, node);
-    if (caller.roles.has('router') || caller.roles.has('admin')) return true;
-    return caller.identity === node || (caller.grant.subnodes?.includes(node) ?? false);
+  @Action('SYNCLOGS', {
+    title: "Have this router's log streamed to the session that asks",
+    description:
+      'Each row comes by SETLOGS, beginning where its answers say that the asker stands. The answer says where the log ends now. With a TARGET the log of that node is brought here first.',
+    input: Nothing,
+    output: Anything,
+    access: 'router',
+    effects: 'read',
+    idempotent: true,
+    reply: 'ack',
+    runs: 'here',
+  })
+  async syncLogs(_: z.output<typeof Nothing>, { caller, target, envelope }: AskContext) {
+    const { logStreams, logSync, store } = this.services;
+    if (target !== '') await logSync.sync(target, envelope);
+    if (caller.roles.has('router')) logStreams.serve(caller);
+    return { epoch: store.epoch, last: await store.end() };
   }
+
+  /** Whose log a caller brings, and for whom it may speak: itself and the nodes behind it, or a node that it carries. */
+  #tellerOf(caller: Peer, target: string): Teller {
+    const { carriers, id } = this.services;
+    const { identity, roles } = caller;
+    const carries = roles.has('plugin');
+    const node = target === '' && !carries ? identity : target;
+    const may = carries ? carriers.leads(caller, node, node) : node === identity || roles.has('admin');
+    if (!may || node === id || !NODE_ID.safeParse(node).success) {
+      const remedy =
+        'A node hands over its own log; a plugin those of the nodes that it carries, each named by TARGET.';
+      throw failure('FORBIDDEN', { identity, what: `hand over the log of ${node || 'no node'}`, remedy });
+    }
+    const speaksFor = (other: string) => {
+      if (carries) return carriers.leads(caller, node, other);
+      if (other === node || roles.has('router') || roles.has('admin')) return true;
+      return caller.grant.subnodes?.includes(other) ?? false;
+    };
+    return { node, speaksFor };
+  }
+}
+
+/** The rows of a GETLOG's answer. What is none is left out. */
+export function toldRows(result: readonly unknown[]): ToldRow[] {
+  return result.flatMap((value) => ForeignRow.safeParse(value).data ?? []);
+}
+
+/** What is wrong with the data of a row that is to be stored: the code of an error, or undefined. */
+export function rowFault(text: string, data: Json, maxMessage: number): string | undefined {
+  if (Buffer.byteLength(text) > maxMessage - ROW_ROOM) return 'TOO_LARGE';
+  return faultOf(data, MAX_ROW_DEPTH) ? 'INVALID_DATA' : undefined;
 }

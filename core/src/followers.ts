@@ -100,6 +100,7 @@ export class Followers {
         const page = await this.store.query({
           token: follower.token,
           id: follower.lastId,
+          counting: true,
           limit: CATCH_UP_ROWS,
           maxBytes: CATCH_UP_BYTES,
         });

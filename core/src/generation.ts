@@ -1,4 +1,5 @@
 import { type CentreondError, failure, type JsonObject, type Manifest } from '@centreond/plugin-sdk';
+import type { Question } from './question.ts';
 import type { OpenRequest } from './request.ts';
 import { Slot, type SlotOptions } from './slot.ts';
 import { Waiting } from './waiting.ts';
@@ -9,6 +10,8 @@ const REST_MS = 2000;
 const SWEEP_MS = 1000;
 /** Instances of a keyed plugin, dead ones that may come back included. */
 const KEYS_LIMIT = 10_000;
+/** Questions that wait for an instance. */
+const QUESTIONS_LIMIT = 1000;
 
 export interface GenerationOptions extends Omit<SlotOptions, 'id' | 'room' | 'lost' | 'quarantined' | 'startFailed'> {
   fail(open: OpenRequest, error: CentreondError): void;
@@ -18,7 +21,8 @@ export interface GenerationOptions extends Omit<SlotOptions, 'id' | 'room' | 'lo
 
 interface Group {
   readonly slots: Slot[];
-  readonly waiting: Waiting;
+  readonly waiting: Waiting<OpenRequest>;
+  readonly questions: Waiting<Question>;
 }
 
 /** One version of a plugin at work: its instances (one, a pool, or one for each key) and what waits for them. */
@@ -52,7 +56,7 @@ export class Generation {
   }
   get waitingCount(): number {
     let count = 0;
-    for (const { waiting } of this.#groups.values()) count += waiting.size;
+    for (const { waiting, questions } of this.#groups.values()) count += waiting.size + questions.size;
     return count;
   }
   get inFlight(): number {
@@ -60,7 +64,7 @@ export class Generation {
   }
 
   #group(ids: readonly string[]): Group {
-    const waiting = new Waiting();
+    const waiting = new Waiting<OpenRequest>();
     const slots = ids.map(
       (id) =>
         new Slot({
@@ -72,7 +76,7 @@ export class Generation {
           startFailed: (_, cause) => this.#startFailed?.(cause),
         }),
     );
-    const group: Group = { slots, waiting };
+    const group: Group = { slots, waiting, questions: new Waiting<Question>() };
     return group;
   }
 
@@ -140,6 +144,29 @@ export class Generation {
     }
   }
 
+  /**
+   * Hands an instance what it is to answer in the ACK, or lets it wait for one. A refusal goes to whoever asked: NOT_READY, BUSY
+   * beyond the limit, PLUGIN_CRASHED or PLUGIN_KILLED where the instance dies with it.
+   */
+  ask(question: Question, data: JsonObject): void {
+    const waits = this.#groups.get(this.#keyOf(data))?.questions.size ?? 0;
+    const what = `the queue of the plugin ${this.manifest.type}`;
+    const refusal = waits < QUESTIONS_LIMIT ? this.refusal(data) : failure('BUSY', { what, limit: QUESTIONS_LIMIT });
+    if (refusal) {
+      question.refuse(refusal);
+      return;
+    }
+    const group = this.#groupOf(this.#keyOf(data));
+    const { name } = question.options.action;
+    const slot = group.questions.has(name) ? undefined : freest(group.slots, name);
+    if (slot) slot.ask(question);
+    else {
+      group.questions.add(question);
+      question.onLate = () => group.questions.remove(question);
+      this.#wake(group);
+    }
+  }
+
   #wake(group: Group): void {
     if (this.#stopped) return;
     for (const slot of group.slots) if (slot.state === 'idle') void slot.start();
@@ -150,6 +177,13 @@ export class Generation {
       group.waiting.drain(name, (open) => {
         const room = slot.hasRoom(name);
         if (room) slot.run(open);
+        return room;
+      });
+    }
+    for (const name of action === undefined ? [...group.questions.actions] : [action]) {
+      group.questions.drain(name, (question) => {
+        const room = slot.hasRoom(name);
+        if (room) slot.ask(question);
         return room;
       });
     }
@@ -173,6 +207,10 @@ export class Generation {
   #quarantined(group: Group, reason: string): void {
     if (group.slots.some((slot) => slot.serves)) return;
     for (const open of group.waiting.takeAll()) this.#crashed(open, reason);
+    const { type } = this.manifest;
+    for (const question of group.questions.takeAll()) {
+      question.refuse(failure('NOT_READY', { type, state: group.slots[0]?.state ?? 'gone', reason }));
+    }
   }
 
   #crashed(open: OpenRequest, cause: string): void {
@@ -200,7 +238,7 @@ export class Generation {
         .map(async (slot) => {
           await slot.kill(progress);
           if (this.#stopped) return;
-          if (eager || group.waiting.size > 0) void slot.start();
+          if (eager || group.waiting.size + group.questions.size > 0) void slot.start();
         }),
     );
     await Promise.all(killing);
@@ -209,12 +247,12 @@ export class Generation {
   #restIdle(idleMs: number): void {
     const now = this.options.clock.now();
     for (const [key, group] of this.#groups) {
-      const { slots, waiting } = group;
+      const { slots, waiting, questions } = group;
       const [slot] = slots;
-      if (!slot || waiting.size > 0 || slot.inFlight > 0 || now - slot.lastUsed < idleMs) continue;
+      if (!slot || waiting.size + questions.size > 0 || slot.inFlight > 0 || now - slot.lastUsed < idleMs) continue;
       if (slot.state === 'ready') {
         void slot.rest(REST_MS).then(() => {
-          if (waiting.size > 0) this.#wake(group);
+          if (waiting.size + questions.size > 0) this.#wake(group);
         });
       } else if (slot.state === 'idle' && slot.exits.length === 0) this.#groups.delete(key);
     }
@@ -225,10 +263,16 @@ export class Generation {
     return [...this.#groups.values()].flatMap(({ waiting }) => waiting.takeAll());
   }
 
+  /** Takes the questions that wait, to hand them to a successor. */
+  takeQuestions(): Question[] {
+    return [...this.#groups.values()].flatMap(({ questions }) => questions.takeAll());
+  }
+
   /** Ends all its processes within `limitMs`, for good. */
   async stop(limitMs: number): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#sweep);
+    for (const question of this.takeQuestions()) question.refuse(failure('INTERRUPTED', { token: question.name }));
     await Promise.all(this.slots.map((slot) => slot.stop(limitMs)));
   }
 

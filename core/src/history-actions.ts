@@ -5,6 +5,7 @@ import type { AskContext } from './core-plugin.ts';
 import { FleetActions, type FleetDependencies } from './fleet-actions.ts';
 import type { Followers } from './followers.ts';
 import { Answer } from './host.ts';
+import type { Router } from './router.ts';
 import type { RequestRecord, TokenStore } from './store/token-store.ts';
 
 /** A token that names something: not the empty one. */
@@ -52,6 +53,8 @@ export interface HistoryDependencies extends FleetDependencies {
   readonly id: string;
   readonly store: TokenStore;
   readonly followers: Followers;
+  readonly router: Router;
+  readonly maxMessage: number;
   readonly clock: { now(): number };
 }
 
@@ -61,7 +64,8 @@ export abstract class HistoryActions extends FleetActions {
 
   @Action('GETLOG', {
     title: 'Read rows of the history',
-    description: '= for token and code, > for ctime, etime and id; one of them at least.',
+    description:
+      '= for token and code, > for ctime, etime and id; one of them at least. With a TARGET the log of that node is brought here first.',
     input: Getlog,
     output: Anything,
     access: EVERYBODY,
@@ -70,13 +74,15 @@ export abstract class HistoryActions extends FleetActions {
     reply: 'ack',
     runs: 'here',
   })
-  async getlog(input: z.output<typeof Getlog>, { caller }: AskContext) {
+  async getlog(input: z.output<typeof Getlog>, { caller, target, envelope }: AskContext) {
     const { limit = 1000, ...filter } = input;
     if (Object.keys(filter).length === 0) {
       throw failure('INVALID_DATA', { action: 'GETLOG', reason: 'one of token, code, ctime, etime, id is needed' });
     }
-    const { store, maxMessage, id } = this.services;
-    const mine = seesAll(caller) ? {} : { owner: caller.identity };
+    const { store, maxMessage, id, logSync } = this.services;
+    if (target !== '') await logSync.sync(target, envelope);
+    const { identity } = caller;
+    const mine = seesAll(caller) ? {} : { owner: identity, ...(caller.roles.has('node') && { target: identity }) };
     const page = await store.queryText({ ...filter, ...mine, limit, maxBytes: Math.floor(maxMessage * 0.75) });
     return new Answer(`{"action":"getlog","id":"${id}","result":${page.text},"more":${page.more}}`);
   }

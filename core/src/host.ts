@@ -5,7 +5,9 @@ import {
   type JsonObject,
   type Manifest,
 } from '@centreond/plugin-sdk';
+import type { Envelope } from './envelope.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
+import { Question } from './question.ts';
 import type { OpenRequest } from './request.ts';
 import type { Exit } from './slot.ts';
 import type { Peer } from './transport/peer.ts';
@@ -16,6 +18,14 @@ export class Answer {
     readonly data: string,
     readonly after?: () => void,
   ) {}
+}
+
+/** What is around the DATA of something that is answered in the ACK. */
+export interface Asked {
+  readonly token: string;
+  /** The node that TARGET named; empty for this router. */
+  readonly target: string;
+  readonly envelope: Envelope;
 }
 
 /** A process that hears events. */
@@ -40,8 +50,8 @@ export interface Runner {
     peer: Peer,
     owner: string,
   ): CentreondError | undefined | Promise<CentreondError | undefined>;
-  /** Answers an action with `reply: 'ack'`. `target` is the node that TARGET named, empty for this router. */
-  ask(action: ActionManifest, data: JsonObject, peer: Peer, token: string, target: string): Answer | Promise<Answer>;
+  /** Answers an action with `reply: 'ack'`. */
+  ask(action: ActionManifest, data: JsonObject, peer: Peer, asked: Asked): Answer | Promise<Answer>;
   /** Takes an accepted request: it runs now, or waits. */
   submit(open: OpenRequest): void;
   /** Tells the instance that runs it to stop. */
@@ -144,9 +154,12 @@ export class PluginHost implements Executor {
     return this.#current.refusal(data);
   }
 
-  ask(action: ActionManifest): Answer {
-    const reason = `${action.name} cannot answer in the ACK from a process`;
-    throw failure('INVALID_PLUGIN', { plugin: this.manifest.type, reason });
+  async ask(action: ActionManifest, data: JsonObject, peer: Peer, { token, target }: Asked): Promise<Answer> {
+    const { clock } = this.#version.generation;
+    const from = peer.identity;
+    const question = new Question({ action, data: JSON.stringify(data), token, from, target, clock });
+    this.#current.ask(question, data);
+    return new Answer(await question.answered);
   }
 
   submit(open: OpenRequest): void {
@@ -196,6 +209,12 @@ export class PluginHost implements Executor {
     for (const open of old.takeWaiting()) {
       if (next.manifest.actions.some(({ name }) => name === open.action.manifest.name)) successor.submit(open);
       else this.options.fail(open, failure('UNKNOWN_ACTION', { action: open.action.manifest.name, near: undefined }));
+    }
+    for (const question of old.takeQuestions()) {
+      const { name } = question.options.action;
+      if (!next.manifest.actions.some((action) => action.name === name)) {
+        question.refuse(failure('UNKNOWN_ACTION', { action: name, near: undefined }));
+      } else successor.ask(question, JSON.parse(question.options.data) as JsonObject);
     }
     this.#draining.add(old);
     await this.#drained(old);

@@ -63,6 +63,8 @@ export interface InstanceLimits {
 export interface InstanceEvents {
   ready(): void;
   row(token: string, code: number, data: string): void;
+  /** The answer to the question of that number, or its refusal with code 1. */
+  answer(number: string, code: number, data: string): void;
   /** A message that is no row: a request of the plugin's own. */
   message(peer: Peer, message: Buffer): void;
   /** What it runs, as `ACTION token`. */
@@ -174,7 +176,10 @@ export class Instance implements InstanceLink {
       return;
     }
     const head = bytes.toString('latin1', 0, 12);
-    if (head.startsWith('[READY]')) this.#ready(parseReply(decodeText(bytes)).data);
+    if (head.startsWith('[ANSWER]')) {
+      const { token, target, data } = parseReply(decodeText(bytes));
+      events.answer(token, Number(target), data);
+    } else if (head.startsWith('[READY]')) this.#ready(parseReply(decodeText(bytes)).data);
     else if (head.startsWith('[RELEASED]')) this.#released?.();
     else if (!head.startsWith('[STOPPED]') && !head.startsWith('[BEAT]') && this.#peer)
       events.message(this.#peer, bytes);

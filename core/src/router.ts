@@ -18,11 +18,11 @@ import { unknownHere } from './departure.ts';
 import { type Envelope, keptEnvelope, ownerOf, readEnvelope } from './envelope.ts';
 import type { Followers } from './followers.ts';
 import type { Forwarding } from './forwarding.ts';
-import type { Answer } from './host.ts';
+import type { Answer, Asked } from './host.ts';
 import type { Log } from './log.ts';
 import type { RegisteredAction, Registry } from './registry.ts';
 import { OpenRequest } from './request.ts';
-import type { Accepted, ForeignRow, RequestRecord, Row, TokenStore } from './store/token-store.ts';
+import type { Accepted, Adopted, ForeignRow, LogPage, RequestRecord, Row, TokenStore } from './store/token-store.ts';
 import type { Telemetry } from './telemetry.ts';
 import type { Peer } from './transport/peer.ts';
 
@@ -160,9 +160,10 @@ export class Router {
     const action = elsewhere || !local ? forwarding.action(name, target, envelope, local) : local;
     const fault = action.fault(data);
     if (fault) throw failure('INVALID_DATA', { action: name, reason: fault });
-    if (action.manifest.reply === 'ack') this.#ask(peer, action, token, data, sameTarget(target, '', id) ? '' : target);
     // What runs here works on another node, or on none.
-    else this.#request(peer, action, token, here && sameTarget(target, '', id) ? '' : target, data, envelope);
+    const on = here && sameTarget(target, '', id) ? '' : target;
+    if (action.manifest.reply === 'ack') this.#ask(peer, action, data, { token, target: on, envelope });
+    else this.#request(peer, action, token, on, data, envelope);
   }
 
   /** Reads `$`, which is DATA: a TARGET that will not do is told first. */
@@ -176,8 +177,9 @@ export class Router {
 
   // ---- reads: answered in the ACK, no row -------------------------------------------------------------------------
 
-  #ask(peer: Peer, action: RegisteredAction, token: string, data: JsonObject, target: string): void {
-    const answer = action.executor.ask(action.manifest, data, peer, token, target);
+  #ask(peer: Peer, action: RegisteredAction, data: JsonObject, asked: Asked): void {
+    const { token } = asked;
+    const answer = action.executor.ask(action.manifest, data, peer, asked);
     if (answer instanceof Promise) {
       answer.then(
         (settled) => this.#answer(peer, action, token, settled),
@@ -352,33 +354,49 @@ export class Router {
   }
 
   /**
-   * Stores a row of another node under a token that was routed there; a terminal one ends it. False for a row that is here
-   * already. Rejects with UNKNOWN_TOKEN where the token was not routed to that node, TOKEN_ENDED where it has its end, or
-   * what the store says; then nothing was stored.
+   * Stores a page of another node's log. Rows count for a request that was routed to their node; `reaches` says whether the
+   * page's bringer is a way to a target, so that its word that a request failed on the way there counts too. A row that counts
+   * and is terminal ends its request. Resolves with what became of each row, and the node's cursor; rejects with what the
+   * store says, then nothing was stored.
    */
-  async adopt(row: ForeignRow): Promise<boolean> {
-    const open = this.#open.get(row.token);
-    const state = open?.state;
-    const ends = open !== undefined && isTerminal(row.code) && state !== 'ended' && open.target === row.node;
-    // From here on nothing else ends it.
-    if (ends) open.state = 'ended';
-    try {
-      const adopted = await this.options.store.adopt(row);
-      if (adopted.known) {
-        if (ends && state) open.state = state;
-        return false;
+  async adopt(
+    page: LogPage,
+    reaches: (target: string) => boolean,
+  ): Promise<{ rows: readonly Adopted[]; cursor: number }> {
+    /** Requests that this page is to end, and the state that they had: from here on nothing else ends them. */
+    const ending = new Map<OpenRequest, OpenRequest['state']>();
+    const rows = page.rows.map((row): ForeignRow => {
+      const open = this.#open.get(row.token);
+      if (!open) return row;
+      const failedOnTheWay = row.code === FAILED && reaches(open.target);
+      const counts = open.action.executor.elsewhere === true && (row.node === open.target || failedOnTheWay);
+      if (counts && isTerminal(row.code) && open.state !== 'ended') {
+        ending.set(open, open.state);
+        open.state = 'ended';
       }
-      open?.keep(adopted.row);
-      this.options.followers.publish(adopted.row, adopted.owner);
+      return { ...row, counts };
+    });
+    let adopted: Awaited<ReturnType<TokenStore['adopt']>>;
+    try {
+      adopted = await this.options.store.adopt({ ...page, rows });
     } catch (error) {
-      if (ends && state) open.state = state;
+      for (const [open, state] of ending) open.state = state;
       throw error;
     }
-    if (ends) {
+    for (const one of adopted.rows) {
+      if (typeof one === 'string') continue;
+      const { row, counts, owner } = one;
+      const open = this.#open.get(row.token);
+      if (counts) open?.keep(row);
+      if (counts || !open) this.options.followers.publish(row, owner);
+      if (!open || !counts || !isTerminal(row.code)) continue;
+      ending.delete(open);
       open.action.executor.withdraw(open);
       this.#close(open);
     }
-    return true;
+    // Whose end was here already, or was another's.
+    for (const [open, state] of ending) if (this.#open.get(open.token) === open) open.state = state;
+    return adopted;
   }
 
   /** Ends a request with code 1. */

@@ -184,6 +184,12 @@ export class Routes {
     return this.#paths.get(target)?.some((path) => path.carrier === carrier) ?? false;
   }
 
+  /** Whether the node `via`, which `carrier` carries, is itself `target` or leads to it, whatever its state. */
+  leads(carrier: Carrier, via: string, target: string): boolean {
+    const paths = this.#byCarrier.get(carrier)?.get(via)?.paths ?? [];
+    return paths.some((path) => path.target === target);
+  }
+
   /** The best way to a node that is up and does not lead back through `hops`. */
   pick(target: string, hops: readonly string[] = []): Path | undefined {
     if (hops.length >= HOPS_LIMIT) return undefined;

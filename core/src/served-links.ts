@@ -4,7 +4,7 @@ import type { Peer, PeerRole } from './transport/peer.ts';
 import type { Grant } from './transport/trust.ts';
 
 const HEAD = '[LINK';
-const VERBS: ReadonlySet<string> = new Set(['LINKUP', 'LINKDOWN', 'LINKED']);
+const VERBS: ReadonlySet<string> = new Set(['LINKUP', 'LINKDOWN', 'LINKED', 'LINKLOGS']);
 /** Links of one instance. */
 const PER_INSTANCE = 1000;
 
@@ -12,6 +12,8 @@ export interface ServedLinksOptions {
   readonly requests: PeerRequests;
   /** A message of the router at the other end, in the order in which it sent it. */
   receive(peer: Peer, message: Buffer): void;
+  /** The router at the other end is to get this one's log. */
+  streamLogs(peer: Peer): void;
   left(peer: Peer): void;
 }
 
@@ -34,6 +36,10 @@ export class ServedLinks {
     if (action === 'LINKED') {
       const bytes = Buffer.from(data);
       if (peer && !this.options.requests.receive(peer, bytes)) this.options.receive(peer, bytes);
+      return true;
+    }
+    if (action === 'LINKLOGS') {
+      if (peer) this.options.streamLogs(peer);
       return true;
     }
     if (peer) this.#end(links, number, peer);

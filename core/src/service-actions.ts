@@ -6,6 +6,7 @@ import type { Carriers } from './carriers.ts';
 import type { AskContext } from './core-plugin.ts';
 import type { Events } from './events.ts';
 import type { Log } from './log.ts';
+import type { Logs } from './logs.ts';
 import type { PluginState } from './state.ts';
 import type { Telemetry } from './telemetry.ts';
 
@@ -55,6 +56,7 @@ export interface ServiceDependencies {
   readonly log: Log;
   readonly events: Events;
   readonly carriers: Carriers;
+  readonly logs: Logs;
 }
 
 /** The type of the plugin that asks: only instances have the role that these actions are for. */
@@ -77,6 +79,8 @@ export abstract class ServiceActions {
   })
   announce({ nodes, gone }: z.output<typeof Announcement>, { caller }: AskContext) {
     this.services.carriers.announce(caller, nodes, gone);
+    // Whoever came last carries them: a version that was replaced brings no more of their logs.
+    for (const { id, state } of nodes) if (state === 'up') this.services.logs.release(id, caller);
   }
 
   @Action('ROUTERKEY', {

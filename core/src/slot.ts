@@ -2,6 +2,7 @@ import { type CentreondError, failure, formatMessage, isTerminal, type Manifest 
 import type { Hearer } from './host.ts';
 import { Instance, type InstanceOptions } from './instance.ts';
 import type { Log } from './log.ts';
+import type { Question } from './question.ts';
 import type { OpenRequest } from './request.ts';
 import { type RestartLimits, Supervisor } from './supervisor.ts';
 import { Durations } from './telemetry.ts';
@@ -63,6 +64,9 @@ export class Slot {
   readonly supervisor: Supervisor;
   readonly #durations = new Durations();
   readonly #running = new Map<string, OpenRequest>();
+  /** What it is to answer in the ACK, by number. */
+  readonly #asked = new Map<string, Question>();
+  #questions = 0;
   readonly #runningOf = new Map<string, number>();
   readonly #limits: ReadonlyMap<string, number>;
   #instance: Instance | undefined;
@@ -81,7 +85,7 @@ export class Slot {
     return this.options.id;
   }
   get inFlight(): number {
-    return this.#running.size;
+    return this.#running.size + this.#asked.size;
   }
   /** Whether it takes requests, now or once it has started. */
   get serves(): boolean {
@@ -117,6 +121,7 @@ export class Slot {
             this.options.room(this);
           },
           row: (token, code, data) => this.#row(token, code, data),
+          answer: (number, code, data) => this.#answer(number, code, data),
           message: this.options.message,
           running: () => this.#describeRunning(),
           exited: (cause) => {
@@ -148,6 +153,44 @@ export class Slot {
     const target = open.workedOn === '' ? '' : `,"target":"${open.workedOn}"`;
     const delivery = `{"$":{"from":"${open.owner}","deadline":${open.deadline}${target}}${open.data === '{}' ? '' : ','}${open.data.slice(1)}`;
     this.#instance?.send(formatMessage(name, open.token, '', delivery));
+  }
+
+  /**
+   * Has it answer a question. Only when it has room; one that is late is aborted and takes up its room until the instance
+   * has answered.
+   */
+  ask(question: Question): void {
+    const { action, data, token, from, target } = question.options;
+    const number = String(++this.#questions);
+    this.lastUsed = this.options.clock.now();
+    this.#asked.set(number, question);
+    this.#runningOf.set(action.name, (this.#runningOf.get(action.name) ?? 0) + 1);
+    question.onLate = () => {
+      const late = failure('TIMEOUT', { action: action.name, seconds: action.timeoutSeconds });
+      if (this.#asked.get(number) === question)
+        this.#instance?.send(formatMessage('ABORT', token, number, late.toData()));
+    };
+    const on = target === '' ? '' : `,"target":"${target}"`;
+    const delivery = `{"$":{"from":"${from}","deadline":${question.deadline}${on}}${data === '{}' ? '' : ','}${data.slice(1)}`;
+    this.#instance?.send(formatMessage(action.name, token, number, delivery));
+  }
+
+  #answer(number: string, code: number, data: string): void {
+    const question = this.#asked.get(number);
+    if (!question) return;
+    const { name } = question.options.action;
+    this.#settled(number, question);
+    // An instance that is killed ends what it was asked, as if it were stopped.
+    if (code === 1 && this.#dying) question.refuse(this.#killed(question.name));
+    else question.take(code, data);
+    this.options.room(this, name);
+  }
+
+  #settled(number: string, question: Question): void {
+    const { name } = question.options.action;
+    this.#asked.delete(number);
+    this.#runningOf.set(name, (this.#runningOf.get(name) ?? 1) - 1);
+    this.lastUsed = this.options.clock.now();
   }
 
   /** Whether it runs this request. */
@@ -188,7 +231,8 @@ export class Slot {
   }
 
   #describeRunning(): string[] {
-    return [...this.#running.values()].map((open) => `${open.action.manifest.name} ${open.token}`);
+    const asked = [...this.#asked.values()].map(({ options }) => `${options.action.name} ${options.token}`.trimEnd());
+    return [...this.#running.values()].map((open) => `${open.action.manifest.name} ${open.token}`).concat(asked);
   }
 
   #exited(instance: Instance, cause: string): void {
@@ -212,6 +256,13 @@ export class Slot {
       this.#release(open);
       const crashed = failure('PLUGIN_CRASHED', { type: manifest.type, token: open.token, cause });
       this.options.lost(open, open.aborted ?? (dying ? this.#killed(open.token) : crashed));
+    }
+    for (const [number, question] of [...this.#asked]) {
+      this.#settled(number, question);
+      const token = question.name;
+      const crashed = failure('PLUGIN_CRASHED', { type: manifest.type, token, cause });
+      const stopped = this.state === 'stopped' ? failure('INTERRUPTED', { token }) : crashed;
+      question.refuse(dying ? this.#killed(token) : stopped);
     }
     for (const resolve of this.#gone.splice(0)) resolve();
     if (this.state === 'stopped') return;
@@ -288,7 +339,7 @@ export class Slot {
 
   /** Lets the process go for now: an instance on demand that has nothing to do. */
   async rest(limitMs: number): Promise<void> {
-    if (!this.#instance || this.#running.size > 0) return;
+    if (!this.#instance || this.inFlight > 0) return;
     const gone = new Promise<void>((resolve) => this.#gone.push(resolve));
     this.#dying = gone;
     this.state = 'dying';
@@ -309,7 +360,7 @@ export class Slot {
       pid,
       state: this.state,
       restarts: Math.max(0, this.#starts - 1),
-      inFlight: this.#running.size,
+      inFlight: this.inFlight,
       p50Ms: this.#durations.quantile(0.5),
       p99Ms: this.#durations.quantile(0.99),
       rss: pid === null ? null : this.options.memoryOf(pid),

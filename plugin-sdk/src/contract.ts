@@ -179,6 +179,11 @@ export interface Link {
   call(action: string, data: object, options?: CallOptions): Promise<Outcome>;
   send(action: string, data: object, options?: CallOptions): Promise<Ack>;
   follow(token: string, options: { afterId?: number; signal: AbortSignal }): AsyncIterable<HistoryRow>;
+  /**
+   * Has this router's log streamed to the other one, from where that stands, for as long as the present session lasts: to be
+   * asked for on each. For a link that was opened with `serve`; does nothing on another, and while the link is down.
+   */
+  streamLogs(): void;
   /** Calling it again does nothing. */
   close(): Promise<void>;
 }

@@ -46,8 +46,10 @@ interface ActionBase<In extends Schema, Out extends Schema> {
   /** Default 60. */
   readonly timeoutSeconds?: number;
   /**
-   * `row` (default): the request is recorded, and the answer is its terminal row. `ack`: a read that writes no row; the
-   * answer is in the ACK. Only a plugin with `isolation: 'core'` can answer so.
+   * `row` (default): the request is recorded, and the answer is its terminal row. `ack`: no row is written, neither of the
+   * request nor by it, and what the method returns (an object) is the ACK's data, what it throws the refusal. Such a request is
+   * never run again by itself, nor kept: who asked is refused with PLUGIN_CRASHED or PLUGIN_KILLED where the instance dies with
+   * it, TIMEOUT where it is not answered within `timeoutSeconds` (callers wait 30 s at most), and BUSY while 1,000 wait.
    */
   readonly reply?: 'row' | 'ack';
   /**
@@ -207,12 +209,9 @@ export function declarationOf(plugin: PluginClass): PluginDeclaration {
     if (!isAction(event)) throw refuse(`${method} listens to '${event}', which can be no event`);
   }
   const names = new Set<string>();
-  for (const { name, options: action } of draft.actions) {
+  for (const { name } of draft.actions) {
     if (names.has(name)) throw refuse(`it declares the action ${name} twice`);
     names.add(name);
-    if (action.reply === 'ack' && options.isolation !== 'core') {
-      throw refuse(`${name} answers in the ACK, which only a plugin with isolation 'core' can`);
-    }
   }
   for (const [name, code] of Object.entries(options.codes ?? {})) {
     if (!Number.isInteger(code) || code < FIRST_PLUGIN_CODE) {

@@ -10,7 +10,7 @@ import type {
   Outcome,
 } from './contract.ts';
 import { failure, isCentreondError, reasonOf } from './errors.ts';
-import { FrameError, formatAck, formatMessage, type JsonObject, type Message, parseData } from './frame.ts';
+import { FrameError, formatAck, formatMessage, type JsonObject, type Message, parseData, parseReply } from './frame.ts';
 import type { RouterClient } from './router-client.ts';
 import type { Core } from './services.ts';
 
@@ -34,6 +34,7 @@ export interface Served {
   up(router: string): void;
   down(): void;
   message(text: string): void;
+  streamLogs(): void;
   closed(): void;
 }
 
@@ -124,7 +125,22 @@ export class RouterLink implements Link {
 
   /** Sends an answer of this router, or what it asks, to the other one; nowhere while the link is down. */
   say(message: string): void {
-    this.#serving?.say(message);
+    const client = this.#serving;
+    if (!client) return;
+    const [bytes, limit] = [message.length > client.maxMessage / 3 ? Buffer.byteLength(message) : 0, client.maxMessage];
+    if (bytes <= limit) {
+      client.say(message);
+      return;
+    }
+    // The other router's socket would end the session over it.
+    const { action, token } = parseReply(message);
+    const refusal = formatAck(token, 1, JSON.stringify(failure('TOO_LARGE', { bytes, limit }).toData()));
+    if (action === 'ACK') client.say(refusal);
+    else this.served?.message(refusal);
+  }
+
+  streamLogs(): void {
+    if (this.#serving) this.served?.streamLogs();
   }
 
   #tell(state: NodeState, reason: string): void {

@@ -2,7 +2,16 @@ import type { ActionContext, Logger } from './contract.ts';
 import type { ActionDeclaration, PluginClass } from './decorators.ts';
 import { declarationOf } from './decorators.ts';
 import { CentreondError, type ErrorData, failure, isCentreondError, reasonOf } from './errors.ts';
-import { decodeText, faultOf, formatMessage, type Json, MAX_ROW_DEPTH, parseReply, ROW_ROOM } from './frame.ts';
+import {
+  decodeText,
+  faultOf,
+  formatMessage,
+  type Json,
+  MAX_ROW_DEPTH,
+  type Message,
+  parseReply,
+  ROW_ROOM,
+} from './frame.ts';
 import { Hearing } from './hearing.ts';
 import { validate } from './schema.ts';
 import { ACCEPTED, FAILED, FINISHED } from './status.ts';
@@ -14,11 +23,16 @@ import { ACCEPTED, FAILED, FINISHED } from './status.ts';
  *                     [BEAT] [] []               [RELEASED] [] []            [HEARD] [NAME] [NUMBER]
  *                     [CARRIED] [NUMBER] [] {code, data}       [LINKUP] [NUMBER] [ROUTER]
  *                     [LINKDOWN] [NUMBER] []                   [LINKED] [NUMBER] [] MESSAGE
+ *                     [LINKLOGS] [NUMBER] []
+ *                     [ANSWER] [NUMBER] [CODE] {the answer, or with code 1 error, message}
  *   core → instance   [ACTION] [TOKEN] [] DATA   [ABORT] [TOKEN] [] {error, message}
+ *                     [ACTION] [TOKEN] [NUMBER] DATA           [ABORT] [TOKEN] [NUMBER] {error, message}
  *                     [BEAT] [] []               [RELEASE] [] [] {id, error, message}
  *                     [EVENT] [NAME] [NUMBER] DATA             [STOP] [] [] {limitMs}
  *                     [CARRY] [NUMBER] [TARGET] {action, token, data, envelope}
  *                     [LINKED] [NUMBER] [] MESSAGE
+ *
+ * An action with a NUMBER is one that answers in the ACK: by ANSWER, and by no ROW.
  */
 export const LINK_VERBS = [
   'HELLO',
@@ -32,6 +46,8 @@ export const LINK_VERBS = [
   'LINKUP',
   'LINKDOWN',
   'LINKED',
+  'LINKLOGS',
+  'ANSWER',
   'ABORT',
   'RELEASE',
   'EVENT',
@@ -70,6 +86,8 @@ interface Running {
  */
 export class InstanceRuntime {
   readonly #running = new Map<string, Running>();
+  /** What it is to answer in the ACK, by number. */
+  readonly #asked = new Map<string, Running>();
   readonly #actions = new Map<string, ActionDeclaration>();
   readonly #codes: ReadonlySet<number>;
   readonly #hearing: Hearing;
@@ -97,17 +115,19 @@ export class InstanceRuntime {
 
   /** How many requests run. */
   get inFlight(): number {
-    return this.#running.size;
+    return this.#running.size + this.#asked.size;
   }
 
   /** Takes a message of the link. Returns false for those that are not the runtime's: replies, and STOP. */
   receive(frame: Buffer | string): boolean {
     const message = parseReply(typeof frame === 'string' ? frame : decodeText(frame));
     const action = this.#actions.get(message.action);
-    if (action) void this.#run(action, message.token, message.data);
+    if (action?.options.reply === 'ack') void this.#answer(action, message);
+    else if (action) void this.#run(action, message.token, message.data);
     else if (message.action === 'ABORT') {
       const reason = JSON.parse(message.data) as { error: string; message: string };
-      this.#running.get(message.token)?.abort(new CentreondError(reason.error, reason.message));
+      const running = message.target === '' ? this.#running.get(message.token) : this.#asked.get(message.target);
+      running?.abort(new CentreondError(reason.error, reason.message));
     } else if (message.action === 'EVENT') {
       this.#hearing.hear(message.token, message.data);
       // Says that this process still turns: the core bounds what is on its way to one that does not.
@@ -120,7 +140,7 @@ export class InstanceRuntime {
 
   /** Aborts every running request for `reason`. */
   abortAll(reason: CentreondError): void {
-    for (const running of this.#running.values()) running.abort(reason);
+    for (const running of [...this.#running.values(), ...this.#asked.values()]) running.abort(reason);
   }
 
   /** KILL: what runs is aborted, the plugin's kill handler lets go of what it holds, and the host is told. */
@@ -140,17 +160,44 @@ export class InstanceRuntime {
     const context = new RequestContext(token, $, this.#codes, this.link, action.name, this.log, this.maxMessage);
     this.#running.set(token, context);
     try {
-      const checked = await validate(action.options.input, input);
-      if (!checked.ok) throw failure('INVALID_DATA', { action: action.name, reason: checked.reason });
-      const method = this.#plugin[action.method];
-      const output = await method?.call(this.#plugin, checked.value, context as ActionContext);
-      if (context.aborted) throw context.aborted;
-      this.#end(context, FINISHED, await this.#outputText(action, output));
+      this.#end(context, FINISHED, await this.#outputOf(action, input, context));
     } catch (thrown) {
       this.#end(context, FAILED, JSON.stringify(this.#failureOf(thrown, context, action.name)));
     } finally {
       this.#running.delete(token);
     }
+  }
+
+  /** One that answers in the ACK. */
+  async #answer(action: ActionDeclaration, { token, target: number, data }: Message): Promise<void> {
+    const { $, ...input } = JSON.parse(data) as { $: Delivery };
+    const context = new RequestContext(token, $, undefined, this.link, action.name, this.log, this.maxMessage);
+    this.#asked.set(number, context);
+    let code = 0;
+    let answer: string;
+    try {
+      answer = await this.#outputOf(action, input, context);
+      if (!answer.startsWith('{')) {
+        throw failure('INVALID_OUTPUT', { action: action.name, reason: 'an answer in the ACK is an object' });
+      }
+    } catch (thrown) {
+      code = 1;
+      answer = JSON.stringify(this.#failureOf(thrown, context, action.name));
+    } finally {
+      context.ended = true;
+      this.#asked.delete(number);
+    }
+    this.link.send(formatMessage('ANSWER', number, String(code), answer));
+  }
+
+  /** Validates, runs and validates again: the output as JSON text. */
+  async #outputOf(action: ActionDeclaration, input: object, context: RequestContext): Promise<string> {
+    const checked = await validate(action.options.input, input);
+    if (!checked.ok) throw failure('INVALID_DATA', { action: action.name, reason: checked.reason });
+    const method = this.#plugin[action.method];
+    const output = await method?.call(this.#plugin, checked.value, context as ActionContext);
+    if (context.aborted) throw context.aborted;
+    return await this.#outputText(action, output);
   }
 
   async #outputText(action: ActionDeclaration, output: unknown): Promise<string> {
@@ -198,7 +245,8 @@ class RequestContext implements ActionContext, Running {
   constructor(
     readonly token: string,
     delivery: Delivery,
-    readonly codes: ReadonlySet<number>,
+    /** Undefined where it writes no rows. */
+    readonly codes: ReadonlySet<number> | undefined,
     readonly link: CoreLink,
     readonly action: string,
     readonly log: Logger,
@@ -227,6 +275,9 @@ class RequestContext implements ActionContext, Running {
       const late = { token: this.token, action: this.action, code };
       this.log.warn({ rowAfterEnd: late }, `${this.action} wrote a row after the end of ${this.token}; it is dropped`);
       return;
+    }
+    if (!this.codes) {
+      throw failure('INVALID_OUTPUT', { action: this.action, reason: 'it answers in the ACK and writes no rows' });
     }
     if (!this.codes.has(code)) {
       throw failure('INVALID_OUTPUT', { action: 'progress', reason: `${code} is neither 0 nor in the plugin's codes` });

@@ -156,6 +156,7 @@ export class LinkTransport implements Transport, Core {
       up: (router) => wire.send(formatMessage('LINKUP', number, router)),
       down: () => wire.send(formatMessage('LINKDOWN', number, '')),
       message: (text) => wire.send(formatMessage('LINKED', number, '', text)),
+      streamLogs: () => wire.send(formatMessage('LINKLOGS', number, '')),
       closed: () => this.#served.delete(number),
     });
     this.#served.set(number, link);

@@ -186,7 +186,6 @@ describe('manifests', () => {
     [manifest({ actions: [action('weather')] }), 'actions[0].name is no action name'],
     [manifest({ actions: [{ ...ACTION, idempotent: false }] }), 'without being idempotent'],
     [manifest({ actions: [{ ...ACTION, access: [] }] }), 'actions[0].access'],
-    [manifest({ actions: [{ ...ACTION, reply: 'ack' }] }), 'answer in the ACK'],
     [manifest({ actions: [ACTION, ACTION] }), 'it declares the action WEATHER twice'],
     [manifest({ codes: { OK: 2 } }), 'codes.OK'],
     [{ ...manifest(), isolation: 'core' }, 'it was changed after the build'],

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { type Client, connect } from '@centreond/plugin-sdk/client';
+import { type Client, connect, type HistoryRow } from '@centreond/plugin-sdk/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
 
@@ -62,14 +62,18 @@ test('a node that connects by itself is told with its actions, version, clock an
   });
 });
 
-test('PING is answered by the node, and a request runs there for whoever asked', async () => {
+test('PING is answered by the node, and a request runs there for whoever asked, with its rows here', async () => {
   expect((await alice.send('PING', {}, { target: 'lyon' })).data).toMatchObject({ id: 'lyon' });
-  const ack = await alice.send('STEPS', { rows: 1 }, { target: 'lyon' });
-  const there = await connect({ address: poller.socket });
-  await until('it ran', async () => (await there.query({ token: ack.token })).length === 3);
-  const [accepted] = await there.query({ token: ack.token });
-  expect(accepted).toMatchObject({ node: 'lyon', data: { owner: 'central/alice' } });
-  await there.close();
+  const rows: HistoryRow[] = [];
+  const outcome = await alice.call('STEPS', { rows: 1 }, { target: 'lyon', onRow: (row) => rows.push(row) });
+  expect(outcome.ok).toBe(true);
+  expect(rows).toMatchObject([
+    { node: 'central', code: 0, data: { owner: 'alice', target: 'lyon' } },
+    { node: 'lyon', code: 0, data: { owner: 'central/alice' } },
+    { node: 'lyon' },
+    { node: 'lyon', code: 2 },
+  ]);
+  expect(await alice.query({ token: outcome.token })).toEqual(rows);
   await expect(alice.send('ECH', {}, { target: 'lyon' })).rejects.toMatchObject({ code: 'NODE_LACKS_ACTION' });
 });
 

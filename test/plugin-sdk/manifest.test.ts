@@ -171,7 +171,6 @@ describe('a declaration that does not hold is refused with what and where', () =
     ],
     'an empty pool': [{ plugin: { instances: { pool: 0 } } }, 'instances.pool is no whole number'],
     'a pool in the core': [{ plugin: { instances: { pool: 2 }, isolation: 'core' } }, 'no processes to pool'],
-    'an answer in the ACK from a process': [{ action: { reply: 'ack' } }, 'answers in the ACK'],
     'a key that the input lacks': [
       { plugin: { instances: { key: 'city', start: 'eager' } } },
       "@Action('LOOK'): its input has no field city, which is the key of the plugin's instances",

@@ -40,39 +40,34 @@ const ManifestAction = z
   );
 
 /** What a manifest has to hold. It comes from outside, so nothing of it is taken on trust. */
-const ManifestShape = z
-  .object({
-    api: z.literal(API_VERSION),
-    sdk: text,
-    type: z
-      .string()
-      .regex(/^[a-z][a-z0-9-]{0,63}$/, 'is no plugin type')
-      .refine((type) => !RESERVED_TYPES.has(type), 'is a reserved type'),
-    title: text,
-    actions: z.array(ManifestAction),
-    emits: z.array(z.object({ name: text, schema: JsonSchema })),
-    listens: z.array(z.object({ event: text, method: text })),
-    codes: z
-      .record(z.string(), z.int().min(10))
-      .refine((codes) => new Set(Object.values(codes)).size === Object.keys(codes).length, 'says one code twice'),
-    instances: z.union([
-      z.strictObject({ pool: z.int().min(1) }),
-      z.strictObject({
-        key: text,
-        start: z.enum(['eager', 'on-demand']),
-        idleSeconds: z.number().min(0).exactOptional(),
-      }),
-    ]),
-    isolation: z.enum(['process', 'core']),
-    kill: z.object({ graceSeconds: z.number().min(0) }).nullable(),
-    config: JsonSchema.nullable(),
-    unexpressed: z.array(z.string()),
-    hash: text,
-  })
-  .refine(({ isolation, actions }) => isolation === 'core' || actions.every(({ reply }) => reply === 'row'), {
-    path: ['actions'],
-    message: "answer in the ACK, which only a plugin in the daemon's process can",
-  });
+const ManifestShape = z.object({
+  api: z.literal(API_VERSION),
+  sdk: text,
+  type: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,63}$/, 'is no plugin type')
+    .refine((type) => !RESERVED_TYPES.has(type), 'is a reserved type'),
+  title: text,
+  actions: z.array(ManifestAction),
+  emits: z.array(z.object({ name: text, schema: JsonSchema })),
+  listens: z.array(z.object({ event: text, method: text })),
+  codes: z
+    .record(z.string(), z.int().min(10))
+    .refine((codes) => new Set(Object.values(codes)).size === Object.keys(codes).length, 'says one code twice'),
+  instances: z.union([
+    z.strictObject({ pool: z.int().min(1) }),
+    z.strictObject({
+      key: text,
+      start: z.enum(['eager', 'on-demand']),
+      idleSeconds: z.number().min(0).exactOptional(),
+    }),
+  ]),
+  isolation: z.enum(['process', 'core']),
+  kill: z.object({ graceSeconds: z.number().min(0) }).nullable(),
+  config: JsonSchema.nullable(),
+  unexpressed: z.array(z.string()),
+  hash: text,
+});
 
 /** What a plugin declares, as its build wrote it down. */
 export type Manifest = z.output<typeof ManifestShape>;

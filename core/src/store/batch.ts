@@ -1,4 +1,13 @@
-import type { ForeignRow, KnownRequest, PutOptions, RequestRecord, RowDraft, StoreOptions } from './token-store.ts';
+import type {
+  ForeignRow,
+  KnownRequest,
+  LogPage,
+  PutOptions,
+  RequestRecord,
+  RowDraft,
+  SetAside,
+  StoreOptions,
+} from './token-store.ts';
 
 /** What one call asks of the writer. */
 export const ACCEPT = 0;
@@ -7,6 +16,7 @@ export const PUT = 2;
 export const PIN = 3;
 export const KEEP = 4;
 export const ADOPT = 5;
+export const RENAME = 6;
 
 /**
  * Calls on their way to the writer, flat: cloning many small objects between threads is what would cost. Each kind takes
@@ -71,6 +81,11 @@ export function pushPin(batch: Batch, identity: string, key: string): void {
   batch.texts.push(identity, key);
 }
 
+export function pushRename(batch: Batch, epoch: string): void {
+  batch.kinds.push(RENAME);
+  batch.texts.push(epoch);
+}
+
 /** `value` undefined: forgets `key`. */
 export function pushKeep(batch: Batch, type: string, key: string, value: string | undefined, limit: number): void {
   batch.kinds.push(KEEP);
@@ -78,11 +93,25 @@ export function pushKeep(batch: Batch, type: string, key: string, value: string 
   batch.numbers.push(value === undefined ? 0 : 1, limit);
 }
 
-export function pushAdopt(batch: Batch, row: ForeignRow): void {
+const NO = 0;
+const YES = 1;
+const UNSAID = 2;
+/** Stands for a page that says nothing of what is before it. */
+const NOWHERE = -1;
+
+export function pushAdopt(batch: Batch, { node, epoch, rows, aside, from = NOWHERE, last }: LogPage): void {
   batch.kinds.push(ADOPT);
-  pushRow(batch, row, row.type);
-  batch.texts.push(row.node, row.epoch);
-  batch.numbers.push(row.originId);
+  batch.texts.push(node, epoch);
+  batch.numbers.push(from, last, rows.length, aside.length);
+  for (const row of rows) {
+    pushRow(batch, row, row.type);
+    batch.texts.push(row.node, row.epoch);
+    batch.numbers.push(row.originId, row.counts === undefined ? UNSAID : row.counts ? YES : NO);
+  }
+  for (const { originId, reason, text } of aside) {
+    batch.texts.push(reason, text);
+    batch.numbers.push(originId);
+  }
 }
 
 /** A call as the writer sees it. */
@@ -97,7 +126,8 @@ export type Call =
       own: RequestRecord | undefined;
     }
   | { kind: typeof PIN; identity: string; key: string }
-  | { kind: typeof ADOPT; row: FullDraft; node: string; epoch: string; originId: number }
+  | ({ kind: typeof ADOPT } & LogPage)
+  | { kind: typeof RENAME; epoch: string }
   | { kind: typeof KEEP; type: string; key: string; value: string | undefined; limit: number };
 
 /** The calls of a batch. */
@@ -122,7 +152,26 @@ export function readCalls(batch: Batch): Call[] {
     code: number(),
     etime: number(),
   });
+  const foreign = (): ForeignRow => {
+    const draft = { ...row(), node: text(), epoch: text(), originId: number() };
+    const counts = number();
+    return counts === UNSAID ? draft : { ...draft, counts: counts === YES };
+  };
+  const aside = (): SetAside => ({ reason: text(), text: text(), originId: number() });
+  const page = (): LogPage => {
+    const [node, epoch, from, last, rows, asides] = [text(), text(), number(), number(), number(), number()];
+    return {
+      node,
+      epoch,
+      ...(from !== NOWHERE && { from }),
+      last,
+      rows: Array.from({ length: rows }, foreign),
+      aside: Array.from({ length: asides }, aside),
+    };
+  };
   return batch.kinds.map((kind): Call => {
+    if (kind === ADOPT) return { kind, ...page() };
+    if (kind === RENAME) return { kind, epoch: text() };
     if (kind === ACCEPT) return { kind, request: request(), rowData: text() };
     if (kind === APPEND) return { kind, row: row(), requestId: number() };
     if (kind === PIN) return { kind, identity: text(), key: text() };
@@ -131,7 +180,6 @@ export function readCalls(batch: Batch): Call[] {
       return { kind, type, key, value: keeps ? value : undefined, limit: number() };
     }
     const draft = row();
-    if (kind === ADOPT) return { kind, row: draft, node: text(), epoch: text(), originId: number() };
     const anyToken = number() === 1;
     const own = number() === 1;
     return {
@@ -145,7 +193,18 @@ export function readCalls(batch: Batch): Call[] {
 }
 
 /** Why the writer did not do a call. The rest of its batch is not touched by it. */
-export type Refusal = 'FULL' | 'STATE_FULL' | 'ADOPTED' | 'TOKEN_ENDED' | 'UNKNOWN_TOKEN' | 'FORBIDDEN' | 'FAILED';
+export type Refusal = 'FULL' | 'STATE_FULL' | 'TOKEN_ENDED' | 'UNKNOWN_TOKEN' | 'FORBIDDEN' | 'FAILED';
+
+/** In place of the id of a row that is here already, and of one that came after the end of its token. */
+export const KNOWN = 0;
+export const ENDED = -1;
+
+/** What became of a page: an id for each row, who owns the request that it counts for (`''` where it counts for none), the cursor. */
+export interface PageDone {
+  ids: number[];
+  owners: string[];
+  cursor: number;
+}
 
 /** What a call came to where that is more than a row of the expected type. */
 export interface Odd {
@@ -160,6 +219,7 @@ export interface Odd {
   requestId?: number;
   refused?: Refusal;
   reason?: string;
+  page?: PageDone;
 }
 
 /** The answer to the `batches` oldest batches: one id per call (0 where `odds` says why), or why nothing was written. */
@@ -185,7 +245,7 @@ export interface Purged {
 export type ToWriter = { kind: 'batch'; batch: Batch } | { kind: 'purge'; now: number } | { kind: 'close' };
 
 export type FromWriter =
-  | { kind: 'ready'; bytes: number }
+  | { kind: 'ready'; bytes: number; epoch: string }
   | { kind: 'unusable'; reason: string }
   | { kind: 'fault'; reason: string }
   | Outcome

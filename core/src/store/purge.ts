@@ -36,6 +36,7 @@ function prepare(db: Database) {
       'SELECT id, ctime, token FROM centreond_request WHERE id > ? ORDER BY id LIMIT ?',
     ),
     hasRows: db.prepare<[string], number>('SELECT 1 FROM centreond_history WHERE token = ? LIMIT 1').pluck(),
+    removeAside: db.prepare<[number]>('DELETE FROM centreond_aside WHERE ctime < ?'),
     removeRequest: db.prepare<[number]>(
       'DELETE FROM centreond_request WHERE id = ? AND id NOT IN (SELECT id FROM centreond_open)',
     ),
@@ -115,6 +116,7 @@ export class Purge {
       this.#phase = 'requests';
       this.#id = 0;
       this.#reached = Math.max(byAge, this.#ctime + 1);
+      this.#sql.removeAside.run(byAge);
       return true;
     }
     const lastId = this.#sql.lastId.get();

@@ -5,7 +5,7 @@ import { reasonOf } from '@centreond/plugin-sdk';
 import Database from 'better-sqlite3';
 import { SELECT_KNOWN, SELECT_OPEN, type StoredRequest, storedRequest } from './records.ts';
 import { type RawRow, Scan } from './scan.ts';
-import type { Filter, PageText, StateEntry } from './token-store.ts';
+import type { Cursor, Filter, OwnLog, PageText, StateEntry } from './token-store.ts';
 
 export interface ReaderSettings {
   file: string;
@@ -20,6 +20,9 @@ export type Question =
   | { kind: 'pinned'; identity: string }
   | { kind: 'kept'; type: string; key: string }
   | { kind: 'entries'; type: string; prefix: string; after: string; maxBytes: number }
+  | { kind: 'cursors' }
+  | { kind: 'end' }
+  | { kind: 'log'; after: number; limit: number; maxBytes: number }
   | { kind: 'page'; filter: Filter }
   | { kind: 'text'; filter: Filter };
 
@@ -36,6 +39,9 @@ export interface Answers {
   pinned: string | undefined;
   kept: string | undefined;
   entries: { entries: StateEntry[]; more: boolean };
+  cursors: Cursor[];
+  end: number;
+  log: OwnLog;
   page: Columns;
   text: PageText;
 }
@@ -54,6 +60,19 @@ const ENTRY_OVERHEAD = 300;
 /** A page that has rows ends after this long, so that one that looks for few rows among many comes in parts. */
 const PAGE_MS = 2000;
 
+/** id, token, type, node (null: this router), code, etime, data, and for another node's row its epoch and id there. */
+type LogRow = [
+  number,
+  string | null,
+  string,
+  string | null,
+  number,
+  number,
+  string | null,
+  string | null,
+  number | null,
+];
+
 class Reader {
   readonly #db: Database.Database;
   readonly #node: string;
@@ -62,7 +81,7 @@ class Reader {
 
   constructor(settings: ReaderSettings) {
     const db = new Database(settings.file, { readonly: true, timeout: 5000 });
-    db.pragma('cache_size = -32768');
+    db.pragma('cache_size = -8192');
     this.#db = db;
     this.#node = settings.node;
     this.#scan = new Scan(db);
@@ -79,6 +98,21 @@ class Reader {
         .pluck(),
       entriesFrom: entries('>='),
       entriesAfter: entries('>'),
+      end: db.prepare<[], number | null>('SELECT max(id) FROM centreond_history').pluck(),
+      cursors: db.prepare<[], Cursor>(
+        `SELECT n.id AS node, e.epoch AS epoch, s.last_id AS last FROM centreond_synchistory s
+          JOIN centreond_epoch e ON e.node = s.id JOIN centreond_node n ON n.number = s.id`,
+      ),
+      log: db
+        .prepare<[number, number], LogRow>(
+          `SELECT h.id, h.token, coalesce(o.type, r.action, ''), n.id, h.code, h.etime, h.data, o.epoch, o.origin_id
+            FROM centreond_history h
+            LEFT JOIN centreond_origin o ON o.id = h.id
+            LEFT JOIN centreond_node n ON n.number = o.node
+            LEFT JOIN centreond_request r ON r.token = h.token
+            WHERE h.id > ? ORDER BY h.id LIMIT ?`,
+        )
+        .raw(),
     };
   }
 
@@ -88,6 +122,9 @@ class Reader {
     if (question.kind === 'pinned') return this.#sql.pinned.get(question.identity);
     if (question.kind === 'kept') return this.#sql.kept.get(question.type, question.key);
     if (question.kind === 'entries') return this.#entries(question);
+    if (question.kind === 'cursors') return this.#sql.cursors.all();
+    if (question.kind === 'end') return this.#sql.end.get() ?? 0;
+    if (question.kind === 'log') return this.#log(question);
     if (question.kind === 'unsettled') return this.#sql.open.all().map(storedRequest);
     const row = this.#sql.known.get(question.token);
     return row && storedRequest(row);
@@ -105,6 +142,21 @@ class Reader {
       entries.push(entry);
     }
     return { entries, more: false };
+  }
+
+  #log({ after, limit, maxBytes }: Question & { kind: 'log' }): OwnLog {
+    const rows: string[] = [];
+    let last = after;
+    let size = 0;
+    for (const [id, token, type, node, code, etime, data, epoch, originId] of this.#sql.log.iterate(after, limit + 1)) {
+      size += ROW_OVERHEAD + Buffer.byteLength(data ?? '');
+      if (rows.length === limit || (rows.length > 0 && size > maxBytes)) return { rows, last, more: true };
+      const origin = epoch === null ? '' : `,"origin":{"epoch":${JSON.stringify(epoch)},"id":${originId}}`;
+      const names = `"token":${JSON.stringify(token ?? '')},"type":${JSON.stringify(type)},"node":${JSON.stringify(node ?? this.#node)}`;
+      rows.push(`{"id":${id},${names},"code":${code},"etime":${etime},"data":${data ?? 'null'}${origin}}`);
+      last = id;
+    }
+    return { rows, last, more: false };
   }
 
   async #page(filter: Filter): Promise<Columns> {

@@ -91,7 +91,7 @@ export class Scan {
   }
 
   // A unary plus, or an expression, keeps the planner from an index that does not give the rows by id.
-  #plan({ token, code, ctime, etime, id, owner, target }: Filter): Plan {
+  #plan({ token, code, ctime, etime, id, owner, target, counting }: Filter): Plan {
     const plan: Plan = { where: [], values: [], low: id ?? 0, atOnce: false };
     const and = (sql: string, ...values: (string | number)[]) => {
       plan.where.push(`AND ${sql}`);
@@ -109,7 +109,9 @@ export class Scan {
       and('+h.ctime > ?', ctime);
       from(this.#idBefore(ctime));
     }
-    if (owner !== undefined || target !== undefined) this.#ownedBy(plan, and, from, owner ?? '', target ?? '');
+    const owned = owner !== undefined || target !== undefined;
+    if (owned) this.#ownedBy(plan, and, from, owner ?? '', target ?? '');
+    if (owned || counting) and('coalesce(o.apart, 0) = 0');
     if (etime !== undefined) {
       and('+h.etime > ?', etime);
       if (!plan.atOnce && (this.#sql.laterRows.get(etime) ?? 0) <= this.#sizes.fewRows) {

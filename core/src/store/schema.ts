@@ -79,7 +79,27 @@ CREATE TABLE IF NOT EXISTS centreond_state (
     value TEXT NOT NULL,
     PRIMARY KEY (type, key)
 ) WITHOUT ROWID;
+-- Of which database of a node the cursor in centreond_synchistory speaks.
+CREATE TABLE IF NOT EXISTS centreond_epoch (node INTEGER PRIMARY KEY, epoch TEXT NOT NULL);
+-- Rows of other nodes that could not be stored, and why.
+CREATE TABLE IF NOT EXISTS centreond_aside (
+    node INTEGER NOT NULL,
+    epoch TEXT NOT NULL,
+    origin_id INTEGER NOT NULL,
+    ctime INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    row TEXT NOT NULL,
+    UNIQUE (node, epoch, origin_id)
+);
 `;
+
+/** apart = 1: a row of another node that counts for no request made here. */
+const APART = 'ALTER TABLE centreond_origin ADD COLUMN apart INTEGER NOT NULL DEFAULT 0';
+
+/** A name for a database. */
+export function newEpoch(): string {
+  return randomBytes(16).toString('hex');
+}
 
 /** Sets up the connection and makes the tables where there are none. Throws a plain Error that says what is wrong. */
 export function prepareDatabase(db: Database): void {
@@ -87,9 +107,10 @@ export function prepareDatabase(db: Database): void {
   if (exists === undefined) {
     db.transaction(() => {
       db.exec(TABLES + ADDED);
+      db.exec(APART);
       const put = db.prepare('INSERT INTO centreond_meta VALUES (?, ?)');
       put.run('schema', String(SCHEMA_VERSION));
-      put.run('epoch', randomBytes(16).toString('hex'));
+      put.run('epoch', newEpoch());
     }).immediate();
     return;
   }
@@ -100,6 +121,8 @@ export function prepareDatabase(db: Database): void {
     );
   if (version !== SCHEMA_VERSION) throw new Error('it does not say which schema it has; restore it from a backup');
   db.exec(ADDED);
+  const columns = db.pragma('table_info(centreond_origin)') as { name: string }[];
+  if (!columns.some(({ name }) => name === 'apart')) db.exec(APART);
 }
 
 /** A fact about the database, `''` where it is not known. */

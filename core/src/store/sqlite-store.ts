@@ -1,14 +1,29 @@
 import { chmodSync, closeSync, existsSync, fchmodSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { type CentreondError, failure, isTerminal, reasonOf } from '@centreond/plugin-sdk';
-import { type Batch, type Odd, pushAccept, pushAdopt, pushAppend, pushKeep, pushPin, pushPut } from './batch.ts';
+import {
+  type Batch,
+  ENDED,
+  KNOWN,
+  type Odd,
+  pushAccept,
+  pushAdopt,
+  pushAppend,
+  pushKeep,
+  pushPin,
+  pushPut,
+  pushRename,
+} from './batch.ts';
 import { HistoryReader } from './history-reader.ts';
+import { newEpoch } from './schema.ts';
 import type {
   Accepted,
   Adopted,
+  Cursor,
   Filter,
-  ForeignRow,
   KnownRequest,
+  LogPage,
+  OwnLog,
   Page,
   PageText,
   Put,
@@ -66,6 +81,8 @@ class SqliteStore implements TokenStore {
   readonly #reader: HistoryReader;
   /** Open requests by token: the type of their rows, and where the writer finds them. */
   readonly #open = new Map<string, { id: number; action: string }>();
+  #epoch: string;
+  readonly #listeners: (() => void)[] = [];
   readonly #timer: NodeJS.Timeout;
   #purging: Promise<{ rows: number; requests: number }> | undefined;
   #closing: Promise<void> | undefined;
@@ -74,9 +91,13 @@ class SqliteStore implements TokenStore {
     this.#options = options;
     this.#queue = queue;
     this.#reader = reader;
+    this.#epoch = queue.epoch;
     this.#timer = setInterval(() => this.#purgeUnasked(), PURGE_EVERY_MS);
     this.#timer.unref();
     queue.onNearlyFull = () => this.#purgeUnasked();
+    queue.onWritten = () => {
+      for (const listener of this.#listeners) listener();
+    };
   }
 
   async unsettled(): Promise<RequestRecord[]> {
@@ -141,19 +162,61 @@ class SqliteStore implements TokenStore {
     );
   }
 
-  adopt(foreign: ForeignRow): Promise<Adopted> {
-    const { token, type, node, code, etime, data } = foreign;
+  adopt(page: LogPage): Promise<{ rows: Adopted[]; cursor: number }> {
+    const size = page.rows.reduce((sum, { data }) => sum + data.length, 0);
     return this.#write(
-      data.length,
+      size + page.aside.reduce((sum, { text }) => sum + text.length, 0),
       APPEND_PATIENCE,
-      (batch) => pushAdopt(batch, foreign),
-      (id, ctime, odd): Adopted => {
-        if (odd?.refused === 'ADOPTED') return { known: true };
-        if (odd?.refused) throw this.#refused(odd, token, node);
-        if (isTerminal(code)) this.#open.delete(token);
-        return { known: false, row: { id, token, type, node, code, etime, ctime, data }, owner: odd?.owner ?? '' };
+      (batch) => pushAdopt(batch, page),
+      (_id, ctime, odd) => {
+        if (!odd?.page) throw this.#refused(odd ?? { at: 0 }, '', page.node);
+        const { ids, owners, cursor } = odd.page;
+        const rows = page.rows.map((foreign, i): Adopted => {
+          const id = ids[i] ?? KNOWN;
+          if (id === KNOWN) return 'known';
+          if (id === ENDED) return 'ended';
+          const { token, type, node, code, etime, data } = foreign;
+          const owner = owners[i] ?? '';
+          const counts = owner !== '';
+          if (counts && isTerminal(code)) this.#open.delete(token);
+          return { row: { id, token, type, node, code, etime, ctime, data }, counts, owner };
+        });
+        return { rows, cursor };
       },
     );
+  }
+
+  cursors(): Promise<Cursor[]> {
+    return this.#reader.ask({ kind: 'cursors' });
+  }
+
+  log(after: number, limit: number, maxBytes: number): Promise<OwnLog> {
+    return this.#reader.ask({ kind: 'log', after, limit, maxBytes });
+  }
+
+  end(): Promise<number> {
+    return this.#reader.ask({ kind: 'end' });
+  }
+
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  renewEpoch(): Promise<void> {
+    const epoch = newEpoch();
+    return this.#write(
+      epoch.length,
+      1,
+      (batch) => pushRename(batch, epoch),
+      (_id, _ctime, odd) => {
+        if (odd?.refused) throw this.#refused(odd, '', '');
+        this.#epoch = epoch;
+      },
+    );
+  }
+
+  onWritten(listener: () => void): void {
+    this.#listeners.push(listener);
   }
 
   pin(identity: string, key: string): Promise<void> {

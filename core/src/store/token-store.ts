@@ -61,6 +61,8 @@ export interface Filter {
   owner?: string;
   /** …or, where given beside `owner`, of tokens whose request has this target. */
   target?: string;
+  /** Only rows that count for the request of their token. So it is in any case where `owner` is given. */
+  counting?: boolean;
   /** A page ends after this many rows… */
   limit: number;
   /** …or before the row that would bring it above this many bytes of JSON; it has at least one row if any matches. */
@@ -82,7 +84,7 @@ export interface PageText {
   more: boolean;
 }
 
-/** A row that another node wrote: `(node, epoch, originId)` names it there. `data` is JSON text. */
+/** A row that another node wrote: `(node, epoch, originId)` names it, wherever it came by. `data` is JSON text. */
 export interface ForeignRow {
   node: string;
   /** Which database of that node it comes from. */
@@ -93,10 +95,45 @@ export interface ForeignRow {
   code: number;
   etime: number;
   data: string;
+  /** Whether it counts for the request of its token; left out: where that has the row's node as its target. */
+  counts?: boolean;
 }
 
-/** `known: true`: the row is here already. */
-export type Adopted = { known: true } | { known: false; row: Row; owner: string };
+/** A row that cannot be stored, by its id in the log that brought it; `text` is as much of it as is kept. */
+export interface SetAside {
+  originId: number;
+  reason: string;
+  text: string;
+}
+
+/** Part of the log of `node`, in ascending order: rows that it wrote itself, and those that it has from nodes behind it. */
+export interface LogPage {
+  node: string;
+  /** Which database of `node`; with another one than before, its cursor starts anew at 0. */
+  epoch: string;
+  rows: readonly ForeignRow[];
+  aside: readonly SetAside[];
+  /** The page has all that follows this id in that log, up to `last`. Left out: nobody says so, and the cursor stays. */
+  from?: number;
+  last: number;
+}
+
+/** A row that is stored now; `counts`: for the request of its token, which `owner` made. Or one that is here already, or that came after the end of its token and was set aside. */
+export type Adopted = { row: Row; counts: boolean; owner: string } | 'known' | 'ended';
+
+/** How far the log of a node is here. */
+export interface Cursor {
+  node: string;
+  epoch: string;
+  last: number;
+}
+
+/** Rows of this router's own log, each as JSON text; `last` is the id of the last one, `after` where there is none. */
+export interface OwnLog {
+  rows: string[];
+  last: number;
+  more: boolean;
+}
 
 export interface PutOptions {
   /** Claims an unused token; writes under a used one only if it is this identity's. */
@@ -202,10 +239,22 @@ export interface TokenStore {
    */
   put(row: RowDraft, options: PutOptions): Promise<Put>;
   /**
-   * Stores a row of another node under a token whose request has that node as its target; a terminal one ends it. Works at
-   * the size limit too. `UNKNOWN_TOKEN` for any other token, `TOKEN_ENDED` for one that has its terminal row.
+   * Stores a page of another node's log and moves its cursor, in one transaction; works at the size limit too. A row that
+   * counts and is terminal ends its token; all others end nothing. Resolves with what became of each row, and the cursor.
    */
-  adopt(row: ForeignRow): Promise<Adopted>;
+  adopt(page: LogPage): Promise<{ rows: Adopted[]; cursor: number }>;
+  /** Where the logs of all nodes stand. */
+  cursors(): Promise<Cursor[]>;
+  /** This router's own log after an id, those of nodes behind it included. A page ends as one of `query` does. */
+  log(after: number, limit: number, maxBytes: number): Promise<OwnLog>;
+  /** The highest id of this router's own log. */
+  end(): Promise<number>;
+  /** Names this database: random, new when the database is new. */
+  readonly epoch: string;
+  /** Gives this database another name: it is an older copy of one that went on. */
+  renewEpoch(): Promise<void>;
+  /** `listener` is called after each transaction that wrote rows, also those of other nodes. */
+  onWritten(listener: () => void): void;
   /** What is known of a token. */
   find(token: string): Promise<KnownRequest | undefined>;
   /** Rows by ascending id. */

@@ -53,12 +53,17 @@ export class WriteQueue {
   #fault = { reason: '', at: 0 };
   #lastHurry = Number.NEGATIVE_INFINITY;
   readonly counters: StoreCounters;
+  /** Names the database. */
+  readonly epoch: string;
+  /** Called after each transaction that wrote rows. */
+  onWritten: () => void = () => {};
   /** Called where a purge should not wait for its time; at most every 5 s. */
   onNearlyFull: () => void = () => {};
 
-  private constructor(options: StoreOptions, worker: Worker, bytes: number) {
+  private constructor(options: StoreOptions, worker: Worker, { bytes, epoch }: { bytes: number; epoch: string }) {
     this.#options = options;
     this.#worker = worker;
+    this.epoch = epoch;
     this.counters = {
       rows: 0,
       commits: 0,
@@ -92,13 +97,15 @@ export class WriteQueue {
     const worker = new Worker(new URL('./writer.js', import.meta.url), {
       name: 'store-writer',
       workerData,
+      // It makes much and keeps little; the default lets garbage grow to three times this before it looks.
+      resourceLimits: { maxYoungGenerationSizeMb: 12 },
     });
     return new Promise((resolve, reject) => {
       worker.once('error', reject);
       worker.once('exit', () => reject(new Error('its writer ended')));
       worker.once('message', (message: FromWriter) => {
         for (const event of ['message', 'error', 'exit']) worker.removeAllListeners(event);
-        if (message.kind === 'ready') resolve(new WriteQueue(options, worker, message.bytes));
+        if (message.kind === 'ready') resolve(new WriteQueue(options, worker, message));
         else reject(new Error(message.kind === 'unusable' ? message.reason : message.kind));
       });
     });
@@ -192,6 +199,7 @@ export class WriteQueue {
       this.#report(`a transaction failed: ${outcome.failed}`);
     }
     const error = outcome.failed === undefined ? undefined : failure('STORE_FAILED', { reason: outcome.failed });
+    const rowsBefore = counters.rows;
     let at = 0;
     let nextOdd = 0;
     for (const batch of settled) {
@@ -205,9 +213,11 @@ export class WriteQueue {
         const odd = outcome.odds[nextOdd]?.at === at ? outcome.odds[nextOdd++] : undefined;
         const id = outcome.ids[at++] ?? 0;
         if (id !== 0) counters.rows++;
+        for (const one of odd?.page?.ids ?? []) if (one > 0) counters.rows++;
         waiting.done(id, outcome.ctime, odd);
       }
     }
+    if (counters.rows > rowsBefore) this.onWritten();
     if (counters.queued === 0) this.#onIdle?.();
   }
 

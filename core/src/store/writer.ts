@@ -8,12 +8,15 @@ import {
   APPEND,
   type Batch,
   type Call,
+  ENDED,
   type FromWriter,
   type FullDraft,
   KEEP,
+  KNOWN,
   type Odd,
   type Outcome,
   PUT,
+  RENAME,
   type Refusal,
   readCalls,
   type ToWriter,
@@ -22,13 +25,16 @@ import {
 import { Purge } from './purge.ts';
 import { SELECT_KNOWN, type StoredRequest, storedRequest } from './records.ts';
 import { prepareDatabase, readMeta } from './schema.ts';
-import type { RequestRecord } from './token-store.ts';
+import type { ForeignRow, LogPage, RequestRecord, SetAside } from './token-store.ts';
 
 /** Pages in the write-ahead log at which it is copied into the database, once the answers are out. */
 const CHECKPOINT_PAGES = 2000;
 /** Waiting batches join a transaction until it has this many calls, or characters. */
 const CALLS_PER_TRANSACTION = 2000;
 const SIZE_PER_TRANSACTION = 8 * 1024 * 1024;
+/** Rows that were set aside are kept up to so many, and each up to so many characters. */
+const ASIDE_ROWS = 10_000;
+const ASIDE_CHARACTERS = 16_384;
 /** The disk's failures. Any other is one call's own: its batches are then done again call by call. */
 const OF_THE_DISK = /^SQLITE_(FULL|IOERR|CORRUPT|NOTADB|READONLY|BUSY|LOCKED|NOMEM|CANTOPEN|PERM|PROTOCOL)/;
 
@@ -68,7 +74,25 @@ function prepare(db: Database.Database) {
     end: db.prepare('DELETE FROM centreond_open WHERE id = ?'),
     pinAgain: db.prepare('UPDATE centreond_identity SET ctime = ?, key = ? WHERE identity = ?'),
     pinFirst: db.prepare('INSERT INTO centreond_identity (ctime, key, identity) VALUES (?, ?, ?)'),
-    insertForeign: db.prepare('INSERT INTO centreond_origin (id, type, node, epoch, origin_id) VALUES (?, ?, ?, ?, ?)'),
+    insertForeign: db.prepare(
+      `INSERT INTO centreond_origin (id, type, node, epoch, origin_id, apart) VALUES (?, ?, ?, ?, ?, ?)
+			 ON CONFLICT (node, epoch, origin_id) DO NOTHING`,
+    ),
+    cursor: db
+      .prepare<[number, string], number>(
+        `SELECT s.last_id FROM centreond_synchistory s JOIN centreond_epoch e ON e.node = s.id
+			 WHERE s.id = ? AND e.epoch = ?`,
+      )
+      .pluck(),
+    setEpoch: db.prepare('INSERT OR REPLACE INTO centreond_epoch VALUES (?, ?)'),
+    moveCursor: db.prepare('UPDATE centreond_synchistory SET ctime = ?, last_id = ? WHERE id = ?'),
+    addCursor: db.prepare('INSERT INTO centreond_synchistory (ctime, last_id, id) VALUES (?, ?, ?)'),
+    setAside: db.prepare(
+      `INSERT INTO centreond_aside (node, epoch, origin_id, ctime, reason, row) VALUES (?, ?, ?, ?, ?, ?)
+			 ON CONFLICT (node, epoch, origin_id) DO NOTHING`,
+    ),
+    countAside: db.prepare<[], number>('SELECT count(*) FROM centreond_aside').pluck(),
+    forgetAside: db.prepare('DELETE FROM centreond_aside WHERE rowid = (SELECT min(rowid) FROM centreond_aside)'),
     adopted: db
       .prepare<[number, string, number], number>(
         'SELECT id FROM centreond_origin WHERE node = ? AND epoch = ? AND origin_id = ?',
@@ -111,8 +135,10 @@ class Writer {
   #clockBack: number;
   /** Bytes that each plugin type keeps, once asked for. */
   readonly #kept = new Map<string, number>();
+  readonly #numbers = new Map<string, number>();
   /** Bytes in use after the last transaction. */
   bytes = 0;
+  readonly epoch: string;
 
   constructor(settings: WriterSettings) {
     const db = new Database(settings.file, { timeout: 5000 });
@@ -122,7 +148,7 @@ class Writer {
     db.pragma(`synchronous = ${settings.synchronous}`);
     db.pragma('wal_autocheckpoint = 0');
     db.pragma('journal_size_limit = 67108864');
-    db.pragma('cache_size = -65536');
+    db.pragma('cache_size = -16384');
     db.pragma('temp_store = MEMORY');
     prepareDatabase(db);
     this.#db = db;
@@ -130,6 +156,7 @@ class Writer {
     this.#pageSize = Number(db.pragma('page_size', { simple: true }));
     this.#sql = prepare(db);
     this.#clockBack = Number(readMeta(db, 'clock_back'));
+    this.epoch = readMeta(db, 'epoch');
     this.#lastCtime = this.#sql.lastCtime.get() ?? 0;
     this.purge = new Purge(db, settings);
     this.measure();
@@ -199,6 +226,7 @@ class Writer {
       // After some failures SQLite has rolled back by itself.
       if (this.#db.inTransaction) rollback.run();
       this.#kept.clear();
+      this.#numbers.clear();
       throw error;
     }
   }
@@ -207,7 +235,11 @@ class Writer {
     if (call.kind === ACCEPT) return this.#accept(call.request, call.rowData);
     if (call.kind === APPEND) return this.#append(call.row, call.requestId);
     if (call.kind === PUT) return this.#put(call.row, call.owner, call.anyToken, call.own);
-    if (call.kind === ADOPT) return this.#adopt(call.row, call.node, call.epoch, call.originId);
+    if (call.kind === ADOPT) return this.#adopt(call);
+    if (call.kind === RENAME) {
+      this.#sql.setMeta.run('epoch', call.epoch);
+      return 0;
+    }
     if (call.kind === KEEP) return this.#keep(call.type, call.key, call.value, call.limit);
     if (this.#sql.pinAgain.run(this.#now, call.key, call.identity).changes === 0)
       this.#sql.pinFirst.run(this.#now, call.key, call.identity);
@@ -280,18 +312,89 @@ class Writer {
     return { id, type: row.type || type, ...(known && { owner: known.owner }) };
   }
 
-  #adopt(row: FullDraft, node: string, epoch: string, originId: number): Done {
-    const { nodeNumber, addNode, adopted, end, insertRow, insertForeign } = this.#sql;
-    const number = nodeNumber.get(node) ?? Number(addNode.run(node).lastInsertRowid);
-    if (adopted.get(number, epoch, originId) !== undefined) return refused('ADOPTED');
-    const known = this.#known(row.token);
-    if (!known || known.request.target !== node || known.request.state === 'log') return refused('UNKNOWN_TOKEN');
-    if (known.request.state === 'ended') return refused('TOKEN_ENDED');
-    if (isTerminal(row.code)) end.run(known.id);
-    const id = this.#nextId++;
+  #adopt(page: LogPage): Done {
+    const number = this.#numberOf(page.node);
+    const ids: number[] = [];
+    const owners: string[] = [];
+    const tokens = new Map<string, StoredRequest | undefined>();
+    for (const row of page.rows) {
+      let known = tokens.get(row.token);
+      if (known === undefined && !tokens.has(row.token)) {
+        known = this.#known(row.token);
+        tokens.set(row.token, known);
+      }
+      const owner = this.#adoptRow(row, known, ids);
+      owners.push(owner);
+      if (ids.at(-1) === ENDED) {
+        const reason = `its token ${row.token} has ended here`;
+        this.#setAside(number, page.epoch, { originId: row.originId, reason, text: JSON.stringify(row) });
+      }
+    }
+    for (const aside of page.aside) this.#setAside(number, page.epoch, aside);
+    return { page: { ids, owners, cursor: this.#moveCursor(number, page) } };
+  }
+
+  /** Stores one row and adds its id to `ids`. Returns who owns the request that it counts for, or nothing. */
+  #adoptRow(row: ForeignRow, known: StoredRequest | undefined, ids: number[]): string {
+    const { end, insertRow, insertForeign } = this.#sql;
+    const routed = known !== undefined && known.request.state !== 'log';
+    const counts = routed && (row.counts ?? known.request.target === row.node);
+    const ends = counts && isTerminal(row.code);
+    const id = this.#nextId;
+    const { type, node, epoch, originId } = row;
+    if (ends && known.request.state === 'ended') {
+      ids.push(this.#isHere(row) ? KNOWN : ENDED);
+      return '';
+    }
+    if (insertForeign.run(id, type, this.#numberOf(node), epoch, originId, counts ? 0 : 1).changes === 0) {
+      ids.push(KNOWN);
+      return '';
+    }
+    this.#nextId++;
     insertRow.run(id, row.token, row.code, row.etime, this.#now, row.data);
-    insertForeign.run(id, row.type, number, epoch, originId);
-    return { id, owner: known.request.owner };
+    if (ends) {
+      end.run(known.id);
+      known.request.state = 'ended';
+    }
+    ids.push(id);
+    return counts ? known.request.owner : '';
+  }
+
+  #isHere({ node, epoch, originId }: ForeignRow): boolean {
+    return this.#sql.adopted.get(this.#numberOf(node), epoch, originId) !== undefined;
+  }
+
+  /** Moves a node's cursor where the page follows on it. Returns where it stands. */
+  #moveCursor(number: number, { epoch, from, last }: LogPage): number {
+    const { cursor, setEpoch, moveCursor, addCursor } = this.#sql;
+    const move = (to: number) => {
+      if (moveCursor.run(this.#now, to, number).changes === 0) addCursor.run(this.#now, to, number);
+      return to;
+    };
+    let at = cursor.get(number, epoch);
+    if (at === undefined) {
+      setEpoch.run(number, epoch);
+      at = move(0);
+    }
+    return from !== undefined && from <= at && last > at ? move(last) : at;
+  }
+
+  #setAside(number: number, epoch: string, { originId, reason, text }: SetAside): void {
+    const { setAside, countAside, forgetAside } = this.#sql;
+    const kept = text.slice(0, ASIDE_CHARACTERS);
+    if (setAside.run(number, epoch, originId, this.#now, reason, kept).changes === 0) return;
+    if ((countAside.get() ?? 0) > ASIDE_ROWS) forgetAside.run();
+  }
+
+  /** The number that stands for a node's id. */
+  #numberOf(node: string): number {
+    let number = this.#numbers.get(node);
+    if (number === undefined) {
+      const { nodeNumber, addNode } = this.#sql;
+      number = nodeNumber.get(node) ?? Number(addNode.run(node).lastInsertRowid);
+      this.#numbers.set(node, number);
+    }
+    return number;
   }
 
   #keep(type: string, key: string, value: string | undefined, limit: number): Done {
@@ -438,7 +541,7 @@ function serve(port: MessagePort, settings: WriterSettings): void {
     guard('copying the write-ahead log into the database', () => writer.checkpoint());
     if (other) handle(other);
   });
-  send({ kind: 'ready', bytes: writer.bytes });
+  send({ kind: 'ready', bytes: writer.bytes, epoch: writer.epoch });
 }
 
 if (parentPort) serve(parentPort, workerData as WriterSettings);

@@ -77,7 +77,9 @@ function actionParts(action: ActionManifest): Part[] {
     idempotent ? 'idempotent' : 'not idempotent',
     ...(runs === 'here' ? ['runs on the router that is asked, and works on the node that TARGET names'] : []),
     ...(inFlight === 'requeue' ? ['runs again after a crash'] : []),
-    ...(reply === 'ack' ? ['answered in the ACK'] : [`at most ${timeoutSeconds} s`, `${concurrency} at once`]),
+    ...(reply === 'ack' ? ['answered in the ACK'] : []),
+    `at most ${timeoutSeconds} s`,
+    `${concurrency} at once`,
   ];
   return [
     { heading: title, level: 2, name },

@@ -168,6 +168,11 @@ export class TestedPlugin<P extends object> implements AsyncDisposable {
     return this.router.send(action, input, options);
   }
 
+  /** Asks an action that answers in the ACK and resolves with its answer; rejects with the refusal. */
+  ask(action: string, input: object, options: TestCall = {}): Promise<JsonObject> {
+    return this.router.ask(action, input, options);
+  }
+
   /** Ends a request as CANCEL does: its signal aborts with CANCELLED. Returns whether it was open. */
   abort(token: string, reason: CentreondError = failure('CANCELLED', { token, by: '@local' })): boolean {
     return this.router.abort(token, reason);

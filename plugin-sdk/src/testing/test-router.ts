@@ -45,6 +45,8 @@ export interface TestCall extends Pick<CallOptions, 'token' | 'signal' | 'onRow'
   readonly deadline?: number;
   /** Milliseconds of real time to wait for the end before WAIT_OVER; 10,000 when left out. */
   readonly timeoutMs?: number;
+  /** The node that TARGET names, for an action that runs `here`; none when left out. */
+  readonly target?: string;
   /** Hands the input to the plugin even where the router would refuse it: to see what the plugin's own schema says. */
   readonly unchecked?: boolean;
 }
@@ -65,6 +67,7 @@ interface Request {
   readonly owner: string;
   readonly input: JsonObject;
   readonly wantedUntil: number | undefined;
+  readonly target: string;
   state: 'waiting' | 'running' | 'ended';
   aborted?: CentreondError;
   takeBack?: () => void;
@@ -97,6 +100,9 @@ export class TestRouter {
   readonly #requests = new Map<string, Request>();
   readonly #waiting = new Set<Request>();
   readonly #runningOf = new Map<string, number>();
+  /** What the plugin is to answer in the ACK, by number. */
+  readonly #asked = new Map<string, { readonly token: string; take(code: number, answer: JsonObject): void }>();
+  #questions = 0;
   readonly #inputs = new Map<string, RouterSchema>();
   readonly #codes: ReadonlySet<number>;
 
@@ -147,22 +153,12 @@ export class TestRouter {
   /** Makes a request and returns its token once it is recorded. Throws the refusals of {@link call}. */
   send(name: string, input: object, options: TestCall = {}): string {
     const { identity = '@local', unchecked = false } = options;
-    const roles = options.roles ?? [identity === '@local' ? 'admin' : 'client'];
-    const action = this.options.manifest.actions.find((each) => each.name === name);
-    if (!action) throw failure('UNKNOWN_ACTION', { action: name, near: undefined });
-    if (!action.access.some((access) => roles.some((role) => ALLOWS[access].includes(role)))) {
-      const remedy = `It has the role ${roles.join(', ')}, and ${name} is for: ${[...action.access, 'admin'].join(', ')}.`;
-      throw failure('FORBIDDEN', { identity, what: `call ${name}`, remedy });
-    }
+    const action = this.#allowed(name, options);
     if (action.reply === 'ack') {
-      const reason = `${name} answers in the ACK, which only the daemon that loads the plugin can ask for`;
+      const reason = `${name} answers in the ACK and has no rows; ask() shows its answer`;
       throw failure('INVALID_PLUGIN', { plugin: this.options.manifest.type, reason });
     }
-    const text = JSON.stringify(input);
-    const data = parseData(text);
-    const refuse = (reason: string) => failure('INVALID_DATA', { action: name, reason });
-    const reason = faultOf(data, MAX_DEPTH) ?? (unchecked ? undefined : this.#inputs.get(name)?.check(data));
-    if (reason) throw refuse(reason);
+    const data = this.#checked(name, input, unchecked);
     const token = options.token ?? newToken();
     const known = this.history.find(token);
     if (known) {
@@ -177,6 +173,7 @@ export class TestRouter {
       owner: identity,
       input: data,
       wantedUntil: options.deadline,
+      target: action.runs === 'here' ? (options.target ?? '') : '',
       state: 'waiting',
     };
     this.#requests.set(token, request);
@@ -185,6 +182,66 @@ export class TestRouter {
     this.#waiting.add(request);
     this.#dispatch();
     return token;
+  }
+
+  /**
+   * Asks an action with `reply: 'ack'` and resolves with its answer. Rejects with what the router refuses, what the action
+   * throws, TIMEOUT once the time that it declares is over, and what ended the plugin meanwhile.
+   */
+  ask(name: string, input: object, options: TestCall = {}): Promise<JsonObject> {
+    return new Promise((resolve, reject) => {
+      const { identity = '@local', unchecked = false, token = newToken(), target = '' } = options;
+      const action = this.#allowed(name, options);
+      if (action.reply !== 'ack') {
+        const reason = `${name} ends by a row and does not answer in the ACK; call() shows how it ends`;
+        throw failure('INVALID_PLUGIN', { plugin: this.options.manifest.type, reason });
+      }
+      const data = this.#checked(name, input, unchecked);
+      if (this.gone) throw this.gone;
+      const { clock, toInstance } = this.options;
+      const number = String(++this.#questions);
+      const ms = action.timeoutSeconds * 1000;
+      const late = failure('TIMEOUT', { action: name, seconds: action.timeoutSeconds });
+      const takeBack = clock.in(ms, () => {
+        this.#asked.delete(number);
+        toInstance(formatMessage('ABORT', token, number, late.toData()));
+        reject(late);
+      });
+      this.#asked.set(number, {
+        token,
+        take: (code, answer) => {
+          takeBack();
+          if (code === 0) resolve(answer);
+          else reject(new CentreondError(String(answer.error), String(answer.message)));
+        },
+      });
+      const $ = { from: identity, deadline: clock.now() + ms, ...(target !== '' && { target }) };
+      toInstance(formatMessage(name, token, number, { $, ...data }));
+    });
+  }
+
+  #answered(number: string, code: number, answer: JsonObject): void {
+    const question = this.#asked.get(number);
+    this.#asked.delete(number);
+    question?.take(code, answer);
+  }
+
+  /** The action, where the caller may call it. */
+  #allowed(name: string, { identity = '@local', roles = [identity === '@local' ? 'admin' : 'client'] }: TestCall) {
+    const action = this.options.manifest.actions.find((each) => each.name === name);
+    if (!action) throw failure('UNKNOWN_ACTION', { action: name, near: undefined });
+    if (!action.access.some((access) => roles.some((role) => ALLOWS[access].includes(role)))) {
+      const remedy = `It has the role ${roles.join(', ')}, and ${name} is for: ${[...action.access, 'admin'].join(', ')}.`;
+      throw failure('FORBIDDEN', { identity, what: `call ${name}`, remedy });
+    }
+    return action;
+  }
+
+  #checked(name: string, input: object, unchecked: boolean): JsonObject {
+    const data = parseData(JSON.stringify(input));
+    const reason = faultOf(data, MAX_DEPTH) ?? (unchecked ? undefined : this.#inputs.get(name)?.check(data));
+    if (reason) throw failure('INVALID_DATA', { action: name, reason });
+    return data;
   }
 
   /** Aborts a request, as CANCEL and the end of its time do. Returns whether it was open. */
@@ -210,12 +267,15 @@ export class TestRouter {
       if (request.state !== 'ended')
         this.#end(request, FAILED, { ...(request.aborted ?? reasonFor(request.token)).toData() });
     }
+    for (const [number, { token }] of this.#asked) this.#answered(number, FAILED, { ...reasonFor(token).toData() });
   }
 
-  /** Takes a message of the instance: a row, an event, or a request of the plugin's own. */
+  /** Takes a message of the instance: a row, an answer, an event, or a request of the plugin's own. */
   receive(text: string): void {
     const message = parseMessage(text);
     if (message.action === 'ROW') this.#row(message.token, Number(message.target), JSON.parse(message.data) as Json);
+    else if (message.action === 'ANSWER')
+      this.#answered(message.token, Number(message.target), parseData(message.data));
     else if (!this.services.receive(message)) {
       void this.#serve(message.action, message.token, message.target, parseData(message.data));
     }
@@ -223,7 +283,7 @@ export class TestRouter {
 
   #dispatch(): void {
     for (const request of this.#waiting) {
-      const { action, token, owner, input, wantedUntil = Number.POSITIVE_INFINITY } = request;
+      const { action, token, owner, input, target, wantedUntil = Number.POSITIVE_INFINITY } = request;
       const running = this.#runningOf.get(action.name) ?? 0;
       if (running >= action.concurrency) continue;
       this.#waiting.delete(request);
@@ -235,7 +295,8 @@ export class TestRouter {
       this.#settleLater(request, deadline - now, () =>
         this.abort(token, failure('TIMEOUT', { action: action.name, seconds })),
       );
-      this.options.toInstance(formatMessage(action.name, token, '', { $: { from: owner, deadline }, ...input }));
+      const $ = { from: owner, deadline, ...(target !== '' && { target }) };
+      this.options.toInstance(formatMessage(action.name, token, '', { $, ...input }));
     }
   }
 
@@ -301,6 +362,12 @@ export class TestRouter {
     const served = this.services.answer(action, data);
     if (served) return served;
     const answer = answers[action];
+    const inAck = manifest.actions.some(({ name, reply }) => name === action && reply === 'ack');
+    if (inAck) {
+      // On another node it is the test's to answer.
+      if (answer) return await answer(data, { action, token, target });
+      return await this.ask(action, data, { token, identity, roles: ['plugin'], target });
+    }
     if (answer) this.#run(action, token, target, data, answer);
     else this.send(action, data, { token, identity, roles: ['plugin'] });
     return {};

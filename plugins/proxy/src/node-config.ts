@@ -9,6 +9,11 @@ export const NODES_LIMIT = 10_000;
 export const NodeConfig = z.discriminatedUnion('type', [PushConfig, SshConfig]);
 export type NodeConfig = z.output<typeof NodeConfig>;
 
+/** Where a node is reached, if no other node can be there too: two links to one daemon would replace each other for ever. */
+export function doorOf(node: NodeConfig): string | undefined {
+  return node.type === 'push' ? node.address : undefined;
+}
+
 export const Config = z
   .strictObject({
     nodes: z
@@ -25,11 +30,11 @@ export const Config = z
     for (const [i, node] of nodes.entries()) {
       if (ids.has(node.id)) issue(i, 'id', `is the id of two nodes: ${node.id}`);
       ids.add(node.id);
-      if (node.type !== 'push') continue;
-      const other = doors.get(node.address);
-      // Two links to one daemon would replace each other for ever.
+      const door = doorOf(node);
+      if (door === undefined) continue;
+      const other = doors.get(door);
       if (other !== undefined) issue(i, 'address', `is that of the node ${other} too`);
-      doors.set(node.address, node.id);
+      doors.set(door, node.id);
     }
   });
 export type Config = z.output<typeof Config>;

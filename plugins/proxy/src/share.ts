@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Instance } from '@centreond/plugin-sdk';
 
-/** Whether this instance of the pool is the one that carries the node `id`: exactly one is, the same over every restart. */
-export function isMine(id: string, { id: instance, of }: Instance): boolean {
-  return (createHash('sha256').update(id).digest().readUInt32BE() % of) + 1 === Number(instance);
+/** The instance, of `of` in the pool, that carries the node `id`: exactly one, the same over every restart. */
+export function instanceOf(id: string, of: number): string {
+  return String((createHash('sha256').update(id).digest().readUInt32BE() % of) + 1);
 }

@@ -62,6 +62,8 @@ export class Registering {
       const text = JSON.stringify(now);
       if (text !== this.#told && this.#up) {
         await this.#register(now);
+        // On a new link, and harmless on one that has it.
+        this.#options.link.streamLogs();
         this.#told = text;
       }
       this.#failures = 0;
