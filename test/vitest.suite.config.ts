@@ -4,7 +4,7 @@ export default defineConfig({
   oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   test: {
     root: import.meta.dirname,
-    include: ['{faults,fuzz,readme}/**/*.test.ts'],
+    include: ['{faults,fleet,fuzz,readme}/**/*.test.ts'],
     exclude: [],
     // A hiccup of a shared machine is tried once more in CI; the report shows it.
     retry: process.env.CI ? 1 : 0,

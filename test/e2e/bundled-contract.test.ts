@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { assertPluginContract } from '@centreond/plugin-sdk/testing';
@@ -62,6 +62,28 @@ test('acl keeps the contract of plugins', async () => {
     examples: {
       ACLRESYNC: [{ organizationId: 1 }, { organizationId: 1, aclResourceId: 1 }],
       ACLPURGEORGANIZATION: [{ organizationId: 1 }],
+    },
+  });
+});
+
+test('files keeps the contract of plugins', async () => {
+  const outbox = path.join(folder, 'outbox');
+  mkdirSync(outbox);
+  writeFileSync(path.join(outbox, 'file'), 'bytes');
+  const bytes = 'bytes'.length;
+  await assertPluginContract(path.join(ROOT, 'plugins/files'), {
+    config: { send: [outbox], receive: [] },
+    // The node, as far as this end sees it.
+    transport: {
+      FILESOPEN: ({ files }) => ({ files: (files as object[]).map(() => ({ offset: 0, done: false })) }),
+      FILESCHUNK: ({ chunks }) => ({ files: (chunks as object[]).map(() => ({ offset: bytes })) }),
+      FILESCLOSE: ({ files }) => ({ files: (files as object[]).map(() => ({ done: true })) }),
+    },
+    examples: {
+      SENDFILES: [
+        { files: [{ source: 'file', destination: 'file' }], maxRate: '1GiB' },
+        { files: [{ source: '.', destination: 'all' }], maxRate: 1_000_000 },
+      ],
     },
   });
 });

@@ -10,7 +10,8 @@ import type { TestOutcome, TestRouter } from './test-router.ts';
 
 const POLL_MS = 20;
 const TAKEN_LIMIT = 5;
-const CALLER = { roles: ['admin', 'plugin'] } as const;
+/** For an action that runs `here` there is a node that it works on. */
+export const CALLER = { roles: ['admin', 'plugin'], target: 'node' } as const;
 
 /** A running plugin. */
 export interface Subject {

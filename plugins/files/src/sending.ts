@@ -1,0 +1,348 @@
+import { createHash, type Hash } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
+import { CentreondError, failure, isCentreondError } from '@centreond/plugin-sdk';
+import { errorOf, type Node, OutOfStep } from './node.ts';
+import type { Pace } from './pace.ts';
+import { type Manifest, type Source, SourceFile } from './source.ts';
+import { CHUNK_BYTES, type Chunk, Closed, Opened, Taken } from './wire.ts';
+
+/** Messages with chunks that are under way at once. */
+const WINDOW = 4;
+const BATCH_ENTRIES = 200;
+const BATCH_CHARACTERS = 128 * 1024;
+const CHUNKS_LIMIT = 200;
+const VERIFY_AGAIN_MS = 300;
+/** A file whose hash does not fit at the end is sent so often. */
+const ROUNDS_LIMIT = 3;
+const PROGRESS_MS = 1000;
+const SHOWN_FAILURES = 10;
+
+/** What a row of progress says. */
+export interface Progress {
+  /** The destination that is being sent. */
+  readonly file: string;
+  readonly files: number;
+  /** Bytes that the node has, of `total`. */
+  readonly bytes: number;
+  readonly total: number;
+  /** Bytes a second since the last row. */
+  readonly rate: number;
+  /** Bytes that were there already when this run began. */
+  readonly resumed: number;
+  /** Why it waits for the node, where it does. */
+  readonly waiting?: string;
+}
+
+/** What was sent. */
+export interface Sent {
+  readonly files: number;
+  readonly folders: number;
+  readonly bytes: number;
+  readonly bytesSent: number;
+  readonly bytesResent: number;
+  readonly bytesResumed: number;
+}
+
+export interface SendingOptions {
+  readonly node: Node;
+  /** The token of the request. */
+  readonly transfer: string;
+  readonly pace: Pace;
+  readonly signal: AbortSignal;
+  progress(progress: Progress): void;
+}
+
+/** One entry on its way out. */
+class Outgoing {
+  /** What the node has. */
+  offset = 0;
+  /** How far it was ever sent in this run. */
+  sent = 0;
+  seen = false;
+  over = false;
+  /** All of it was sent and it was to be closed. */
+  complete = false;
+  /** How often the node dropped it as a whole. */
+  rounds = 0;
+  /** Of the source's first `hashed` bytes. */
+  readonly #hash: Hash = createHash('sha256');
+  hashed = 0;
+
+  constructor(readonly source: Source) {}
+
+  get path(): string {
+    return this.source.entry.path;
+  }
+  get size(): number {
+    return this.source.entry.size;
+  }
+
+  /** Takes bytes of the file into its hash as far as they follow. */
+  hash(at: number, bytes: Buffer): void {
+    const fresh = bytes.subarray(Math.max(0, this.hashed - at));
+    this.#hash.update(fresh);
+    this.hashed += fresh.length;
+  }
+
+  get sha256(): string {
+    return this.#hash.copy().digest('hex');
+  }
+}
+
+/** Sends a manifest to a node: opens, sends what is missing, closes; again from where the node is, whenever it was cut off. */
+export class Sending {
+  readonly #options: SendingOptions;
+  readonly #failures: { path: string; error: CentreondError }[] = [];
+  readonly #sent = { files: 0, folders: 0, bytes: 0, bytesSent: 0, bytesResent: 0, bytesResumed: 0 };
+  #arrived = 0;
+  #total = 0;
+  #current = '';
+
+  constructor(options: SendingOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves when all of it is in its place. Rejects with FORBIDDEN, with FILES_REFUSED or FILES_INCOMPLETE once everything
+   * else is there, with what ends the transfer, and with the reason of the signal.
+   */
+  async send({ sources, leftOut }: Manifest): Promise<Sent> {
+    const { node, transfer } = this.#options;
+    const outgoing = sources.map((source) => new Outgoing(source));
+    this.#total = sources.reduce((sum, { entry }) => sum + entry.size, 0);
+    for (const { path, reason, failed } of leftOut) {
+      if (failed) this.#failures.push({ path, error: failure('FILES_REFUSED', { path, reason }) });
+    }
+    const stop = this.#reporting();
+    try {
+      for (const batch of batches(outgoing)) await node.keepOn(() => this.#attempt(batch));
+      // Modes of folders come last and from the bottom up: they may forbid to write.
+      const folders = outgoing.filter(({ source, over }) => source.entry.kind === 'directory' && !over).reverse();
+      for (const batch of batches(folders)) await node.keepOn(() => this.#attempt(batch, true));
+      await node.keepOn(async () => void (await node.ask('FILESCLOSE', { transfer, files: [], last: true })));
+    } finally {
+      stop();
+    }
+    this.#throwFailures(sources.length + leftOut.filter(({ failed }) => failed).length);
+    return this.#sent;
+  }
+
+  #throwFailures(of: number): void {
+    const [first] = this.#failures;
+    if (!first) return;
+    const count = this.#failures.length;
+    if (count === 1 && of === 1) throw first.error;
+    const shown = this.#failures.slice(0, SHOWN_FAILURES).map(({ error }) => error.message);
+    const more = count > SHOWN_FAILURES ? ` And ${count - SHOWN_FAILURES} more` : '';
+    throw failure('FILES_INCOMPLETE', { count, of, list: `${shown.join(' ')}${more}` });
+  }
+
+  #reporting(): () => void {
+    let last = { bytes: 0, at: performance.now() };
+    const timer = setInterval(() => {
+      const now = performance.now();
+      const bytes = this.#arrived;
+      const rate = Math.max(0, Math.round(((bytes - last.bytes) * 1000) / (now - last.at)));
+      last = { bytes, at: now };
+      const { waiting } = this.#options.node;
+      const { files, bytesResumed: resumed } = this.#sent;
+      const told = { file: this.#current, files, bytes, total: this.#total, rate, resumed };
+      this.#options.progress({ ...told, ...(waiting !== undefined && { waiting }) });
+    }, PROGRESS_MS);
+    return () => clearInterval(timer);
+  }
+
+  /** Opens what is not over yet, sends what is missing and closes it. Folders are closed only by `closing`. */
+  async #attempt(batch: readonly Outgoing[], closing = false): Promise<void> {
+    const { node, transfer } = this.#options;
+    const open = batch.filter(({ over }) => !over);
+    if (open.length === 0) return;
+    const manifest = open.map(({ source }) => source.entry);
+    const { files } = Opened.parse(await node.ask('FILESOPEN', { transfer, files: manifest }));
+    for (const [i, file] of open.entries()) {
+      const answer = files[i];
+      if (!answer) throw new CentreondError('INTERNAL', 'The node answered for fewer files than it was asked for.');
+      if ('error' in answer) this.#refused(file, errorOf(answer));
+      else {
+        if (!file.seen) this.#sent.bytesResumed += answer.offset;
+        file.seen = true;
+        this.#reached(file, answer.offset);
+        if (answer.done) this.#done(file);
+        else this.#checkRounds(file);
+      }
+    }
+    const isFile = ({ source, over }: Outgoing) => source.entry.kind === 'file' && !over;
+    await this.#stream(open.filter(isFile));
+    await this.#close(closing ? open.filter(({ over }) => !over) : open.filter(isFile));
+  }
+
+  #reached(file: Outgoing, offset: number): void {
+    this.#arrived += offset - file.offset;
+    file.offset = offset;
+  }
+
+  #done(file: Outgoing): void {
+    file.over = true;
+    this.#sent[file.source.entry.kind === 'file' ? 'files' : 'folders']++;
+    this.#sent.bytes += file.size;
+  }
+
+  /** One that cannot be sent; the others go on, unless the node takes nothing there. */
+  #refused(file: Outgoing, error: CentreondError): void {
+    if (error.code === 'FILES_OUT_OF_STEP') throw new OutOfStep(error.message);
+    if (error.code === 'FORBIDDEN') throw error;
+    if (file.over) return;
+    file.over = true;
+    this.#failures.push({ path: file.path, error });
+  }
+
+  /** A file that was complete and is empty again had another hash there: it is sent again, within a limit. */
+  #checkRounds(file: Outgoing): void {
+    if (!file.complete || file.offset > 0 || file.size === 0) return;
+    file.complete = false;
+    file.rounds++;
+    if (file.rounds < ROUNDS_LIMIT) return;
+    const reason = `it did not arrive as it was sent, ${ROUNDS_LIMIT} times`;
+    this.#refused(file, failure('FILES_REFUSED', { path: file.path, reason }));
+  }
+
+  // ---- chunks -----------------------------------------------------------------------------------------------------
+
+  async #stream(files: readonly Outgoing[]): Promise<void> {
+    const { pace, signal } = this.#options;
+    const window = new Window();
+    let parcel: { file: Outgoing; chunk: Chunk }[] = [];
+    let bytes = 0;
+    const flush = async () => {
+      if (parcel.length === 0) return;
+      const going = parcel;
+      await pace.take(bytes, signal);
+      parcel = [];
+      bytes = 0;
+      await window.room();
+      window.add(this.#give(going));
+    };
+    for (const file of files) {
+      this.#current = file.path;
+      try {
+        await using open = await SourceFile.open(file.source);
+        for (let at = file.hashed; at < file.offset; ) {
+          // What the node has already is not sent, and counts in the hash all the same.
+          const piece = await open.read(at, Math.min(CHUNK_BYTES, file.offset - at));
+          file.hash(at, piece);
+          at += piece.length;
+          signal.throwIfAborted();
+        }
+        for (let at = file.offset; at < file.size && !file.over; ) {
+          const piece = await open.read(at, Math.min(CHUNK_BYTES - bytes, file.size - at));
+          file.hash(at, piece);
+          parcel.push({ file, chunk: chunkOf(file.path, at, piece) });
+          this.#count(file, at, piece.length);
+          at += piece.length;
+          bytes += piece.length;
+          if (bytes >= CHUNK_BYTES || parcel.length >= CHUNKS_LIMIT) await flush();
+        }
+        await open.check();
+      } catch (error) {
+        if (!isCentreondError(error) || error.code !== 'FILES_REFUSED') throw error;
+        this.#refused(file, error);
+      }
+    }
+    await flush();
+    await window.empty();
+  }
+
+  #count(file: Outgoing, at: number, length: number): void {
+    this.#sent.bytesSent += length;
+    this.#sent.bytesResent += Math.max(0, Math.min(file.sent, at + length) - at);
+    file.sent = Math.max(file.sent, at + length);
+  }
+
+  async #give(parcel: readonly { file: Outgoing; chunk: Chunk }[]): Promise<void> {
+    const { node, transfer } = this.#options;
+    const answer = await node.ask('FILESCHUNK', { transfer, chunks: parcel.map(({ chunk }) => chunk) });
+    const { files } = Taken.parse(answer);
+    for (const [i, { file }] of parcel.entries()) {
+      const taken = files[i];
+      if (!taken) continue;
+      if ('error' in taken) this.#refused(file, errorOf(taken));
+      else if (!file.over) this.#reached(file, taken.offset);
+    }
+  }
+
+  // ---- the end of each file ---------------------------------------------------------------------------------------
+
+  async #close(files: readonly Outgoing[]): Promise<void> {
+    const { node, transfer, signal } = this.#options;
+    let left = files.filter(({ over }) => !over);
+    while (left.length > 0) {
+      const wanted = left.map(({ path, source, sha256 }) => ({
+        path,
+        sha256: source.entry.kind === 'file' ? sha256 : '',
+      }));
+      const answer = Closed.parse(await node.ask('FILESCLOSE', { transfer, files: wanted }));
+      let outOfStep: { message: string } | undefined;
+      for (const [i, file] of left.entries()) {
+        file.complete = true;
+        const closed = answer.files[i];
+        if (closed && 'error' in closed && closed.error === 'FILES_OUT_OF_STEP') outOfStep = closed;
+        else if (closed && 'error' in closed) this.#refused(file, errorOf(closed));
+        else if (closed?.done) this.#done(file);
+      }
+      if (outOfStep) throw new OutOfStep(outOfStep.message);
+      left = left.filter(({ over }) => !over);
+      if (left.length > 0) await wait(VERIFY_AGAIN_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+    }
+  }
+}
+
+function chunkOf(path: string, offset: number, bytes: Buffer): Chunk {
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  return { path, offset, sha256, data: bytes.toString('base64') };
+}
+
+/** Messages under way. What fails is thrown by the next call. */
+class Window {
+  readonly #going = new Set<Promise<void>>();
+  #failed: { error: unknown } | undefined;
+
+  add(message: Promise<void>): void {
+    const going = message
+      .catch((error: unknown) => {
+        this.#failed ??= { error };
+      })
+      .finally(() => this.#going.delete(going));
+    this.#going.add(going);
+  }
+
+  /** Resolves when one more may go. */
+  async room(): Promise<void> {
+    while (this.#going.size >= WINDOW && !this.#failed) await Promise.race(this.#going);
+    this.#check();
+  }
+
+  /** Resolves when all are answered. */
+  async empty(): Promise<void> {
+    while (this.#going.size > 0 && !this.#failed) await Promise.race(this.#going);
+    this.#check();
+  }
+
+  #check(): void {
+    if (this.#failed) throw this.#failed.error;
+  }
+}
+
+/** In parts that fit into one message. */
+function* batches(files: readonly Outgoing[]): Generator<Outgoing[]> {
+  let batch: Outgoing[] = [];
+  let characters = 0;
+  for (const file of files) {
+    batch.push(file);
+    characters += file.path.length;
+    if (batch.length < BATCH_ENTRIES && characters < BATCH_CHARACTERS) continue;
+    yield batch;
+    batch = [];
+    characters = 0;
+  }
+  if (batch.length > 0) yield batch;
+}

@@ -1,0 +1,188 @@
+import { type Client, connect } from '@centreond/plugin-sdk/client';
+import { type DaemonSettings, type Identity, until } from '../daemon-process.ts';
+import { Machine, type MachineOptions, PROXY, PULL, routerKey } from './machine.ts';
+import { Network } from './network.ts';
+import { Wire } from './wire.ts';
+
+/** How many daemons start at a time. */
+const STARTS = 3;
+/** How long a fleet may take to be up, for each poller. */
+const UP_MS = 5000;
+
+export interface FleetPlan {
+  readonly push?: number;
+  readonly pull?: number;
+  /** Of the central, besides its nodes. */
+  readonly central?: DaemonSettings;
+  /** Of every poller. */
+  readonly poller?: DaemonSettings;
+}
+
+/** A node as CONSTATUS shows it. */
+export interface NodeStatus {
+  readonly id: string;
+  readonly state: 'up' | 'connecting' | 'unreachable';
+  readonly [key: string]: unknown;
+}
+
+/** A node of the fleet, and the wire between it and its router. */
+export interface Poller {
+  readonly id: string;
+  readonly kind: 'push' | 'pull';
+  readonly machine: Machine;
+  readonly wire: Wire;
+}
+
+/** A central and its pollers, each on a machine of its own, each behind a wire of its own. */
+export class Fleet {
+  readonly network = new Network();
+  readonly pollers: Poller[] = [];
+  readonly #clients: Client[] = [];
+  readonly #wires: Wire[] = [];
+  readonly #machines: Machine[] = [];
+  #central: Machine | undefined;
+  #alice: Client | undefined;
+  #watcher: Promise<Client> | undefined;
+
+  /** Starts all of it; resolves when every poller is up. */
+  static async start(plan: FleetPlan): Promise<Fleet> {
+    const fleet = new Fleet();
+    try {
+      await fleet.#start(plan);
+      return fleet;
+    } catch (error) {
+      await fleet.close();
+      throw error;
+    }
+  }
+
+  get central(): Machine {
+    return this.#central as Machine;
+  }
+
+  /** A client of the central, connected to it directly. */
+  get alice(): Client {
+    return this.#alice as Client;
+  }
+
+  poller(id: string): Poller {
+    const found = this.pollers.find((poller) => poller.id === id);
+    if (!found) throw new Error(`there is no poller ${id}`);
+    return found;
+  }
+
+  /** A machine on this network, not started. */
+  async machine(options: Omit<MachineOptions, 'host' | 'key'>): Promise<Machine> {
+    const machine = new Machine({ ...options, host: this.network.host(), key: await routerKey() });
+    this.#machines.push(machine);
+    return machine;
+  }
+
+  /** A wire to a machine's door. */
+  async wireTo(machine: Machine): Promise<Wire> {
+    const near = { address: this.network.address, port: this.network.nextPort() };
+    const wire = await Wire.between(near, machine.socketAddress);
+    this.#wires.push(wire);
+    return wire;
+  }
+
+  /** A client of a router, over `wire` where one is given. */
+  async connect(machine: Machine, who: Identity, wire?: Wire): Promise<Client> {
+    const client = await connect({ ...machine.door(who), ...(wire && { address: wire.endpoint }), timeoutMs: 30_000 });
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** A machine's own client, over the socket in its folder. */
+  async local(machine: Machine): Promise<Client> {
+    const client = await connect({ address: machine.socket, timeoutMs: 30_000 });
+    this.#clients.push(client);
+    return client;
+  }
+
+  async #start({ push = 0, pull = 0, central: settings = {}, poller = {} }: FleetPlan): Promise<void> {
+    const central = await this.machine({ id: 'central', door: true, ...settings });
+    this.#central = central;
+    await inLanes(push, (i) => this.#addPush(`push-${i + 1}`, poller));
+    await inLanes(pull, (i) => this.#addPull(`pull-${i + 1}`, poller));
+    const alice = central.client('alice');
+    if (push > 0) central.settings.plugins?.push({ package: PROXY, config: { nodes: this.#pushed() } });
+    await central.start();
+    await inLanes(this.pollers.length, (i) => (this.pollers[i] as Poller).machine.start());
+    await this.whenUp();
+    this.#alice = await this.connect(central, alice);
+  }
+
+  async #addPush(id: string, settings: DaemonSettings): Promise<void> {
+    const machine = await this.machine({ id, door: true, ...settings });
+    machine.clients.push({ identity: 'central', fingerprint: this.central.fingerprint, roles: ['router'] });
+    this.pollers.push({ id, kind: 'push', machine, wire: await this.wireTo(machine) });
+  }
+
+  #pushed(): object[] {
+    return this.pollers
+      .filter(({ kind }) => kind === 'push')
+      .map(({ id, machine, wire }) => ({
+        id,
+        type: 'push',
+        address: wire.endpoint,
+        fingerprint: machine.fingerprint,
+      }));
+  }
+
+  async #addPull(id: string, settings: DaemonSettings): Promise<void> {
+    const wire = await this.wireTo(this.central);
+    const router = { address: wire.endpoint, fingerprint: this.central.fingerprint };
+    const plugins = [...(settings.plugins ?? []), { package: PULL, allowCore: true, config: { router } }];
+    const machine = await this.machine({ id, door: false, ...settings, plugins });
+    this.central.clients.push({ identity: id, fingerprint: machine.fingerprint, roles: ['node'] });
+    this.pollers.push({ id, kind: 'pull', machine, wire });
+  }
+
+  /** What the central says of its nodes. */
+  async nodes(): Promise<NodeStatus[]> {
+    this.#watcher ??= this.local(this.central);
+    return (await (await this.#watcher).send('CONSTATUS')).data.nodes as unknown as NodeStatus[];
+  }
+
+  /** The state in which the central sees a node. */
+  async stateOf(id: string): Promise<string | undefined> {
+    return (await this.nodes()).find((node) => node.id === id)?.state;
+  }
+
+  /** Resolves when every poller is up. */
+  async whenUp(limitMs = 20_000 + UP_MS * this.pollers.length): Promise<void> {
+    const notUp = async () => {
+      const up = new Set((await this.nodes()).filter(({ state }) => state === 'up').map(({ id }) => id));
+      return this.pollers.map(({ id }) => id).filter((id) => !up.has(id));
+    };
+    let missing: string[] = [];
+    await until(
+      'all nodes are up',
+      async () => {
+        missing = await notUp();
+        return missing.length === 0;
+      },
+      limitMs,
+    ).catch((error: Error) => {
+      throw new Error(`${error.message}; these are not: ${missing.join(', ')}`);
+    });
+  }
+
+  /** Ends everything, and removes it. */
+  async close(): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client.close()));
+    for (const wire of this.#wires) wire.close();
+    await Promise.all(this.#machines.map((machine) => machine.dispose()));
+    this.network.close();
+  }
+}
+
+/** Does `count` things, a few at a time. */
+async function inLanes(count: number, work: (index: number) => Promise<unknown>): Promise<void> {
+  let next = 0;
+  const lane = async () => {
+    while (next < count) await work(next++);
+  };
+  await Promise.all(Array.from({ length: STARTS }, lane));
+}
