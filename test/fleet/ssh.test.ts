@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { type Client, connect, type HistoryRow } from '@centreond/plugin-sdk/client';
@@ -16,19 +17,24 @@ const nap = (): string => `${2000 + naps++}.${process.pid}`;
 describe.skipIf(noSshd)('an SSH node', () => {
   const daemon = new DaemonProcess({});
   const sshd = noSshd ? undefined : new Sshd();
+  const outbox = path.join(daemon.folder, 'outbox');
+  const incoming = path.join(daemon.folder, 'incoming');
   let server: Sshd;
   let alice: Client;
 
   beforeAll(async () => {
     server = await (sshd as Sshd).start();
     keygen(path.join(daemon.folder, 'stranger'));
+    mkdirSync(outbox);
+    mkdirSync(incoming);
     daemon.settings.plugins = [
+      { package: path.join(ROOT, 'plugins/files'), config: { send: ['./outbox'] } },
       {
         package: path.join(ROOT, 'plugins/proxy'),
         restart: { max: 100, within: '1s' },
         config: {
           nodes: [
-            server.node('web-7', { name: 'Web 7' }),
+            server.node('web-7', { name: 'Web 7', roots: [incoming] }),
             server.node('impostor', { hostKey: `SHA256:${'A'.repeat(43)}` }),
             server.node('locked', { key: './stranger' }),
             server.node('old', { hostKey: server.hostKey('rsa') }),
@@ -226,6 +232,35 @@ describe.skipIf(noSshd)('an SSH node', () => {
   test('is up where the pinned host key is of a kind that the server shows only when asked for it', async () => {
     await isUp('old');
     expect((await alice.call('COMMAND', { command: 'true' }, { target: 'old' })).ok).toBe(true);
+  });
+
+  test('takes files and folders by SENDFILES, over cuts, as they were', async () => {
+    const big = randomBytes(12 * 1024 * 1024);
+    mkdirSync(path.join(outbox, 'site/deep'), { recursive: true });
+    writeFileSync(path.join(outbox, 'site/big'), big);
+    writeFileSync(path.join(outbox, 'site/deep/small'), 'small');
+    writeFileSync(path.join(outbox, 'site/deep/empty'), '');
+    chmodSync(path.join(outbox, 'site/deep/small'), 0o4751);
+    for (let i = 0; i < 100; i++) writeFileSync(path.join(outbox, 'site/deep', `${i}`), `file ${i}`);
+    const progress: HistoryRow[] = [];
+    const data = { files: [{ source: 'site', destination: 'www' }], maxRate: '4MiB' };
+    const sending = alice.call('SENDFILES', data, { ...at, onRow: (row) => progress.push(row) });
+    const bytes = () => (progress.at(-1)?.data as { bytes?: number } | undefined)?.bytes ?? 0;
+    for (const from of [2, 6]) {
+      await until(`${from} MiB are there`, () => bytes() > from * 1024 * 1024, LIMIT_MS);
+      expect(server.cut()).toBeGreaterThan(0);
+    }
+    const { ok, data: done } = await sending;
+    expect({ ok, done }).toMatchObject({ ok: true, done: { files: 103, bytesResent: expect.any(Number) } });
+    // At most five chunks for each cut.
+    expect((done as { bytesResent: number }).bytesResent).toBeLessThanOrEqual(2 * 5 * 256 * 1024);
+    expect(readFileSync(path.join(incoming, 'www/big')).equals(big)).toBe(true);
+    expect(readdirSync(path.join(incoming, 'www/deep'))).toHaveLength(102);
+    expect(statSync(path.join(incoming, 'www/deep/small')).mode & 0o7777).toBe(0o751);
+    expect(readdirSync(path.join(incoming, '.centreond-staging'))).toEqual([]);
+    const astray = { files: [{ source: 'site/deep/small', destination: '/etc/astray' }] };
+    expect(await alice.call('SENDFILES', astray, at)).toMatchObject({ ok: false, data: { error: 'FORBIDDEN' } });
+    await isUp('web-7');
   });
 
   test('whose connection breaks ends what ran OUTCOME_UNKNOWN, ends it there, and is back by itself', async () => {
