@@ -17,6 +17,7 @@ const nap = (): string => `${2000 + naps++}.${process.pid}`;
 describe.skipIf(noSshd)('an SSH node', () => {
   const daemon = new DaemonProcess({});
   const sshd = noSshd ? undefined : new Sshd();
+  const second = noSshd ? undefined : new Sshd(['MaxSessions 3']);
   const outbox = path.join(daemon.folder, 'outbox');
   const incoming = path.join(daemon.folder, 'incoming');
   let server: Sshd;
@@ -25,6 +26,7 @@ describe.skipIf(noSshd)('an SSH node', () => {
   beforeAll(async () => {
     server = await (sshd as Sshd).start();
     keygen(path.join(daemon.folder, 'stranger'));
+    const narrow = await (second as Sshd).start();
     mkdirSync(outbox);
     mkdirSync(incoming);
     daemon.settings.plugins = [
@@ -37,6 +39,7 @@ describe.skipIf(noSshd)('an SSH node', () => {
             server.node('web-7', { name: 'Web 7', roots: [incoming] }),
             server.node('impostor', { hostKey: `SHA256:${'A'.repeat(43)}` }),
             server.node('locked', { key: './stranger' }),
+            narrow.node('narrow'),
             server.node('old', { hostKey: server.hostKey('rsa') }),
           ],
         },
@@ -50,7 +53,7 @@ describe.skipIf(noSshd)('an SSH node', () => {
   afterAll(async () => {
     await alice?.close();
     await daemon.dispose();
-    await sshd?.dispose();
+    await Promise.all([sshd?.dispose(), second?.dispose()]);
   });
 
   type Node = Record<string, unknown>;
@@ -189,6 +192,16 @@ describe.skipIf(noSshd)('an SSH node', () => {
       const rows = await alice.query({ token });
       expect(rows.filter(({ code }) => code === 1 || code === 2)).toHaveLength(1);
     }
+  });
+
+  test('runs as many at once as its server has sessions, and the others after them', async () => {
+    await isUp('narrow');
+    const outcomes = await Promise.all(
+      Array.from({ length: 12 }, (_, i) => alice.call('COMMAND', { command: `echo ${i}` }, { target: 'narrow' })),
+    );
+    expect(outcomes.map(({ data }) => (data as { stdout: string }).stdout)).toEqual(
+      Array.from({ length: 12 }, (_, i) => `${i}\n`),
+    );
   });
 
   test('answers PING with its name, is in CONSTATUS with all that is known of it, and lacks other actions', async () => {

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import {
   type Ack,
   type CarriedRequest,
@@ -30,6 +31,7 @@ const PATIENCE_MS = 60_000;
 const SWEEP_MS = 1000;
 /** So often a session may be refused where no other is open. */
 const REFUSALS_LIMIT = 10;
+const REFUSED_MS = 500;
 const ENDED_LIMIT = 10_000;
 const RECOVERY_MS = 5000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -134,10 +136,17 @@ export class Commands {
   }
 
   /** Ends a command for `by`; false where there is none of this token that has not ended. */
-  cancel(token: string, by: string): boolean {
+  async cancel(token: string, by: string): Promise<boolean> {
+    await this.#taking.get(token)?.catch(() => undefined);
     const job = this.#jobs.get(token);
     job?.stop.abort(failure('CANCELLED', { token, by }));
     return job !== undefined;
+  }
+
+  /** There is a new connection. */
+  connected(): void {
+    this.#atOnce = AT_ONCE;
+    this.pump();
   }
 
   /** Starts what can be started. */
@@ -189,7 +198,7 @@ export class Commands {
       });
       this.#end(job, FINISHED, { ...result });
     } catch (error) {
-      if (error instanceof NoChannel || error instanceof LinkFault) this.#notStarted(job, error);
+      if (error instanceof NoChannel || error instanceof LinkFault) await this.#notStarted(job, error);
       else this.#fail(job, this.#failureOf(job, error));
     } finally {
       clearTimeout(timer);
@@ -204,11 +213,7 @@ export class Commands {
   }
 
   /** There was no channel for it, so it waits on. */
-  #notStarted(job: Job, error: Error): void {
-    if (this.#closed || job.stop.signal.aborted) {
-      this.#fail(job, isCentreondError(job.stop.signal.reason) ? job.stop.signal.reason : this.#interrupted(job));
-      return;
-    }
+  async #notStarted(job: Job, error: Error): Promise<void> {
     const others = this.#running.size - 1;
     if (error instanceof NoChannel) {
       // What its sshd allows may be less than usual, and somebody may have changed it.
@@ -220,7 +225,12 @@ export class Commands {
           failure('COMMAND_NOT_STARTED', { program, reason: `its SSH server allows no session: ${error.message}` }),
         );
         return;
-      }
+      } else await pause(REFUSED_MS);
+    }
+    const { signal } = job.stop;
+    if (signal.aborted || this.#closed) {
+      this.#fail(job, isCentreondError(signal.reason) ? signal.reason : this.#interrupted(job));
+      return;
     }
     job.since = performance.now();
     this.#waiting.unshift(job);

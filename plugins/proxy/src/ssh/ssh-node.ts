@@ -33,7 +33,7 @@ export class SshNode implements CarriedNode {
       config,
       log,
       changed,
-      up: () => this.#commands.pump(),
+      up: () => this.#commands.connected(),
     });
     this.#commands = new Commands({
       config,
@@ -71,7 +71,7 @@ export class SshNode implements CarriedNode {
       case 'PING':
         return { token, data: this.#pong(target) };
       case 'CANCEL': {
-        const cancelled = this.#commands.cancel(String(data.token), envelope.from);
+        const cancelled = await this.#commands.cancel(String(data.token), envelope.from);
         return { token, data: { token: String(data.token), cancelled } };
       }
       case 'COMMAND':
