@@ -47,15 +47,35 @@ export class Fleet {
   #watcher: Promise<Client> | undefined;
 
   /** Starts all of it; resolves when every poller is up. */
-  static async start(plan: FleetPlan): Promise<Fleet> {
-    const fleet = new Fleet();
+  static async start({ push = 0, pull = 0, central, poller = {} }: FleetPlan): Promise<Fleet> {
+    const fleet = await Fleet.prepare(central);
     try {
-      await fleet.#start(plan);
+      await inLanes(push, (i) => fleet.#addPush(`push-${i + 1}`, poller));
+      await inLanes(pull, (i) => fleet.#addPull(`pull-${i + 1}`, poller));
+      const nodes = fleet.#pushed();
+      if (push > 0) fleet.central.settings.plugins?.push({ package: PROXY, config: { nodes } });
+      await fleet.start(fleet.pollers.map(({ machine }) => machine));
+      await fleet.whenUp();
       return fleet;
     } catch (error) {
       await fleet.close();
       throw error;
     }
+  }
+
+  /** A central and nothing else, not started: the test builds the rest, and calls {@link start}. */
+  static async prepare(central: Partial<MachineOptions> = {}): Promise<Fleet> {
+    const fleet = new Fleet();
+    fleet.#central = await fleet.machine({ ...central, id: 'central', door: true });
+    for (const name of CLIENTS) fleet.#identities.set(name, fleet.central.client(name));
+    return fleet;
+  }
+
+  /** Starts the central and `machines`. */
+  async start(machines: readonly Machine[]): Promise<void> {
+    await this.central.start();
+    await inLanes(machines.length, (i) => (machines[i] as Machine).start());
+    this.#alice = await this.connect('alice');
   }
 
   get central(): Machine {
@@ -101,19 +121,6 @@ export class Fleet {
     const client = await connect({ address: machine.socket, timeoutMs: 30_000 });
     this.#clients.push(client);
     return client;
-  }
-
-  async #start({ push = 0, pull = 0, central: settings = {}, poller = {} }: FleetPlan): Promise<void> {
-    const central = await this.machine({ ...settings, id: 'central', door: true });
-    this.#central = central;
-    await inLanes(push, (i) => this.#addPush(`push-${i + 1}`, poller));
-    await inLanes(pull, (i) => this.#addPull(`pull-${i + 1}`, poller));
-    for (const name of CLIENTS) this.#identities.set(name, central.client(name));
-    if (push > 0) central.settings.plugins?.push({ package: PROXY, config: { nodes: this.#pushed() } });
-    await central.start();
-    await inLanes(this.pollers.length, (i) => (this.pollers[i] as Poller).machine.start());
-    await this.whenUp();
-    this.#alice = await this.connect('alice');
   }
 
   async #addPush(id: string, settings: Partial<MachineOptions>): Promise<void> {
