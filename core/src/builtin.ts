@@ -21,7 +21,6 @@ const Cancelled = z.strictObject({ token: z.string(), cancelled: z.boolean() });
 /** What the core's own actions work on. */
 export interface CoreServices extends OperatorDependencies {
   readonly version: string;
-  readonly thumbprint: string;
   readonly startedAt: number;
   readonly telemetry: Telemetry;
   counters(): object;

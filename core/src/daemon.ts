@@ -177,6 +177,8 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
     redeem: (ticket, peer) => loader.redeem(ticket, peer),
   });
 
+  let external: ExternalDoor | undefined;
+  let endpoint: string | undefined;
   const coreActions = new CoreActions({
     id,
     version: VERSION,
@@ -189,6 +191,7 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
     followers,
     telemetry,
     trust,
+    endpoint: () => endpoint,
     loader: () => loader,
     clock: CLOCK,
     state: new PluginState(store.state, maxMessage),
@@ -252,8 +255,8 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
   logSync.start();
   await router.start();
   await loader.start();
-  const external = config.core.external && makeExternalDoor(config, config.core.external.listen);
-  const endpoint = await external?.start();
+  external = config.core.external && makeExternalDoor(config, config.core.external.listen);
+  endpoint = await external?.start();
 
   function makeExternalDoor(config: Config, listen: string): ExternalDoor {
     return new ExternalDoor({

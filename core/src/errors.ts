@@ -54,6 +54,16 @@ const SENTENCES = {
   KEY_REFUSED: (d: { reason: string }) => d.reason,
   TRUST_FILE: (d: { path: string; what: string }) =>
     `${d.path} ${d.what}. It holds which keys were revoked, so nothing starts without it: restore it from a backup, or move it away and accept and revoke again.`,
+  // Joining a router.
+  JOIN_CODE: (d: { what: string }) =>
+    `The join code ${d.what}. Copy the whole line that \`centreond join\` printed, and paste it anew.`,
+  JOIN_FOLDER_TAKEN: (d: { path: string; what: string; identity: string }) =>
+    `${d.path} ${d.what}; it is left as it is. Paste the line in an empty folder, or add --config ${d.identity}/centreond.yaml to it, which makes one.`,
+  JOIN_REFUSED: (d: { address: string; identity: string; key: string }) =>
+    `The router at ${d.address} does not let this machine join as ${d.identity}. The line works once and for a time: \`centreond join ${d.identity}\` there makes a new one. ` +
+    `If that is refused too, look at the clocks, which may differ by two minutes, and at the router's log, which names the cause (this machine's key is ${d.key}).`,
+  JOIN_UNREACHABLE: (d: { address: string; identity: string; reason: string }) =>
+    `${d.identity} has not joined: ${d.reason} The line stays good until it is used or too old; where nodes reach the router by another address, \`centreond join ${d.identity} --address tcp://host:port\` there makes a line for that.`,
   DATA_DIR_UNUSABLE: (d: { path: string; reason: string }) =>
     `The folder ${d.path} cannot be used: ${d.reason}. Make it a folder that the daemon's user may write to, or set core.dataDir to another.`,
   // Plugins, before any of their code runs.

@@ -5,6 +5,17 @@ import { EXIT, type Globals } from './cli/exit.ts';
 /** One fingerprint in 64 starts with a dash, and is none of the options that commander would take it for. */
 const DASHED_FINGERPRINT = /^-[A-Za-z0-9_-]{42}$/;
 
+/** A hold may be said to last, and what follows it may be DATA as well. */
+const DURATION = /^[0-9]+[a-z]+$/;
+
+/** The words of the command line, such that commander takes each for what it is. */
+function wordsOf(argv: readonly string[]): string[] {
+  return argv.map((word, i) => {
+    if (word === '--hold' && !DURATION.test(argv[i + 1] ?? '')) return '--hold=';
+    return DASHED_FINGERPRINT.test(word) ? `=${word}` : word;
+  });
+}
+
 /** Takes the mark off again, wherever the word ended up. */
 function undashed<T>(value: T): T {
   const plain = (word: unknown) => (typeof word === 'string' && word.startsWith('=-') ? word.slice(1) : word);
@@ -39,7 +50,15 @@ export async function main(argv: readonly string[]): Promise<void> {
   program
     .command('start')
     .description('be the daemon, in the foreground')
+    .option('--join <code>', 'become a node of the router whose `centreond join` made the code, then start')
     .action(verb(async (globals) => (await import('./cli/start.ts')).start(globals)));
+  program
+    .command('join <identity>')
+    .description('print a line that makes the machine it is pasted on the node IDENTITY of this router')
+    .option('--for <duration>', 'how long the line works, 1h at most (default: 1h)')
+    .option('--address <address>', 'the address by which the node reaches this router, tcp://host:port')
+    .option('--subnodes <id...>', 'nodes that may be reached through it')
+    .action(verb(async (globals, identity: string) => (await import('./cli/join.ts')).join(globals, identity)));
   program
     .command('check')
     .description('validate the config and the plugins it names, offline')
@@ -48,11 +67,12 @@ export async function main(argv: readonly string[]): Promise<void> {
   program
     .command('call <action> [data...]')
     .description('send a request ({json} or key=value…) and print its outcome')
-    .option('--target <node>', 'the node to run it on')
-    .option('--token <token>', 'the token to use')
+    .option('--target <nodes>', 'the node to run it on; a,b,c or all: a request each, and a summary')
+    .option('--token <token>', 'the token to use; with several nodes each request has TOKEN:NODE')
     .option('--follow', 'print each row as it is written')
     .option('--no-wait', 'print the token once the request is on disk, and leave')
-    .option('--timeout <duration>', 'how long to wait, for example 30s')
+    .option('--hold [duration]', 'have it kept where there is no way to the node, for 24h or for example 2h')
+    .option('--timeout <duration>', 'how long to wait for each, for example 30s')
     .action(
       verb(async (globals, action: string, data: string[]) => {
         return (await import('./cli/call.ts')).call(globals as never, action, data);
@@ -71,6 +91,11 @@ export async function main(argv: readonly string[]): Promise<void> {
     .command('status')
     .description('what runs, with figures')
     .action(verb(async (globals) => (await import('./cli/status.ts')).status(globals)));
+  program
+    .command('nodes [id]')
+    .description('the nodes that are reached from here and how they are, or one with all that is known of it')
+    .option('--watch', 'again each second, until it is interrupted')
+    .action(verb(async (globals, id?: string) => (await import('./cli/nodes.ts')).nodes(globals, id)));
   program
     .command('plugins [type]')
     .description('the actions of the plugins, or one plugin with all its manifest says')
@@ -129,7 +154,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description('shut a key out, by fingerprint or identity; its session ends')
     .action(verb(async (globals, key: string) => (await keyVerbs()).revokeKey(globals, key)));
   try {
-    await program.parseAsync(argv.map((word) => (DASHED_FINGERPRINT.test(word) ? `=${word}` : word)));
+    await program.parseAsync(wordsOf(argv));
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;

@@ -1,10 +1,19 @@
-import { Action, type ActionContext, type CentreondError, failure, type JsonObject } from '@centreond/plugin-sdk';
+import {
+  Action,
+  type ActionContext,
+  type CentreondError,
+  failure,
+  isCentreondError,
+  type JsonObject,
+} from '@centreond/plugin-sdk';
 import { z } from 'zod';
 import { CORE_TYPE } from './authorize.ts';
+import type { AskContext } from './core-plugin.ts';
 import { HistoryActions, type HistoryDependencies } from './history-actions.ts';
 import type { Loader } from './loader.ts';
 import type { Registry } from './registry.ts';
-import type { Trust } from './transport/trust.ts';
+import { reachOf } from './transport/reach.ts';
+import { LONGEST_INVITATION, type Trust } from './transport/trust.ts';
 
 const Nothing = z.strictObject({});
 const Anything = z.unknown();
@@ -15,6 +24,25 @@ const TYPE = z.string().regex(/^[a-z][a-z0-9-]{0,63}$/);
 
 const AcceptKey = z.strictObject({ fingerprint: FINGERPRINT, identity: IDENTITY, roles: z.array(ROLE).min(1) });
 const RevokeKey = z.strictObject({ key: z.string().min(1).max(64) });
+const NODE = z.string().regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$/);
+const Join = z.strictObject({
+  identity: NODE.describe('The id of the node that is to come.'),
+  seconds: z
+    .int()
+    .min(1)
+    .max(LONGEST_INVITATION)
+    .describe(`How long the token is open; ${LONGEST_INVITATION} when left out.`)
+    .exactOptional(),
+  subnodes: z.array(NODE).max(10_000).describe('Nodes that may be reached through this node.').exactOptional(),
+});
+const Joining = z.strictObject({
+  identity: z.string(),
+  token: z.string().describe('The join token; it works once.'),
+  fingerprint: z.string().describe("The router's key."),
+  reach: z.enum(['address', 'loopback', 'any']).describe('What the external door listens on.'),
+  addresses: z.array(z.string()).describe('Where nodes may reach it, best first.'),
+  until: z.number().describe('When the token ends, in milliseconds since the epoch.'),
+});
 const OfType = z.strictObject({ type: TYPE });
 const KillInput = z.strictObject({ type: TYPE, id: z.string().max(1024).exactOptional() });
 const LoadInput = z.strictObject({
@@ -28,6 +56,9 @@ const LIFECYCLE_SECONDS = 600;
 export interface OperatorDependencies extends HistoryDependencies {
   readonly registry: Registry;
   readonly trust: Trust;
+  readonly thumbprint: string;
+  /** What the external door listens on; undefined where there is none. */
+  endpoint(): string | undefined;
   loader(): Loader;
 }
 
@@ -71,6 +102,39 @@ export abstract class OperatorActions extends HistoryActions {
   })
   async revokeKey({ key }: z.output<typeof RevokeKey>) {
     return { revoked: await this.services.trust.revoke(key) };
+  }
+
+  // Answered in the ACK, which is kept nowhere: the token must be in no history.
+  @Action('JOIN', {
+    title: 'Make a join token, with which a machine enrols itself as a node of this router',
+    description:
+      'It works once, for this identity, and makes the one before void. REVOKEKEY with the identity withdraws it.',
+    input: Join,
+    output: Joining,
+    access: 'admin',
+    effects: 'write',
+    reply: 'ack',
+    runs: 'here',
+  })
+  join(input: z.output<typeof Join>, { caller, target }: AskContext): z.input<typeof Joining> {
+    const { id, trust, thumbprint } = this.services;
+    const { identity } = input;
+    const refuse = (reason: string) => failure('INVALID_DATA', { action: 'JOIN', reason: reason.replace(/\.$/, '') });
+    if (target !== '' && target !== id) throw refuse(`nodes join the router that is asked; ask ${target} itself`);
+    if (identity === id) throw refuse(`${identity} is the id of this router itself; give the node another`);
+    const endpoint = this.services.endpoint();
+    if (endpoint === undefined) {
+      throw refuse(
+        'there is no external door, by which nodes come; set core.external.listen and start the daemon again',
+      );
+    }
+    const { kind: reach, addresses } = reachOf(endpoint);
+    try {
+      const { token, until } = trust.invite({ seconds: LONGEST_INVITATION, ...input, by: caller.identity });
+      return { identity, token, fingerprint: thumbprint, reach, addresses: [...addresses], until };
+    } catch (error) {
+      throw isCentreondError(error) && error.code === 'KEY_REFUSED' ? refuse(error.message) : error;
+    }
   }
 
   @Action('KILL', {

@@ -19,6 +19,13 @@ export interface ConnectOptions {
   key?: string | KeyPair | Signer;
   /** The fingerprint the router's key must have, or `'first-use'` to pin the first one that completes a handshake. */
   router?: string;
+  /**
+   * A join token, where the router does not know the key yet: it enrols the key under `identity`, which the token was
+   * made for, and works once. The router has to show that it knows the token, so with `router: 'first-use'` the pin is
+   * as good as a given one. Once used it does no harm: the key is known then. `connect` rejects with HANDSHAKE_REFUSED
+   * as soon as the router refuses the key both with the token and without.
+   */
+  join?: string;
   /** The record ciphers to offer, in this order. Default both, AES first. */
   ciphers?: readonly Cipher[];
   /** How long the first session may take, in milliseconds. Default 10,000. */
@@ -144,7 +151,8 @@ export interface Client extends AsyncDisposable {
 
 /**
  * Connects to a router and resolves with the first session. Rejects with NOT_CONNECTED, which names the last reason,
- * after `timeoutMs`; with BROKEN_KEY or BROKEN_HANDSHAKE at once where the options cannot work.
+ * after `timeoutMs`; with BROKEN_KEY or BROKEN_HANDSHAKE at once where the options cannot work; with HANDSHAKE_REFUSED
+ * where `join` is of no use.
  */
 export async function connect(options: ConnectOptions): Promise<Client> {
   const client = new RouterClient(options);

@@ -60,13 +60,16 @@ export interface Credentials {
   readonly router: PublicKey | undefined;
   /** The only fingerprint that an asked-for key may have; undefined takes any. */
   readonly fingerprint: string | undefined;
+  /** Asks to be enrolled: both sides then show that they know the join token. */
+  readonly joinKey: Buffer | undefined;
 }
 
 /** What a connection tells. `lost` comes at most once, and nothing after it; neither comes after `close()`. */
 export interface ConnectionHandlers {
   ready(welcome: Welcome): void;
   message(text: string): void;
-  lost(reason: string): void;
+  /** `refused`: the router said no to the handshake, or somebody in its place did. */
+  lost(reason: string, refused: boolean): void;
 }
 
 export interface ConnectionOptions {
@@ -100,6 +103,8 @@ export class Connection {
   #heartbeat: NodeJS.Timeout | undefined;
   #routerKey: PublicKey | undefined;
   #session: ClientSession | undefined;
+  #greeted = false;
+  #checked = false;
   #step: 'asked' | 'greeted' | 'checking' | 'proven' | 'ready' | 'over' = 'asked';
   #maxPlaintext: number;
   #batch: string[] = [];
@@ -150,6 +155,16 @@ export class Connection {
     return this.#step === 'proven' || this.#step === 'ready';
   }
 
+  /** Whether our HELO has gone out. */
+  get greeted(): boolean {
+    return this.#greeted;
+  }
+
+  /** Whether the router's KEY came and was sound. */
+  get checked(): boolean {
+    return this.#checked;
+  }
+
   /** Queues a message of `bytes` bytes; what is queued in one turn goes in one frame. Only when ready. */
   send(text: string, bytes: number): void {
     if (this.#batchBytes + bytes + 4 > this.#batchLimit && this.#batch.length > 0) this.#flush();
@@ -163,10 +178,10 @@ export class Connection {
   }
 
   /** Ends the connection and tells so, unless it is over. */
-  end(reason: string): void {
+  end(reason: string, refused = false): void {
     if (this.#step === 'over') return;
     this.#dispose();
-    this.#handlers.lost(reason);
+    this.#handlers.lost(reason, refused);
   }
 
   /** Ends the connection without a word; resolves when nothing of it is left. May be called again. */
@@ -264,7 +279,7 @@ export class Connection {
     } else if (text.startsWith('[ACK] [] ')) {
       const { data } = parseData(parseReply(text).data);
       const told = typeof data === 'object' && data !== null && !Array.isArray(data) ? data.message : undefined;
-      this.end(typeof told === 'string' ? told.slice(0, 1000) : 'the handshake was refused');
+      this.end(typeof told === 'string' ? told.slice(0, 1000) : 'the handshake was refused', true);
     } else if (this.#step === 'asked' && text.startsWith('[PUBKEY] [')) {
       this.#routerKey = this.#checkRouter(publicKeyFromSpki(unb64(text.slice(10, -1))));
       this.#greet(this.#routerKey);
@@ -290,20 +305,22 @@ export class Connection {
     const credentials = this.#options.credentials;
     if (credentials === undefined) return;
     this.#step = 'checking';
-    const { keys, identity, ciphers } = credentials;
+    const { keys, identity, ciphers, joinKey } = credentials;
     const failed = (error: unknown) => this.end(reasonOf(error));
-    createHello({ keys, router, identity, ciphers, now: this.#options.clock.now() }).then((hello) => {
+    createHello({ keys, router, identity, ciphers, joinKey, now: this.#options.clock.now() }).then((hello) => {
       if (this.#step !== 'checking') return;
       this.#onKey = (m2) => {
         this.#step = 'checking';
         readKey(hello, m2, { clock: this.#options.clock }).then((session) => {
           if (this.#step !== 'checking') return;
           this.#step = 'proven';
+          this.#checked = true;
           this.#session = session;
           this.#transmit([session.auth]);
         }, failed);
       };
       this.#step = 'greeted';
+      this.#greeted = true;
       this.#put(hello.frame);
     }, failed);
   }

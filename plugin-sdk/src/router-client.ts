@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { keyPairOf, unb64 } from './channel/index.ts';
+import { joinKeyOf, keyPairOf, unb64 } from './channel/index.ts';
 import type {
   Ack,
   CallOptions,
@@ -82,6 +82,7 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
           down: (reason) => this.#onDown(reason),
           message: (text) => this.#onMessage(text),
           replaced: () => this.#onReplaced(),
+          refused: () => this.#tell(() => this.#first?.reject(failure('HANDSHAKE_REFUSED'))),
         },
       );
     } catch (error) {
@@ -383,7 +384,7 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
 }
 
 function peerOf(options: ConnectOptions) {
-  const { identity, key, router, ciphers } = options;
+  const { identity, key, router, ciphers, join } = options;
   if (identity === undefined || !isIdentity(identity))
     throw failure('BROKEN_HANDSHAKE', { reason: `${JSON.stringify(identity)} cannot be an identity` });
   if (key === undefined)
@@ -393,7 +394,8 @@ function peerOf(options: ConnectOptions) {
       reason: "the router's fingerprint is needed, 43 characters of base64url, or 'first-use'",
     });
   const keys = typeof key === 'string' ? keyPairOf(key) : key;
-  return { keys, identity, router, ...(ciphers && { ciphers }) };
+  const joinKey = join === undefined ? undefined : joinKeyOf(join);
+  return { keys, identity, router, ...(ciphers && { ciphers }), ...(joinKey && { joinKey }) };
 }
 
 function isFingerprint(text: string): boolean {

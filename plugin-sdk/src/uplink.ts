@@ -14,6 +14,8 @@ export interface UplinkOptions {
         readonly identity: string;
         readonly router: string;
         readonly ciphers?: readonly Cipher[];
+        /** Of the join token that enrols us, where we are not known yet. */
+        readonly joinKey?: Buffer;
       }
     | undefined;
   readonly timing: Timing;
@@ -27,6 +29,8 @@ export interface UplinkHandlers {
   message(text: string): void;
   /** Another process took our identity: the link is down, and stays so for `timing.replaced`. */
   replaced(): void;
+  /** The router refuses us as who joins, and as who has joined. It is tried on. */
+  refused(): void;
 }
 
 const INBOUND_SLACK = 64 * 1024;
@@ -37,6 +41,10 @@ export class Uplink {
   readonly #handlers: UplinkHandlers;
   #fingerprint: string | undefined;
   #routerKey: PublicKey | undefined;
+  /** Until the first session: the router knows our own key then. */
+  #joinKey: Buffer | undefined;
+  #isJoining = true;
+  #refusals = 0;
   #current: Connection | undefined;
   #attempt: Connection | undefined;
   #wait: NodeJS.Timeout | undefined;
@@ -53,6 +61,7 @@ export class Uplink {
     this.#handlers = handlers;
     const router = options.peer?.router;
     this.#fingerprint = router === 'first-use' ? undefined : router;
+    this.#joinKey = options.peer?.joinKey;
     this.#open();
   }
 
@@ -87,13 +96,14 @@ export class Uplink {
       ciphers: peer.ciphers,
       router: this.#routerKey,
       fingerprint: this.#fingerprint,
+      joinKey: this.#isJoining ? this.#joinKey : undefined,
     };
     const attempt: Connection = new Connection(
       { address, credentials, timing, clock, inboundLimit: this.#inboundLimit },
       {
         ready: (welcome) => this.#onReady(attempt, welcome),
         message: (text) => this.#onMessage(attempt, text),
-        lost: (reason) => this.#onLost(attempt, reason),
+        lost: (reason, refused) => this.#onLost(attempt, reason, refused),
       },
     );
     this.#attempt = attempt;
@@ -111,6 +121,7 @@ export class Uplink {
     void this.#current?.close();
     this.#current = connection;
     this.#attempt = undefined;
+    this.#joinKey = undefined;
     this.#routerKey = connection.routerKey;
     this.#fingerprint = this.#routerKey?.thumbprint;
     this.#upSince = performance.now();
@@ -124,10 +135,12 @@ export class Uplink {
     if (this.#attempt === undefined && this.#current !== undefined) this.#retry();
   }
 
-  #onLost(connection: Connection, reason: string): void {
+  #onLost(connection: Connection, reason: string, refused: boolean): void {
     this.#reason = reason;
-    if (connection === this.#attempt) this.#attempt = undefined;
-    else if (connection === this.#current) {
+    if (connection === this.#attempt) {
+      this.#attempt = undefined;
+      if (this.#joinKey && connection.greeted) this.#alternate(connection, refused);
+    } else if (connection === this.#current) {
       this.#current = undefined;
       // A session that ends as soon as it began is as good as a failed attempt: the back-off goes on.
       if (performance.now() - this.#upSince > this.#options.timing.backOffMax) this.#failures = 0;
@@ -135,6 +148,21 @@ export class Uplink {
       this.#handlers.down(reason);
     }
     this.#later();
+  }
+
+  /**
+   * An attempt whose answer was lost, maybe that of a process before this one, may have used the token up; then our key
+   * is known. So every second attempt goes without it, but only to a router that was pinned, or has shown the token.
+   */
+  #alternate(connection: Connection, refused: boolean): void {
+    if (connection.checked) {
+      this.#routerKey = connection.routerKey;
+      this.#fingerprint = this.#routerKey?.thumbprint;
+    }
+    const isPinned = this.#fingerprint !== undefined;
+    this.#refusals = refused ? this.#refusals + 1 : 0;
+    if (isPinned) this.#isJoining = !this.#isJoining;
+    if (this.#refusals >= (isPinned ? 2 : 1)) this.#handlers.refused();
   }
 
   #later(): void {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { assertPluginContract } from '@centreond/plugin-sdk/testing';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, test } from 'vitest';
+import { instanceOf } from '../../plugins/proxy/dist/share.js';
 import { ROOT } from '../daemon-process.ts';
 import { fillTables, makeTables } from '../plugins/acl-tables.ts';
 
@@ -22,6 +23,24 @@ test('cron keeps the contract of plugins', async () => {
       ADDCRON: [{ id: 'own', ...never, timeZone: 'Europe/Paris', data: { a: { b: [1] } } }],
       UPDATECRON: [{ id: 'own', enabled: false, timeZone: null }],
       DELETECRON: [{ id: 'other' }],
+    },
+  });
+});
+
+test('proxy keeps the contract of plugins', async () => {
+  // What the one instance that the kit starts carries.
+  const [own = '', none = ''] = ['a', 'b', 'c', 'd', 'e', 'f'].filter((id) => instanceOf(id, 2) === '1');
+  const pushed = (id: string, port: number) => ({
+    id,
+    type: 'push',
+    address: `tcp://127.0.0.1:${port}`,
+    fingerprint: 'A'.repeat(43),
+  });
+  await assertPluginContract(path.join(ROOT, 'plugins/proxy'), {
+    config: { nodes: [pushed('fixed', 1)] },
+    examples: {
+      ADDNODE: [{ ...pushed(own, 2), name: 'Own', score: 2, subnodes: ['behind'] }, pushed('fixed', 1)],
+      DELNODE: [{ id: own }, { id: none }],
     },
   });
 });

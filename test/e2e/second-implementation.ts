@@ -7,6 +7,7 @@ import {
   createCipheriv,
   createDecipheriv,
   createHash,
+  createHmac,
   createPrivateKey,
   createPublicKey,
   diffieHellman,
@@ -140,6 +141,15 @@ export function routerKeyOf(spki: Buffer): RouterKey {
   return { key, thumbprint: thumbprintOf({ e, n }) };
 }
 
+// ---- join tokens ---------------------------------------------------------------------------------------------------
+
+/** The HMAC that K, which is made of the token, keys. */
+export function joinMac(token: string, label: 'join client' | 'join router', bytes: Uint8Array): Buffer {
+  const zero = Buffer.of(0);
+  const k = createHash('sha256').update('centreond/1 join').update(zero).update(Buffer.from(token, 'ascii')).digest();
+  return createHmac('sha256', k).update(`centreond/1 ${label}`).update(zero).update(bytes).digest();
+}
+
 // ---- M1 ------------------------------------------------------------------------------------------------------------
 
 export interface Plan {
@@ -148,6 +158,8 @@ export interface Plan {
   router: RouterKey;
   ciphers?: readonly string[];
   now?: number;
+  /** A join token: asks to be enrolled. */
+  token?: string;
   /** Set, or put in the place of, fields of the body. */
   fields?: Record<string, unknown>;
   /** What the box holds after s1; `box` replaces all of it. */
@@ -197,7 +209,8 @@ export function hello(plan: Plan): Hello {
   };
   const body = plan.bytesOf?.(fields) ?? Buffer.from(JSON.stringify(fields));
   const signature = plan.signature?.(body) ?? pss(key.secret, 'client helo', H(body));
-  return { frame: `[HELO] ${b64(body)}.${b64(signature)}`, body, s1, x, plan };
+  const mac = plan.token === undefined ? '' : `.${b64(joinMac(plan.token, 'join client', body))}`;
+  return { frame: `[HELO] ${b64(body)}.${b64(signature)}${mac}`, body, s1, x, plan };
 }
 
 // ---- M2 and the keys -----------------------------------------------------------------------------------------------
@@ -215,10 +228,12 @@ export interface Handshake {
 
 /** Checks M2 and derives the keys. Throws where anything is not as it must be. */
 export function readKey({ frame, s1, x, plan }: Hello, m2: string): Handshake {
-  const parts = /^\[KEY\] ([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/.exec(m2);
+  const parts = /^\[KEY\] ([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)(?:\.([A-Za-z0-9_-]+))?$/.exec(m2);
   if (!parts) throw new Error(`not a KEY: ${m2.slice(0, 200)}`);
   const body = unb64(parts[1]);
   if (!checkPss(plan.router.key, 'router key', H(frame, body), unb64(parts[2]))) throw new Error('M2 is forged');
+  const mac = plan.token === undefined ? undefined : b64(joinMac(plan.token, 'join router', H(frame, body)));
+  if (parts[3] !== mac) throw new Error('the router does not know the join token, or thinks that there is one');
   const answer = objectOf(JSON.parse(body.toString('utf8')));
   const { v, cid, sid } = answer;
   if (v !== 1 || cid !== plan.key.thumbprint || sid !== plan.router.thumbprint) throw new Error('M2 is not for us');
@@ -552,6 +567,8 @@ export async function routerKey({ endpoint, fingerprint }: Door): Promise<Router
 
 export interface ConnectOptions {
   ciphers?: readonly string[];
+  /** A join token. */
+  token?: string;
   /** Messages in the record of AUTH, after it. */
   also?: readonly string[];
   wire?: Wire;
@@ -581,7 +598,8 @@ export class Client {
   static async begin(door: Door, who: Who, options: ConnectOptions = {}): Promise<Client> {
     const router = await routerKey(door);
     const wire = options.wire ?? new Wire(door.endpoint);
-    const plan = { ...who, router, ...(options.ciphers && { ciphers: options.ciphers }) };
+    const { ciphers, token } = options;
+    const plan = { ...who, router, ...(ciphers && { ciphers }), ...(token !== undefined && { token }) };
     const m1 = hello(plan);
     return new Client(wire, who, readKey(m1, await wire.ask(m1.frame)));
   }

@@ -15,10 +15,12 @@ import {
   answerHello,
   type Cipher,
   HANDSHAKE_LIMIT,
+  joinedBy,
   type KeyPair,
   keyPairOf,
   openHello,
   parseHello,
+  publicKeyFromSpki,
   type RouterSession,
   verifyAuth,
   verifyHello,
@@ -41,12 +43,18 @@ export async function until(what: string, condition: () => boolean): Promise<voi
   }
 }
 
+function thumbprintOf(key: KeyPair['publicKey']): string {
+  return publicKeyFromSpki(key.export({ type: 'spki', format: 'der' })).thumbprint;
+}
+
 interface Live {
   route: Buffer;
   session: RouterSession | undefined;
   key: KeyPair['publicKey'] | undefined;
   identity: string;
   proven: boolean;
+  /** It came with the join token. */
+  joins: boolean;
   follows: Set<string>;
 }
 
@@ -72,6 +80,10 @@ export class TestRouter {
   cipher: Cipher | undefined;
   /** Refuses each HELO with these words. */
   refusal: string | undefined;
+  /** K of the join token that is open: the first key that uses it is let in from then on. */
+  joinKey: Buffer | undefined;
+  /** The thumbprints that are let in; undefined lets all in. */
+  admitted: Set<string> | undefined;
   /** Refuses each FOLLOW with this code. */
   followRefusal: string | undefined;
   /** How many rows a page of GETLOG has at most. */
@@ -190,7 +202,8 @@ export class TestRouter {
   }
 
   #admit(route: Buffer, identity: string, session: RouterSession | undefined, key: Live['key']): Live {
-    const live: Live = { route, session, key, identity, proven: session === undefined, follows: new Set() };
+    const proven = session === undefined;
+    const live: Live = { route, session, key, identity, proven, joins: false, follows: new Set() };
     this.live.set(route.toString('hex'), live);
     return live;
   }
@@ -199,14 +212,16 @@ export class TestRouter {
     this.frames.push([text]);
     this.helloTimes.push(performance.now());
     const hello = parseHello(text);
-    if (this.refusal !== undefined || hello.sid !== this.keys.thumbprint || !(await verifyHello(hello))) {
+    const joinKey = hello.mac && this.joinKey && joinedBy(hello, [this.joinKey], (key) => key);
+    const isKnown = hello.mac ? joinKey !== undefined : (this.admitted?.has(hello.cid) ?? true);
+    if (!isKnown || this.refusal !== undefined || hello.sid !== this.keys.thumbprint || !(await verifyHello(hello))) {
       const data = { error: 'HANDSHAKE_REFUSED', message: this.refusal ?? 'The handshake was refused.' };
       this.send(route, formatAck('', 1, JSON.stringify(data)));
       return;
     }
-    const opened = await openHello(hello, this.keys);
+    const opened = await openHello(hello, this.keys, joinKey);
     const session = await answerHello(hello, opened, this.keys, this.cipher ?? hello.ciphers[0] ?? 'aes-256-gcm');
-    this.#admit(route, opened.identity, session, hello.key);
+    this.#admit(route, opened.identity, session, hello.key).joins = joinKey !== undefined;
     this.send(route, session.frame);
   }
 
@@ -223,6 +238,10 @@ export class TestRouter {
           this.live.delete(id);
         }
       live.proven = true;
+      if (live.joins) {
+        this.admitted?.add(thumbprintOf(live.key));
+        this.joinKey = undefined;
+      }
       const { identity } = live;
       const welcome = { id: 'central', identity, roles: ['client'], version: '1.0.0', maxMessage: this.maxMessage };
       this.say(live, formatAck('', 0, JSON.stringify(welcome)));

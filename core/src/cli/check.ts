@@ -4,6 +4,7 @@ import { configSchema } from '../config/editor-schema.ts';
 import { type Loaded, loadConfig, validatePluginConfig } from '../config.ts';
 import { type Discovered, discover } from '../discovery.ts';
 import { inOrder, type Problem, placeOf } from '../errors.ts';
+import { countText } from './print.ts';
 
 export interface CheckOptions {
   /** The file of --config; searched for when left out. */
@@ -133,15 +134,11 @@ function summary({ files, problems, sound }: Report): string {
   const errors = problems.filter(isError).length;
   const warnings = problems.length - errors;
   const found = [
-    ...(errors > 0 ? [count(errors, 'error')] : []),
-    ...(warnings > 0 ? [count(warnings, 'warning')] : []),
+    ...(errors > 0 ? [countText(errors, 'error')] : []),
+    ...(warnings > 0 ? [countText(warnings, 'warning')] : []),
   ].join(' and ');
-  const checked = `${count(files.length, 'file')} and ${count(sound.length, 'sound plugin')}`;
+  const checked = `${countText(files.length, 'file')} and ${countText(sound.length, 'sound plugin')}`;
   return `${found || 'No mistakes'} in ${checked}.\n`;
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
 function isError({ severity }: Problem): boolean {

@@ -38,14 +38,24 @@ export async function listKeys(options: Globals): Promise<number> {
   else {
     const rows = keys.map((entry) => [
       entry.state,
-      entry.fingerprint,
+      'fingerprint' in entry ? entry.fingerprint : '',
       'identity' in entry ? (entry.identity ?? '') : '',
       'roles' in entry ? entry.roles.join(',') : '',
-      entry.state === 'pending' ? `${entry.lastAddress}, ${new Date(entry.lastSeen).toISOString().slice(0, 19)}Z` : '',
+      historyOf(entry),
     ]);
-    process.stdout.write(table([['STATE', 'FINGERPRINT', 'IDENTITY', 'ROLES', 'SEEN'], ...rows]));
+    process.stdout.write(table([['STATE', 'FINGERPRINT', 'IDENTITY', 'ROLES', 'SINCE'], ...rows]));
   }
   return EXIT.done;
+}
+
+/** How and when it came to be so. */
+function historyOf(entry: TrustEntry): string {
+  const at = (time: number) => `${new Date(time).toISOString().slice(0, 19)}Z`;
+  if (entry.state === 'config') return '';
+  if (entry.state === 'joined') return `${at(entry.at)}, by a token of ${entry.by}`;
+  if (entry.state === 'invited') return `${at(entry.at)}, open until ${at(entry.until)}, by ${entry.by}`;
+  if (entry.state === 'pending') return `${at(entry.firstSeen)}, last ${at(entry.lastSeen)} from ${entry.lastAddress}`;
+  return at(entry.at);
 }
 
 /** `keys accept FINGERPRINT --identity ID --role R…`. */
@@ -74,7 +84,9 @@ export async function revokeKey(options: Globals, key: string): Promise<number> 
     (trust) => ({ revoked: trust.revoke(key) }),
   );
   if (options.json) printJson(revoked);
-  else process.stdout.write(`Revoked:\n${dataLines((revoked as { revoked: Record<string, string> }).revoked)}`);
+  else if ('withdrawn' in (revoked as { revoked: object }).revoked) {
+    process.stdout.write(`The join token of ${key} is withdrawn; its line lets nobody in.\n`);
+  } else process.stdout.write(`Revoked:\n${dataLines((revoked as { revoked: Record<string, string> }).revoked)}`);
   return EXIT.done;
 }
 

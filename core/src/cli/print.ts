@@ -9,8 +9,7 @@ export function printJson(value: unknown): void {
 
 /** A row as a person reads it: when, what, and its data below. */
 export function rowLines(row: HistoryRow): string {
-  const when = new Date(row.etime * 1000).toISOString().replace('T', ' ').slice(0, 19);
-  return `${when}  ${row.node}  ${row.type}  ${meaning(row.code)}\n${dataLines(row.data)}`;
+  return `${momentText(row.etime)}  ${row.node}  ${row.type}  ${meaning(row.code)}\n${dataLines(row.data)}`;
 }
 
 /** What a status code says. */
@@ -58,4 +57,38 @@ export function explain(error: unknown, { json }: Globals): number {
   else process.stderr.write(`${code}: ${reasonOf(error)}\n`);
   if (error instanceof CliError) return error.exit;
   return code === 'WAIT_OVER' ? EXIT.timedOut : code === 'NOT_CONNECTED' ? EXIT.noDaemon : EXIT.failed;
+}
+
+/** So many of something: `1 node`, `2 nodes`. */
+export function countText(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+/** A moment as rows show it, from whole seconds since the epoch. */
+export function momentText(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().replace('T', ' ').slice(0, 19);
+}
+
+/** Milliseconds as figures show them. */
+export function msText(ms: number): string {
+  return ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+const SPANS = [
+  [86_400, 'd'],
+  [3600, 'h'],
+  [60, 'min'],
+] as const;
+
+/** A span of seconds, by its largest unit. */
+export function spanText(seconds: number): string {
+  for (const [unit, name] of SPANS) if (seconds >= unit) return `${Math.floor(seconds / unit)} ${name}`;
+  if (Number.isInteger(seconds)) return `${seconds} s`;
+  return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
+}
+
+/** A list for a sentence, cut where it is long. */
+export function list(words: readonly string[], limit = 10): string {
+  if (words.length <= limit) return words.join(', ');
+  return `${words.slice(0, limit).join(', ')} and ${words.length - limit} more`;
 }

@@ -10,11 +10,12 @@ import { EXIT, type Globals } from './exit.ts';
 const STOP_LIMIT_MS = 10_000;
 
 /**
- * Is the daemon: starts it, says on standard output what to type next, and stays until a signal ends it. SIGTERM and
+ * Is the daemon, after it became a node where there is a join code: starts it, says on standard output what to type next, and stays until a signal ends it. SIGTERM and
  * SIGINT drain and stop, a second one stops at once; SIGHUP reads `clients` and the log level again.
  */
-export async function start(globals: Globals): Promise<number> {
-  const { config, problems } = await loadConfig({ file: globals.config, cwd: process.cwd() });
+export async function start(globals: Globals & { join?: string }): Promise<number> {
+  const file = globals.join === undefined ? globals.config : await join(globals, globals.join);
+  const { config, problems } = await loadConfig({ file, cwd: process.cwd() });
   for (const problem of problems) process.stderr.write(`${placeOf(problem)} ${problem.code} ${problem.message}\n`);
   if (!config) return EXIT.failed;
   const log = openLog(config.core.log.level);
@@ -45,6 +46,11 @@ export async function start(globals: Globals): Promise<number> {
   );
   notify('--ready', `--status=router ${id}`);
   return stopped;
+}
+
+async function join(globals: Globals, code: string): Promise<string> {
+  const { enrol } = await import('./enrol.ts');
+  return enrol(globals, code);
 }
 
 /** Resolves with the exit code once the daemon, started or still starting, has stopped on a signal. */

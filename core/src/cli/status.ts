@@ -1,6 +1,6 @@
 import { openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
-import { printJson, table } from './print.ts';
+import { msText, printJson, table } from './print.ts';
 
 interface Information {
   id: string;
@@ -52,8 +52,8 @@ function statusText({ id, version, uptimeSeconds, plugins, counters }: Informati
       String(plugin.waiting),
       String(sum(plugin.actions, 'finished')),
       String(sum(plugin.actions, 'failed')),
-      msText(instance.p50Ms),
-      msText(instance.p99Ms),
+      latencyText(instance.p50Ms),
+      latencyText(instance.p99Ms),
       instance.rss === null ? '-' : `${Math.round(instance.rss / 2 ** 20)} MiB`,
     ]),
   );
@@ -79,8 +79,8 @@ function sum(actions: readonly { finished: number; failed: number }[], key: 'fin
   return actions.reduce((total, action) => total + action[key], 0);
 }
 
-function msText(ms: number | null): string {
-  return ms === null ? '-' : ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`;
+function latencyText(ms: number | null): string {
+  return ms === null ? '-' : msText(ms);
 }
 
 function uptimeText(seconds: number): string {

@@ -43,6 +43,7 @@ export class HistoryReader {
     const worker = new Worker(new URL('./reader.js', import.meta.url), {
       name: 'store-reader',
       workerData,
+      resourceLimits: { maxYoungGenerationSizeMb: 12 },
     });
     return new Promise((resolve, reject) => {
       worker.once('error', reject);

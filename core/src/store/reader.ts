@@ -81,7 +81,7 @@ class Reader {
 
   constructor(settings: ReaderSettings) {
     const db = new Database(settings.file, { readonly: true, timeout: 5000 });
-    db.pragma('cache_size = -32768');
+    db.pragma('cache_size = -8192');
     this.#db = db;
     this.#node = settings.node;
     this.#scan = new Scan(db);

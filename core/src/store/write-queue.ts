@@ -97,6 +97,8 @@ export class WriteQueue {
     const worker = new Worker(new URL('./writer.js', import.meta.url), {
       name: 'store-writer',
       workerData,
+      // It makes much and keeps little; the default lets garbage grow to three times this before it looks.
+      resourceLimits: { maxYoungGenerationSizeMb: 12 },
     });
     return new Promise((resolve, reject) => {
       worker.once('error', reject);

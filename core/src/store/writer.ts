@@ -148,7 +148,7 @@ class Writer {
     db.pragma(`synchronous = ${settings.synchronous}`);
     db.pragma('wal_autocheckpoint = 0');
     db.pragma('journal_size_limit = 67108864');
-    db.pragma('cache_size = -65536');
+    db.pragma('cache_size = -16384');
     db.pragma('temp_store = MEMORY');
     prepareDatabase(db);
     this.#db = db;

@@ -8,15 +8,18 @@ import {
   openHello,
   parseHello,
   type RouterSession,
+  unb64,
   verifyHello,
 } from '@centreond/plugin-sdk/channel';
 import { Buckets, type Clock, Nonces } from './limits.ts';
-import type { Grant, Trust } from './trust.ts';
+import { type Grant, type Invitation, joinGrant, type Trust } from './trust.ts';
 
 /** A HELO that passed every check, and the session it began. */
 export interface Admitted {
   readonly hello: Hello;
+  /** What the key is, or will be once it took `invitation` up. */
   readonly grant: Grant;
+  readonly invitation?: Invitation | undefined;
   readonly session: RouterSession;
 }
 
@@ -87,7 +90,8 @@ export class Admission {
         cid,
         thumbprint: hello.thumbprint,
       });
-    const known = trust.lookup(cid);
+    const invitation = this.#invitationOf(hello);
+    const known = invitation ? joinGrant(invitation, cid) : trust.lookup(cid);
     if (!known && (trust.mode === 'strict' || trust.isRevoked(cid))) {
       throw new Refused(trust.isRevoked(cid) ? 'its key was revoked' : 'its key is unknown', { cid });
     }
@@ -116,14 +120,17 @@ export class Admission {
       if (nonce === 'full' || !this.#rate.take(cid, clock.monotonic())) {
         throw new Refused('this key begins too many handshakes', who);
       }
-      const opened = await openHello(hello, routerKeys).catch((error: unknown) => {
+      const opened = await openHello(hello, routerKeys, invitation && unb64(invitation.key)).catch((error: unknown) => {
         throw new Refused('its box does not open', {
           ...who,
           reason: reasonOf(error),
         });
       });
       if (opened.identity !== identity) {
-        throw new Refused('it claims an identity that is not bound to its key', { ...who, claimed: opened.identity });
+        const cause = invitation
+          ? 'it claims an identity that its join token is not for'
+          : 'it claims an identity that is not bound to its key';
+        throw new Refused(cause, { ...who, claimed: opened.identity });
       }
       const cipher = hello.ciphers.find((name) => this.options.ciphers.includes(name));
       if (!cipher) throw new Refused('it offers no cipher that is allowed here', who);
@@ -135,10 +142,22 @@ export class Admission {
           reason: reasonOf(error),
         });
       });
-      return { hello, grant: known, session };
+      return { hello, grant: known, invitation, session };
     } finally {
       this.#release();
     }
+  }
+
+  /** The invitation that a HELO with an HMAC takes up; undefined for one without. */
+  #invitationOf(hello: Hello): Invitation | undefined {
+    if (hello.mac === undefined) return undefined;
+    const { trust } = this.options;
+    const { cid } = hello;
+    const invitation = trust.invitationOf(hello);
+    if (!invitation) throw new Refused('its join token is not open: unknown, used, withdrawn or too old', { cid });
+    const obstacle = trust.obstacleTo(invitation, cid);
+    if (obstacle) throw new Refused('it cannot join', { cid, identity: invitation.identity, reason: obstacle });
+    return invitation;
   }
 
   /** Forgets what is too old. */

@@ -271,9 +271,9 @@ export class Sessions {
     entry.held = undefined;
     this.#held -= held?.bytes ?? 0;
     if (this.#closed) return;
+    const obstacle = fault ?? (held?.over ? 'too much came before its AUTH was verified' : this.#enrol(pending));
     const grant = this.options.trust.lookup(pending.hello.cid);
-    if (fault) this.#fail(pending, fault);
-    else if (held?.over) this.#fail(pending, 'too much came before its AUTH was verified');
+    if (obstacle !== undefined) this.#fail(pending, obstacle);
     else if (!grant || grant.identity !== pending.grant.identity) this.#fail(pending, 'its key was revoked meanwhile');
     else this.#begin(pending, grant, messages);
     for (const frame of held?.frames ?? []) {
@@ -281,6 +281,19 @@ export class Sessions {
       else this.#dispatch(entry, frame);
     }
     this.#tidy(entry);
+  }
+
+  /** Binds the key of who joins, on disk, before anything is answered. Says what stands against it. */
+  #enrol({ invitation, hello }: Pending): string | undefined {
+    if (!invitation) return undefined;
+    const { trust, io } = this.options;
+    try {
+      const { identity, roles } = trust.enrol(invitation, hello.cid);
+      io.note('a node joined', { identity, cid: hello.cid, roles, by: invitation.by });
+      return undefined;
+    } catch (error) {
+      return `it cannot join: ${reasonOf(error)}`;
+    }
   }
 
   #begin({ entry, hello, session: keys }: Pending, grant: Grant, messages: Buffer[]): void {

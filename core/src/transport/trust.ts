@@ -1,8 +1,11 @@
-import { type CentreondError, isIdentity, reasonOf } from '@centreond/plugin-sdk';
-import { z } from 'zod';
+import { randomBytes } from 'node:crypto';
+import { type CentreondError, isIdentity } from '@centreond/plugin-sdk';
+import { b64, joinedBy, joinKeyOf, unb64 } from '@centreond/plugin-sdk/channel';
 import { fault } from '../errors.ts';
-import { readPrivateFile, writePrivateFile } from '../private-file.ts';
 import { ROLES, type Role } from './peer.ts';
+import { type Invitation, isFingerprint, readTrust, type TrustRecord, writeTrust } from './trust-file.ts';
+
+export { type Invitation, isFingerprint } from './trust-file.ts';
 
 /** Who a key is, and what it may. Without `actions` or `targets` its roles alone decide. */
 export interface Grant {
@@ -21,20 +24,16 @@ export interface ClientsConfig {
   readonly authorized: readonly Grant[];
 }
 
-/** A key as `centreond keys list` shows it; times in milliseconds. */
+/**
+ * A key, or an open join token, as `centreond keys list` shows it; times in milliseconds. `joined` is a key that came
+ * with a join token, which `by` made.
+ */
 export type TrustEntry =
-  | {
-      state: 'config' | 'accepted';
-      fingerprint: string;
-      identity: string;
-      roles: readonly Role[];
-    }
-  | {
-      state: 'revoked';
-      fingerprint: string;
-      identity?: string | undefined;
-      at: number;
-    }
+  | { state: 'config'; fingerprint: string; identity: string; roles: readonly Role[] }
+  | { state: 'accepted'; fingerprint: string; identity: string; roles: readonly Role[]; at: number }
+  | { state: 'joined'; fingerprint: string; identity: string; roles: readonly Role[]; at: number; by: string }
+  | { state: 'invited'; identity: string; roles: readonly Role[]; at: number; until: number; by: string }
+  | { state: 'revoked'; fingerprint: string; identity?: string | undefined; at: number }
   | ({ state: 'pending'; fingerprint: string } & Sighting);
 
 interface Sighting {
@@ -46,34 +45,14 @@ interface Sighting {
 }
 
 const MAX_PENDING = 1000;
-
-const Fingerprint = z.string().refine(isFingerprint);
-const TrustFile = z.strictObject({
-  version: z.literal(1),
-  accepted: z.array(
-    z.strictObject({
-      identity: z.string().refine(isIdentity),
-      fingerprint: Fingerprint,
-      roles: z.array(z.enum(ROLES)).min(1),
-      at: z.number(),
-    }),
-  ),
-  revoked: z.array(
-    z.strictObject({
-      fingerprint: Fingerprint,
-      identity: z.string().optional(),
-      at: z.number(),
-    }),
-  ),
-});
-type TrustFile = z.output<typeof TrustFile>;
-
-/** Whether `text` has the form of a fingerprint: canonical base64url of 32 bytes. */
-export function isFingerprint(text: string): boolean {
-  if (text.length !== 43) return false;
-  const bytes = Buffer.from(text, 'base64url');
-  return bytes.length === 32 && bytes.toString('base64url') === text;
-}
+/** Join tokens that may be open at once: each HELO that bears an HMAC is tried against all of them. */
+export const MAX_INVITATIONS = 100;
+/** How long a join token may be open, in seconds. */
+export const LONGEST_INVITATION = 3600;
+// 192 bits: a whole number of base64url characters.
+const TOKEN_BYTES = 24;
+/** What a node is that joined. */
+const JOINED_ROLES: readonly Role[] = ['node'];
 
 function refusal(message: string): CentreondError {
   return fault('KEY_REFUSED', { reason: message });
@@ -87,7 +66,7 @@ function refusal(message: string): CentreondError {
 export class Trust {
   #config: readonly Grant[];
   #mode: ClientsConfig['trust'];
-  #kept: TrustFile = { version: 1, accepted: [], revoked: [] };
+  #kept: TrustRecord = { version: 1, accepted: [], revoked: [], invited: [] };
   #byKey = new Map<string, Grant>();
   #byIdentity = new Map<string, Grant>();
   #warnings: string[] = [];
@@ -154,7 +133,7 @@ export class Trust {
 
   /** Reads `file` again, which another process may have written. */
   reload(): void {
-    this.#kept = this.#read();
+    this.#kept = readTrust(this.#file);
     this.#rebuild();
   }
 
@@ -198,28 +177,104 @@ export class Trust {
     }
     const others = <T extends { fingerprint: string }>(entries: T[]) =>
       entries.filter((entry) => entry.fingerprint !== fingerprint);
+    const former = this.#kept.accepted.find((entry) => entry.fingerprint === fingerprint);
     this.#write({
-      version: 1,
       // A revoked key that the configuration names comes back with what the configuration gives it.
       accepted: [
         ...others(this.#kept.accepted).filter((entry) => entry.identity !== identity),
-        ...(configured ? [] : [{ identity, fingerprint, roles, at: this.#clock.now() }]),
+        ...(configured ? [] : [{ at: this.#clock.now(), ...former, identity, fingerprint, roles }]),
       ],
       revoked: others(this.#kept.revoked),
+      invited: this.#open().filter((open) => open.identity !== identity),
     });
     const grant = this.#byKey.get(fingerprint);
     if (!grant) throw refusal(`The key ${fingerprint} was kept but is not in force: ${this.#warnings.join(' ')}`);
     return grant;
   }
 
-  /** Ends a key for good, by fingerprint (known or not) or by identity. Throws KEY_REFUSED for what is neither. */
-  revoke(which: string): {
-    fingerprint: string;
-    identity?: string | undefined;
+  /**
+   * Makes a join token for `identity` and says until when it is open; an older one of that identity is void then. Throws
+   * KEY_REFUSED where the identity is known already, a form is bad, or too many are open.
+   */
+  invite(request: { identity: string; seconds: number; by: string; subnodes?: readonly string[] | undefined }): {
+    token: string;
+    until: number;
   } {
+    const { identity, seconds, by, subnodes = [] } = request;
+    const odd = [identity, ...subnodes].find((id) => !isIdentity(id));
+    if (odd !== undefined) {
+      throw refusal(`${JSON.stringify(odd)} cannot be an identity: use 1 to 64 of A-Z a-z 0-9 . _ -, not . or ..`);
+    }
+    if (!(seconds > 0 && seconds <= LONGEST_INVITATION)) {
+      throw refusal(`A join token is open for 1 to ${LONGEST_INVITATION} seconds, not for ${seconds}.`);
+    }
     this.reload();
+    const obstacle = this.#identityObstacle(identity);
+    if (obstacle) throw refusal(obstacle);
+    const others = this.#open().filter((open) => open.identity !== identity);
+    if (others.length >= MAX_INVITATIONS) {
+      throw refusal(
+        `${MAX_INVITATIONS} join tokens are open, which is all that may be. Wait, or withdraw one with \`centreond keys revoke IDENTITY\`.`,
+      );
+    }
+    const token = b64(randomBytes(TOKEN_BYTES));
+    const at = this.#clock.now();
+    const until = at + seconds * 1000;
+    const key = b64(joinKeyOf(token));
+    this.#write({
+      invited: [...others, { identity, key, at, until, by, ...(subnodes.length > 0 && { subnodes: [...subnodes] }) }],
+    });
+    return { token, until };
+  }
+
+  /** The open invitation whose token made the HMAC of a HELO. */
+  invitationOf(hello: { readonly body: Buffer; readonly mac: Buffer | undefined }): Invitation | undefined {
+    return joinedBy(hello, this.#open(), ({ key }) => unb64(key));
+  }
+
+  /** Why the key cannot take an invitation up, or undefined. */
+  obstacleTo({ identity }: Invitation, fingerprint: string): string | undefined {
+    if (this.isRevoked(fingerprint)) return `The key ${fingerprint} was revoked; the machine needs a new one.`;
+    const owned = this.#byKey.get(fingerprint);
+    if (owned) return `The key ${fingerprint} is already ${owned.identity}.`;
+    return this.#identityObstacle(identity);
+  }
+
+  /**
+   * Takes an invitation up: its token is spent and the key bound to its identity, in one write. Throws KEY_REFUSED where
+   * the token is no longer open, or the key or the identity became known meanwhile; then nothing changed.
+   */
+  enrol(invitation: Invitation, fingerprint: string): Grant {
+    this.reload();
+    const open = this.#open().find(({ key }) => key === invitation.key);
+    if (!open)
+      throw refusal(`The join token of ${invitation.identity} was used, withdrawn or replaced, or is too old.`);
+    const obstacle = this.obstacleTo(open, fingerprint);
+    if (obstacle) throw refusal(obstacle);
+    const entry = { ...joinGrant(open, fingerprint), at: this.#clock.now(), invitedBy: open.by };
+    this.#write({
+      accepted: [...this.#kept.accepted, entry],
+      invited: this.#kept.invited.filter(({ key }) => key !== open.key),
+    });
+    const grant = this.#byKey.get(fingerprint);
+    if (!grant) throw refusal(`The key ${fingerprint} was kept but is not in force: ${this.#warnings.join(' ')}`);
+    return grant;
+  }
+
+  /**
+   * Ends a key for good, by fingerprint (known or not) or by identity, and withdraws the identity's join token. Throws
+   * KEY_REFUSED for what is neither. `fingerprint` is absent where there was a token only.
+   */
+  revoke(which: string): { fingerprint?: string; identity?: string | undefined; withdrawn?: boolean } {
+    this.reload();
+    const invited = this.#open().filter(({ identity }) => identity !== which);
+    const withdrawn = invited.length < this.#open().length;
     const grant = this.#byKey.get(which) ?? this.#byIdentity.get(which);
     const fingerprint = grant?.fingerprint ?? which;
+    if (!grant && withdrawn) {
+      this.#write({ invited });
+      return { identity: which, withdrawn };
+    }
     const earlier = this.#kept.revoked.find((entry) => entry.fingerprint === which || entry.identity === which);
     if (!grant && earlier) return { fingerprint: earlier.fingerprint, identity: earlier.identity };
     if (!grant && !isFingerprint(which)) {
@@ -227,24 +282,28 @@ export class Trust {
     }
     const identity = grant?.identity;
     this.#write({
-      version: 1,
       accepted: this.#kept.accepted.filter((entry) => entry.fingerprint !== fingerprint),
       revoked: [...this.#kept.revoked, { fingerprint, ...(identity && { identity }), at: this.#clock.now() }],
+      invited: this.#kept.invited.filter((open) => open.identity !== identity),
     });
     return { fingerprint, identity };
   }
 
-  /** Every key that is known: in force, revoked, and seen but unknown. */
+  /** Every key that is known: in force, revoked, and seen but unknown; and the join tokens that are open. */
   list(): TrustEntry[] {
     const entries: TrustEntry[] = [];
     for (const grant of this.#byKey.values()) {
       const { fingerprint, identity, roles } = grant;
-      entries.push({
-        state: this.#config.includes(grant) ? 'config' : 'accepted',
-        fingerprint,
-        identity,
-        roles,
-      });
+      const key = { fingerprint, identity, roles };
+      const kept = this.#config.includes(grant)
+        ? undefined
+        : this.#kept.accepted.find((entry) => entry.fingerprint === fingerprint);
+      if (!kept) entries.push({ state: 'config', ...key });
+      else if (kept.invitedBy === undefined) entries.push({ state: 'accepted', ...key, at: kept.at });
+      else entries.push({ state: 'joined', ...key, at: kept.at, by: kept.invitedBy });
+    }
+    for (const { identity, at, until, by } of this.#open()) {
+      entries.push({ state: 'invited', identity, roles: JOINED_ROLES, at, until, by });
     }
     for (const entry of this.#kept.revoked) entries.push({ state: 'revoked', ...entry });
     for (const [fingerprint, sighting] of this.#unknown) entries.push({ state: 'pending', fingerprint, ...sighting });
@@ -276,24 +335,29 @@ export class Trust {
     });
   }
 
-  #read(): TrustFile {
-    const broken = (what: string) => fault('TRUST_FILE', { path: this.#file, what });
-    const file = readPrivateFile(this.#file);
-    if (!file) return { version: 1, accepted: [], revoked: [] };
-    if ((file.mode & 0o022) !== 0) {
-      throw broken(
-        `can be changed by others (mode 0${file.mode.toString(8)}); run chmod 600 ${this.#file} once it is checked`,
-      );
-    }
-    try {
-      return TrustFile.parse(JSON.parse(file.text));
-    } catch (error) {
-      throw broken(`cannot be read as a trust file (${reasonOf(error)})`);
-    }
+  /** The join tokens that are open now. */
+  #open(): Invitation[] {
+    const now = this.#clock.now();
+    // One from the future was made before the clock was set back, and must not be open for longer than was said.
+    return this.#kept.invited.filter(({ at, until }) => at <= now && now < until);
   }
 
-  #write(kept: TrustFile): void {
-    writePrivateFile(this.#file, `${JSON.stringify(kept, null, 2)}\n`, true);
+  /** Why nobody can join as `identity`, or undefined. */
+  #identityObstacle(identity: string): string | undefined {
+    const holder = this.#byIdentity.get(identity);
+    if (holder) {
+      return (
+        `${identity} already has the key ${holder.fingerprint}. If that machine is to have a new key, run ` +
+        `\`centreond keys revoke ${holder.fingerprint}\` first.`
+      );
+    }
+    const configured = this.#config.find((grant) => grant.identity === identity);
+    return configured && `The configuration names ${identity} already. Take it out of clients.authorized first.`;
+  }
+
+  #write(change: Partial<TrustRecord>): void {
+    const kept = { ...this.#kept, invited: this.#open(), ...change };
+    writeTrust(this.#file, kept);
     this.#kept = kept;
     this.#rebuild();
   }
@@ -305,7 +369,7 @@ export class Trust {
     this.#warnings = [];
     const revoked = new Set(this.#kept.revoked.map((entry) => entry.fingerprint));
     for (const grant of this.#config) if (!revoked.has(grant.fingerprint)) this.#admit(grant, 'The configuration');
-    for (const { at: _, ...grant } of this.#kept.accepted) {
+    for (const { at: _, invitedBy: __, ...grant } of this.#kept.accepted) {
       if (!revoked.has(grant.fingerprint)) this.#admit(grant, 'An accepted key');
     }
     for (const key of this.#byKey.keys()) this.#unknown.delete(key);
@@ -330,6 +394,11 @@ export class Trust {
       );
     }
   }
+}
+
+/** What a key is once it took the invitation up. */
+export function joinGrant({ identity, subnodes }: Invitation, fingerprint: string) {
+  return { identity, fingerprint, roles: [...JOINED_ROLES], ...(subnodes && { subnodes }) } satisfies Grant;
 }
 
 function sameGrant(a: Grant, b: Grant): boolean {

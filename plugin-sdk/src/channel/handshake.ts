@@ -9,6 +9,7 @@ import {
 } from 'node:crypto';
 import { failure } from '../errors.ts';
 import { formatMessage, isIdentity, parseMessage } from '../frame.ts';
+import { clientJoinMac, isSameMac, routerJoinMac } from './join.ts';
 import {
   b64,
   H,
@@ -113,6 +114,10 @@ function parseSigned(verb: string, frame: string | Buffer): Signed {
   return { text, body, fields: { ...fields }, sig, mac };
 }
 
+function signedFrame(verb: string, body: Buffer, sig: Buffer, mac: Buffer | undefined): string {
+  return `[${verb}] ${b64(body)}.${b64(sig)}${mac ? `.${b64(mac)}` : ''}`;
+}
+
 function isCipher(value: unknown): value is Cipher {
   return CIPHERS.some((cipher) => cipher === value);
 }
@@ -127,6 +132,8 @@ export interface PendingHello {
   readonly ciphers: readonly Cipher[];
   readonly x25519: KeyObject;
   readonly s1: Buffer;
+  /** There when the HELO bears a join token's HMAC: then the KEY has to bear one, too. */
+  readonly joinKey?: Buffer | undefined;
 }
 
 /** A client's side of a session. `auth` is the whole `[AUTH]` message and goes first, in the first record. */
@@ -140,8 +147,8 @@ export interface ClientSession {
 }
 
 /**
- * Makes a HELO for `router`, fresh in every part. `now` is in milliseconds. Throws BROKEN_HANDSHAKE when `identity`
- * cannot be one.
+ * Makes a HELO for `router`, fresh in every part. `now` is in milliseconds. With `joinKey` (see {@link joinKeyOf}) it
+ * asks to be enrolled. Throws BROKEN_HANDSHAKE when `identity` cannot be one.
  */
 export async function createHello(options: {
   keys: KeyPair | Signer;
@@ -149,8 +156,9 @@ export async function createHello(options: {
   identity: string;
   ciphers?: readonly Cipher[] | undefined;
   now: number;
+  joinKey?: Buffer | undefined;
 }): Promise<PendingHello> {
-  const { keys, router, identity, ciphers = CIPHERS, now } = options;
+  const { keys, router, identity, ciphers = CIPHERS, now, joinKey } = options;
   if (!isIdentity(identity)) throw broken(`${JSON.stringify(identity)} cannot be an identity`);
   if (ciphers.length === 0) throw broken('no record cipher is offered');
   const x25519 = generateKeyPairSync('x25519').privateKey;
@@ -170,14 +178,8 @@ export async function createHello(options: {
     }),
   );
   const sig = await signAsClient(keys, 'client helo', H(body));
-  return {
-    frame: `[HELO] ${b64(body)}.${b64(sig)}`,
-    keys,
-    router,
-    ciphers,
-    x25519,
-    s1,
-  };
+  const mac = joinKey && clientJoinMac(joinKey, body);
+  return { frame: signedFrame('HELO', body, sig, mac), keys, router, ciphers, x25519, s1, joinKey };
 }
 
 /**
@@ -186,7 +188,10 @@ export async function createHello(options: {
  */
 export async function readKey(pending: PendingHello, m2: string | Buffer, limits?: SealLimits): Promise<ClientSession> {
   const { text, body, fields, sig, mac } = parseSigned('KEY', m2);
-  if (mac !== undefined) throw broken('the router answers to a join token that was not used');
+  const { joinKey } = pending;
+  if (mac !== undefined && joinKey === undefined) throw broken('the router answers to a join token that was not used');
+  if (joinKey !== undefined && !(mac && isSameMac(mac, routerJoinMac(joinKey, pending.frame, body))))
+    throw broken('the router does not show that it knows the join token');
   if (!(await verifyPss(pending.router.key, 'router key', H(pending.frame, body), sig)))
     throw broken("the KEY is not signed by the router's pinned key, or not for this HELO");
   if (fields.v !== VERSION) throw broken('the router speaks another version');
@@ -236,6 +241,8 @@ export interface Hello {
 export interface OpenedHello {
   readonly s1: Buffer;
   readonly identity: string;
+  /** The join key whose HMAC the HELO bears. */
+  readonly joinKey?: Buffer | undefined;
 }
 
 /** A router's side of a session. `frame` is M2. */
@@ -251,8 +258,8 @@ export interface RouterSession {
 /**
  * Reads a HELO: size, form, every field present, canonical and of its length. Does no private-key operation and no
  * signature check; a few microseconds. Throws BROKEN_HANDSHAKE or BROKEN_KEY. The caller goes on in the protocol's
- * order: `sid`, `thumbprint` = `cid`, authorised, `ts`, {@link verifyHello}, (`cid`, `n`) unseen, rate,
- * {@link openHello}, identity.
+ * order: `sid`, `thumbprint` = `cid`, authorised (or joinedBy a token), `ts`, {@link verifyHello}, (`cid`, `n`) unseen,
+ * rate, {@link openHello}, identity.
  */
 export function parseHello(m1: string | Buffer): Hello {
   const { text, body, fields, sig, mac } = parseSigned('HELO', m1);
@@ -294,16 +301,19 @@ export function verifyHello(hello: Hello): Promise<boolean> {
 
 /**
  * Opens a HELO's box with the router's private key; only for a HELO that passed every check before it. Throws
- * BROKEN_HANDSHAKE, also for a HELO with a join token: none can be open.
+ * BROKEN_HANDSHAKE, also for a HELO that bears an HMAC unless `joinKey` made it, and for one without where there is a
+ * `joinKey`.
  */
-export async function openHello(hello: Hello, routerKeys: KeyPair): Promise<OpenedHello> {
-  if (hello.mac !== undefined) throw broken('no join token is open');
+export async function openHello(hello: Hello, routerKeys: KeyPair, joinKey?: Buffer): Promise<OpenedHello> {
+  const { mac, body } = hello;
+  const sound = joinKey && mac ? isSameMac(mac, clientJoinMac(joinKey, body)) : joinKey === mac;
+  if (!sound) throw broken('its HMAC is not that of an open join token');
   const inside = await openBox(routerKeys.privateKey, hello.box);
   const text = inside.toString('latin1', 32);
   const identity = text.slice(BOX_VERB.length + 1, -1);
   if (text !== `${BOX_VERB}[${identity}]` || !isIdentity(identity))
     throw broken('the box does not hold [HELO] [HOSTNAME]');
-  return { s1: inside.subarray(0, 32), identity };
+  return { s1: inside.subarray(0, 32), identity, ...(joinKey && { joinKey }) };
 }
 
 /** Answers an opened HELO: makes the session and the KEY to send. Throws BROKEN_HANDSHAKE for a weak X25519 key. */
@@ -329,7 +339,8 @@ export async function answerHello(
     }),
   );
   const sig = await signPss(routerKeys.privateKey, 'router key', H(hello.frame, body));
-  const frame = `[KEY] ${b64(body)}.${b64(sig)}`;
+  const mac = opened.joinKey && routerJoinMac(opened.joinKey, hello.frame, body);
+  const frame = signedFrame('KEY', body, sig, mac);
   const th = H(hello.frame, frame);
   const { c2s, s2c } = deriveKeys(th, shared, opened.s1);
   return {

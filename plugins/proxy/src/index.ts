@@ -38,7 +38,7 @@ const Added = z.strictObject({
 });
 const Named = z.strictObject({ id: NodeId });
 const Deleted = z.strictObject({ id: z.string(), deleted: z.boolean().describe('false: there was none') });
-const Fleeting = z.object({ nodes: z.array(z.object({ id: z.string(), state: z.string() })) });
+const Nodes = z.object({ nodes: z.array(z.object({ id: z.string(), state: z.string() })) });
 
 interface Waiting {
   readonly id: string;
@@ -97,7 +97,7 @@ export default class ProxyPlugin {
   /** During a reload: what is up is to stay up, so its links are made before the version that has them ends. */
   async #takeOver(): Promise<void> {
     try {
-      const { nodes } = Fleeting.parse((await this.transport.send('CONSTATUS', {})).data);
+      const { nodes } = Nodes.parse((await this.transport.send('CONSTATUS', {})).data);
       const up = nodes.filter(({ state }) => state === 'up').map(({ id }) => id);
       await this.#fleet.whenUp(up, HANDOVER_MS);
     } catch (error) {
@@ -125,7 +125,7 @@ export default class ProxyPlugin {
     idempotent: true,
     inFlight: 'requeue',
   })
-  async add(node: NodeConfig, { identity }: ActionContext): Promise<z.input<typeof Added>> {
+  async add(node: NodeConfig, context: ActionContext): Promise<z.input<typeof Added>> {
     const { id } = node;
     const routerId = await this.#ownId();
     const added = await this.#exclusively(async () => {
@@ -137,10 +137,10 @@ export default class ProxyPlugin {
       return true;
     });
     if (this.#roster.inConfig(id)) return { id, added };
-    const fault = await this.#inEffect(id, digestOf(node), identity);
+    const fault = await this.#inEffect(id, digestOf(node), context);
     if (fault === null) return { id, added };
     await this.#exclusively(() => this.#roster.forget(id));
-    await this.#inEffect(id, null, identity);
+    await this.#inEffect(id, null, context);
     throw failure('INVALID_DATA', { action: 'ADDNODE', reason: fault });
   }
 
@@ -154,18 +154,18 @@ export default class ProxyPlugin {
     idempotent: true,
     inFlight: 'requeue',
   })
-  async delete({ id }: z.output<typeof Named>, { identity }: ActionContext): Promise<z.input<typeof Deleted>> {
+  async delete({ id }: z.output<typeof Named>, context: ActionContext): Promise<z.input<typeof Deleted>> {
     if (this.#roster.inConfig(id)) {
       const remedy =
         'It stands in the config of the plugin proxy, under nodes: take it out there, then reload the plugin.';
-      throw failure('FORBIDDEN', { identity, what: `delete the node ${id}`, remedy });
+      throw failure('FORBIDDEN', { identity: context.identity, what: `delete the node ${id}`, remedy });
     }
     const deleted = await this.#exclusively(async () => {
       const known = this.#roster.get(id) !== undefined;
       await this.#roster.forget(id);
       return known;
     });
-    await this.#inEffect(id, null, identity);
+    await this.#inEffect(id, null, context);
     return { id, deleted };
   }
 
@@ -199,22 +199,26 @@ export default class ProxyPlugin {
   // ---- between the instances --------------------------------------------------------------------------------------
 
   /** Has a change taken up by the instance that carries the node. Resolves with what is wrong with its settings, or null. */
-  async #inEffect(id: string, digest: string | null, by: string): Promise<string | null> {
-    let waiting: Waiting | undefined;
-    let timer: NodeJS.Timeout | undefined;
-    const taken = new Promise<string | null>((resolve, reject) => {
-      waiting = { id, digest, taken: resolve };
-      this.#waiting.add(waiting);
-      const type = `proxy/${instanceOf(id, this.instance.of)}`;
-      const reason = `it has not taken up the change of ${id} within ${TAKE_LIMIT_MS / 1000} s; the change is kept, and it takes it up when it is back`;
-      timer = setTimeout(() => reject(failure('NOT_READY', { type, state: 'silent', reason })), TAKE_LIMIT_MS);
-    });
+  async #inEffect(id: string, digest: string | null, { identity: by, signal }: ActionContext): Promise<string | null> {
+    const { promise, resolve, reject } = Promise.withResolvers<string | null>();
+    // It may be rejected before anybody awaits it.
+    promise.catch(() => undefined);
+    const type = `proxy/${instanceOf(id, this.instance.of)}`;
+    const reason = `it has not taken up the change of ${id} within ${TAKE_LIMIT_MS / 1000} s; the change is kept, and it takes it up when it is back`;
+    const late = () => reject(failure('NOT_READY', { type, state: 'silent', reason }));
+    const timer = setTimeout(late, TAKE_LIMIT_MS);
+    const onAbort = () => reject(signal.reason);
+    const waiting: Waiting = { id, digest, taken: resolve };
+    this.#waiting.add(waiting);
     try {
+      signal.throwIfAborted();
+      signal.addEventListener('abort', onAbort, { once: true });
       await this.#bulletin.tellChanged({ id, by });
-      return await taken;
+      return await promise;
     } finally {
       clearTimeout(timer);
-      if (waiting) this.#waiting.delete(waiting);
+      signal.removeEventListener('abort', onAbort);
+      this.#waiting.delete(waiting);
     }
   }
 

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import {
   b64,
   type ClientSession,
+  clientJoinMac,
   createHello,
   H,
   type KeyPair,
@@ -75,7 +76,7 @@ export interface HeloFields {
 /** A HELO of any content: `fields` replace those of a sound one, `signer` signs whatever came out. */
 export async function forgeHelo(
   fields: HeloFields,
-  by: { keys: KeyPair; identity: string; now: number; signer?: KeyPair; inBox?: string },
+  by: { keys: KeyPair; identity: string; now: number; signer?: KeyPair; inBox?: string; joinKey?: Buffer },
 ): Promise<string> {
   const { keys, identity, now, signer = keys, inBox = `[HELO] [${identity}]` } = by;
   const box = await sealBox(routerKeys.publicKey, Buffer.concat([randomBytes(32), Buffer.from(inBox)]));
@@ -94,7 +95,8 @@ export async function forgeHelo(
       ...fields,
     }),
   );
-  return `[HELO] ${b64(body)}.${b64(await signPss(signer.privateKey, 'client helo', H(body)))}`;
+  const mac = by.joinKey ? `.${b64(clientJoinMac(by.joinKey, body))}` : '';
+  return `[HELO] ${b64(body)}.${b64(await signPss(signer.privateKey, 'client helo', H(body)))}${mac}`;
 }
 
 /** One DEALER connection that keeps whatever arrives, and speaks the protocol only as far as it is told to. */
@@ -165,6 +167,7 @@ export interface Who {
   keys: KeyPair;
   identity: string;
   now: number;
+  joinKey?: Buffer;
 }
 
 /** Asks for a session and stops before AUTH. */

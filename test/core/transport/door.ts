@@ -13,6 +13,8 @@ export interface OpenDoor {
   door: ExternalDoor;
   endpoint: string;
   trust: Trust;
+  /** What the operator decided, on disk. */
+  file: string;
   clock: TestClock;
   /** What the door logged. */
   log: { fields: Record<string, unknown>; message: string }[];
@@ -64,8 +66,9 @@ export async function openDoor(clients?: Partial<ClientsConfig>, options?: Parti
   const folder = mkdtempSync(join(tmpdir(), 'door-'));
   cleanup.push(() => rmSync(folder, { recursive: true }));
   const clock = new TestClock();
+  const file = join(folder, 'keys', 'trust.json');
   const trust = new Trust({
-    file: join(folder, 'trust.json'),
+    file,
     clock,
     clients: {
       trust: 'strict',
@@ -106,6 +109,7 @@ export async function openDoor(clients?: Partial<ClientsConfig>, options?: Parti
     door,
     endpoint,
     trust,
+    file,
     clock,
     ...heard,
     wire(routingId, read) {

@@ -20,7 +20,7 @@ const BEAT_MS = 5000;
 /** Without a word for so long, a node is unreachable. */
 const SILENCE_MS = 15_000;
 /** A session that is made anew within this time was no absence: what comes meanwhile goes again. */
-const GRACE_MS = 300;
+const GRACE_MS = 1000;
 const SYNC_LIMIT_MS = 10_000;
 const CLOSE_LIMIT_MS = 2000;
 /** What is logged once only is remembered up to here; then nothing more of it is logged. */

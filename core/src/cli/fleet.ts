@@ -1,0 +1,54 @@
+import type { JsonObject } from '@centreond/plugin-sdk';
+import type { Client } from '@centreond/plugin-sdk/client';
+import { z } from 'zod';
+import { CliError } from './connection.ts';
+import { EXIT } from './exit.ts';
+
+const Figure = z.number().nullable();
+const FleetNode = z.object({
+  id: z.string(),
+  name: z.string(),
+  kind: z.string(),
+  state: z.string(),
+  lastPong: Figure,
+  lastPing: Figure,
+  roundTripMs: Figure,
+  clockSkewSeconds: Figure,
+  cursor: Figure,
+  version: z.string().nullable(),
+  actions: z.array(z.string()),
+  subnodes: z.array(z.string()),
+});
+const ConStatus = z.object({ nodes: z.array(FleetNode) });
+
+/** A node as CONSTATUS tells of it: one that is reached from the router without another between. */
+export type FleetNode = z.output<typeof FleetNode>;
+
+/** The nodes of a router, as it told of them at one time. */
+export interface Fleet {
+  /** The router's id. */
+  readonly router: string;
+  readonly nodes: readonly FleetNode[];
+  /** The answer as it came, a node each. */
+  readonly raw: readonly JsonObject[];
+}
+
+/** Asks the router for its nodes. Rejects as `client.send` does, and where the answer is none. */
+export async function fleetOf(client: Client, timeoutMs?: number): Promise<Fleet> {
+  const { data } = await client.send('CONSTATUS', {}, timeoutMs === undefined ? {} : { timeoutMs });
+  const { success, data: told, error } = ConStatus.safeParse(data);
+  if (success) return { router: client.id, nodes: told.nodes, raw: data.nodes as JsonObject[] };
+  const message = `The router ${client.id} answers CONSTATUS in a way that is not known here: ${z.prettifyError(error)}`;
+  throw new CliError('UNKNOWN_ANSWER', message, EXIT.failed);
+}
+
+/** The ids of all that is reached: the nodes, and those behind a node that are none themselves. */
+export function idsOf({ nodes }: Fleet): Set<string> {
+  return new Set(nodes.flatMap(({ id, subnodes }) => [id, ...subnodes]));
+}
+
+/** Whether there is a way to a node now. */
+export function isReached({ nodes, router }: Fleet, target: string): boolean {
+  if (target === router) return true;
+  return nodes.some(({ id, state, subnodes }) => state === 'up' && (id === target || subnodes.includes(target)));
+}

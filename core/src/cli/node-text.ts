@@ -1,0 +1,143 @@
+import { cellsOf, plain } from './cells.ts';
+import type { Fleet, FleetNode } from './fleet.ts';
+import { type Color, lineOf, type Paint, type Piece } from './painted.ts';
+import { countText, momentText, msText, spanText } from './print.ts';
+
+/** A clock that is further off than this is told, in seconds. */
+const SKEW_LIMIT = 2;
+/** So many nodes have their trouble told in words. */
+const REMARKS = 8;
+
+/** Where nodes are to be seen. */
+export interface View {
+  /** Cells in a line; undefined where nothing bounds it. */
+  readonly width: number | undefined;
+  /** Lines, which nothing may exceed; undefined where it scrolls. */
+  readonly height?: number;
+  /** The router's time, in milliseconds. */
+  readonly now: number;
+  readonly paint: Paint;
+}
+
+/** Everything that is known of one node. */
+export function nodeText(node: FleetNode, { width = 120, now, paint }: View): string {
+  const { id, name, lastPong, lastPing, roundTripMs, clockSkewSeconds, cursor, actions, subnodes } = node;
+  const label = name === '' || name === id ? '' : ` (${plain(name)})`;
+  const when = (seconds: number | null) =>
+    seconds === null ? 'never' : `${momentText(seconds)}, ${agoText(seconds, now)}`;
+  const rows: [string, string][] = [
+    ['kind', plain(node.kind)],
+    ['version', plain(node.version ?? 'not told')],
+    ['last PONG', when(lastPong)],
+    ['last PING', when(lastPing)],
+    ['round trip', roundTripMs === null ? 'not measured' : tripText(roundTripMs)],
+    ['clock', clockSkewSeconds === null ? 'not compared' : clockText(clockSkewSeconds)],
+    ['log cursor', cursor === null ? 'none of its rows is here' : `row ${cursor}`],
+    ['actions', actions.length === 0 ? 'not told' : actions.map(plain).join(' ')],
+    ['subnodes', subnodes.length === 0 ? 'none' : subnodes.map(plain).join(' ')],
+  ];
+  const lines = rows.flatMap(([what, text]) =>
+    wrapped(text, width - 14).map((line, i) => `  ${(i === 0 ? what : '').padEnd(12)}${line}`),
+  );
+  const remarks = remarksOf([node], now).map((remark) => lineOf(remark, paint));
+  return [lineOf([`${plain(id)}${label} is `, stateOf(node)], paint), ...lines, ...(remarks[0] ? ['', ...remarks] : [])]
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+/** How many there are, and how they are. */
+export function headOf({ router, nodes }: Fleet): Piece[] {
+  const rank = (state: string) => ['up', 'connecting', 'unreachable'].indexOf(state);
+  const states = [...Map.groupBy(nodes, ({ state }) => state)].sort(([a], [b]) => rank(a) - rank(b));
+  const direct = new Set(nodes.map(({ id }) => id));
+  const behind = new Set(nodes.flatMap(({ subnodes }) => subnodes.filter((id) => !direct.has(id)))).size;
+  return [
+    `router ${router}, ${countText(nodes.length, 'node')}: `,
+    ...states.flatMap(([state, { length }], i): Piece[] => {
+      const text = `${length} ${plain(state)}`;
+      return [i === 0 ? '' : ', ', state === 'up' ? text : { text, color: colorOf(state) }];
+    }),
+    behind > 0 ? `; ${behind} behind them` : '',
+  ];
+}
+
+/** What somebody has to look after, in a sentence each. */
+export function remarksOf(nodes: readonly FleetNode[], now: number): Piece[][] {
+  const warning = (color: Color, sentence: string): Piece[] => [{ text: 'warning', color }, `  ${sentence}`];
+  const told = [
+    ...nodes
+      .filter(({ state }) => state !== 'up')
+      .map((node) =>
+        warning(colorOf(node.state), `${plain(node.id)} is ${plain(node.state)}: ${sinceText(node, now)}.`),
+      ),
+    ...nodes
+      .filter(isSkewed)
+      .map(({ id, clockSkewSeconds }) =>
+        warning('yellow', `The clock of ${plain(id)} is ${clockText(clockSkewSeconds ?? 0)}.`),
+      ),
+  ];
+  if (told.length <= REMARKS) return told;
+  return [...told.slice(0, REMARKS - 1), warning('yellow', `There are ${told.length - REMARKS + 1} more like these.`)];
+}
+
+/** The node's state, in its colour. */
+export function stateOf({ state }: FleetNode): Piece {
+  return { text: plain(state), color: colorOf(state) };
+}
+
+/** Whether somebody has to look after its clock. */
+export function isSkewed({ clockSkewSeconds }: FleetNode): boolean {
+  return clockSkewSeconds !== null && Math.abs(clockSkewSeconds) > SKEW_LIMIT;
+}
+
+/** The clock's distance, short; `!` says that it is too much where no colour does. */
+export function skewOf(node: FleetNode): Piece {
+  const { clockSkewSeconds: skew } = node;
+  if (skew === null) return '-';
+  const text = `${skew < 0 ? '-' : '+'}${spanText(Math.abs(skew))}`;
+  return isSkewed(node) ? { text: `${text} !`, color: 'yellow' } : text;
+}
+
+/** How long ago it answered last, short. */
+export function pongText({ lastPong }: FleetNode, now: number): string {
+  return lastPong === null ? 'never' : spanText(sinceSeconds(lastPong, now));
+}
+
+/** A round trip to three figures or so. */
+export function tripText(milliseconds: number): string {
+  return msText(milliseconds < 10 ? Math.round(milliseconds * 10) / 10 : Math.round(milliseconds));
+}
+
+function colorOf(state: string): Color {
+  return state === 'up' ? 'green' : state === 'unreachable' ? 'red' : 'yellow';
+}
+
+function sinceText({ lastPong }: FleetNode, now: number): string {
+  return lastPong === null
+    ? 'it never answered'
+    : `no answer for ${spanText(sinceSeconds(lastPong, now))}, since ${momentText(lastPong)}`;
+}
+
+function clockText(skew: number): string {
+  return `${spanText(Math.abs(skew))} ${skew < 0 ? 'behind' : 'ahead of'} this router's`;
+}
+
+function agoText(seconds: number, now: number): string {
+  return `${spanText(sinceSeconds(seconds, now))} ago`;
+}
+
+function sinceSeconds(seconds: number, now: number): number {
+  return Math.max(0, Math.floor(now / 1000) - seconds);
+}
+
+function wrapped(text: string, cells: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && cellsOf(line) + 1 + cellsOf(word) > cells) {
+      lines.push(line);
+      line = word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}

@@ -1,0 +1,26 @@
+import { cellsOf, cut } from './cells.ts';
+
+export type Color = 'green' | 'yellow' | 'red';
+
+/** Part of a line, with its colour where it has one. */
+export type Piece = string | { readonly text: string; readonly color: Color };
+
+/** How a piece is coloured where it is seen: not at all where that is no terminal, or NO_COLOR says so. */
+export type Paint = (color: Color, text: string) => string;
+
+/** A line in at most so many cells; a colour takes none. */
+export function lineOf(pieces: readonly Piece[], paint: Paint, width?: number): string {
+  let left = width ?? Number.POSITIVE_INFINITY;
+  let line = '';
+  const whole = pieces.map((piece) => (typeof piece === 'string' ? piece : piece.text)).join('');
+  const tooLong = width !== undefined && cellsOf(whole) > width;
+  for (const piece of pieces) {
+    const text = typeof piece === 'string' ? piece : piece.text;
+    // What ends exactly at the edge, and has more behind it, needs its last cell for the mark.
+    const shown = tooLong && cellsOf(text) >= left ? cut(`${text}.`, left) : text;
+    left -= cellsOf(shown);
+    line += typeof piece === 'string' || shown === '' ? shown : paint(piece.color, shown);
+    if (left <= 0) break;
+  }
+  return line;
+}
