@@ -44,7 +44,7 @@ const Registration = z.strictObject({
   name: z.string().max(255).exactOptional(),
   version: z.string().max(64),
   actions: ActionNames,
-  nodes: z.array(SubnodeEntry).max(10_000).default([]),
+  nodes: z.array(SubnodeEntry).max(10_000).exactOptional(),
 });
 const Departure = z.strictObject({ id: NODE_ID });
 

@@ -20,7 +20,7 @@ export interface Registration {
   readonly name?: string;
   readonly version: string;
   readonly actions: readonly string[];
-  readonly nodes: readonly (string | Subnode)[];
+  readonly nodes?: readonly (string | Subnode)[];
 }
 
 export interface NodeSessionsOptions {
@@ -89,7 +89,7 @@ export class NodeSessions {
   }
 
   /** Takes what a node says of itself, the first time or anew. Returns the ids behind it that its grant does not list. */
-  register(peer: Peer, { name, version, actions, nodes }: Registration): string[] {
+  register(peer: Peer, { name, version, actions, nodes = [] }: Registration): string[] {
     const { id, requests, clock, events, log } = this.#options;
     const entries = nodes.map((entry): Subnode => (typeof entry === 'string' ? { id: entry } : entry));
     const others = entries.filter((entry) => entry.id !== id && entry.id !== peer.identity);

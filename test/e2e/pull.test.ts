@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { type Client, connect, type HistoryRow } from '@centreond/plugin-sdk/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -85,6 +86,7 @@ test('a node registers nobody but itself', async () => {
   const answer = await ghost.send('REGISTERNODE', { ...data, id: 'ghost', nodes: ['behind', 'paris', 'central'] });
   expect(answer.data).toEqual({ refused: ['paris'] });
   expect((await nodes()).find(({ id }) => id === 'ghost')).toMatchObject({ subnodes: ['behind'] });
+  expect((await ghost.send('REGISTERNODE', { id: 'ghost', version: '1', actions: [] })).data).toEqual({ refused: [] });
   await ghost.send('UNREGISTERNODE', { id: 'ghost' });
   expect(await stateOf('ghost')).toBe('unreachable');
   await ghost.close();
@@ -103,4 +105,34 @@ test('a router that restarts has its nodes back', async () => {
   await central.end('SIGKILL');
   await central.start();
   await until('lyon is up', async () => (await stateOf('lyon')) === 'up');
+});
+
+test('GETLOG with its TARGET brings the log of a node up to now, and a node reads what is routed to it', async () => {
+  const there = await connect({ address: poller.socket });
+  const { token } = await there.call('STEPS', { rows: 2 });
+  await there.close();
+  const { data } = await root.send('GETLOG', { token }, { target: 'lyon' });
+  expect(data).toMatchObject({ action: 'getlog', id: 'central', more: false });
+  expect((data.result as unknown as HistoryRow[]).map(({ node, code }) => [node, code])).toEqual([
+    ['lyon', 0],
+    ['lyon', expect.any(Number)],
+    ['lyon', expect.any(Number)],
+    ['lyon', 2],
+  ]);
+  // It belongs to no request that was made here.
+  expect((await alice.send('GETLOG', { token }, { target: 'lyon' })).data.result).toEqual([]);
+  await expect(alice.send('GETLOG', { token }, { target: 'ghost' })).rejects.toMatchObject({
+    code: 'NODE_UNREACHABLE',
+  });
+});
+
+test('a request that its node has forgotten ends, and what the new database writes arrives', async () => {
+  const { token } = await alice.send('SLEEP', { ms: 60_000 }, { target: 'lyon' });
+  await until('it runs there', async () => (await alice.query({ token })).length === 2);
+  await poller.end('SIGKILL');
+  for (const end of ['', '-wal', '-shm']) rmSync(`${poller.database}${end}`, { force: true });
+  await poller.start();
+  await until('it has ended', async () => (await alice.query({ token })).length === 3);
+  expect((await alice.query({ token })).at(-1)).toMatchObject({ code: 1, data: { error: 'OUTCOME_UNKNOWN' } });
+  expect(await alice.call('STEPS', { rows: 1 }, { target: 'lyon' })).toMatchObject({ ok: true });
 });
