@@ -1,4 +1,5 @@
 import 'reflect-metadata';
+import { setTimeout as pause } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import {
   Action,
@@ -31,6 +32,7 @@ import { instanceOf } from './share.ts';
 const TAKE_LIMIT_MS = 10_000;
 /** How long a new version waits for what is up by the old one to be up by it. */
 const HANDOVER_MS = 3000;
+const ANSWER_LIMIT_MS = 1000;
 
 const Added = z.strictObject({
   id: z.string(),
@@ -107,10 +109,13 @@ export default class ProxyPlugin {
 
   async stop(): Promise<void> {
     this.#bulletin.close();
-    const gone = await this.#roster.outdated().catch((error: unknown) => {
+    const none = new Set<string>();
+    const outdated = this.#roster.outdated().catch((error: unknown) => {
       this.log.debug({ err: error }, `the newer config is not known: ${reasonOf(error)}`);
-      return new Set<string>();
+      return none;
     });
+    // A router that is gone answers no more, and the links are to be closed all the same.
+    const gone = await Promise.race([outdated, pause(ANSWER_LIMIT_MS, none)]);
     await this.#fleet.close(gone);
   }
 
