@@ -49,15 +49,21 @@ class Poller {
   }
 
   /** Pastes the line; resolves when the daemon is ready. */
-  async paste(line: string): Promise<{ id: string; pid: number }> {
-    const child = spawn(process.execPath, [BIN, ...wordsOf(line), '--json'], { cwd: this.folder });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
-    const exited = new Promise<number | null>((resolve) => child.once('close', resolve));
-    this.#running.set(child, exited);
+  paste(line: string): Promise<{ id: string; pid: number }> {
+    const { child, exited } = this.begin(line);
     return new Promise((resolve, reject) => {
       child.stdout.setEncoding('utf8').once('data', (text: string) => resolve(JSON.parse(text)));
       void exited.then((code) => reject(new Error(`it ended with ${code}: ${this.stderr}`)));
     });
+  }
+
+  /** Pastes the line, and does not wait. */
+  begin(line: string) {
+    const child = spawn(process.execPath, [BIN, ...wordsOf(line), '--json'], { cwd: this.folder });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
+    const exited = new Promise<number | null>((resolve) => child.once('close', resolve));
+    this.#running.set(child, exited);
+    return { child, exited };
   }
 
   /** Pastes a line that is of no use here. */
@@ -135,6 +141,7 @@ describe('one line', () => {
     expect(await keyOf('paris-1')).toMatchObject({ state: 'joined', by: '@local', fingerprint: shown.fingerprint });
     const { stdout } = await central.cli('keys', 'list');
     expect(stdout).toMatch(/^joined +\S{43} +paris-1 +node +\S+Z, by a token of @local$/m);
+    expect((await central.cli('nodes')).stdout).toMatch(/paris-1 .*\bup\b/);
     // What is asked of it here is answered there.
     expect((await root.request('PING', {}, undefined, 'paris-1')).data).toMatchObject({ id: 'paris-1' });
     const { nodes } = (await root.request('CONSTATUS', {})).data as { nodes: object[] };
@@ -167,10 +174,10 @@ describe('one line', () => {
     rmSync(config);
     mkdirSync(poller.file('var/keys'), { recursive: true, mode: 0o700 });
     writeFileSync(poller.file('var/keys/router.pem'), key, { mode: 0o600 });
-    await poller.paste(line);
-    await up('paris-1');
+    poller.begin(line);
+    await until('its config is written', () => existsSync(config), START_MS);
     expect(readFileSync(config, 'utf8')).toBe(before);
-    await poller.end();
+    await poller.end('SIGKILL');
   });
 
   test('works for one key: pasted on another machine it is refused, and nothing is left to start there', async () => {
@@ -234,9 +241,10 @@ describe('a line is not taken, and nothing changes', () => {
     expect((await kept.fail(line)).stderr).toMatch(/^JOIN_FOLDER_TAKEN: var holds the key and history of paris-1/);
     expect(await keyOf('lyon-1')).toMatchObject({ state: 'invited' });
     // As the sentence says.
-    await taken.paste(`${line} --config lyon-1/centreond.yaml`);
-    await up('lyon-1');
-    await taken.end();
+    taken.begin(`${line} --config lyon-1/centreond.yaml`);
+    await until('it joined', async () => (await keyOf('lyon-1'))?.state === 'joined', START_MS);
+    await until('its config is written', () => existsSync(taken.file('lyon-1/centreond.yaml')), START_MS);
+    await taken.end('SIGKILL');
   });
 
   test('where no router answers, and it stays good', async () => {

@@ -85,6 +85,7 @@ function guidance(
     `  router    ${router}, ${address}`,
     `  key       ${fingerprint}`,
     `  valid     once, until ${new Date(until).toISOString().slice(0, 19)}Z (${minutes} min); keep it to yourself until then`,
+    `  watch     npx centreond nodes, where it is up a moment later`,
     `  withdraw  npx centreond keys revoke ${identity}`,
   ];
   if (options.address === undefined && reach === 'loopback') {
