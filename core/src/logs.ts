@@ -206,6 +206,11 @@ export class Logs {
     if (this.#leases.get(node)?.peer !== except) this.#leases.delete(node);
   }
 
+  /** Lets another session bring the log of `node` at once where it is `peer` that does. */
+  giveUp(node: string, peer: Peer): void {
+    if (this.#leases.get(node)?.peer === peer) this.#leases.delete(node);
+  }
+
   /** Forgets a session that is over. */
   left(peer: Peer): void {
     for (const [node, lease] of this.#leases) if (lease.peer === peer) this.#leases.delete(node);

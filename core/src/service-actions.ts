@@ -80,7 +80,11 @@ export abstract class ServiceActions {
   announce({ nodes, gone }: z.output<typeof Announcement>, { caller }: AskContext) {
     this.services.carriers.announce(caller, nodes, gone);
     // Whoever came last carries them: a version that was replaced brings no more of their logs.
-    for (const { id, state } of nodes) if (state === 'up') this.services.logs.release(id, caller);
+    const { logs } = this.services;
+    for (const { id, state } of nodes) {
+      if (state === 'up') logs.release(id, caller);
+      else logs.giveUp(id, caller);
+    }
   }
 
   @Action('ROUTERKEY', {

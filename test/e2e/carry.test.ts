@@ -227,7 +227,7 @@ describe('a row of another node', () => {
     expect(await hand({ id: 2, token: 'nobodys' })).toMatchObject({ stored: 1 });
     await expect(
       admin.call('FOREIGNROW', { name, node: 'zurich', token: 'x', id: 1, code: 2, data: 1 }),
-    ).resolves.toMatchObject({ ok: false, data: { error: 'FORBIDDEN' } });
+    ).resolves.toMatchObject({ ok: false, data: { error: 'UNKNOWN_TARGET' } });
     expect(await alice.query({ token: 'nobodys' })).toEqual([]);
     expect(await admin.query({ token: 'nobodys' })).toMatchObject([{ node: 'bern' }]);
     expect(await hand({ id: 3, code: 2, data: 'end' })).toMatchObject({ stored: 1 });
