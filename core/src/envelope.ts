@@ -21,6 +21,18 @@ export function ownerOf(peer: Peer, { from }: Envelope): string {
   return peer.roles.has('router') && from !== undefined ? `${peer.identity}/${from}` : peer.identity;
 }
 
+/** The envelope that goes on from the router `id` with a request of `owner`, which nobody wants any more after `untilMs`. */
+export function forwarded(id: string, owner: string, from: Envelope, untilMs: number | undefined): object {
+  const { hold, hops = [], traceparent } = from;
+  return {
+    from: owner.slice(owner.indexOf('/') + 1),
+    hops: [...hops, id],
+    ...(hold && { hold }),
+    ...(untilMs !== undefined && { deadline: Math.floor(untilMs / 1000) }),
+    ...(traceparent !== undefined && { traceparent }),
+  };
+}
+
 /** Reads an envelope as it was kept with its request: the `text` of the one that was read then. */
 export function keptEnvelope(text: string): Envelope {
   return text === '' ? EMPTY : readEnvelope(JSON.parse(text), true, 'the request');

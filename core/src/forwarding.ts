@@ -1,6 +1,7 @@
-import { CentreondError, failure, newToken } from '@centreond/plugin-sdk';
+import { CentreondError, failure } from '@centreond/plugin-sdk';
 import { Departure, unknownHere } from './departure.ts';
-import { type Envelope } from './envelope.ts';
+import { type Envelope, forwarded } from './envelope.ts';
+import { Inquiries, UNSURE } from './inquiries.ts';
 import type { Log } from './log.ts';
 import type { RegisteredAction } from './registry.ts';
 import type { OpenRequest } from './request.ts';
@@ -23,8 +24,6 @@ const LONGEST_RETRY_MS = 5000;
 const SWEEP_MS = 250;
 /** Refusals that mean "not now". */
 const NOT_NOW: ReadonlySet<string> = new Set(['NODE_UNREACHABLE', 'BUSY', 'STOPPING']);
-/** Those after which nobody knows whether the node has it. */
-const UNSURE: ReadonlySet<string> = new Set(['WAIT_OVER', 'NOT_CONNECTED', 'CLIENT_CLOSED', 'CLIENT_REPLACED']);
 
 export interface ForwardingOptions {
   /** This router's id. */
@@ -72,12 +71,14 @@ export class Forwarding {
   readonly #queues = new Map<string, Queue>();
   readonly #parcels = new Map<OpenRequest, Parcel>();
   readonly #heldOf = new Map<string, number>();
+  readonly #inquiries: Inquiries;
   #heldBytes = 0;
   #sweep: NodeJS.Timeout | undefined;
   #stopped = false;
 
   constructor(options: ForwardingOptions) {
     this.#options = options;
+    this.#inquiries = new Inquiries(options);
     options.routes.onChange((targets) => {
       for (const target of targets) this.#pump(target);
     });
@@ -241,21 +242,11 @@ export class Forwarding {
       token: open.token,
       target: open.target,
       data: open.data,
-      envelope: this.#envelopeFor(open.owner, envelope, bounded ? open.wantedUntil : undefined),
+      envelope: forwarded(this.#options.id, open.owner, envelope, bounded ? open.wantedUntil : undefined),
     };
     carrier.carry(request, (delivered) => {
       if (parcel.tries === attempt && queue.handed.has(parcel)) this.#answered(queue, parcel, delivered);
     });
-  }
-
-  #envelopeFor(owner: string, { hold, hops = [], traceparent }: Envelope, untilMs: number | undefined): object {
-    return {
-      from: owner.slice(owner.indexOf('/') + 1),
-      hops: [...hops, this.#options.id],
-      ...(hold && { hold }),
-      ...(untilMs !== undefined && { deadline: Math.floor(untilMs / 1000) }),
-      ...(traceparent !== undefined && { traceparent }),
-    };
   }
 
   #answered(queue: Queue, parcel: Parcel, delivered: Delivered): void {
@@ -355,25 +346,9 @@ export class Forwarding {
     );
   }
 
-  /** Hands over what is not recorded here, under a new token where it bears none. Resolves with the data of the node's ACK, as JSON text; rejects with its refusal. */
+  /** Asks a node what is not recorded here, as {@link Inquiries.ask} does. */
   ask(request: Omit<Carried, 'envelope'>, owner: string, envelope: Envelope): Promise<string> {
-    return new Promise((resolve, reject) => {
-      const { target } = request;
-      const path = this.#options.routes.pick(target, envelope.hops);
-      if (!path) throw failure('NODE_UNREACHABLE', { target });
-      const why = `did not answer within ${ANSWER_LIMIT_MS / 1000} s`;
-      const timer = setTimeout(() => reject(failure('NODE_UNREACHABLE', { target, why })), ANSWER_LIMIT_MS);
-      timer.unref();
-      const token = request.token || newToken();
-      path.carrier.carry(
-        { ...request, token, envelope: this.#envelopeFor(owner, envelope, undefined) },
-        (delivered) => {
-          clearTimeout(timer);
-          if ('ack' in delivered) resolve(delivered.ack);
-          else reject(new CentreondError(delivered.error.code, delivered.error.message));
-        },
-      );
-    });
+    return this.#inquiries.ask(request, owner, envelope);
   }
 
   /** Hands over nothing more. What is open stays so on disk. */
