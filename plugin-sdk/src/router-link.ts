@@ -196,14 +196,15 @@ export class RouterLink implements Link {
   // ---- what comes down --------------------------------------------------------------------------------------------
 
   #take(router: RouterIdentity, request: Message, reply: (message: string) => void): void {
-    const { action, token } = request;
-    if (action === 'PING') {
-      const { id, hostname, version } = router;
+    const { action, token, target } = request;
+    const { id, hostname, version } = router;
+    // One for a node behind this router goes on to it.
+    if (action === 'PING' && (target === '' || target === id)) {
       reply(formatMessage('PONG', token, '', { code: 0, data: { id, hostname, version } }));
       return;
     }
     if (this.served) {
-      this.served.message(formatMessage(action, token, request.target, request.data));
+      this.served.message(formatMessage(action, token, target, request.data));
       return;
     }
     this.#requests++;

@@ -4,6 +4,7 @@ import { startHost } from '@centreond/plugin-sdk/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
 
+const LIMIT_MS = 60_000;
 const ORACLE = path.join(ROOT, 'test/fixtures/oracle');
 
 interface Told {
@@ -12,7 +13,8 @@ interface Told {
   readonly instances: { id: string; pid: number | null; inFlight: number; state: string }[];
 }
 
-describe('a plugin in processes that answers in the ACK', () => {
+// Processes start again and again here, which a busy machine takes its time for.
+describe('a plugin in processes that answers in the ACK', { timeout: 2 * LIMIT_MS }, () => {
   const daemon = new DaemonProcess({ plugins: [{ package: ORACLE, restart: { max: 100, within: '1s' } }] });
   let client: Client;
   let admin: Client;
@@ -22,7 +24,7 @@ describe('a plugin in processes that answers in the ACK', () => {
     await daemon.start();
     admin = await connect(daemon.door(root));
     client = await connect(daemon.door(ada));
-  });
+  }, LIMIT_MS);
   afterAll(async () => {
     await client?.close();
     await admin?.close();
@@ -30,8 +32,8 @@ describe('a plugin in processes that answers in the ACK', () => {
   });
 
   const ask = (question: object = {}, token?: string) =>
-    client.send('ASKORACLE', question, token === undefined ? {} : { token });
-  const slowly = (question: object = {}) => client.send('ASKSLOWLY', question);
+    client.send('ASKSLOWLY', question, token === undefined ? {} : { token });
+  const hurry = (question: object) => client.send('ASKORACLE', question);
   const outcome = (asked: Promise<unknown>) =>
     asked.then(
       () => 'answered',
@@ -41,11 +43,16 @@ describe('a plugin in processes that answers in the ACK', () => {
     const { data } = await admin.send('INFORMATION', {});
     return (data.plugins as unknown as (Told & { type: string })[]).find(({ type }) => type === 'oracle') as Told;
   };
+  const busy = async () => (await told()).instances.every(({ inFlight }) => inFlight === 2);
   const quiet = () =>
-    until('all instances are ready and idle', async () => {
-      const { instances } = await told();
-      return instances.every(({ state, inFlight }) => state === 'ready' && inFlight === 0);
-    });
+    until(
+      'all instances are ready and idle',
+      async () => {
+        const { instances } = await told();
+        return instances.every(({ state, inFlight }) => state === 'ready' && inFlight === 0);
+      },
+      LIMIT_MS,
+    );
 
   test('says what its method returned, to whom it was asked by, and writes no row', async () => {
     const { data } = await ask({}, 'question-1');
@@ -69,14 +76,15 @@ describe('a plugin in processes that answers in the ACK', () => {
   });
 
   test('is asked in every instance within its concurrency; what comes beyond waits its turn', async () => {
+    await quiet();
     const answers = await Promise.all(Array.from({ length: 12 }, () => ask({ ms: 100 })));
     expect(new Set(answers.map(({ data }) => data.pid)).size).toBe(2);
   });
 
   test('is aborted when its time is over, and one that ignores that takes up its room until it is done', async () => {
-    await expect(ask({ ms: 10_000 })).rejects.toMatchObject({ code: 'TIMEOUT' });
+    await expect(hurry({ ms: 10_000 })).rejects.toMatchObject({ code: 'TIMEOUT' });
     await quiet();
-    const deaf = Array.from({ length: 4 }, () => outcome(ask({ ms: 1500, deaf: true })));
+    const deaf = Array.from({ length: 4 }, () => outcome(hurry({ ms: 1500, deaf: true })));
     expect(await Promise.all(deaf)).toEqual(Array(4).fill('TIMEOUT'));
     expect((await told()).instances.map(({ inFlight }) => inFlight)).toEqual([2, 2]);
     expect((await ask()).data).toHaveProperty('pid');
@@ -91,8 +99,8 @@ describe('a plugin in processes that answers in the ACK', () => {
 
   test('an instance that dies refuses what it had to answer; the rest is asked of its successor', async () => {
     await quiet();
-    const doomed = Array.from({ length: 4 }, (_, i) => slowly({ ms: 300, ending: i < 2 ? 'exit' : 'answer' }));
-    const after = slowly();
+    const doomed = Array.from({ length: 4 }, (_, i) => ask({ ms: 300, ending: i < 2 ? 'exit' : 'answer' }));
+    const after = ask();
     const outcomes = await Promise.all(doomed.map((each) => outcome(each)));
     expect(outcomes.slice(0, 2)).toEqual(['PLUGIN_CRASHED', 'PLUGIN_CRASHED']);
     expect((await after).data).toHaveProperty('pid');
@@ -100,9 +108,9 @@ describe('a plugin in processes that answers in the ACK', () => {
   });
 
   test('KILL refuses what was being answered, and what waited is answered by the successor', async () => {
-    const running = Array.from({ length: 4 }, () => outcome(slowly({ ms: 1500 })));
-    await until('all are being answered', async () => (await told()).instances.every(({ inFlight }) => inFlight === 2));
-    const waiting = slowly();
+    const running = Array.from({ length: 4 }, () => outcome(ask({ ms: 15_000 })));
+    await until('all are being answered', busy, LIMIT_MS);
+    const waiting = ask();
     await admin.call('KILL', { type: 'oracle' });
     expect(await Promise.all(running)).toEqual(Array(4).fill('PLUGIN_KILLED'));
     expect((await waiting).data).toHaveProperty('pid');
@@ -111,9 +119,9 @@ describe('a plugin in processes that answers in the ACK', () => {
 
   test('RELOADPLUGIN lets the old version answer what it was asked, and hands on what waits', async () => {
     const before = (await told()).instances.map(({ pid }) => pid);
-    const running = Array.from({ length: 4 }, () => slowly({ ms: 1900 }));
-    await until('all are being answered', async () => (await told()).instances.every(({ inFlight }) => inFlight === 2));
-    const waiting = Array.from({ length: 3 }, () => slowly());
+    const running = Array.from({ length: 4 }, () => ask({ ms: 2500 }));
+    await until('all are being answered', busy, LIMIT_MS);
+    const waiting = Array.from({ length: 3 }, () => ask());
     await admin.call('RELOADPLUGIN', { type: 'oracle' });
     for (const each of await Promise.all(running)) expect(before).toContain(each.data.pid);
     for (const each of await Promise.all(waiting)) expect(each.data).toHaveProperty('pid');

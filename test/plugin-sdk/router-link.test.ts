@@ -113,8 +113,9 @@ describe('a link', () => {
       '[KILL] [t4] [] [acl] [7]',
       '[PING] [t5] []',
       '[DO] [t6] [] {"$":{"from":7}}',
+      '[PING] [t7] [behind]',
     );
-    await until('all are answered', () => answers().length === 6);
+    await until('all are answered', () => answers().length === 7);
     expect(taken[0]).toEqual({
       action: 'DO',
       token: 't1',
@@ -127,12 +128,14 @@ describe('a link', () => {
       data: { type: 'acl', id: '7' },
       envelope: { from: '', hops: [] },
     });
+    expect(taken[4]).toMatchObject({ action: 'PING', target: 'behind' });
     expect(answers().sort()).toEqual([
       '[ACK] [t1] {"code":0,"data":{"taken":true}}',
       '[ACK] [t2] {"code":1,"data":{"error":"FORBIDDEN","message":"not here"}}',
       '[ACK] [t3] {"code":1,"data":{"error":"ACTION_FAILED","message":"a bug"}}',
       '[ACK] [t4] {"code":0,"data":{"taken":true}}',
       expect.stringMatching(/^\[ACK\] \[t6\] \{"code":1,"data":\{"error":"MALFORMED_FRAME"/),
+      '[ACK] [t7] {"code":0,"data":{"taken":true}}',
       '[PONG] [t5] [] {"code":0,"data":{"id":"poller","hostname":"host","version":"9.9.9"}}',
     ]);
   });

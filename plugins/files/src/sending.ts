@@ -1,15 +1,11 @@
-import { createHash, type Hash } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { CentreondError, failure, isCentreondError } from '@centreond/plugin-sdk';
 import { errorOf, type Node, OutOfStep } from './node.ts';
+import { batches, chunkOf, Outgoing, type Parcel, Window } from './outgoing.ts';
 import type { Pace } from './pace.ts';
-import { type Manifest, type Source, SourceFile } from './source.ts';
-import { CHUNK_BYTES, type Chunk, Closed, Opened, Taken } from './wire.ts';
+import { type Manifest, SourceFile } from './source.ts';
+import { CHUNK_BYTES, Closed, Opened, Taken } from './wire.ts';
 
-/** Messages with chunks that are under way at once. */
-const WINDOW = 4;
-const BATCH_ENTRIES = 200;
-const BATCH_CHARACTERS = 128 * 1024;
 const CHUNKS_LIMIT = 200;
 const VERIFY_AGAIN_MS = 300;
 /** A file whose hash does not fit at the end is sent so often. */
@@ -50,43 +46,6 @@ export interface SendingOptions {
   readonly pace: Pace;
   readonly signal: AbortSignal;
   progress(progress: Progress): void;
-}
-
-/** One entry on its way out. */
-class Outgoing {
-  /** What the node has. */
-  offset = 0;
-  /** How far it was ever sent in this run. */
-  sent = 0;
-  seen = false;
-  over = false;
-  /** All of it was sent and it was to be closed. */
-  complete = false;
-  /** How often the node dropped it as a whole. */
-  rounds = 0;
-  /** Of the source's first `hashed` bytes. */
-  readonly #hash: Hash = createHash('sha256');
-  hashed = 0;
-
-  constructor(readonly source: Source) {}
-
-  get path(): string {
-    return this.source.entry.path;
-  }
-  get size(): number {
-    return this.source.entry.size;
-  }
-
-  /** Takes bytes of the file into its hash as far as they follow. */
-  hash(at: number, bytes: Buffer): void {
-    const fresh = bytes.subarray(Math.max(0, this.hashed - at));
-    this.#hash.update(fresh);
-    this.hashed += fresh.length;
-  }
-
-  get sha256(): string {
-    return this.#hash.copy().digest('hex');
-  }
 }
 
 /** Sends a manifest to a node: opens, sends what is missing, closes; again from where the node is, whenever it was cut off. */
@@ -211,7 +170,7 @@ export class Sending {
   async #stream(files: readonly Outgoing[]): Promise<void> {
     const { pace, signal } = this.#options;
     const window = new Window();
-    let parcel: { file: Outgoing; chunk: Chunk }[] = [];
+    let parcel: Parcel[] = [];
     let bytes = 0;
     const flush = async () => {
       if (parcel.length === 0) return;
@@ -236,8 +195,7 @@ export class Sending {
         for (let at = file.offset; at < file.size && !file.over; ) {
           const piece = await open.read(at, Math.min(CHUNK_BYTES - bytes, file.size - at));
           file.hash(at, piece);
-          parcel.push({ file, chunk: chunkOf(file.path, at, piece) });
-          this.#count(file, at, piece.length);
+          parcel.push({ file, length: piece.length, chunk: chunkOf(file.path, at, piece) });
           at += piece.length;
           bytes += piece.length;
           if (bytes >= CHUNK_BYTES || parcel.length >= CHUNKS_LIMIT) await flush();
@@ -258,8 +216,9 @@ export class Sending {
     file.sent = Math.max(file.sent, at + length);
   }
 
-  async #give(parcel: readonly { file: Outgoing; chunk: Chunk }[]): Promise<void> {
+  async #give(parcel: readonly Parcel[]): Promise<void> {
     const { node, transfer } = this.#options;
+    for (const { file, chunk, length } of parcel) this.#count(file, chunk.offset, length);
     const answer = await node.ask('FILESCHUNK', { transfer, chunks: parcel.map(({ chunk }) => chunk) });
     const { files } = Taken.parse(answer);
     for (const [i, { file }] of parcel.entries()) {
@@ -294,55 +253,4 @@ export class Sending {
       if (left.length > 0) await wait(VERIFY_AGAIN_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   }
-}
-
-function chunkOf(path: string, offset: number, bytes: Buffer): Chunk {
-  const sha256 = createHash('sha256').update(bytes).digest('hex');
-  return { path, offset, sha256, data: bytes.toString('base64') };
-}
-
-/** Messages under way. What fails is thrown by the next call. */
-class Window {
-  readonly #going = new Set<Promise<void>>();
-  #failed: { error: unknown } | undefined;
-
-  add(message: Promise<void>): void {
-    const going = message
-      .catch((error: unknown) => {
-        this.#failed ??= { error };
-      })
-      .finally(() => this.#going.delete(going));
-    this.#going.add(going);
-  }
-
-  /** Resolves when one more may go. */
-  async room(): Promise<void> {
-    while (this.#going.size >= WINDOW && !this.#failed) await Promise.race(this.#going);
-    this.#check();
-  }
-
-  /** Resolves when all are answered. */
-  async empty(): Promise<void> {
-    while (this.#going.size > 0 && !this.#failed) await Promise.race(this.#going);
-    this.#check();
-  }
-
-  #check(): void {
-    if (this.#failed) throw this.#failed.error;
-  }
-}
-
-/** In parts that fit into one message. */
-function* batches(files: readonly Outgoing[]): Generator<Outgoing[]> {
-  let batch: Outgoing[] = [];
-  let characters = 0;
-  for (const file of files) {
-    batch.push(file);
-    characters += file.path.length;
-    if (batch.length < BATCH_ENTRIES && characters < BATCH_CHARACTERS) continue;
-    yield batch;
-    batch = [];
-    characters = 0;
-  }
-  if (batch.length > 0) yield batch;
 }

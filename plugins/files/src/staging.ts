@@ -36,7 +36,7 @@ export class Staging {
 
   /** Opens it, or makes it. Rejects with BUSY where there are too many below this root. */
   static async open(root: string, transfer: string): Promise<Staging> {
-    await using all = await stagingOf(root);
+    await using all = await stagingOf(root, true);
     const name = folderOf(transfer);
     if (!(await all.look(name))) {
       const { length } = await all.list();
@@ -83,14 +83,15 @@ export class Staging {
 
   /** Removes all that a transfer has staged below `root`. */
   static async remove(root: string, transfer: string): Promise<void> {
-    await using all = await stagingOf(root);
-    await empty(all, folderOf(transfer));
+    await using all = await stagingOf(root, false);
+    if (all) await empty(all, folderOf(transfer));
   }
 
   /** Removes what nobody has touched since `before`, in milliseconds. Resolves with how many transfers that were. */
   static async purge(root: string, before: number): Promise<number> {
-    await using all = await stagingOf(root);
+    await using all = await stagingOf(root, false);
     let removed = 0;
+    if (!all) return removed;
     for (const entry of await all.list()) {
       const name = entry.name.toString();
       if (!entry.isDirectory() || (await touched(all, name)) >= before) continue;
@@ -101,10 +102,13 @@ export class Staging {
   }
 }
 
-/** The staging folder of a root. It is nobody else's: who prepared it could see and change what arrives. */
-async function stagingOf(root: string): Promise<Folder> {
+async function stagingOf(root: string, make: true): Promise<Folder>;
+async function stagingOf(root: string, make: boolean): Promise<Folder | undefined>;
+/** The staging folder of a root, if there is one. It is nobody else's: who prepared it could see and change what arrives. */
+async function stagingOf(root: string, make: boolean): Promise<Folder | undefined> {
   await using folder = await Folder.open(root);
-  await folder.make(STAGING, 0o700);
+  if (make) await folder.make(STAGING, 0o700);
+  else if (!(await folder.look(STAGING))) return undefined;
   const staging = await folder.folder(STAGING);
   const { uid } = await staging.stat();
   if (process.geteuid && Number(uid) !== process.geteuid()) {
