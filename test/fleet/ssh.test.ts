@@ -22,6 +22,7 @@ describe.skipIf(noSshd)('an SSH node', () => {
   const incoming = path.join(daemon.folder, 'incoming');
   let server: Sshd;
   let alice: Client;
+  let root: Client;
 
   beforeAll(async () => {
     server = await (sshd as Sshd).start();
@@ -45,13 +46,14 @@ describe.skipIf(noSshd)('an SSH node', () => {
         },
       },
     ];
-    const who = daemon.client('alice');
+    const who = [daemon.client('alice'), daemon.client('root', ['admin'])] as const;
     await daemon.start();
-    alice = await connect(daemon.door(who));
+    [alice, root] = await Promise.all([connect(daemon.door(who[0])), connect(daemon.door(who[1]))]);
     await isUp('web-7');
   });
   afterAll(async () => {
     await alice?.close();
+    await root?.close();
     await daemon.dispose();
     await Promise.all([sshd?.dispose(), second?.dispose()]);
   });
@@ -311,11 +313,50 @@ describe.skipIf(noSshd)('an SSH node', () => {
     expect(readFileSync(ledger, 'utf8')).toBe('x\n');
   });
 
+  test('is added and deleted at run time; what it runs ends INTERRUPTED, there too', async () => {
+    const relative = { ...server.node('guest'), key: './stranger' };
+    expect(await root.call('ADDNODE', relative)).toMatchObject({
+      ok: false,
+      data: { error: 'INVALID_DATA', message: expect.stringContaining('absolute') },
+    });
+    expect((await root.call('ADDNODE', server.node('guest'))).ok).toBe(true);
+    await isUp('guest');
+    const time = nap();
+    const running = alice.call('COMMAND', { command: `sleep ${time}` }, { target: 'guest' });
+    await until('it runs', () => processesWith(time).length > 0);
+    expect((await root.call('DELNODE', { id: 'guest' })).ok).toBe(true);
+    expect(await running).toMatchObject({ ok: false, data: { error: 'INTERRUPTED' }, row: { node: 'guest' } });
+    await until('nothing is left of it', () => processesWith(time).length === 0);
+    expect(await node('guest')).toBeUndefined();
+  });
+
+  test('whose router is killed ends what ran OUTCOME_UNKNOWN once that is back, and nothing runs twice', async () => {
+    const time = nap();
+    const ledger = path.join(daemon.folder, 'router');
+    const token = 'over-a-crash';
+    await alice.send('COMMAND', { command: ['sh', '-c', `echo x >> ${ledger}; sleep ${time}`] }, { ...at, token });
+    await until('it runs', () => processesWith(time).length > 0);
+    await daemon.end('SIGKILL');
+    await daemon.start();
+    await until('nothing is left of it', () => processesWith(time).length === 0, LIMIT_MS);
+    const ended = async () => (await alice.query({ token })).filter(({ code }) => code === 1 || code === 2);
+    await until('it has ended', async () => (await ended()).length > 0, LIMIT_MS);
+    expect(await ended()).toMatchObject([{ node: 'web-7', data: { error: 'OUTCOME_UNKNOWN' } }]);
+    await isUp('web-7');
+    expect(await command({ command: 'echo back' })).toMatchObject({ data: { stdout: 'back\n' } });
+    expect(readFileSync(ledger, 'utf8')).toBe('x\n');
+  });
+
   test('that stops to answer is noticed within 15 s and some, and is back within 10 s', async () => {
+    await isUp('web-7');
+    // Of one that is just ending, as that of another node, the process may be gone by now.
+    const signal = (pid: number, name: NodeJS.Signals) => {
+      if (server.connections().includes(pid)) process.kill(pid, name);
+    };
     const pids = server.connections();
-    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    for (const pid of pids) signal(pid, 'SIGSTOP');
     await until('it is noticed', async () => (await node('web-7'))?.state !== 'up', 25_000);
-    for (const pid of pids) process.kill(pid, 'SIGCONT');
+    for (const pid of pids) signal(pid, 'SIGCONT');
     await until('it is back', async () => (await node('web-7'))?.state === 'up', 10_000);
   });
 });

@@ -97,7 +97,7 @@ export class TestServices {
   async carry(target: string, action: string, data: JsonObject, options: TestCarried = {}): Promise<Ack> {
     if (!this.carried.has(target)) throw failure('UNKNOWN_TARGET', { target, router: 'test' });
     const { token = newToken(), from = '@local', hops = [] } = options;
-    const request = { action, data, envelope: { from, hops } };
+    const request = { action, token, data, envelope: { from, hops } };
     const answer = await this.#answered(token, () => this.toInstance(formatMessage('CARRY', token, target, request)));
     return { token, data: answer };
   }

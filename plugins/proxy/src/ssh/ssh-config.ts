@@ -11,7 +11,8 @@ const File = z
   .meta({ format: 'centreond-path' });
 const Secret = z
   .string()
-  .regex(/^(?:file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$/, 'must be file:PATH or env:NAME')
+  // No pattern: by the format the core says what a secret has to be.
+  .refine((text) => /^(?:file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$/.test(text), 'must be file:PATH or env:NAME')
   .refine((text) => !text.startsWith('file:') || text.startsWith('file:/'), 'must be file: and an absolute path')
   .meta({ format: 'centreond-secret' });
 
@@ -50,7 +51,9 @@ export const SshConfig = z
       .exactOptional()
       .describe('the longest that a request may ask for; an hour, or timeoutSeconds where that is more'),
   })
-  .refine(({ key, password }) => key !== undefined || password !== undefined, 'must have a key, a password, or both');
+  .refine(({ key, password }) => key !== undefined || password !== undefined, 'must have a key, a password, or both')
+  // The same for `centreond check`.
+  .meta({ anyOf: [{ required: ['key'] }, { required: ['password'] }] });
 
 export type SshConfig = z.output<typeof SshConfig>;
 
