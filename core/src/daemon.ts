@@ -8,6 +8,7 @@ import { type Config, loadConfig } from './config.ts';
 import { CorePlugin } from './core-plugin.ts';
 import { DataFolder } from './data-folder.ts';
 import { unknownHere } from './departure.ts';
+import type { Envelope } from './envelope.ts';
 import { type Problem, placeOf } from './errors.ts';
 import { Events } from './events.ts';
 import { rowFault, toldRows } from './fleet-actions.ts';
@@ -19,6 +20,7 @@ import type { Log } from './log.ts';
 import { LogStreams } from './log-streams.ts';
 import { LogSync } from './log-sync.ts';
 import { Logs } from './logs.ts';
+import { LostRequests } from './lost-requests.ts';
 import { NodeSessions } from './node-sessions.ts';
 import { PeerRequests } from './peer-requests.ts';
 import { reap, startWarden } from './reaper.ts';
@@ -139,15 +141,26 @@ async function serve(config: Config, log: Log, folder: DataFolder, closers: (() 
     clock: CLOCK,
     log,
     fault: (text, data) => rowFault(text, data, maxMessage),
+    renewed: (node) => {
+      log.warn({ node }, `the database of ${node} is another one than before`);
+      void lostRequests.check(node);
+    },
     adopt: (page, reaches) => router.adopt(page, reaches),
+  });
+  const askNode = (action: string, target: string, data: object, envelope: Envelope = { text: '' }) =>
+    forwarding.ask({ action, token: '', target, data: JSON.stringify(data) }, '@core', envelope);
+  const lostRequests = new LostRequests({
+    log,
+    delivered: (node) => router.openAt(node).filter((open) => !forwarding.has(open)),
+    ask: askNode,
+    fail: (open, error) => router.fail(open, error),
   });
   const logSync = new LogSync({
     logs,
     log,
     pick: (node) => routes.pick(node),
     nodes: () => routes.status(),
-    ask: (action, target, data, envelope) =>
-      forwarding.ask({ action, token: '', target, data: JSON.stringify(data) }, '@core', envelope),
+    ask: askNode,
     tellerOf: ({ carrier, via }) => ({ node: via, speaksFor: (other) => routes.leads(carrier, via, other) }),
     rowsOf: toldRows,
   });

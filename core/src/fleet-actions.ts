@@ -154,14 +154,14 @@ export abstract class FleetActions extends ServiceActions {
     const { identity, roles } = caller;
     const carries = roles.has('plugin');
     const node = target === '' && !carries ? identity : target;
-    const may = carries ? carriers.leads(caller, node, node) : node === identity || roles.has('admin');
+    const may = carries ? carriers.carries(caller, node) : node === identity || roles.has('admin');
     if (!may || node === id || !NODE_ID.safeParse(node).success) {
       const remedy =
         'A node hands over its own log; a plugin those of the nodes that it carries, each named by TARGET.';
       throw failure('FORBIDDEN', { identity, what: `hand over the log of ${node || 'no node'}`, remedy });
     }
     const speaksFor = (other: string) => {
-      if (carries) return carriers.leads(caller, node, other);
+      if (carries) return other === node || carriers.leads(caller, node, other);
       if (other === node || roles.has('router') || roles.has('admin')) return true;
       return caller.grant.subnodes?.includes(other) ?? false;
     };

@@ -331,6 +331,11 @@ export class Forwarding {
     this.countHeld(parcel.open.owner, parcel.open.data.length, -1);
   }
 
+  /** Whether a request still waits for its node, or for its node's word that it has it. */
+  has(open: OpenRequest): boolean {
+    return this.#parcels.has(open);
+  }
+
   /** Drops a request that is over for this router, or delivered. */
   forget(open: OpenRequest): void {
     const parcel = this.#parcels.get(open);

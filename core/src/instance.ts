@@ -25,6 +25,8 @@ const LINE_CHARACTERS = 8192;
 const BEAT_MS = 1000;
 /** While it starts, and while it is stuck. */
 const LAST_IN_LINE = 19;
+/** A start that takes longer is held up by a busy machine, and would wait for ever there. */
+const START_GIVES_WAY_MS = 3000;
 
 /** What is needed to start an instance. */
 export interface InstanceOptions {
@@ -82,6 +84,7 @@ export class Instance implements InstanceLink {
   #child: ChildProcess | undefined;
   #peer: Peer | undefined;
   #startTimer: NodeJS.Timeout | undefined;
+  #patience: NodeJS.Timeout | undefined;
   #cause: string | undefined;
   #gone: (() => void)[] = [];
   #beat: NodeJS.Timeout | undefined;
@@ -131,6 +134,7 @@ export class Instance implements InstanceLink {
       if (niceness !== undefined) os.setPriority(child.pid, niceness);
       // Requests of other plugins want the processor more than a start does.
       sessionGivesWay(child.pid, LAST_IN_LINE);
+      this.#patience = setTimeout(() => this.#inLine(), START_GIVES_WAY_MS);
     }
     this.#startTimer = setTimeout(() => {
       this.#cause = `it was not ready within ${options.startLimitMs / 1000} s`;
@@ -155,6 +159,12 @@ export class Instance implements InstanceLink {
     child.stdin.write(`${JSON.stringify(greeting)}\n`);
   }
 
+  /** Gives way no more than it is configured to. */
+  #inLine(): void {
+    clearTimeout(this.#patience);
+    if (this.pid !== undefined) sessionGivesWay(this.pid, this.options.limits.niceness ?? 0);
+  }
+
   /** The door has seen the ticket: `peer` is this process. */
   enter(peer: Peer): void {
     this.#peer = peer;
@@ -167,7 +177,7 @@ export class Instance implements InstanceLink {
 
   receive(bytes: Buffer): void {
     const { events } = this;
-    if (this.#unanswered > 1 && this.pid !== undefined) sessionGivesWay(this.pid, this.options.limits.niceness ?? 0);
+    if (this.#unanswered > 1) this.#inLine();
     this.#unanswered = 0;
     // `[ROW] ` by its bytes: the most frequent message by far.
     if (bytes[1] === 0x52 && bytes[2] === 0x4f && bytes[3] === 0x57 && bytes[4] === 0x5d) {
@@ -201,7 +211,7 @@ export class Instance implements InstanceLink {
     }
     this.state = 'ready';
     this.#wasReady = true;
-    if (this.pid !== undefined) sessionGivesWay(this.pid, this.options.limits.niceness ?? 0);
+    this.#inLine();
     this.#beat = setInterval(() => void this.#check(), BEAT_MS);
     this.events.ready();
   }
@@ -284,6 +294,7 @@ export class Instance implements InstanceLink {
     if (this.state === 'gone') return;
     this.state = 'gone';
     clearTimeout(this.#startTimer);
+    clearTimeout(this.#patience);
     clearInterval(this.#beat);
     if (this.pid !== undefined) killGroup(this.pid, 'SIGKILL');
     this.events.exited(this.#cause ?? how);

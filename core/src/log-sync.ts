@@ -7,6 +7,8 @@ import type { NodeStatus, Path } from './routes.ts';
 
 /** How often each node's log is looked at, in case that something of it did not come by itself. */
 const PASS_EVERY_MS = 60_000;
+/** Nodes whose logs are looked at side by side. */
+const AT_ONCE = 16;
 const PAGE_ROWS = 1000;
 /** Pages of one pass; the next one goes on. */
 const PASS_PAGES = 10_000;
@@ -43,24 +45,29 @@ export class LogSync {
     this.#options = options;
   }
 
+  /** Looks at all logs from now on. Call once. */
   start(): void {
-    this.#timer = setInterval(() => void this.#passAll(), PASS_EVERY_MS).unref();
+    this.#timer = setTimeout(() => void this.#passAll(), PASS_EVERY_MS).unref();
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   async #passAll(): Promise<void> {
-    for (const { id, state } of this.#options.nodes()) {
-      if (state !== 'up') continue;
-      await this.sync(id, EMPTY).catch((error: unknown) => {
-        this.#options.log.warn(
-          { err: error, node: id },
-          `the log of ${id} was not brought up to now: ${reasonOf(error)}`,
-        );
-      });
-    }
+    const due = this.#options.nodes().filter(({ state, kind }) => state === 'up' && kind !== 'ssh');
+    const work = async () => {
+      for (let node = due.pop(); node && this.#timer; node = due.pop()) await this.#passOne(node.id);
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    if (this.#timer) this.start();
+  }
+
+  async #passOne(node: string): Promise<void> {
+    await this.sync(node, EMPTY).catch((error: unknown) => {
+      this.#options.log.warn({ err: error, node }, `the log of ${node} was not brought up to now: ${reasonOf(error)}`);
+    });
   }
 
   /** Resolves when all that `node` has written so far is here. Rejects with NODE_UNREACHABLE, or what the store says. */

@@ -55,6 +55,8 @@ export interface LogsOptions {
   readonly log: Log;
   /** What is wrong with a row's data: the code of an error, or undefined. */
   fault(text: string, data: Json): string | undefined;
+  /** The database of a node is another one than before. */
+  renewed(node: string): void;
   adopt(
     page: Parameters<TokenStore['adopt']>[0],
     reaches: (target: string) => boolean,
@@ -167,7 +169,9 @@ export class Logs {
       else if (one === 'ended') refused.push({ id: ids[i] ?? 0, error: 'TOKEN_ENDED' });
       else stored++;
     }
+    const before = this.#cursors.get(node)?.epoch;
     this.#cursors.set(node, { node, epoch, last: cursor });
+    if (before !== undefined && before !== epoch) this.#options.renewed(node);
     this.#count(node, stored, known, refused);
     for (const waiting of this.#waiting) if (waiting.node === node) waiting.check();
     return { stored, known, refused, last: cursor };

@@ -36,15 +36,20 @@ plugins:  # more of them in conf.d/*.yaml beside this file
 `;
 }
 
+/** The router's address and fingerprint in a node's config, as far as they are there. */
+export function linkIn({ plugins }: Pick<Config, 'plugins'>): { address?: unknown; fingerprint?: unknown } {
+  const router = plugins.find((entry) => entry.package === PULL_PACKAGE)?.config.router;
+  return typeof router === 'object' && router !== null ? router : {};
+}
+
 /** What makes `config` another one than that of this node and router, as the predicate of a sentence; undefined for none. */
 export function differenceFrom(
-  { core, plugins }: Pick<Config, 'core' | 'plugins'>,
+  config: Pick<Config, 'core' | 'plugins'>,
   { identity, router }: PollerConfig,
 ): string | undefined {
-  if (core.id !== identity) return `is the config of ${core.id}, not of ${identity}`;
-  const pull = plugins.find((entry) => entry.package === PULL_PACKAGE);
-  const link = pull?.config.router;
-  const fingerprint = typeof link === 'object' && link !== null && 'fingerprint' in link ? link.fingerprint : undefined;
+  const { id } = config.core;
+  if (id !== identity) return `is the config of ${id}, not of ${identity}`;
+  const { fingerprint } = linkIn(config);
   if (fingerprint === undefined) return `is the config of ${identity}, but links it to no router by ${PULL_PACKAGE}`;
   return fingerprint === router
     ? undefined

@@ -64,6 +64,10 @@ export class Router {
   openRequest(token: string): OpenRequest | undefined {
     return this.#open.get(token);
   }
+  /** The open requests that run on another node, `node`. */
+  openAt(node: string): OpenRequest[] {
+    return [...this.#open.values()].filter(({ action, target }) => action.executor.elsewhere && target === node);
+  }
   get openCount(): number {
     return this.#open.size;
   }

@@ -106,6 +106,8 @@ export interface ClientEvents {
   lost: [reason: string];
   /** There is a session again. */
   restored: [];
+  /** A new session took the place of one that was a day old: nothing was lost by it. */
+  renewed: [];
   /** Another process took the identity: everything pending was rejected, and nothing is tried for 60 s. */
   replaced: [];
 }

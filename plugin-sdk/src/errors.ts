@@ -47,8 +47,8 @@ const SENTENCES = {
   CANCELLED: (d: { token: string; by: string }) => `The request ${d.token} was cancelled by ${d.by}.`,
   INTERRUPTED: (d: { token: string }) =>
     `The router stopped before ${d.token} was done. Send it again with a new token if it is still wanted.`,
-  OUTCOME_UNKNOWN: (d: { token: string; action: string }) =>
-    `The router ended while ${d.token} ran, and ${d.action} is not declared idempotent, so it was not run again. Look at its effect, then send a new request if need be.`,
+  OUTCOME_UNKNOWN: (d: { token: string; action: string; cause?: string }) =>
+    `${d.cause ?? 'The router ended'} while ${d.token} ran, and ${d.action} is not declared idempotent, so it was not run again. Look at its effect, then send a new request if need be.`,
   INVALID_OUTPUT: (d: { action: string; reason: string }) =>
     `${d.action} ran, but answered what its output schema does not allow: ${d.reason}. The plugin's author has to mend it.`,
   ACTION_FAILED: (d: { reason: string }) => d.reason,

@@ -338,6 +338,7 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
   }
 
   #onUp(welcome: Welcome, fingerprint: string | undefined): void {
+    const renewed = this.#welcome !== undefined && !this.#lost;
     this.#welcome = welcome;
     if (fingerprint !== undefined && fingerprint !== this.#fingerprint && this.#options.router === 'first-use')
       this.#tell(() => this.#options.onPinned?.(fingerprint));
@@ -348,6 +349,7 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
     this.#follows.restart();
     // After onPinned, so that whoever awaited the connection finds it called.
     this.#tell(() => this.#first?.resolve());
+    if (renewed) this.#tell(() => this.emit('renewed'));
     if (!this.#lost) return;
     this.#lost = false;
     this.#tell(() => this.emit('restored'));

@@ -1,4 +1,5 @@
 import type { ClientLabel, PublicJwk, Signer } from './channel/index.ts';
+import type { Timing } from './connection.ts';
 import type {
   Ack,
   CallOptions,
@@ -54,6 +55,7 @@ export class RouterLink implements Link {
     options: LinkOptions,
     core: Core,
     private readonly served?: Served,
+    private readonly timing: Partial<Timing> = {},
   ) {
     this.#options = options;
     this.#core = core;
@@ -73,6 +75,7 @@ export class RouterLink implements Link {
       identity: router.id,
       key: this.#signer(router),
       router: fingerprint,
+      timing: this.timing,
       // Who speaks is there: its first words may be read before its coming is told.
       onRequest: (request, reply) => {
         this.#up(client);
@@ -82,6 +85,11 @@ export class RouterLink implements Link {
     });
     const down = (reason: string) => this.#down(reason, client);
     client.on('restored', () => this.#up(client)).on('lost', down);
+    // To the other router it is another session: what the last one was told has to be said again.
+    client.on('renewed', () => {
+      down('its session is renewed');
+      this.#up(client);
+    });
     client.on('replaced', () => down('another process connected as this router'));
     down('it was not tried yet');
     client.whenUp(Number.POSITIVE_INFINITY).then(
@@ -188,14 +196,15 @@ export class RouterLink implements Link {
   // ---- what comes down --------------------------------------------------------------------------------------------
 
   #take(router: RouterIdentity, request: Message, reply: (message: string) => void): void {
-    const { action, token } = request;
-    if (action === 'PING') {
-      const { id, hostname, version } = router;
+    const { action, token, target } = request;
+    const { id, hostname, version } = router;
+    // One for a node behind this router goes on to it.
+    if (action === 'PING' && (target === '' || target === id)) {
       reply(formatMessage('PONG', token, '', { code: 0, data: { id, hostname, version } }));
       return;
     }
     if (this.served) {
-      this.served.message(formatMessage(action, token, request.target, request.data));
+      this.served.message(formatMessage(action, token, target, request.data));
       return;
     }
     this.#requests++;

@@ -31,6 +31,7 @@ async function taking(store: TokenStore, monotonic = () => performance.now()) {
     clock: { monotonic },
     log: SILENT,
     fault: (_text, data) => (faultOf(data, 28) ? 'INVALID_DATA' : undefined),
+    renewed: () => {},
     adopt: (page) => store.adopt(page),
   });
   await logs.start();

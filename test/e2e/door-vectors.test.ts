@@ -1,7 +1,19 @@
-import { constants, createPrivateKey, createPublicKey, type JsonWebKey, privateDecrypt } from 'node:crypto';
+import { constants, createHash, createPrivateKey, createPublicKey, type JsonWebKey, privateDecrypt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { BOTH, type Cipher, checkPss, H, Key, openRecord, readKey, unb64, unpack } from './second-implementation.ts';
+import {
+  BOTH,
+  b64,
+  type Cipher,
+  checkPss,
+  H,
+  joinMac,
+  Key,
+  openRecord,
+  readKey,
+  unb64,
+  unpack,
+} from './second-implementation.ts';
 
 interface Vectors {
   router_test_key_jwk: JsonWebKey;
@@ -31,6 +43,9 @@ const vectors = JSON.parse(
 const routerSecret = createPrivateKey({ key: vectors.router_test_key_jwk, format: 'jwk' });
 const router = { key: createPublicKey(routerSecret), thumbprint: vectors.router_thumbprint };
 const client = Key.ofJwk(vectors.client_test_key_jwk);
+const joined = JSON.parse(
+  readFileSync(new URL('../../plugin-sdk/protocol/join.json', import.meta.url), 'utf8'),
+) as Record<string, string>;
 const [, m1Body = '', m1Signature = ''] = /^\[HELO\] (.*)\.(.*)$/.exec(vectors.m1) ?? [];
 
 describe('the second implementation meets the frozen vectors', () => {
@@ -55,6 +70,28 @@ describe('the second implementation meets the frozen vectors', () => {
     );
     expect(box.subarray(0, 32).toString('hex')).toBe(vectors.s1_hex);
     expect(box.subarray(32).toString('ascii')).toMatch(/^\[HELO\] \[[A-Za-z0-9._-]+\]$/);
+  });
+
+  test('in a handshake that enrols', () => {
+    const { token = '', k_hex, m1 = '', m2 = '', th_hex } = joined;
+    const zero = Buffer.of(0);
+    expect(createHash('sha256').update('centreond/1 join').update(zero).update(token).digest('hex')).toBe(k_hex);
+    const body = unb64(m1Body);
+    expect(m1).toBe(`${vectors.m1}.${b64(joinMac(token, 'join client', body))}`);
+    const hello = {
+      frame: m1,
+      body,
+      s1: Buffer.from(vectors.s1_hex, 'hex'),
+      x: createPrivateKey({ key: vectors.client_x25519_private_jwk, format: 'jwk' }),
+      plan: { key: client, identity: '', router, token },
+    };
+    const { th, c2s, s2c } = readKey(hello, m2);
+    expect(th.toString('hex')).toBe(th_hex);
+    for (const [name, half] of Object.entries({ c2s, s2c })) {
+      expect(half.key.toString('hex')).toBe(joined[`${name}_key_hex`]);
+      expect(half.iv.toString('hex')).toBe(joined[`${name}_iv_hex`]);
+    }
+    expect(() => readKey({ ...hello, plan: { ...hello.plan, token: `${token}x` } }, m2)).toThrow('join token');
   });
 
   test.each(BOTH)('in M2, keys and records, byte for byte, with %s', (cipher) => {

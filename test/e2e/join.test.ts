@@ -36,8 +36,7 @@ afterAll(async () => {
 class Poller {
   readonly folder: string;
   stderr = '';
-  #child: ChildProcess | undefined;
-  #exited: Promise<number | null> = Promise.resolve(null);
+  readonly #running = new Map<ChildProcess, Promise<number | null>>();
 
   constructor(name: string) {
     this.folder = path.join(folder, name);
@@ -52,12 +51,12 @@ class Poller {
   /** Pastes the line; resolves when the daemon is ready. */
   async paste(line: string): Promise<{ id: string; pid: number }> {
     const child = spawn(process.execPath, [BIN, ...wordsOf(line), '--json'], { cwd: this.folder });
-    this.#child = child;
     child.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
-    this.#exited = new Promise((resolve) => child.once('close', resolve));
+    const exited = new Promise<number | null>((resolve) => child.once('close', resolve));
+    this.#running.set(child, exited);
     return new Promise((resolve, reject) => {
       child.stdout.setEncoding('utf8').once('data', (text: string) => resolve(JSON.parse(text)));
-      void this.#exited.then((code) => reject(new Error(`it ended with ${code}: ${this.stderr}`)));
+      void exited.then((code) => reject(new Error(`it ended with ${code}: ${this.stderr}`)));
     });
   }
 
@@ -67,8 +66,11 @@ class Poller {
   }
 
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-    if (this.#child?.exitCode === null && this.#child.signalCode === null) this.#child.kill(signal);
-    await this.#exited;
+    for (const [child, exited] of this.#running) {
+      child.kill(signal);
+      await exited;
+      this.#running.delete(child);
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { type Client, connect, type Outcome } from '@centreond/plugin-sdk/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
@@ -14,7 +15,7 @@ interface Node {
 
 const central = new DaemonProcess();
 const paris = new DaemonProcess({ core: { id: 'paris' } });
-const oslo = new DaemonProcess({ core: { id: 'oslo' }, plugins: [] });
+const oslo = new DaemonProcess({ core: { id: 'oslo' }, plugins: [{ package: PROBE }] });
 const ledger = path.join(paris.folder, 'ledger');
 const who = { root: central.client('root', ['admin']), alice: central.client('alice') };
 let root: Client;
@@ -33,14 +34,24 @@ const entry = (id: string, daemon: DaemonProcess, more: object = {}) => ({
 const runs = () => readFileSync(ledger, 'utf8').split('\n').filter(Boolean);
 const toParis = { target: 'paris' };
 
+/** A daemon's key before its first start. */
+const keyOf = async (daemon: DaemonProcess): Promise<string> => {
+  daemon.writeConfig();
+  return JSON.parse((await daemon.cli('keys', 'show', '--json')).stdout).fingerprint;
+};
+
 beforeAll(async () => {
-  central.writeConfig();
-  const { fingerprint } = JSON.parse((await central.cli('keys', 'show', '--json')).stdout);
-  writeFileSync(ledger, '');
-  paris.settings.plugins = [{ package: PROBE, config: { ledger } }];
+  const [fingerprint, parisian] = await Promise.all([keyOf(central), keyOf(paris)]);
   for (const daemon of [paris, oslo]) daemon.clients.push({ identity: 'central', fingerprint, roles: ['router'] });
-  await Promise.all([paris.start(), oslo.start()]);
-  const config = { nodes: [entry('paris', paris, { name: 'Paris' })] };
+  oslo.clients.push({ identity: 'paris', fingerprint: parisian, roles: ['router'] });
+  await oslo.start();
+  writeFileSync(ledger, '');
+  paris.settings.plugins = [
+    { package: PROBE, config: { ledger } },
+    { package: PROXY, config: { nodes: [entry('oslo', oslo)] } },
+  ];
+  await paris.start();
+  const config = { nodes: [entry('paris', paris, { name: 'Paris', subnodes: ['oslo'] })] };
   central.settings.plugins = [{ package: PROXY, config }];
   await central.start();
   [root, alice] = await Promise.all([connect(central.door(who.root)), connect(central.door(who.alice))]);
@@ -65,7 +76,7 @@ test('a pushed node is shown with its actions, version, clock, and how long it t
     cursor: expect.any(Number),
     version: expect.stringMatching(/^\d/),
     actions: expect.arrayContaining(['ECHO', 'STEPS']),
-    subnodes: [],
+    subnodes: expect.any(Array),
   });
   expect(Math.abs(Number((await node('paris'))?.clockSkewSeconds))).toBeLessThan(5);
 });
@@ -86,6 +97,16 @@ test('PING and requests reach it, its rows come back, and what it does not have 
     data: { error: 'INVALID_DATA' },
   });
   await expect(alice.send('ECH', {}, toParis)).rejects.toMatchObject({ code: 'NODE_LACKS_ACTION' });
+});
+
+test('a node behind it is reached over it, as one hop', async () => {
+  await until('oslo is known behind paris', async () => isDeepStrictEqual((await node('paris'))?.subnodes, ['oslo']));
+  const outcome = await alice.call('STEPS', { rows: 1 }, { target: 'oslo' });
+  expect(outcome).toMatchObject({ ok: true, row: { node: 'oslo' } });
+  const there = await connect({ address: oslo.socket });
+  expect((await there.query({ token: outcome.token }))[0]).toMatchObject({ data: { owner: 'paris/alice' } });
+  await there.close();
+  await expect(alice.send('ECH', {}, { target: 'oslo' })).rejects.toMatchObject({ code: 'NODE_LACKS_ACTION' });
 });
 
 test('another router at its address is told, and gets nothing', async () => {
@@ -121,8 +142,6 @@ describe('a node that is added at run time', () => {
       expect(await node(id)).toBeUndefined();
       expect((await root.call('DELNODE', { id })).data).toEqual({ id, deleted: false });
     }
-    await root.call('RELOADPLUGIN', { type: 'proxy' });
-    expect((await nodes()).map(({ id }) => id)).toEqual(['paris']);
   }, 60_000);
 });
 
@@ -141,6 +160,8 @@ test('a reload under load loses nothing, runs nothing twice, and no request is r
   await root.call('RELOADPLUGIN', { type: 'proxy' });
   loading = false;
   await load;
+  // What was deleted before stays so.
+  expect((await nodes()).map(({ id }) => id)).toEqual(['paris']);
   const outcomes = await Promise.all(calls);
   expect(outcomes.filter(({ ok }) => !ok)).toEqual([]);
   const made = runs().slice(before);

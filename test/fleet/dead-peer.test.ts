@@ -45,11 +45,11 @@ const DEATHS: readonly Death[] = [
     cable: true,
   },
 ];
-const KINDS = ['pull'] as const;
+const KINDS = ['push', 'pull'] as const;
 
 let fleet: Fleet;
 beforeAll(async () => {
-  fleet = await Fleet.start({ pull: DEATHS.length });
+  fleet = await Fleet.start({ push: DEATHS.length, pull: DEATHS.length });
   report(`on ${fleet.network.description}`);
 });
 afterAll(async () => fleet?.close());

@@ -1,9 +1,10 @@
 import { type Client, connect } from '@centreond/plugin-sdk/client';
-import { type DaemonSettings, type Identity, until } from '../daemon-process.ts';
+import { type Identity, until } from '../daemon-process.ts';
 import { Machine, type MachineOptions, PROXY, PULL, routerKey } from './machine.ts';
 import { Network } from './network.ts';
 import { Wire } from './wire.ts';
 
+const CLIENTS = ['alice', 'bob', 'carol'] as const;
 /** How many daemons start at a time. */
 const STARTS = 3;
 /** How long a fleet may take to be up, for each poller. */
@@ -13,9 +14,9 @@ export interface FleetPlan {
   readonly push?: number;
   readonly pull?: number;
   /** Of the central, besides its nodes. */
-  readonly central?: DaemonSettings;
+  readonly central?: Partial<MachineOptions>;
   /** Of every poller. */
-  readonly poller?: DaemonSettings;
+  readonly poller?: Partial<MachineOptions>;
 }
 
 /** A node as CONSTATUS shows it. */
@@ -41,19 +42,40 @@ export class Fleet {
   readonly #wires: Wire[] = [];
   readonly #machines: Machine[] = [];
   #central: Machine | undefined;
+  readonly #identities = new Map<string, Identity>();
   #alice: Client | undefined;
   #watcher: Promise<Client> | undefined;
 
   /** Starts all of it; resolves when every poller is up. */
-  static async start(plan: FleetPlan): Promise<Fleet> {
-    const fleet = new Fleet();
+  static async start({ push = 0, pull = 0, central, poller = {} }: FleetPlan): Promise<Fleet> {
+    const fleet = await Fleet.prepare(central);
     try {
-      await fleet.#start(plan);
+      await inLanes(push, (i) => fleet.#addPush(`push-${i + 1}`, poller));
+      await inLanes(pull, (i) => fleet.#addPull(`pull-${i + 1}`, poller));
+      const nodes = fleet.#pushed();
+      if (push > 0) fleet.central.settings.plugins?.push({ package: PROXY, config: { nodes } });
+      await fleet.start(fleet.pollers.map(({ machine }) => machine));
+      await fleet.whenUp();
       return fleet;
     } catch (error) {
       await fleet.close();
       throw error;
     }
+  }
+
+  /** A central and nothing else, not started: the test builds the rest, and calls {@link start}. */
+  static async prepare(central: Partial<MachineOptions> = {}): Promise<Fleet> {
+    const fleet = new Fleet();
+    fleet.#central = await fleet.machine({ ...central, id: 'central', door: true });
+    for (const name of CLIENTS) fleet.#identities.set(name, fleet.central.client(name));
+    return fleet;
+  }
+
+  /** Starts the central and `machines`. */
+  async start(machines: readonly Machine[]): Promise<void> {
+    await this.central.start();
+    await inLanes(machines.length, (i) => (machines[i] as Machine).start());
+    this.#alice = await this.connect('alice');
   }
 
   get central(): Machine {
@@ -86,9 +108,10 @@ export class Fleet {
     return wire;
   }
 
-  /** A client of a router, over `wire` where one is given. */
-  async connect(machine: Machine, who: Identity, wire?: Wire): Promise<Client> {
-    const client = await connect({ ...machine.door(who), ...(wire && { address: wire.endpoint }), timeoutMs: 30_000 });
+  /** A client of the central, over `wire` where one is given. */
+  async connect(name: (typeof CLIENTS)[number], wire?: Wire): Promise<Client> {
+    const door = this.central.door(this.#identities.get(name) as Identity);
+    const client = await connect({ ...door, ...(wire && { address: wire.endpoint }), timeoutMs: 30_000 });
     this.#clients.push(client);
     return client;
   }
@@ -100,21 +123,8 @@ export class Fleet {
     return client;
   }
 
-  async #start({ push = 0, pull = 0, central: settings = {}, poller = {} }: FleetPlan): Promise<void> {
-    const central = await this.machine({ id: 'central', door: true, ...settings });
-    this.#central = central;
-    await inLanes(push, (i) => this.#addPush(`push-${i + 1}`, poller));
-    await inLanes(pull, (i) => this.#addPull(`pull-${i + 1}`, poller));
-    const alice = central.client('alice');
-    if (push > 0) central.settings.plugins?.push({ package: PROXY, config: { nodes: this.#pushed() } });
-    await central.start();
-    await inLanes(this.pollers.length, (i) => (this.pollers[i] as Poller).machine.start());
-    await this.whenUp();
-    this.#alice = await this.connect(central, alice);
-  }
-
-  async #addPush(id: string, settings: DaemonSettings): Promise<void> {
-    const machine = await this.machine({ id, door: true, ...settings });
+  async #addPush(id: string, settings: Partial<MachineOptions>): Promise<void> {
+    const machine = await this.machine({ ...settings, id, door: true });
     machine.clients.push({ identity: 'central', fingerprint: this.central.fingerprint, roles: ['router'] });
     this.pollers.push({ id, kind: 'push', machine, wire: await this.wireTo(machine) });
   }
@@ -130,11 +140,11 @@ export class Fleet {
       }));
   }
 
-  async #addPull(id: string, settings: DaemonSettings): Promise<void> {
+  async #addPull(id: string, settings: Partial<MachineOptions>): Promise<void> {
     const wire = await this.wireTo(this.central);
     const router = { address: wire.endpoint, fingerprint: this.central.fingerprint };
     const plugins = [...(settings.plugins ?? []), { package: PULL, allowCore: true, config: { router } }];
-    const machine = await this.machine({ id, door: false, ...settings, plugins });
+    const machine = await this.machine({ ...settings, id, door: false, plugins });
     this.central.clients.push({ identity: id, fingerprint: machine.fingerprint, roles: ['node'] });
     this.pollers.push({ id, kind: 'pull', machine, wire });
   }
@@ -165,8 +175,20 @@ export class Fleet {
       },
       limitMs,
     ).catch((error: Error) => {
-      throw new Error(`${error.message}; these are not: ${missing.join(', ')}`);
+      throw new Error(`${error.message}; these are not: ${missing.map((id) => this.#toldOf(id)).join('\n')}`);
     });
+  }
+
+  /** The last that a node and the central have logged about each other. */
+  #toldOf(id: string): string {
+    const { machine } = this.poller(id);
+    const last = (text: string, word = '') =>
+      text
+        .split('\n')
+        .filter((line) => line !== '' && line.includes(word))
+        .slice(-8)
+        .join('\n  ');
+    return `${id}, which logged\n  ${last(machine.stderr)}\nand of which the central logged\n  ${last(this.central.stderr, id)}`;
   }
 
   /** Ends everything, and removes it. */

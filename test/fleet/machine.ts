@@ -74,6 +74,7 @@ export class Machine extends DaemonProcess {
     return {
       package: PROBE,
       restart: { max: 1000, within: '1s' },
+      startTimeout: '180s',
       config: { ledger: path.join(this.folder, 'ledger') },
     };
   }

@@ -106,14 +106,15 @@ export class Network {
 
   /** Removes all of it; the daemons have ended before. */
   close(): void {
-    for (const name of this.#namespaces) removeNamespace(name);
+    removeNamespaces(this.#namespaces, false);
     if (this.isolated) ip([`link del ${this.#bridge}`]);
   }
 }
 
 /** Runs `ip` once for several commands; whether all of them succeeded. */
 function ip(commands: readonly string[], namespace?: string): boolean {
-  const args = [...(namespace === undefined ? [] : ['-n', namespace]), '-batch', '-'];
+  // -force: goes on after one that failed, and says so at the end.
+  const args = [...(namespace === undefined ? [] : ['-n', namespace]), '-force', '-batch', '-'];
   return spawnSync('ip', args, { input: `${commands.join('\n')}\n` }).status === 0;
 }
 
@@ -138,18 +139,20 @@ function impair(namespace: string, delayMs: number, lossPercent: number): boolea
   return tc('replace', 'dev', 'eth0', 'root', 'netem', 'delay', `${delayMs}ms`, 'loss', `${lossPercent}%`);
 }
 
-/** Ends what still runs in a namespace, and removes it. */
-function removeNamespace(name: string): void {
-  for (const pid of output('netns', 'pids', name).split('\n').filter(Boolean)) {
+/** Removes namespaces, and ends what still runs in them: what is left of a run that crashed. */
+function removeNamespaces(names: readonly string[], endProcesses: boolean): void {
+  if (names.length === 0) return;
+  const pids = endProcesses ? names.flatMap((name) => output('netns', 'pids', name).split('\n').filter(Boolean)) : [];
+  for (const pid of pids) {
     try {
       process.kill(Number(pid), 'SIGKILL');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
     }
   }
-  // The link first: a namespace goes only when its last socket has, and would keep its address until then.
-  ip([`link del ${name}`]);
-  ip([`netns del ${name}`]);
+  // The links first: a namespace goes only when its last socket has, and would keep its address until then.
+  ip(names.map((name) => `link del ${name}`));
+  ip(names.map((name) => `netns del ${name}`));
 }
 
 /** What runs that are no more left behind. */
@@ -159,7 +162,7 @@ function removeLeftovers(): void {
     return pid !== undefined && !existsSync(`/proc/${pid}`);
   };
   const namespaces = existsSync('/run/netns') ? readdirSync('/run/netns') : [];
-  for (const name of namespaces.filter(abandoned)) removeNamespace(name);
+  removeNamespaces(namespaces.filter(abandoned), true);
   const links = existsSync('/sys/class/net') ? readdirSync('/sys/class/net') : [];
   for (const link of links.filter(abandoned)) ip([`link del ${link}`]);
 }

@@ -5,6 +5,8 @@ import {
   deriveKeys,
   H,
   type Hello,
+  joinedBy,
+  joinKeyOf,
   keyPairOf,
   Opener,
   openHello,
@@ -83,6 +85,41 @@ describe('the frozen vectors', () => {
     const { s1, identity } = await openHello(hello, router);
     expect(hex(s1)).toBe(vectors.s1_hex);
     expect(identity).toBe('poller-2');
+  });
+
+  test('of enrolment: both HMACs, and the keys of the whole frames', async () => {
+    const {
+      token = '',
+      k_hex,
+      m1 = '',
+      m2 = '',
+      ...joined
+    } = JSON.parse(
+      readFileSync(new URL(import.meta.resolve('@centreond/plugin-sdk/protocol/join.json')), 'utf8'),
+    ) as Record<string, string>;
+    const joinKey = joinKeyOf(token);
+    expect(hex(joinKey)).toBe(k_hex);
+    const hello = parseHello(m1);
+    expect(joinedBy(hello, [joinKey], (key) => key)).toBe(joinKey);
+    const { s1 } = await openHello(hello, router, joinKey);
+    const pending: PendingHello = {
+      frame: m1,
+      keys: client,
+      router: { key: router.publicKey, thumbprint: router.thumbprint },
+      ciphers: hello.ciphers,
+      x25519: okp(vectors.client_x25519_private_jwk),
+      s1,
+      joinKey,
+    };
+    const { th, cipher } = await readKey(pending, m2);
+    expect([cipher, hex(th)]).toEqual(['aes-256-gcm', joined.th_hex]);
+    const keys = deriveKeys(th, sharedSecret(okp(vectors.router_x25519_private_jwk), hello.x), s1);
+    expect([keys.c2s.key, keys.c2s.iv, keys.s2c.key, keys.s2c.iv].map(hex)).toEqual([
+      joined.c2s_key_hex,
+      joined.c2s_iv_hex,
+      joined.s2c_key_hex,
+      joined.s2c_iv_hex,
+    ]);
   });
 
   describe.each(['aes-256-gcm', 'chacha20-poly1305'] as const)('%s', (cipher) => {

@@ -2,6 +2,7 @@ import { CentreondError, type Link, type LinkOptions, lineLogger } from '@centre
 import { type ClientLabel, signPss } from '@centreond/plugin-sdk/channel';
 import { LinkTransport } from '@centreond/plugin-sdk/services';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { RouterLink } from '../../plugin-sdk/dist/router-link.js';
 import { newKeys, TestRouter, until } from './test-router.ts';
 
 const routerKeys = newKeys();
@@ -112,8 +113,9 @@ describe('a link', () => {
       '[KILL] [t4] [] [acl] [7]',
       '[PING] [t5] []',
       '[DO] [t6] [] {"$":{"from":7}}',
+      '[PING] [t7] [behind]',
     );
-    await until('all are answered', () => answers().length === 6);
+    await until('all are answered', () => answers().length === 7);
     expect(taken[0]).toEqual({
       action: 'DO',
       token: 't1',
@@ -126,14 +128,57 @@ describe('a link', () => {
       data: { type: 'acl', id: '7' },
       envelope: { from: '', hops: [] },
     });
+    expect(taken[4]).toMatchObject({ action: 'PING', target: 'behind' });
     expect(answers().sort()).toEqual([
       '[ACK] [t1] {"code":0,"data":{"taken":true}}',
       '[ACK] [t2] {"code":1,"data":{"error":"FORBIDDEN","message":"not here"}}',
       '[ACK] [t3] {"code":1,"data":{"error":"ACTION_FAILED","message":"a bug"}}',
       '[ACK] [t4] {"code":0,"data":{"taken":true}}',
       expect.stringMatching(/^\[ACK\] \[t6\] \{"code":1,"data":\{"error":"MALFORMED_FRAME"/),
+      '[ACK] [t7] {"code":0,"data":{"taken":true}}',
       '[PONG] [t5] [] {"code":0,"data":{"id":"poller","hostname":"host","version":"9.9.9"}}',
     ]);
+  });
+
+  test('whose session is renewed says so: to the other router it is another one', async () => {
+    const core = {
+      async ask(action: string, data: { label?: ClientLabel; hash?: string }) {
+        if (action === 'ROUTERKEY') {
+          const { jwk, thumbprint } = ownKeys;
+          return { id: 'poller', hostname: 'host', version: '9.9.9', jwk: { ...jwk }, thumbprint };
+        }
+        const hash = Buffer.from(data.hash ?? '', 'base64url');
+        const signature = await signPss(ownKeys.privateKey, data.label ?? 'client helo', hash);
+        return { signature: signature.toString('base64url') };
+      },
+    };
+    const served: string[] = [];
+    const made = new RouterLink(
+      {
+        address: router.endpoint,
+        fingerprint: routerKeys.thumbprint,
+        onState: (state, reason) => states.push(`${state} ${reason}`),
+      },
+      core,
+      {
+        up: (id) => served.push(`up ${id}`),
+        down: () => served.push('down'),
+        message: () => {},
+        streamLogs: () => {},
+        closed: () => {},
+      },
+      { renew: 150 },
+    );
+    links.push(made);
+    await until('it is renewed', () => states.length >= 4);
+    expect(states.slice(0, 4)).toEqual([
+      'connecting it was not tried yet',
+      'up ',
+      'connecting its session is renewed',
+      'up ',
+    ]);
+    expect(served.slice(0, 3)).toEqual(['up central', 'down', 'up central']);
+    expect(await made.ping()).toMatchObject({ id: 'central' });
   });
 
   test('to a router with another key is not made', async () => {

@@ -10,7 +10,7 @@ import { discover } from '../discovery.ts';
 import { fault, placeOf } from '../errors.ts';
 import { type JoinCode, parseJoinCode } from '../join-code.ts';
 import { loadOrCreateKey } from '../keys.ts';
-import { differenceFrom, pollerConfig } from '../poller-config.ts';
+import { differenceFrom, linkIn, pollerConfig } from '../poller-config.ts';
 import { readPrivateFile, writePrivateFile } from '../private-file.ts';
 import { CliError } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
@@ -48,6 +48,12 @@ export async function enrol(globals: Globals, code: string): Promise<string> {
     if (router !== undefined) say(`${identity} is a node of the router ${router} (${joining.address}) now.`);
     say(`  key     ${thumbprint}, ${short(keyFile)}${created ? ' (made now)' : ''}`);
     say(`  config  ${short(home.file)}${isNew ? ' (written now)' : ''}`);
+    const address = home.config && linkIn(home.config).address;
+    if (address !== undefined && address !== joining.address) {
+      say(
+        `          it has the router at ${String(address)} and the line at ${joining.address}: change it there if need be`,
+      );
+    }
     return home.file;
   } finally {
     await folder.release();

@@ -89,9 +89,14 @@ export class Fleet {
   async drop(id: string): Promise<void> {
     const entry = this.#entries.get(id);
     if (!entry) return;
-    this.#entries.delete(id);
+    const { node } = entry;
+    // Still carried while it is closed: the core takes its last rows from nobody else.
+    entry.node = undefined;
+    entry.announcement = { ...entry.announcement, state: 'unreachable' };
     this.announce();
-    await entry.node?.close();
+    await node?.close();
+    if (this.#entries.get(id) === entry) this.#entries.delete(id);
+    this.announce();
   }
 
   /** Resolves when those of `ids` that are carried here are up, after `limitMs` at the latest. */

@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { PushConfig } from './push/push-config.ts';
+import { SshConfig } from './ssh/ssh-config.ts';
 
 /** Nodes, those of the config included. */
 export const NODES_LIMIT = 10_000;
 
 /** A node in the config's shape: each kind has a schema and, in `makeNode`, a class. */
-export const NodeConfig = z.discriminatedUnion('type', [PushConfig]);
+export const NodeConfig = z.discriminatedUnion('type', [PushConfig, SshConfig]);
 export type NodeConfig = z.output<typeof NodeConfig>;
 
 /** Where a node is reached, if no other node can be there too: two links to one daemon would replace each other for ever. */

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { NodeId } from '../node-fields.ts';
 
 const ANSWER_LIMIT_MS = 5000;
+const HIGHEST_SCORE = 1e9;
 
 // No more than the core takes: one node that exaggerates must not keep the others from being announced.
 const ActionNames = z.array(z.string().max(64)).max(10_000);
@@ -17,7 +18,7 @@ const Nodes = z.object({
     z.object({
       id: NodeId,
       state: z.enum(['up', 'connecting', 'unreachable']),
-      score: z.number().min(0).max(1e9).default(1),
+      score: z.number().min(0).max(HIGHEST_SCORE).default(1),
       actions: ActionNames.default([]),
       subnodes: z.array(NodeId).default([]),
     }),
@@ -55,7 +56,7 @@ export async function readSubnodes(link: Link): Promise<Subnode[]> {
   };
   for (const { id, state, score, actions, subnodes } of Nodes.parse(data).nodes) {
     add(id, state, score, actions);
-    for (const sub of subnodes) add(sub, state, score + 1, []);
+    for (const sub of subnodes) add(sub, state, Math.min(score + 1, HIGHEST_SCORE), []);
   }
   return [...best.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
 }

@@ -1,11 +1,14 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Client, connect, type Outcome } from '@centreond/plugin-sdk/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { instanceOf } from '../../plugins/proxy/dist/share.js';
 import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
 
 const PROBE = path.join(ROOT, 'test/fixtures/probe');
 const PROXY = path.join(ROOT, 'plugins/proxy');
 const REQUESTS = 300;
+const KILLS = process.env.LONG ? 30 : 5;
 
 const central = new DaemonProcess();
 const ids = ['ava', 'bo'] as const;
@@ -13,8 +16,10 @@ const [ava, bo] = ids.map((id) => new DaemonProcess({ core: { id }, plugins: [{ 
   DaemonProcess,
   DaemonProcess,
 ];
-const who = central.client('alice');
+const ledger = path.join(bo.folder, 'ledger');
+const who = { alice: central.client('alice'), root: central.client('root', ['admin']) };
 let alice: Client;
+let root: Client;
 
 const stateOf = async (id: string) => {
   const nodes = (await alice.send('CONSTATUS')).data.nodes as { id: string; state: string }[];
@@ -25,6 +30,8 @@ beforeAll(async () => {
   central.writeConfig();
   const { fingerprint } = JSON.parse((await central.cli('keys', 'show', '--json')).stdout);
   for (const daemon of [ava, bo]) daemon.clients.push({ identity: 'central', fingerprint, roles: ['router'] });
+  writeFileSync(ledger, '');
+  bo.settings.plugins = [{ package: PROBE, config: { ledger } }];
   await Promise.all([ava.start(), bo.start()]);
   const nodes = [ava, bo].map((daemon, i) => ({
     id: ids[i],
@@ -32,14 +39,15 @@ beforeAll(async () => {
     address: daemon.endpoint,
     fingerprint: daemon.fingerprint,
   }));
-  central.settings.plugins = [{ package: PROXY, config: { nodes } }];
+  central.settings.plugins = [{ package: PROXY, config: { nodes }, restart: { max: 100, within: '1s' } }];
   await central.start();
-  alice = await connect(central.door(who));
+  [alice, root] = await Promise.all([connect(central.door(who.alice)), connect(central.door(who.root))]);
   for (const id of ids) await until(`${id} is up`, async () => (await stateOf(id)) === 'up', 60_000);
 });
 afterAll(async () => {
   process.kill(ava.pid, 'SIGCONT');
   await alice?.close();
+  await root?.close();
   await Promise.all([central, ava, bo].map((daemon) => daemon.dispose()));
 });
 
@@ -69,4 +77,39 @@ test('a node that stands still delays no other, is noticed within 15 s, and its 
   expect(outcomes.map(({ ok, data }) => (ok ? (data as { i: number }).i : data))).toEqual(
     Array.from({ length: REQUESTS }, (_, i) => i),
   );
+});
+
+test('a carrier that is killed with -9 in mid-stream loses nothing, and nothing runs twice', async () => {
+  const calls: Promise<Outcome>[] = [];
+  let loading = true;
+  const load = (async () => {
+    for (let i = 0; loading; i++) {
+      const call = alice.call('ONCE', { ms: 5 }, { target: 'bo', token: `kill-${i}`, envelope: { hold: true } });
+      call.catch(() => undefined);
+      calls.push(call);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  })();
+  const carrier = async () => {
+    const { plugins } = (await root.send('INFORMATION')).data as {
+      plugins: { type: string; instances: { id: string; pid: number | null }[] }[];
+    };
+    const { instances } = plugins.find(({ type }) => type === 'proxy') ?? { instances: [] };
+    return instances.find(({ id }) => id === instanceOf('bo', 2))?.pid ?? 0;
+  };
+  for (let kill = 0; kill < KILLS; kill++) {
+    const before = calls.length;
+    await until('requests flow', () => calls.length > before + 50, 30_000);
+    const pid = await carrier();
+    process.kill(pid, 'SIGKILL');
+    const another = async () => ![0, pid].includes(await carrier());
+    await until('bo is up by another process', async () => (await another()) && (await stateOf('bo')) === 'up', 60_000);
+  }
+  loading = false;
+  await load;
+  const outcomes = await Promise.all(calls);
+  expect(outcomes.filter(({ ok }) => !ok)).toEqual([]);
+  const runs = readFileSync(ledger, 'utf8').split('\n').filter(Boolean);
+  expect(runs.length).toBe(calls.length);
+  expect(new Set(runs).size).toBe(runs.length);
 });
