@@ -15,7 +15,9 @@ interface Told {
 
 // Processes start again and again here, which a busy machine takes its time for.
 describe('a plugin in processes that answers in the ACK', { timeout: 2 * LIMIT_MS }, () => {
-  const daemon = new DaemonProcess({ plugins: [{ package: ORACLE, restart: { max: 100, within: '1s' } }] });
+  const daemon = new DaemonProcess({
+    plugins: [{ package: ORACLE, startTimeout: '60s', restart: { max: 100, within: '1s' } }],
+  });
   let client: Client;
   let admin: Client;
   beforeAll(async () => {
@@ -122,7 +124,7 @@ describe('a plugin in processes that answers in the ACK', { timeout: 2 * LIMIT_M
     const running = Array.from({ length: 4 }, () => ask({ ms: 2500 }));
     await until('all are being answered', busy, LIMIT_MS);
     const waiting = Array.from({ length: 3 }, () => ask());
-    await admin.call('RELOADPLUGIN', { type: 'oracle' });
+    expect(await admin.call('RELOADPLUGIN', { type: 'oracle' })).toMatchObject({ ok: true });
     for (const each of await Promise.all(running)) expect(before).toContain(each.data.pid);
     for (const each of await Promise.all(waiting)) expect(each.data).toHaveProperty('pid');
     expect((await told()).instances.some(({ pid }) => before.includes(pid))).toBe(false);

@@ -139,6 +139,7 @@ async function cutOff(name: string, cut: () => Promise<void>) {
   );
   const staged = () => {
     const all = path.join(inbox, '.centreond-staging');
+    if (!existsSync(all)) return 0;
     const sizes = readdirSync(all, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && entry.name !== 'done')
       .map((entry) => statSync(path.join(entry.parentPath, entry.name)).size);

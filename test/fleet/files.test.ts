@@ -1,5 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, createReadStream, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { stat } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -48,6 +58,7 @@ afterAll(async () => {
 /** Bytes of the only transfer under way that the node has staged. */
 async function staged(): Promise<number> {
   const all = path.join(inbox, '.centreond-staging');
+  if (!existsSync(all)) return 0;
   const files = readdirSync(all, { recursive: true, withFileTypes: true }).filter(
     (entry) => entry.isFile() && entry.name !== 'done',
   );
