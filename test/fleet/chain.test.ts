@@ -157,12 +157,17 @@ describe.each(CHAINS)('central, relay and poller, each linked by %s', (kind) => 
   test('the relay is killed with -9 while requests are under way: each ends once and runs once', async () => {
     const tokens = Array.from({ length: 20 }, (_, i) => `relay-${kind}-${i}`);
     const calls = tokens.map((token) =>
-      fleet.alice.call('ONCE', { ms: 1000, rows: 2 }, { target: 'poller', token, timeoutMs: 120_000 }),
+      fleet.alice.call('ONCE', { ms: 1000, rows: 2 }, { target: 'poller', token, timeoutMs: 60_000 }),
     );
     await until('they run', () => tokens.every((token) => runs(poller).has(token)), 30_000);
     await relay.end('SIGKILL');
     await relay.start();
-    const outcomes = await Promise.all(calls);
+    const outcomes = await Promise.all(calls).catch(async (error: Error) => {
+      const hops = await Promise.all(
+        [fleet.central, relay, poller].map((machine) => rowsOn(machine, tokens[0] as string)),
+      );
+      throw new Error(`${error.message} Its rows on each hop: ${hops.map((rows) => rows.join(', ')).join(' | ')}`);
+    });
     expect(outcomes.map(({ ok, row }) => `${row.node} ${ok}`)).toEqual(tokens.map(() => 'poller true'));
     expect(tokens.map((token) => runs(poller).get(token))).toEqual(tokens.map(() => 1));
     for (const token of tokens) {
@@ -234,7 +239,7 @@ describe('two relays to one poller', () => {
     const [spare, better] = relays as [Machine, Machine];
     const tokens = Array.from({ length: 10 }, (_, i) => `over-${i}`);
     const calls = tokens.map((token) =>
-      fleet.alice.call('ONCE', { ms: 2000, rows: 2 }, { target: 'poller', token, timeoutMs: 120_000 }),
+      fleet.alice.call('ONCE', { ms: 2000, rows: 2 }, { target: 'poller', token, timeoutMs: 60_000 }),
     );
     await until('they run', () => tokens.every((token) => runs(poller).has(token)), 30_000);
     await better.end('SIGKILL');
