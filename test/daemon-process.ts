@@ -156,7 +156,7 @@ export function newIdentity(identity: string, folder: string): Identity {
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  limitMs = 10_000,
+  limitMs = 30_000,
 ): Promise<void> {
   const limit = Date.now() + limitMs;
   while (!(await condition())) {

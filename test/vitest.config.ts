@@ -8,8 +8,8 @@ export default defineConfig({
     exclude: ['faults/**', 'fleet/**', 'fuzz/**', 'readme/**', 'bench/**'],
     // A hiccup of a shared machine is tried once more in CI; the report shows it.
     retry: process.env.CI ? 1 : 0,
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     maxWorkers: 2,
   },
 });
