@@ -1,5 +1,6 @@
 import type { HistoryRow } from '@centreond/plugin-sdk/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { until } from '../daemon-process.ts';
 import { runs } from '../faults/ledger.ts';
 import { Fleet } from '../fleet/fleet.ts';
 
@@ -23,6 +24,7 @@ test('a node that is cut off runs what it has, once; when the wire is whole agai
   const once = fleet.alice.call('ONCE', { ms: 300 }, { target: id, token: 'once' });
   const local = await fleet.local(machine);
   for await (const row of local.follow('cut')) if (row.code === 2) break;
+  await until('it was cut', () => rows.length >= 30);
   expect(rows.length).toBeLessThan(5000);
   wire.bytesPerSecond = Number.POSITIVE_INFINITY;
   await wire.heal();
