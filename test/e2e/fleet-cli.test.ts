@@ -97,7 +97,8 @@ describe('nodes', () => {
     // Its own terminal; the shell's own process would get the signal too.
     const terminal = spawn('script', ['-qefc', `stty cols 80 rows 24; exec ${words}`, '/dev/null'], {
       cwd: central.folder,
-      env: { ...process.env, TERM: 'xterm-256color', WATCHED: central.folder },
+      // As on a person's terminal: none of these, which say something about colours.
+      env: { ...process.env, CI: undefined, NO_COLOR: undefined, TERM: 'xterm-256color', WATCHED: central.folder },
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     const ended = new Promise<number | null>((resolve) => terminal.once('close', resolve));
