@@ -320,13 +320,14 @@ describe('a page', () => {
     expect(tiny.text.length).toBeLessThan(1300);
   });
 
-  // About one try in six sees the answers in the other order. Why is not known yet, hence the retries.
-  test('does not keep others waiting while it looks for few rows among many', { retry: 3 }, async () => {
+  test('does not keep others waiting while it looks for few rows among many', async () => {
     const store = await opened({ synchronous: 'off' });
     await store.accept(request('t0'), '{}');
     await Promise.all(Array.from({ length: 30_000 }, () => store.append(draft('t0', 120))));
     const answers: string[] = [];
     await Promise.all([
+      // Holds the reader up until both of the others stand in its queue.
+      store.log(0, 30_000, 1e9),
       store.query({ code: 77, limit: 1, maxBytes: 1e6 }).then(() => answers.push('page')),
       store.find('t0').then(() => answers.push('find')),
     ]);
