@@ -14,12 +14,14 @@ import {
   parseReply,
 } from '@centreond/plugin-sdk';
 import { construct, type Lifecycle, pluginOf, servicesOver } from '@centreond/plugin-sdk/construct';
+import { RowWindow } from '@centreond/plugin-sdk/row-window';
 import { InstanceRuntime } from '@centreond/plugin-sdk/runtime';
 import { LinkTransport } from '@centreond/plugin-sdk/services';
 import type { Envelope } from './envelope.ts';
 import { Answer, type Asked, type Executor, type Hearer, type PluginStatus } from './host.ts';
 import type { Log } from './log.ts';
 import type { OpenRequest } from './request.ts';
+import { ROW_BOUND } from './row-credit.ts';
 import type { Peer, PeerRole } from './transport/peer.ts';
 import type { Grant } from './transport/trust.ts';
 
@@ -48,7 +50,8 @@ export interface CorePluginOptions {
   readonly version: string;
   readonly maxMessage: number;
   readonly log: Log;
-  row(open: OpenRequest, code: number, data: string): void;
+  /** Resolves when the row is on disk, or dropped. */
+  row(open: OpenRequest, code: number, data: string): Promise<void> | undefined;
   /** It was stopped. */
   stopped?(): void;
 }
@@ -56,6 +59,7 @@ export interface CorePluginOptions {
 /** Runs a plugin in the core's own process: the same runtime as in a child, without process and socket. */
 export class CorePlugin implements Executor {
   readonly manifest: Manifest;
+  readonly #rows: RowWindow;
   readonly #runtime: InstanceRuntime;
   readonly #methods: Methods;
   readonly #running = new Map<string, OpenRequest>();
@@ -68,8 +72,8 @@ export class CorePlugin implements Executor {
     this.manifest = manifestOf(plugin.constructor as PluginClass);
     this.#methods = plugin as Methods;
     const log = lineLogger((line) => options.log.info({ plugin: this.manifest.type, ...JSON.parse(line) }));
-    const link = { send: (message: string) => this.#fromPlugin(message), ready: () => undefined };
-    this.#runtime = new InstanceRuntime(plugin, link, log, options.maxMessage);
+    this.#rows = new RowWindow({ send: (message) => this.#fromPlugin(message) }, ROW_BOUND);
+    this.#runtime = new InstanceRuntime(plugin, this.#rows, log, options.maxMessage);
   }
 
   admit(action: ActionManifest, data: JsonObject, peer: Peer, owner: string) {
@@ -98,9 +102,9 @@ export class CorePlugin implements Executor {
     // Only processes are to say that they heard an event.
     if (row.action !== 'ROW') return;
     const open = this.#running.get(row.token);
+    const stored = open && this.options.row(open, Number(row.target), row.data);
+    void Promise.resolve(stored).then(() => this.#rows.stored(1, message.length));
     if (!open) return;
-    const code = Number(row.target);
-    this.options.row(open, code, row.data);
     if (open.state === 'ended') this.#running.delete(row.token);
   }
 

@@ -100,7 +100,8 @@ export interface PluginVersion {
 }
 
 export interface PluginHostOptions {
-  row(open: OpenRequest, code: number, data: string): void;
+  /** Resolves when the row is on disk, or dropped; undefined where it was dropped at once. */
+  row(open: OpenRequest, code: number, data: string): Promise<void> | undefined;
   fail(open: OpenRequest, error: CentreondError): void;
   message(peer: Peer, message: Buffer): void;
   /** A process is ready, and later it is gone. */

@@ -16,6 +16,7 @@ import {
 } from '@centreond/plugin-sdk';
 import type { Log } from './log.ts';
 import { descendants, killGroup, MARK, memoryOf, reap, sessionGivesWay } from './reaper.ts';
+import { ROW_BOUND, RowCredit } from './row-credit.ts';
 import type { InstanceLink } from './transport/internal.ts';
 import type { Peer } from './transport/peer.ts';
 
@@ -64,7 +65,8 @@ export interface InstanceLimits {
 /** What an instance tells its host. Exactly one `exited` ends the calls, also when it never started. */
 export interface InstanceEvents {
   ready(): void;
-  row(token: string, code: number, data: string): void;
+  /** Resolves when the row is on disk, or dropped; undefined where it was dropped at once. */
+  row(token: string, code: number, data: string): Promise<void> | undefined;
   /** The answer to the question of that number, or its refusal with code 1. */
   answer(number: string, code: number, data: string): void;
   /** A message that is no row: a request of the plugin's own. */
@@ -81,6 +83,7 @@ export class Instance implements InstanceLink {
   /** The last lines that it wrote, newest last. */
   readonly tail: string[] = [];
   readonly #mark: string;
+  readonly #credit = new RowCredit((message) => this.send(message));
   #child: ChildProcess | undefined;
   #peer: Peer | undefined;
   #startTimer: NodeJS.Timeout | undefined;
@@ -154,6 +157,7 @@ export class Instance implements InstanceLink {
       instance: options.id,
       config: options.config,
       maxMessage: options.maxMessage,
+      rowBound: ROW_BOUND,
     };
     // Stays open: its end tells the child that this process is gone, however it went.
     child.stdin.write(`${JSON.stringify(greeting)}\n`);
@@ -181,8 +185,11 @@ export class Instance implements InstanceLink {
     this.#unanswered = 0;
     // `[ROW] ` by its bytes: the most frequent message by far.
     if (bytes[1] === 0x52 && bytes[2] === 0x4f && bytes[3] === 0x57 && bytes[4] === 0x5d) {
-      const row = parseReply(decodeText(bytes));
-      events.row(row.token, Number(row.target), row.data);
+      const text = decodeText(bytes);
+      const row = parseReply(text);
+      const stored = events.row(row.token, Number(row.target), row.data);
+      if (stored) void stored.then(() => this.#credit.stored(text.length));
+      else this.#credit.stored(text.length);
       return;
     }
     const head = bytes.toString('latin1', 0, 12);

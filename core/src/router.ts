@@ -334,22 +334,24 @@ export class Router {
 
   // ---- rows and ends ----------------------------------------------------------------------------------------------
 
-  /** A row of an instance. Rows of a request that it does not run, or that has ended, are dropped and counted. */
-  row(open: OpenRequest, code: number, data: string): void {
+  /**
+   * A row of an instance: resolves when it is on disk. Rows of a request that it does not run, or that has ended, are dropped
+   * and counted.
+   */
+  row(open: OpenRequest, code: number, data: string): Promise<void> | undefined {
     if (open.state !== 'running') {
       this.options.telemetry.droppedRows++;
-      return;
+      return undefined;
     }
-    if (isTerminal(code)) this.end(open, code, data);
-    else void this.#append(open, code, data);
+    return isTerminal(code) ? this.end(open, code, data) : this.#append(open, code, data);
   }
 
-  /** Ends a request with its one terminal row. Later ends of the same request do nothing. */
-  end(open: OpenRequest, code: number, data: string): void {
-    if (open.state === 'ended') return;
+  /** Ends a request with its one terminal row, and resolves when it is on disk. Later ends of the same request do nothing. */
+  end(open: OpenRequest, code: number, data: string): Promise<void> | undefined {
+    if (open.state === 'ended') return undefined;
     open.state = 'ended';
     if (!open.action.executor.elsewhere) this.options.telemetry.ended(open.action.manifest.name, code);
-    void this.#append(open, code, data).then(() => this.#close(open));
+    return this.#append(open, code, data).then(() => this.#close(open));
   }
 
   #close(open: OpenRequest): void {

@@ -34,7 +34,7 @@ export interface SlotOptions {
   startTurn(): Promise<() => void>;
   /** Resident memory of a process in bytes, or null. */
   memoryOf(pid: number): number | null;
-  row(open: OpenRequest, code: number, data: string): void;
+  row(open: OpenRequest, code: number, data: string): Promise<void> | undefined;
   message(peer: Peer, message: Buffer): void;
   /** A process is ready, and later it is gone. */
   ready(hearer: Hearer): void;
@@ -207,21 +207,20 @@ export class Slot {
     this.#instance?.send(formatMessage('ABORT', open.token, '', reason.toData()));
   }
 
-  #row(token: string, code: number, data: string): void {
+  #row(token: string, code: number, data: string): Promise<void> | undefined {
     const open = this.#running.get(token);
-    if (!open) return;
-    if (!isTerminal(code)) {
-      this.options.row(open, code, data);
-      return;
-    }
+    if (!open) return undefined;
+    if (!isTerminal(code)) return this.options.row(open, code, data);
     const { clock } = this.options;
     this.#release(open);
     this.#durations.add(clock.now() - open.startedAt);
     this.lastUsed = clock.now();
     // An instance that is killed ends what it runs; what may run again is not over then.
+    let stored: Promise<void> | undefined;
     if (code === 1 && this.#dying && !open.aborted) this.options.lost(open, this.#killed(open.token));
-    else this.options.row(open, code, data);
+    else stored = this.options.row(open, code, data);
     this.options.room(this, open.action.manifest.name);
+    return stored;
   }
 
   #release(open: OpenRequest): void {

@@ -10,6 +10,7 @@ import { readGreeting } from './greeting.ts';
 import { InternalLink } from './link.ts';
 import { lineLogger } from './logger.ts';
 import { manifestOf } from './manifest.ts';
+import { RowWindow } from './row-window.ts';
 import { InstanceRuntime } from './runtime.ts';
 import { LinkTransport } from './services.ts';
 
@@ -20,6 +21,7 @@ enableCompileCache();
 
 const log = lineLogger((line) => process.stderr.write(line));
 let ending = false;
+let rows: RowWindow | undefined;
 let runtime: InstanceRuntime | undefined;
 let plugin: Lifecycle | undefined;
 
@@ -32,6 +34,7 @@ async function end(exitCode: number, limitMs: number, farewell: () => Promise<vo
   if (ending) return;
   ending = true;
   setTimeout(() => process.exit(exitCode), limitMs).unref();
+  rows?.release();
   runtime?.abortAll(failure('INTERRUPTED', { token: 'this request' }));
   try {
     await plugin?.stop?.();
@@ -52,6 +55,7 @@ try {
   const greeting = await readGreeting(process.stdin, () => void end(1, ORPHAN_LIMIT_MS, async () => {}));
   const target = pluginOf(await import(pathToFileURL(greeting.main).href), greeting.main);
   const link = new InternalLink(greeting.endpoint, greeting.maxMessage);
+  rows = new RowWindow(link, greeting.rowBound);
   const declared = declarationOf(target).options;
   const transport = new LinkTransport({ wire: link, maxMessage: greeting.maxMessage, log, plugin: declared });
   // The door is entered first, so that a plugin can use its transport from its constructor on; requests come after READY.
@@ -65,11 +69,12 @@ try {
         link.send(formatMessage('STOPPED', '', ''));
         await link.close(500);
       });
-    } else transport.receive(message);
+    } else if (message.action === 'STORED') rows?.stored(Number(message.token), Number(message.target));
+    else transport.receive(message);
   });
   const instance = { id: greeting.instance, of: poolOf(declared.instances) };
   plugin = await construct(target, greeting.config, servicesOver(transport, log, instance));
-  runtime = new InstanceRuntime(plugin, link, log, greeting.maxMessage);
+  runtime = new InstanceRuntime(plugin, rows, log, greeting.maxMessage);
   const ready = { pid: process.pid, hash: manifestOf(target).hash };
   await plugin.start?.();
   link.send(formatMessage('READY', '', '', ready));

@@ -226,8 +226,10 @@ export interface ActionContext {
   /** Aborts on timeout, cancel and kill; its `reason` is a CentreondError that says which. */
   readonly signal: AbortSignal;
   /**
-   * Writes a row of progress: code 0, or one declared in `codes`. Rows are stored in the order of the calls. Resolves once
-   * the row is handed to the router (await it to be slowed down with it); does nothing after the end.
+   * Writes a row of progress: code 0, or one declared in `codes`. Rows are stored in the order of the calls. Resolves at
+   * once while few of this process's rows are on their way to the disk, else when there is room again or the signal aborts:
+   * await it, so that a writer of many rows is as fast as the disk and needs no memory. Rejects with BUSY where 100,000 rows
+   * of this process wait. Does nothing after the end.
    */
   progress(code: number, data: Json): Promise<void>;
 }

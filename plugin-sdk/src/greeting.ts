@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { failure, reasonOf } from './errors.ts';
 import type { JsonObject } from './frame.ts';
+import type { RowBound } from './row-window.ts';
 
 /**
  * What the host tells its child, as one line of JSON on the child's standard input, before anything else. The stream
@@ -19,6 +20,8 @@ export interface Greeting {
   readonly instance: string;
   readonly config: JsonObject;
   readonly maxMessage: number;
+  /** What the host says STORED for; without it, it says nothing and rows are not held. */
+  readonly rowBound?: RowBound;
 }
 
 const GREETING_LIMIT_BYTES = 1 << 20;

@@ -11,6 +11,7 @@ export {
   type Manifest,
   manifestOf,
 } from './manifest.ts';
+export type { RowBound } from './row-window.ts';
 export { LINK_VERBS } from './runtime.ts';
 export type { InputOf, JsonSchema, OutputOf, Schema } from './schema.ts';
 export * from './status.ts';

@@ -28,6 +28,7 @@ import { ACCEPTED, FAILED, FINISHED } from './status.ts';
  *   core → instance   [ACTION] [TOKEN] [] DATA   [ABORT] [TOKEN] [] {error, message}
  *                     [ACTION] [TOKEN] [NUMBER] DATA           [ABORT] [TOKEN] [NUMBER] {error, message}
  *                     [BEAT] [] []               [RELEASE] [] [] {id, error, message}
+ *                     [STORED] [ROWS] [CHARACTERS]
  *                     [EVENT] [NAME] [NUMBER] DATA             [STOP] [] [] {limitMs}
  *                     [CARRY] [NUMBER] [TARGET] {action, token, data, envelope}
  *                     [LINKED] [NUMBER] [] MESSAGE
@@ -52,6 +53,7 @@ export const LINK_VERBS = [
   'RELEASE',
   'EVENT',
   'CARRY',
+  'STORED',
   'STOP',
 ] as const;
 
@@ -67,12 +69,18 @@ export interface Delivery {
 /** How the runtime reaches the core. */
 export interface CoreLink {
   send(message: string): void;
-  /** A promise while the link is congested. */
+  /** Sends a row; rows keep their order. */
+  row(message: string): void;
+  /** Rows that wait for earlier ones to be stored. */
+  readonly held: number;
+  /** A promise while the link is congested, or too many rows are on their way to the disk. */
   ready(): Promise<void> | undefined;
 }
 
 /** What of a thrown message goes into the terminal row. */
 const THROWN_CHARACTERS = 8192;
+/** Only those who do not await their rows come to so many. */
+const HELD_ROWS = 100_000;
 
 type Methods = Record<string, (...args: unknown[]) => unknown>;
 
@@ -220,7 +228,7 @@ export class InstanceRuntime {
 
   #end(context: RequestContext, code: number, data: string): void {
     context.ended = true;
-    this.link.send(formatMessage('ROW', context.token, String(code), data));
+    this.link.row(formatMessage('ROW', context.token, String(code), data));
   }
 }
 
@@ -241,6 +249,8 @@ class RequestContext implements ActionContext, Running {
   ended = false;
   aborted: CentreondError | undefined;
   #controller: AbortController | undefined;
+  /** Who waits for room for further rows. */
+  readonly #waiting = new Set<() => void>();
 
   constructor(
     readonly token: string,
@@ -268,6 +278,8 @@ class RequestContext implements ActionContext, Running {
     if (this.ended || this.aborted) return;
     this.aborted = reason;
     this.#controller?.abort(reason);
+    for (const resume of this.#waiting) resume();
+    this.#waiting.clear();
   }
 
   async progress(code: number, data: Json): Promise<void> {
@@ -282,8 +294,25 @@ class RequestContext implements ActionContext, Running {
     if (!this.codes.has(code)) {
       throw failure('INVALID_OUTPUT', { action: 'progress', reason: `${code} is neither 0 nor in the plugin's codes` });
     }
+    if (this.link.held >= HELD_ROWS) {
+      throw failure('BUSY', { what: 'the list of rows that wait for the disk', limit: HELD_ROWS });
+    }
     const text = rowText(data, this.maxMessage, (reason) => failure('INVALID_OUTPUT', { action: 'progress', reason }));
-    this.link.send(formatMessage('ROW', this.token, String(code), text));
-    await this.link.ready();
+    this.link.row(formatMessage('ROW', this.token, String(code), text));
+    const ready = this.link.ready();
+    if (ready) await this.#orAborted(ready);
+  }
+
+  /** Resolves with `ready`, or when the request is aborted: whoever is to end must not wait for the disk. */
+  async #orAborted(ready: Promise<void>): Promise<void> {
+    if (this.aborted) return;
+    // Not the signal's listeners: those are searched for each one that is added.
+    await new Promise<void>((resolve) => {
+      this.#waiting.add(resolve);
+      void ready.then(() => {
+        this.#waiting.delete(resolve);
+        resolve();
+      });
+    });
   }
 }

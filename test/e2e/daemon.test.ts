@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { type Client, connect, type HistoryRow } from '@centreond/plugin-sdk/client';
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DaemonProcess, type Identity, ROOT, until } from '../daemon-process.ts';
 
@@ -88,6 +89,35 @@ describe('a daemon with a plugin', () => {
       Array.from({ length: 5000 }, (_, i) => i + 1),
     );
     expect(rows.every(({ id }, i) => i === 0 || id > (rows[i - 1] as HistoryRow).id)).toBe(true);
+  });
+
+  test('a plugin that writes faster than the disk takes waits for it, and its router keeps little of it', async () => {
+    const rows = 50_000;
+    const token = 'flood';
+    let queued = 0;
+    let ended = false;
+    const outcome = alice.call('FLOOD', { rows }, { token }).finally(() => {
+      ended = true;
+    });
+    while (!ended) {
+      const counters = (await admin.send('INFORMATION')).data.counters as { store: { queued: number } };
+      queued = Math.max(queued, counters.store.queued);
+    }
+    expect(await outcome).toMatchObject({ ok: true, data: { rows } });
+    expect(queued).toBeGreaterThan(0);
+    expect(queued).toBeLessThan(3000);
+    const db = new Database(daemon.database, { readonly: true });
+    const steps = db.prepare("SELECT data ->> 'step' FROM centreond_history WHERE token = ? AND code = 50 ORDER BY id");
+    const written = steps.pluck().all(token);
+    db.close();
+    expect(written).toEqual(Array.from({ length: rows }, (_, step) => step));
+  });
+
+  test('and is refused a row where a hundred thousand wait', async () => {
+    const { data } = await alice.call('FLOOD', { rows: 110_000 });
+    const { rows } = data as { rows: number };
+    expect(rows).toBeGreaterThanOrEqual(100_000);
+    expect(rows).toBeLessThan(110_000);
   });
 
   test('says what a plugin threw, and refuses output that its schema does not allow', async () => {

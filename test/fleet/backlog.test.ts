@@ -69,7 +69,11 @@ const cursorOf = async (id: string) => Number((await fleet.nodes()).find((node) 
 async function writeCutOff({ id, machine, wire }: Poller, tokens: readonly string[]): Promise<number> {
   const rows = ROWS / WRITERS;
   await Promise.all(tokens.map((token) => fleet.alice.send('STEPS', { rows }, { target: id, token })));
-  await until('some rows are central', async () => (await cursorOf(id)) > 0);
+  const oneOf = (token: string) => fleet.alice.query({ token, code: 50, limit: 1 });
+  await until('all write their rows', async () => {
+    const first = await Promise.all(tokens.map(oneOf));
+    return first.every((rows) => rows.length > 0);
+  });
   wire.cut();
   const local = await fleet.local(machine);
   // Asked for by its rows, each look would read a quarter of a million.

@@ -67,6 +67,7 @@ class Wiring {
   readonly router: TestRouter;
   readonly state: Map<string, Json>;
   readonly transport: LinkTransport;
+  readonly held = 0;
   runtime: InstanceRuntime | undefined;
   released: (() => void) | undefined;
 
@@ -102,6 +103,10 @@ class Wiring {
       if (message.startsWith('[RELEASED]')) this.released?.();
       else this.router.receive(message);
     });
+  }
+
+  row(message: string): void {
+    this.send(message);
   }
 
   ready(): undefined {}
