@@ -4,6 +4,7 @@ import { loadConfig } from '../config.ts';
 import { type Daemon, startDaemon, VERSION } from '../daemon.ts';
 import { placeOf } from '../errors.ts';
 import { type Log, openLog } from '../log.ts';
+import { boundYoungGeneration } from '../young-generation.ts';
 import { EXIT, type Globals } from './exit.ts';
 
 /** Nothing may keep the process beyond this once it was asked to stop. */
@@ -19,6 +20,7 @@ export async function start(globals: Globals & { join?: string }): Promise<numbe
   for (const problem of problems) process.stderr.write(`${placeOf(problem)} ${problem.code} ${problem.message}\n`);
   if (!config) return EXIT.failed;
   const log = openLog(config.core.log.level);
+  boundYoungGeneration();
   const starting = startDaemon(config, log);
   // Before anything is said to be ready: a signal may come at any moment.
   const stopped = stopOnSignal(starting, log);
