@@ -50,6 +50,8 @@ export class Uplink {
   #wait: NodeJS.Timeout | undefined;
   #renewal: NodeJS.Timeout | undefined;
   #failures = 0;
+  /** Whether the router said anything in this session. */
+  #wasOfUse = false;
   #upSince = 0;
   #closed = false;
   #inboundLimit = 64 * 2 ** 20 + INBOUND_SLACK;
@@ -125,6 +127,7 @@ export class Uplink {
     this.#routerKey = connection.routerKey;
     this.#fingerprint = this.#routerKey?.thumbprint;
     this.#upSince = performance.now();
+    this.#wasOfUse = false;
     clearTimeout(this.#renewal);
     this.#renewal = setTimeout(() => this.#renew(), timing.renew);
     this.#renewal.unref();
@@ -142,8 +145,8 @@ export class Uplink {
       if (this.#joinKey && connection.greeted) this.#alternate(connection, refused);
     } else if (connection === this.#current) {
       this.#current = undefined;
-      // A session that ends as soon as it began is as good as a failed attempt: the back-off goes on.
-      if (performance.now() - this.#upSince > this.#options.timing.backOffMax) this.#failures = 0;
+      // One that ends as soon as it began, without a word, is as good as a failed attempt: the back-off goes on.
+      if (this.#wasOfUse || performance.now() - this.#upSince > this.#options.timing.backOffMax) this.#failures = 0;
       clearTimeout(this.#renewal);
       this.#handlers.down(reason);
     }
@@ -185,8 +188,12 @@ export class Uplink {
   }
 
   #onMessage(connection: Connection, text: string): void {
-    if (text.startsWith('[BYE] ')) this.#onBye(connection, text);
-    else this.#handlers.message(text);
+    if (text.startsWith('[BYE] ')) {
+      this.#onBye(connection, text);
+      return;
+    }
+    if (connection === this.#current) this.#wasOfUse = true;
+    this.#handlers.message(text);
   }
 
   #onBye(connection: Connection, text: string): void {

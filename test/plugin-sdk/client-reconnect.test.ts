@@ -267,6 +267,25 @@ describe('a handshake', () => {
     for (const [i, least] of [8, 16, 32, 64, 64, 64].entries()) expect(gaps[i]).toBeGreaterThan(least * 0.9);
   });
 
+  test('is taken up ever later where sessions end without a word, and at once after one that was of use', async () => {
+    const random = vi.spyOn(Math, 'random').mockReturnValue(0.999);
+    const client = await alice({ timing: { backOffMin: 4, backOffMax: 5000 } });
+    const cuts: number[] = [];
+    const cut = async () => {
+      cuts.push(performance.now());
+      wire.cut();
+      await restored(client, cuts.length);
+    };
+    for (let i = 0; i < 7; i++) await cut();
+    router.onRequest = (request) => router.accept(request);
+    await client.send('ECHO');
+    await cut();
+    random.mockRestore();
+    const gaps = cuts.map((time, i) => (router.helloTimes[i + 1] ?? 0) - time);
+    for (const [i, least] of [8, 16, 32, 64, 128, 256, 512].entries()) expect(gaps[i]).toBeGreaterThan(least * 0.9);
+    expect(gaps[7]).toBeLessThan(512);
+  });
+
   test('is renewed while the session goes on, and the BYE of the older session is not taken for a stranger', async () => {
     const client = await alice({ timing: { renew: 150 } });
     router.onRequest = (request) => router.accept(request);
