@@ -13,7 +13,7 @@ import type { TokenStore } from './store/token-store.ts';
 import type { Peer } from './transport/peer.ts';
 
 /** What a message holds at most, so that a router that stores it is not kept from others for long. */
-const PAGE_ROWS = 500;
+const PAGE_ROWS = 250;
 const PAGE_BYTES = 512 * 1024;
 /** Messages that the router has not answered. */
 const WINDOW = 6;

@@ -183,6 +183,7 @@ class SqliteStore implements TokenStore {
         });
         return { rows, cursor };
       },
+      { rows: page.rows.length, lane: 'foreign' },
     );
   }
 
@@ -254,6 +255,7 @@ class SqliteStore implements TokenStore {
     patience: number,
     push: (batch: Batch) => void,
     result: (id: number, ctime: number, odd: Odd | undefined) => T,
+    { rows, lane }: { rows: number; lane: 'own' | 'foreign' } = { rows: 1, lane: 'own' },
   ): Promise<T> {
     return new Promise((resolve, reject) => {
       const refusal = this.#queue.refusal(size, patience);
@@ -268,7 +270,7 @@ class SqliteStore implements TokenStore {
           reject(error);
         }
       };
-      push(this.#queue.add({ size, done, reject }));
+      push(this.#queue.add({ size, rows, done, reject }, lane));
     });
   }
 

@@ -1,46 +1,35 @@
 import { Worker } from 'node:worker_threads';
 import { type CentreondError, failure, reasonOf } from '@centreond/plugin-sdk';
-import {
-  type Batch,
-  emptyBatch,
-  type FromWriter,
-  type Odd,
-  type Outcome,
-  type Purged,
-  type ToWriter,
-  type WriterSettings,
-} from './batch.ts';
+import { type Batch, type FromWriter, type Outcome, type Purged, type ToWriter, type WriterSettings } from './batch.ts';
+import { Lane, type Load, type Waiting } from './lane.ts';
 import type { StoreCounters, StoreOptions } from './token-store.ts';
 
 const QUEUE = { calls: 200_000, bytes: 256 * 1024 * 1024 };
 /** As many calls are sent to a writer that is busy; fewer wait for it, so that they share a transaction. */
 const WORTH_SENDING = 64;
 const BATCHES_UNDER_WAY = 4;
-/** What a batch holds at most, so that no transaction takes long. */
-const BATCH_CALLS = 1000;
-const BATCH_BYTES = 4 * 1024 * 1024;
+/** Rows of a batch. */
+const OWN_ROWS = 1000;
+/** Somebody's call may stand behind as many rows of another node's log: some milliseconds. */
+const FOREIGN_ROWS = 250;
+/** After so many batches of calls a page of a log has its turn, however many calls wait. */
+const OWN_IN_A_ROW = 4;
 /** Above this part of the size limit a purge is due at once, and again after so long. */
 const NEARLY_FULL = 0.95;
 const PURGE_AGAIN_MS = 5_000;
 const CLOSE_MS = 10_000;
 const SAME_FAULT_MS = 60_000;
 
-/** A call that waits for its transaction. */
-export interface Waiting {
-  /** Characters that it holds. */
-  size: number;
-  done(id: number, ctime: number, odd: Odd | undefined): void;
-  reject(error: CentreondError): void;
-}
-
-/** The main thread's side of the writer: gathers calls into batches and hands their outcomes back in order. */
+/**
+ * The main thread's side of the writer: gathers calls into batches and hands their outcomes back. Pages of other nodes' logs go
+ * where no calls wait: a node with much to tell does not make everybody slow.
+ */
 export class WriteQueue {
   readonly #worker: Worker;
   readonly #options: StoreOptions;
-  /** The batch that calls are added to, what they wait for, and full ones that the writer has no time for yet. */
-  #batch: Batch = emptyBatch();
-  #waiting: Waiting[] = [];
-  readonly #full: { batch: Batch; waiting: Waiting[] }[] = [];
+  readonly #own = new Lane(OWN_ROWS);
+  readonly #foreign = new Lane(FOREIGN_ROWS);
+  #ownInARow = 0;
   /** What the calls of each batch under way wait for, oldest first. */
   readonly #underWay: Waiting[][] = [];
   #scheduled = false;
@@ -126,21 +115,14 @@ export class WriteQueue {
   }
 
   /** The batch to push one call to, which then waits for `waiting`. Only after `refusal` said nothing. */
-  add(waiting: Waiting): Batch {
-    if (this.#waiting.length === BATCH_CALLS || this.#batch.size > BATCH_BYTES) {
-      this.#full.push({ batch: this.#batch, waiting: this.#waiting });
-      this.#batch = emptyBatch();
-      this.#waiting = [];
-    }
+  add(waiting: Waiting, lane: 'own' | 'foreign'): Batch {
     this.counters.queued++;
     this.counters.queuedBytes += waiting.size;
-    this.#batch.size += waiting.size;
-    this.#waiting.push(waiting);
     if (!this.#scheduled) {
       this.#scheduled = true;
       setImmediate(this.#flushOnce);
     }
-    return this.#batch;
+    return (lane === 'own' ? this.#own : this.#foreign).add(waiting);
   }
 
   readonly #flushOnce = () => {
@@ -150,23 +132,25 @@ export class WriteQueue {
 
   #flush(): void {
     while (this.#underWay.length < BATCHES_UNDER_WAY) {
-      const full = this.#full.shift();
-      if (full) {
-        this.#write(full.batch, full.waiting);
-        continue;
-      }
-      const calls = this.#waiting.length;
-      if (calls < (this.#underWay.length === 0 ? 1 : WORTH_SENDING)) return;
-      this.#write(this.#batch, this.#waiting);
-      this.#batch = emptyBatch();
-      this.#waiting = [];
+      const load = this.#next();
+      if (!load) return;
+      load.batch.now = Math.floor(this.#options.clock.now() / 1000);
+      this.#send({ kind: 'batch', batch: load.batch });
+      this.#underWay.push(load.waiting);
     }
   }
 
-  #write(batch: Batch, waiting: Waiting[]): void {
-    batch.now = Math.floor(this.#options.clock.now() / 1000);
-    this.#send({ kind: 'batch', batch });
-    this.#underWay.push(waiting);
+  #next(): Load | undefined {
+    const isIdle = this.#underWay.length === 0;
+    const isOverdue = this.#ownInARow >= OWN_IN_A_ROW && !this.#foreign.isEmpty;
+    const own = isOverdue ? undefined : this.#own.take(isIdle ? 1 : WORTH_SENDING);
+    if (own) {
+      this.#ownInARow++;
+      return own;
+    }
+    if (!isIdle && !isOverdue) return undefined;
+    this.#ownInARow = 0;
+    return this.#foreign.take(1);
   }
 
   #send(message: ToWriter): void {
@@ -241,12 +225,7 @@ export class WriteQueue {
     this.#broken = reason;
     if (!this.#closed) this.#report(reason);
     const error = failure('STORE_FAILED', { reason });
-    const lost = [
-      ...this.#underWay.splice(0),
-      ...this.#full.splice(0).map((full) => full.waiting),
-      this.#waiting,
-    ].flat();
-    this.#waiting = [];
+    const lost = [...this.#underWay.splice(0).flat(), ...this.#own.clear(), ...this.#foreign.clear()];
     this.counters.queued = 0;
     this.counters.queuedBytes = 0;
     for (const waiting of lost) waiting.reject(error);

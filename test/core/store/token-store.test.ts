@@ -301,6 +301,50 @@ describe('a full queue', () => {
   });
 });
 
+describe("other nodes' logs", () => {
+  const rowsOf = (from: number) =>
+    Array.from({ length: 250 }, (_, i) => ({
+      epoch: 'E',
+      originId: from + i,
+      ...draft(`there-${from + i}`, 2),
+      type: 'WEATHER',
+      node: 'paris',
+    }));
+  const pages = Array.from({ length: 40 }, (_, i) => ({
+    node: 'paris',
+    epoch: 'E',
+    rows: rowsOf(1 + 250 * i),
+    aside: [],
+    last: 250 * (i + 1),
+    from: 250 * i,
+  }));
+
+  test('come in where no calls wait: a call stands behind a page or two, not behind all', async () => {
+    const store = await opened();
+    const order: string[] = [];
+    const log = Promise.all(pages.map((page) => store.adopt(page).then(() => order.push('page'))));
+    for (let i = 0; i < 3; i++) await store.accept(request(`t${i}`), '{}').then(() => order.push('call'));
+    expect(order.filter((what) => what === 'page').length).toBeLessThan(10);
+    await log;
+    expect(order.filter((what) => what === 'page')).toHaveLength(pages.length);
+  });
+
+  test('have their turn, in order, while calls come without end', async () => {
+    const store = await opened({ synchronous: 'off' });
+    await store.accept(request('t0'), '{}');
+    const order: string[] = [];
+    const calls = Array.from({ length: 60_000 }, () => store.append(draft('t0', 120)).then(() => order.push('call')));
+    const cursors: number[] = [];
+    for (const page of pages.slice(0, 8)) {
+      cursors.push((await store.adopt(page)).cursor);
+      order.push('page');
+    }
+    expect(cursors).toEqual(pages.slice(0, 8).map(({ last }) => last));
+    expect(order.filter((what) => what === 'call').length).toBeLessThan(60_000);
+    await Promise.all(calls);
+  });
+});
+
 describe('a page', () => {
   test('ends by size, but has one row at least', async () => {
     const store = await opened();

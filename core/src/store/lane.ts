@@ -1,0 +1,60 @@
+import type { CentreondError } from '@centreond/plugin-sdk';
+import { type Batch, emptyBatch, type Odd } from './batch.ts';
+
+/** What a batch holds at most, so that no transaction takes long; one row or page alone goes whatever its size. */
+const BATCH_CHARACTERS = 4 * 1024 * 1024;
+
+/** A call that waits for its transaction. */
+export interface Waiting {
+  /** Characters that it holds. */
+  readonly size: number;
+  /** Rows that it writes. */
+  readonly rows: number;
+  done(id: number, ctime: number, odd: Odd | undefined): void;
+  reject(error: CentreondError): void;
+}
+
+/** Calls that go in one message to the writer, and what each waits for. */
+export interface Load {
+  readonly batch: Batch;
+  readonly waiting: Waiting[];
+}
+
+/** Calls in their order, cut into loads of at most so many rows. */
+export class Lane {
+  readonly #rows: number;
+  readonly #loads: (Load & { rows: number })[] = [];
+
+  constructor(rows: number) {
+    this.#rows = rows;
+  }
+
+  get isEmpty(): boolean {
+    return this.#loads.length === 0;
+  }
+
+  /** The batch to push one call to, which then waits for `waiting`. */
+  add(waiting: Waiting): Batch {
+    let load = this.#loads.at(-1);
+    if (!load || load.rows + waiting.rows > this.#rows || load.batch.size > BATCH_CHARACTERS) {
+      load = { batch: emptyBatch(), waiting: [], rows: 0 };
+      this.#loads.push(load);
+    }
+    load.rows += waiting.rows;
+    load.batch.size += waiting.size;
+    load.waiting.push(waiting);
+    return load.batch;
+  }
+
+  /** Takes the oldest load, the only one not unless it has so many calls. */
+  take(least: number): Load | undefined {
+    const [first] = this.#loads;
+    if (!first || (this.#loads.length === 1 && first.waiting.length < least)) return undefined;
+    return this.#loads.shift();
+  }
+
+  /** Empties it; returns who waited. */
+  clear(): Waiting[] {
+    return this.#loads.splice(0).flatMap(({ waiting }) => waiting);
+  }
+}
