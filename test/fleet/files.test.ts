@@ -22,7 +22,7 @@ import { report, seconds } from './report.ts';
 const MIB = 1024 * 1024;
 const BYTES = (process.env.LONG ? 1024 : 64) * MIB;
 const CUTS = 5;
-const CHUNK = 256 * 1024;
+const CHUNK = 88 * 1024;
 const FILES = path.join(ROOT, 'plugins/files');
 const LIMIT_MS = process.env.LONG ? 900_000 : 180_000;
 

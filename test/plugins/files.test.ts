@@ -18,7 +18,7 @@ import type FilesPlugin from '../../plugins/files/src/index.ts';
 import { until } from '../daemon-process.ts';
 import { ask, type FileAnswer, Handing, STAGING, Stage, sha256, unreachable } from './files-stage.ts';
 
-const CHUNK = 256 * 1024;
+const CHUNK = 88 * 1024;
 let stage: Stage;
 let receiver: TestedPlugin<FilesPlugin>;
 let sender: TestedPlugin<FilesPlugin>;
