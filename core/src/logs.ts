@@ -201,14 +201,9 @@ export class Logs {
     this.#options.log.warn(fields, message);
   }
 
-  /** Lets another session bring the log of `node` at once. */
-  release(node: string, except?: Peer): void {
-    if (this.#leases.get(node)?.peer !== except) this.#leases.delete(node);
-  }
-
-  /** Lets another session bring the log of `node` at once where it is `peer` that does. */
-  giveUp(node: string, peer: Peer): void {
-    if (this.#leases.get(node)?.peer === peer) this.#leases.delete(node);
+  /** `peer` says whether it carries `node` now: who else had its log to bring, or `peer` if it does not, brings no more of it. */
+  carriedBy(node: string, peer: Peer, carries: boolean): void {
+    if ((this.#leases.get(node)?.peer === peer) !== carries) this.#leases.delete(node);
   }
 
   /** Forgets a session that is over. */

@@ -81,10 +81,7 @@ export abstract class ServiceActions {
     this.services.carriers.announce(caller, nodes, gone);
     // Whoever came last carries them: a version that was replaced brings no more of their logs.
     const { logs } = this.services;
-    for (const { id, state } of nodes) {
-      if (state === 'up') logs.release(id, caller);
-      else logs.giveUp(id, caller);
-    }
+    for (const { id, state } of nodes) logs.carriedBy(id, caller, state === 'up');
   }
 
   @Action('ROUTERKEY', {

@@ -142,9 +142,9 @@ describe('the log of a node', () => {
     logs.left(second);
     await logs.take(first, own('paris'), message(2, 3));
     // Whoever carries the node now need not wait for who carried it before.
-    logs.release('paris', first);
+    logs.carriedBy('paris', first, true);
     await expect(logs.take(second, own('paris'), message(0, 1))).rejects.toMatchObject({ code: 'BUSY' });
-    logs.release('paris', second);
+    logs.carriedBy('paris', second, true);
     await logs.take(second, own('paris'), message(0, 1));
   });
 
@@ -296,7 +296,7 @@ describe('a stream of a log', () => {
     await logs.take(peer('paris'), own('paris'), { epoch, rows: [], last: 0 });
     await logs.takeAnswer(own('paris'), { ...message(0, 9), epoch }, 0);
     await central.accept(request('later', { target: 'paris' }), '{}');
-    logs.release('paris');
+    logs.carriedBy('paris', peer('another'), true);
     const session = new Session(logs);
     const streams = new LogStreams({ store: node, requests: session.requests, log: SILENT });
     streams.serve(session.up);

@@ -9,6 +9,13 @@ export const SELECT_KNOWN = `SELECT ${COLUMNS} FROM centreond_request r LEFT JOI
 /** All open requests, oldest first. */
 export const SELECT_OPEN = `SELECT ${COLUMNS} FROM centreond_open o JOIN centreond_request r ON r.id = o.id ORDER BY o.id`;
 
+/** A row: its id, token, code, etime, ctime and data. */
+export const INSERT_ROW =
+  'INSERT INTO centreond_history (id, token, code, etime, ctime, data) VALUES (?, ?, ?, ?, ?, ?)';
+
+/** Ends the request with the id `?`; changes nothing where it was not open. */
+export const END_REQUEST = 'DELETE FROM centreond_open WHERE id = ?';
+
 export interface StoredRequest {
   id: number;
   request: KnownRequest;

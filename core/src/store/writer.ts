@@ -8,13 +8,12 @@ import {
   APPEND,
   type Batch,
   type Call,
-  ENDED,
   type FromWriter,
   type FullDraft,
   KEEP,
-  KNOWN,
   type Odd,
   type Outcome,
+  type PageDone,
   PUT,
   RENAME,
   type Refusal,
@@ -22,19 +21,17 @@ import {
   type ToWriter,
   type WriterSettings,
 } from './batch.ts';
+import { ForeignLogs } from './foreign-logs.ts';
 import { Purge } from './purge.ts';
-import { SELECT_KNOWN, type StoredRequest, storedRequest } from './records.ts';
+import { END_REQUEST, INSERT_ROW, SELECT_KNOWN, type StoredRequest, storedRequest } from './records.ts';
 import { prepareDatabase, readMeta } from './schema.ts';
-import type { ForeignRow, LogPage, RequestRecord, SetAside } from './token-store.ts';
+import type { LogPage, RequestRecord } from './token-store.ts';
 
 /** Pages in the write-ahead log at which it is copied into the database, once the answers are out. */
 const CHECKPOINT_PAGES = 2000;
 /** Waiting batches join a transaction until it has this many calls, or characters. */
 const CALLS_PER_TRANSACTION = 2000;
 const SIZE_PER_TRANSACTION = 8 * 1024 * 1024;
-/** Rows that were set aside are kept up to so many, and each up to so many characters. */
-const ASIDE_ROWS = 10_000;
-const ASIDE_CHARACTERS = 16_384;
 /** The disk's failures. Any other is one call's own: its batches are then done again call by call. */
 const OF_THE_DISK = /^SQLITE_(FULL|IOERR|CORRUPT|NOTADB|READONLY|BUSY|LOCKED|NOMEM|CANTOPEN|PERM|PROTOCOL)/;
 
@@ -52,9 +49,7 @@ function prepare(db: Database.Database) {
     rollback: db.prepare('ROLLBACK'),
     lastId: db.prepare<[], number | null>('SELECT max(id) FROM centreond_history').pluck(),
     lastCtime: db.prepare<[], number | null>('SELECT max(ctime) FROM centreond_history').pluck(),
-    insertRow: db.prepare(
-      'INSERT INTO centreond_history (id, token, code, etime, ctime, data) VALUES (?, ?, ?, ?, ?, ?)',
-    ),
+    insertRow: db.prepare(INSERT_ROW),
     insertOrigin: db.prepare('INSERT INTO centreond_origin (id, type) VALUES (?, ?)'),
     insertRequest: db.prepare(
       `INSERT INTO centreond_request (id, token, ctime, etime, log, owner, action, target, envelope, data)
@@ -71,35 +66,9 @@ function prepare(db: Database.Database) {
     ),
     known: db.prepare<[string], unknown[]>(SELECT_KNOWN).raw(),
     open: db.prepare('INSERT INTO centreond_open VALUES (?)'),
-    end: db.prepare('DELETE FROM centreond_open WHERE id = ?'),
+    end: db.prepare(END_REQUEST),
     pinAgain: db.prepare('UPDATE centreond_identity SET ctime = ?, key = ? WHERE identity = ?'),
     pinFirst: db.prepare('INSERT INTO centreond_identity (ctime, key, identity) VALUES (?, ?, ?)'),
-    insertForeign: db.prepare(
-      `INSERT INTO centreond_origin (id, type, node, epoch, origin_id, apart) VALUES (?, ?, ?, ?, ?, ?)
-			 ON CONFLICT (node, epoch, origin_id) DO NOTHING`,
-    ),
-    cursor: db
-      .prepare<[number, string], number>(
-        `SELECT s.last_id FROM centreond_synchistory s JOIN centreond_epoch e ON e.node = s.id
-			 WHERE s.id = ? AND e.epoch = ?`,
-      )
-      .pluck(),
-    setEpoch: db.prepare('INSERT OR REPLACE INTO centreond_epoch VALUES (?, ?)'),
-    moveCursor: db.prepare('UPDATE centreond_synchistory SET ctime = ?, last_id = ? WHERE id = ?'),
-    addCursor: db.prepare('INSERT INTO centreond_synchistory (ctime, last_id, id) VALUES (?, ?, ?)'),
-    setAside: db.prepare(
-      `INSERT INTO centreond_aside (node, epoch, origin_id, ctime, reason, row) VALUES (?, ?, ?, ?, ?, ?)
-			 ON CONFLICT (node, epoch, origin_id) DO NOTHING`,
-    ),
-    countAside: db.prepare<[], number>('SELECT count(*) FROM centreond_aside').pluck(),
-    forgetAside: db.prepare('DELETE FROM centreond_aside WHERE rowid = (SELECT min(rowid) FROM centreond_aside)'),
-    adopted: db
-      .prepare<[number, string, number], number>(
-        'SELECT id FROM centreond_origin WHERE node = ? AND epoch = ? AND origin_id = ?',
-      )
-      .pluck(),
-    nodeNumber: db.prepare<[string], number>('SELECT number FROM centreond_node WHERE id = ?').pluck(),
-    addNode: db.prepare('INSERT INTO centreond_node (id) VALUES (?)'),
     keep: db.prepare('INSERT OR REPLACE INTO centreond_state VALUES (?, ?, ?)'),
     forget: db.prepare('DELETE FROM centreond_state WHERE type = ? AND key = ?'),
     keptBytes: db
@@ -135,7 +104,7 @@ class Writer {
   #clockBack: number;
   /** Bytes that each plugin type keeps, once asked for. */
   readonly #kept = new Map<string, number>();
-  readonly #numbers = new Map<string, number>();
+  readonly #foreignLogs: ForeignLogs;
   /** Bytes in use after the last transaction. */
   bytes = 0;
   readonly epoch: string;
@@ -158,6 +127,7 @@ class Writer {
     this.#clockBack = Number(readMeta(db, 'clock_back'));
     this.epoch = readMeta(db, 'epoch');
     this.#lastCtime = this.#sql.lastCtime.get() ?? 0;
+    this.#foreignLogs = new ForeignLogs(db);
     this.purge = new Purge(db, settings);
     this.measure();
   }
@@ -226,7 +196,7 @@ class Writer {
       // After some failures SQLite has rolled back by itself.
       if (this.#db.inTransaction) rollback.run();
       this.#kept.clear();
-      this.#numbers.clear();
+      this.#foreignLogs.rolledBack();
       throw error;
     }
   }
@@ -235,7 +205,7 @@ class Writer {
     if (call.kind === ACCEPT) return this.#accept(call.request, call.rowData);
     if (call.kind === APPEND) return this.#append(call.row, call.requestId);
     if (call.kind === PUT) return this.#put(call.row, call.owner, call.anyToken, call.own);
-    if (call.kind === ADOPT) return this.#adopt(call);
+    if (call.kind === ADOPT) return { page: this.#adopt(call) };
     if (call.kind === RENAME) {
       this.#sql.setMeta.run('epoch', call.epoch);
       return 0;
@@ -312,89 +282,11 @@ class Writer {
     return { id, type: row.type || type, ...(known && { owner: known.owner }) };
   }
 
-  #adopt(page: LogPage): Done {
-    const number = this.#numberOf(page.node);
-    const ids: number[] = [];
-    const owners: string[] = [];
-    const tokens = new Map<string, StoredRequest | undefined>();
-    for (const row of page.rows) {
-      let known = tokens.get(row.token);
-      if (known === undefined && !tokens.has(row.token)) {
-        known = this.#known(row.token);
-        tokens.set(row.token, known);
-      }
-      const owner = this.#adoptRow(row, known, ids);
-      owners.push(owner);
-      if (ids.at(-1) === ENDED) {
-        const reason = `its token ${row.token} has ended here`;
-        this.#setAside(number, page.epoch, { originId: row.originId, reason, text: JSON.stringify(row) });
-      }
-    }
-    for (const aside of page.aside) this.#setAside(number, page.epoch, aside);
-    return { page: { ids, owners, cursor: this.#moveCursor(number, page) } };
-  }
-
-  /** Stores one row and adds its id to `ids`. Returns who owns the request that it counts for, or nothing. */
-  #adoptRow(row: ForeignRow, known: StoredRequest | undefined, ids: number[]): string {
-    const { end, insertRow, insertForeign } = this.#sql;
-    const routed = known !== undefined && known.request.state !== 'log';
-    const counts = routed && (row.counts ?? known.request.target === row.node);
-    const ends = counts && isTerminal(row.code);
-    const id = this.#nextId;
-    const { type, node, epoch, originId } = row;
-    if (ends && known.request.state === 'ended') {
-      ids.push(this.#isHere(row) ? KNOWN : ENDED);
-      return '';
-    }
-    if (insertForeign.run(id, type, this.#numberOf(node), epoch, originId, counts ? 0 : 1).changes === 0) {
-      ids.push(KNOWN);
-      return '';
-    }
-    this.#nextId++;
-    insertRow.run(id, row.token, row.code, row.etime, this.#now, row.data);
-    if (ends) {
-      end.run(known.id);
-      known.request.state = 'ended';
-    }
-    ids.push(id);
-    return counts ? known.request.owner : '';
-  }
-
-  #isHere({ node, epoch, originId }: ForeignRow): boolean {
-    return this.#sql.adopted.get(this.#numberOf(node), epoch, originId) !== undefined;
-  }
-
-  /** Moves a node's cursor where the page follows on it. Returns where it stands. */
-  #moveCursor(number: number, { epoch, from, last }: LogPage): number {
-    const { cursor, setEpoch, moveCursor, addCursor } = this.#sql;
-    const move = (to: number) => {
-      if (moveCursor.run(this.#now, to, number).changes === 0) addCursor.run(this.#now, to, number);
-      return to;
-    };
-    let at = cursor.get(number, epoch);
-    if (at === undefined) {
-      setEpoch.run(number, epoch);
-      at = move(0);
-    }
-    return from !== undefined && from <= at && last > at ? move(last) : at;
-  }
-
-  #setAside(number: number, epoch: string, { originId, reason, text }: SetAside): void {
-    const { setAside, countAside, forgetAside } = this.#sql;
-    const kept = text.slice(0, ASIDE_CHARACTERS);
-    if (setAside.run(number, epoch, originId, this.#now, reason, kept).changes === 0) return;
-    if ((countAside.get() ?? 0) > ASIDE_ROWS) forgetAside.run();
-  }
-
-  /** The number that stands for a node's id. */
-  #numberOf(node: string): number {
-    let number = this.#numbers.get(node);
-    if (number === undefined) {
-      const { nodeNumber, addNode } = this.#sql;
-      number = nodeNumber.get(node) ?? Number(addNode.run(node).lastInsertRowid);
-      this.#numbers.set(node, number);
-    }
-    return number;
+  #adopt(page: LogPage): PageDone {
+    const transaction = { now: this.#now, nextId: this.#nextId, known: (token: string) => this.#known(token) };
+    const adopted = this.#foreignLogs.adopt(page, transaction);
+    this.#nextId = transaction.nextId;
+    return adopted;
   }
 
   #keep(type: string, key: string, value: string | undefined, limit: number): Done {
