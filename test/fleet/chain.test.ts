@@ -2,7 +2,7 @@ import { connect, type HistoryRow } from '@centreond/plugin-sdk/client';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { until } from '../daemon-process.ts';
 import { runs } from '../faults/ledger.ts';
-import { Fleet } from './fleet.ts';
+import { Fleet, fresh } from './fleet.ts';
 import { type Machine, PROXY, PULL } from './machine.ts';
 import { report } from './report.ts';
 
@@ -89,7 +89,7 @@ describe.each(CHAINS)('central, relay and poller, each linked by %s', (kind) => 
   };
 
   test('a call runs at the end of the chain, once, under one token, and all its rows are read on each hop', async () => {
-    const token = `call-${kind}`;
+    const token = fresh(`call-${kind}`);
     const rows: HistoryRow[] = [];
     const options = { target: 'poller', token, onRow: (row: HistoryRow) => rows.push(row) };
     const outcome = await fleet.alice.call('ONCE', { ms: 0, rows: 3 }, options);
@@ -116,7 +116,7 @@ describe.each(CHAINS)('central, relay and poller, each linked by %s', (kind) => 
     const local = await fleet.local(poller);
     const root = await fleet.local(fleet.central);
     for (let n = 1; n <= 5; n++) {
-      const token = `log-${kind}-${n}`;
+      const token = fresh(`log-${kind}-${n}`);
       await local.send('PUTLOG', { token, code: 50, data: { n } });
       const { data } = await root.send('GETLOG', { token }, { target: 'poller' });
       expect(data.result).toMatchObject([{ token, node: 'poller', data: { n } }]);
@@ -126,7 +126,7 @@ describe.each(CHAINS)('central, relay and poller, each linked by %s', (kind) => 
   });
 
   test('a request is cancelled at the end of the chain by who sent it', async () => {
-    const token = `cancel-${kind}`;
+    const token = fresh(`cancel-${kind}`);
     const call = fleet.alice.call('ONCE', { ms: 60_000 }, { target: 'poller', token });
     await until('it runs there', async () => (await rowsOn(poller, token)).length > 0);
     await fleet.alice.cancel(token);
@@ -155,7 +155,7 @@ describe.each(CHAINS)('central, relay and poller, each linked by %s', (kind) => 
   });
 
   test('the relay is killed with -9 while requests are under way: each ends once and runs once', async () => {
-    const tokens = Array.from({ length: 20 }, (_, i) => `relay-${kind}-${i}`);
+    const tokens = Array.from({ length: 20 }, (_, i) => fresh(`relay-${kind}-${i}`));
     const calls = tokens.map((token) =>
       fleet.alice.call('ONCE', { ms: 1000, rows: 2 }, { target: 'poller', token, timeoutMs: 60_000 }),
     );
@@ -228,7 +228,7 @@ describe('two relays to one poller', () => {
 
   test('the lower score wins; the rows arrive once, though both bring them', async () => {
     for (let n = 1; n <= 10; n++) {
-      const token = `lower-${n}`;
+      const token = fresh(`lower-${n}`);
       await fleet.alice.call('ONCE', { ms: 0, rows: 2 }, { target: 'poller', token, timeoutMs: 60_000 });
       expect(await over(token)).toEqual(['relay-2']);
       expect(await codes(token)).toEqual([0, 50, 50, 2]);
@@ -237,7 +237,7 @@ describe('two relays to one poller', () => {
 
   test('it fails over while requests are under way, and goes back to the better way when that is there again', async () => {
     const [spare, better] = relays as [Machine, Machine];
-    const tokens = Array.from({ length: 10 }, (_, i) => `over-${i}`);
+    const tokens = Array.from({ length: 10 }, (_, i) => fresh(`over-${i}`));
     const calls = tokens.map((token) =>
       fleet.alice.call('ONCE', { ms: 2000, rows: 2 }, { target: 'poller', token, timeoutMs: 60_000 }),
     );
@@ -248,7 +248,7 @@ describe('two relays to one poller', () => {
     const sent = performance.now();
     let by: string[] = [];
     for (let n = 1; by.length === 0; n++) {
-      const token = `spare-${n}`;
+      const token = fresh(`spare-${n}`);
       const outcome = await fleet.alice
         .call('ONCE', { ms: 0 }, { target: 'poller', token, timeoutMs: 60_000 })
         .catch(() => undefined);
@@ -261,7 +261,7 @@ describe('two relays to one poller', () => {
     await until(
       'the better way is taken again',
       async () => {
-        const token = `better-${++n}`;
+        const token = fresh(`better-${++n}`);
         await fleet.alice.call('ONCE', { ms: 0 }, { target: 'poller', token, timeoutMs: 60_000 });
         return (await over(token)).includes(better.id);
       },

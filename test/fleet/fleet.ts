@@ -34,6 +34,12 @@ export interface Poller {
   readonly wire: Wire;
 }
 
+let names = 0;
+/** A token of its own for each try of a test, also where that is tried again on the same fleet. */
+export function fresh(name: string): string {
+  return `${name}-${++names}`;
+}
+
 /** A central and its pollers, each on a machine of its own, each behind a wire of its own. */
 export class Fleet {
   readonly network = new Network();

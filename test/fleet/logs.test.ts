@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Client, HistoryRow } from '@centreond/plugin-sdk/client';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { until } from '../daemon-process.ts';
-import { Fleet, type Poller } from './fleet.ts';
+import { Fleet, fresh, type Poller } from './fleet.ts';
 import { median, report, seconds } from './report.ts';
 
 const DELAY_MS = 100;
@@ -61,10 +61,10 @@ describe('one pushed and one pull node', () => {
         return seen - written;
       };
       const near: number[] = [];
-      for (let i = 0; i < 9; i++) near.push(await lag(`near-${id}-${i}`));
+      for (let i = 0; i < 9; i++) near.push(await lag(fresh(`near-${id}-${i}`)));
       wire.delayMs = DELAY_MS;
       const far: number[] = [];
-      for (let i = 0; i < 9; i++) far.push(await lag(`far-${id}-${i}`));
+      for (let i = 0; i < 9; i++) far.push(await lag(fresh(`far-${id}-${i}`)));
       const roundTrips = (median(far) - median(near)) / ROUND_TRIP_MS;
       report(`${id}: seen ${roundTrips.toFixed(2)} round trips after it was written (${seconds(median(far))})`);
       // Nothing can be faster than the wire.
@@ -77,7 +77,7 @@ describe('one pushed and one pull node', () => {
     '%s gets a new database: what was here stays, what it writes comes, each row once',
     async (id) => {
       const { machine } = fleet.poller(id);
-      const token = `rebuilt-${id}`;
+      const token = fresh(`rebuilt-${id}`);
       const first = await fleet.local(machine);
       await write(first, token, 1, 5);
       await until('the rows are central', async () => (await rowsOf(root, token)).length === 5);
@@ -100,7 +100,7 @@ describe('one pushed and one pull node', () => {
     '%s gets an older copy of its database back: nothing written after is taken for what is here',
     async (id) => {
       const { machine } = fleet.poller(id);
-      const token = `older-${id}`;
+      const token = fresh(`older-${id}`);
       const began = await fleet.local(machine);
       await write(began, token, 1, 3);
       await began.close();
@@ -132,7 +132,7 @@ describe('one pushed and one pull node', () => {
     const local = await fleet.local(machine);
     wire.delayMs = DELAY_MS;
     for (let n = 1; n <= 5; n++) {
-      const token = `synced-${id}-${n}`;
+      const token = fresh(`synced-${id}-${n}`);
       await write(local, token, 1, 3);
       const answer = await root.send('GETLOG', { token }, { target: id });
       expect((answer.data.result as unknown as HistoryRow[]).map(({ node }) => node)).toEqual([id, id, id]);
@@ -160,7 +160,7 @@ describe('a central that takes smaller messages than its nodes', () => {
     async (id) => {
       const local = await fleet.local(fleet.poller(id).machine);
       const root = await fleet.local(fleet.central);
-      const token = `large-${id}`;
+      const token = fresh(`large-${id}`);
       await write(local, token, 1, 3);
       await write(local, token, 4, 4, 'x'.repeat(200_000));
       await write(local, token, 5, 600);
@@ -226,7 +226,7 @@ describe.skipIf(FAKETIME === undefined)('clocks under libfaketime', () => {
       for (const poller of fleet.pollers) writers.push({ poller, local: await fleet.local(poller.machine) });
       const more = async () => {
         for (const { poller, local } of writers) {
-          const token = `jump-${whose}-${poller.id}`;
+          const token = fresh(`jump-${whose}-${poller.id}`);
           const before = written.get(token) ?? 0;
           await write(local, token, before + 1, before + 20);
           written.set(token, before + 20);
