@@ -291,14 +291,14 @@ describe('SENDFILES', () => {
   });
 
   test('keeps to maxRate, and tells about once a second how far it is', async () => {
-    write('x', randomBytes(10 * CHUNK));
+    write('x', randomBytes(30 * CHUNK));
     const before = Date.now();
     const { data, rows } = await one('x', { maxRate: '1MiB' });
     expect(Date.now() - before).toBeGreaterThan(1900);
     expect(data).toMatchObject({ files: 1 });
     const told = rows.filter(({ code }) => code === 110).map((row) => row.data as { bytes: number; rate: number });
     expect(told.length).toBeGreaterThanOrEqual(1);
-    expect(told[0]).toMatchObject({ file: 'x', total: 10 * CHUNK, resumed: 0, files: 0 });
+    expect(told[0]).toMatchObject({ file: 'x', total: 30 * CHUNK, resumed: 0, files: 0 });
     expect(told[0]?.bytes).toBeGreaterThan(0);
   });
 
