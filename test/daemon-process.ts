@@ -42,6 +42,8 @@ export class DaemonProcess {
   ready: Ready | undefined;
   stderr = '';
   #child: ChildProcess | undefined;
+  /** The daemon of the last start, once that is ready. */
+  #running: number | undefined;
   #exited: Promise<number | null> = Promise.resolve(null);
 
   readonly settings: DaemonSettings;
@@ -76,6 +78,7 @@ export class DaemonProcess {
     const [program, ...args] = [...wrapper, process.execPath, BIN, 'start', '--json', '--config', this.writeConfig()];
     const child = spawn(program as string, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: this.folder });
     this.#child = child;
+    this.#running = undefined;
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.stderr = (this.stderr + text).slice(-200_000);
     });
@@ -88,6 +91,7 @@ export class DaemonProcess {
       });
       void this.#exited.then((code) => reject(new Error(`the daemon ended with ${code}: ${this.stderr}`)));
     });
+    this.#running = this.ready.pid;
     return this;
   }
 
@@ -114,7 +118,15 @@ export class DaemonProcess {
 
   /** Signals the daemon and resolves with its exit code when it is gone. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
-    if (this.ready && this.#child?.exitCode === null && this.#child.signalCode === null) process.kill(this.pid, signal);
+    const child = this.#child;
+    if (child?.exitCode !== null || child.signalCode !== null) return this.#exited;
+    try {
+      // One that was started by another program may not be what that is told.
+      if (this.#running === undefined) child.kill(signal);
+      else process.kill(this.#running, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // it went by itself just now
+    }
     return this.#exited;
   }
 

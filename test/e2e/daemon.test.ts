@@ -197,6 +197,10 @@ describe('the command line', () => {
     expect((await daemon.cli('call', 'COMMAND', 'command=no-such-program')).code).toBe(1);
     expect((await daemon.cli('call', 'COMAND', 'command=ls')).code).toBe(1);
     expect((await daemon.cli('call')).code).toBe(2);
+    expect(await daemon.cli('--version')).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
+    });
     expect((await daemon.cli('call', 'COMMAND', 'nonsense')).code).toBe(2);
     expect((await daemon.cli('call', 'COMMAND', 'command=sleep 30', '--timeout', '200ms')).code).toBe(4);
     const alone = new DaemonProcess({});

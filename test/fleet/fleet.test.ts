@@ -191,7 +191,9 @@ class Chaos {
 }
 
 const seed = seedOfRun();
-test(`${CHAOS_MS / 60_000} minutes of kills and cuts: every request that was acknowledged ends once, none runs twice, rows are in order (SEED=${seed})`, async () => {
+test(`${CHAOS_MS / 60_000} minutes of kills and cuts: every request that was acknowledged ends once, none runs twice, rows are in order (SEED=${seed})`, {
+  timeout: CHAOS_MS + 2 * SETTLE_MS + 120_000,
+}, async () => {
   const random = seeded(seed);
   const wires = [await fleet.wireTo(fleet.central), await fleet.wireTo(fleet.central)];
   const clients = await Promise.all((['bob', 'carol'] as const).map((name, i) => fleet.connect(name, wires[i])));
