@@ -1,6 +1,5 @@
 // The process of one instance. The host starts this file and sends its greeting; it is never started by hand.
 import 'reflect-metadata';
-import { enableCompileCache } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { construct, type Lifecycle, pluginOf, servicesOver } from './construct.ts';
 import { declarationOf, type Instances } from './decorators.ts';
@@ -16,8 +15,6 @@ import { LinkTransport } from './services.ts';
 
 /** After the host is gone: how long the plugin may take to let go of what it holds. */
 const ORPHAN_LIMIT_MS = 4000;
-
-enableCompileCache();
 
 const log = lineLogger((line) => process.stderr.write(line));
 let ending = false;

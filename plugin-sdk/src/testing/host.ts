@@ -149,11 +149,9 @@ export class TestHost implements AsyncDisposable {
     const { type } = this.manifest;
     const { config = {}, env, startLimitMs = START_LIMIT_MS } = this.options;
     const resolve = createRequire(pathToFileURL(path.join(folder, 'package.json'))).resolve;
-    // Where it would be anyway, so that it is not taken for a file of the plugin's.
-    const cache = process.env.NODE_COMPILE_CACHE ?? path.join(os.tmpdir(), 'node-compile-cache');
     const child = spawn(process.execPath, ['--enable-source-maps', resolve('@centreond/plugin-sdk/child')], {
       cwd: folder,
-      env: { ...process.env, NODE_COMPILE_CACHE: cache, ...env, [MARK]: this.#mark, TMPDIR: this.temporary },
+      env: { ...process.env, ...env, [MARK]: this.#mark, TMPDIR: this.temporary },
       detached: true,
     });
     this.#child = child;
