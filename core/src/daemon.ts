@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module';
 import { performance } from 'node:perf_hooks';
 import { reasonOf } from '@centreond/plugin-sdk';
 import { stillRefused } from './authorize.ts';
@@ -36,8 +35,7 @@ import { ExternalDoor } from './transport/external.ts';
 import { InternalDoor } from './transport/internal.ts';
 import type { Peer } from './transport/peer.ts';
 import { Trust } from './transport/trust.ts';
-
-export const VERSION = (createRequire(import.meta.url)('../package.json') as { version: string }).version;
+import { VERSION } from './version.ts';
 
 const DRAIN_MS = 5000;
 const INTERRUPT_MS = 1500;

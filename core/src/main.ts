@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { Command, CommanderError } from 'commander';
 import { EXIT, type Globals } from './cli/exit.ts';
+import { VERSION } from './version.ts';
 
 /** One fingerprint in 64 starts with a dash, and is none of the options that commander would take it for. */
 const DASHED_FINGERPRINT = /^-[A-Za-z0-9_-]{42}$/;
@@ -28,6 +29,7 @@ function undashed<T>(value: T): T {
 export async function main(argv: readonly string[]): Promise<void> {
   const program = new Command('centreond')
     .description('The centreond daemon and its operator’s tool')
+    .version(VERSION)
     .option('--config <file>', 'the config file (default: ./centreond.yaml, ./config/, /etc/centreond/)')
     .option('--json', 'machine-readable results')
     .option('--connect <address>', "an external door, tcp://host:port, instead of this machine's daemon")

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
 import { isCentreondError, reasonOf } from '@centreond/plugin-sdk';
 import { loadConfig } from '../config.ts';
-import { type Daemon, startDaemon, VERSION } from '../daemon.ts';
+import { type Daemon, startDaemon } from '../daemon.ts';
 import { placeOf } from '../errors.ts';
 import { type Log, openLog } from '../log.ts';
+import { VERSION } from '../version.ts';
 import { boundYoungGeneration } from '../young-generation.ts';
 import { EXIT, type Globals } from './exit.ts';
 
