@@ -10,6 +10,8 @@ const SENTENCES = {
     `There is no config file. Looked for ${d.searched.join(', ')}. Write one (\`centreond init\` does), or name one with --config FILE.`,
   CONFIG_NO_SUCH_FILE: (d: { file: string }) =>
     `There is no file ${d.file}. --config takes a .yaml, .yml, .json, .js or .ts file.`,
+  CONFIG_EXISTS: (d: { path: string }) =>
+    `${d.path} is there already and stays as it is. Name another with --config FILE, or move it away.`,
   CONFIG_UNREADABLE: (d: { reason: string }) =>
     `The file cannot be read: ${d.reason}. Make it a file that the daemon's user may read, or remove it.`,
   CONFIG_SYNTAX: (d: { format: string; reason: string }) => `This is not ${d.format}: ${d.reason}.`,
@@ -78,8 +80,8 @@ const SENTENCES = {
     `The plugin ${d.package} has a manifest that cannot be used: ${d.reason} (${d.file}). Run \`centreond-plugin build\` in its folder, or ask its author.`,
   PLUGIN_NOT_STARTED: (d: { type: string; reason: string }) =>
     `The plugin ${d.type} does not start: ${d.reason}. \`centreond why ${d.type}\` shows its last lines; the rest is served.`,
-  UNKNOWN_TYPE: (d: { type: string; there: string }) =>
-    `No plugin of the type ${d.type} is loaded. There is: ${d.there}.`,
+  UNKNOWN_TYPE: (d: { type: string; where: string; there: string }) =>
+    `No plugin of the type ${d.type} is ${d.where}. There is: ${d.there}.`,
   RELOAD_IMPOSSIBLE: (d: { package: string; type: string }) =>
     `The package ${d.package} (now of the type ${d.type}) cannot be reloaded: its type changed, or it runs in the daemon's own process. Unload and load it, or restart.`,
   PLUGIN_API_VERSION: (d: { package: string; found: string; sdk: string; supported: number }) =>
@@ -94,6 +96,28 @@ const SENTENCES = {
     `${d.second} claims the action ${d.action}, which ${d.first} has. ${d.second} is left out; set enable: false on one of the two.`,
   TYPE_CLAIMED_TWICE: (d: { type: string; second: string; first: string }) =>
     `${d.second} has the type ${d.type}, as has ${d.first}. ${d.second} is left out; set enable: false on one of the two.`,
+  // The command line.
+  USAGE: (d: { reason: string }) => d.reason,
+  CONFIG: (d: { problems: readonly Problem[] }) =>
+    d.problems.map((one) => `${placeOf(one)} ${one.code} ${one.message}`).join('\n'),
+  NO_DAEMON: (d: { dataDir: string }) =>
+    `No daemon serves ${d.dataDir}. Start it (\`centreond start\`), or name another with --connect.`,
+  KEY_UNREADABLE: (d: { path: string; reason: string }) =>
+    `The key ${d.path} cannot be read: ${d.reason}. \`centreond keys generate ${d.path}\` makes one.`,
+  KEY_EXISTS: (d: { path: string; fingerprint: string }) =>
+    `${d.path} exists already and stays as it is; its fingerprint is ${d.fingerprint}.`,
+  FOLDER_NOT_EMPTY: (d: { folder: string; files: number }) =>
+    `${d.folder} holds ${d.files} files already. Choose another folder with --dir.`,
+  FOLDER_UNUSABLE: (d: { folder: string; reason: string }) =>
+    `${d.folder} cannot be filled: ${d.reason}. Choose another folder with --dir.`,
+  NO_ROWS: (d: { token: string }) =>
+    `No rows of ${d.token} can be read here. Its rows may be older than core.store.retention, or another's.`,
+  NO_NODES: (d: { router: string }) =>
+    `No nodes are linked to the router ${d.router}. \`centreond nodes\` says how to have one.`,
+  NO_ADDRESS: () =>
+    'The external door listens on every address, and this machine has none that others reach. Name it with --address tcp://host:port.',
+  UNKNOWN_ANSWER: (d: { router: string; action: string; reason: string }) =>
+    `The router ${d.router} answers ${d.action} in a way that is not known here: ${d.reason} Use a centreond of its version.`,
 } as const;
 
 type Sentences = typeof SENTENCES;

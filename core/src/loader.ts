@@ -218,7 +218,7 @@ export class Loader {
     const known = this.#hosts.get(type) ?? this.#inCore.get(type);
     if (known) return known.found;
     const there = [...this.#hosts.keys(), ...this.#inCore.keys()].join(', ') || 'none';
-    throw fault('UNKNOWN_TYPE', { type, there });
+    throw fault('UNKNOWN_TYPE', { type, where: 'loaded', there });
   }
 
   async #remove(type: string): Promise<void> {

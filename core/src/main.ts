@@ -55,6 +55,11 @@ export async function main(argv: readonly string[]): Promise<void> {
     .option('--join <code>', 'become a node of the router whose `centreond join` made the code, then start')
     .action(verb(async (globals) => (await import('./cli/start.ts')).start(globals)));
   program
+    .command('init')
+    .description('write a config file to begin with: ./centreond.yaml, or --config FILE')
+    .option('--id <id>', "this router's node id (default: central)")
+    .action(verb(async (globals) => (await import('./cli/init.ts')).init(globals)));
+  program
     .command('join <identity>')
     .description('print a line that makes the machine it is pasted on the node IDENTITY of this router')
     .option('--for <duration>', 'how long the line works, 1h at most (default: 1h)')

@@ -1,8 +1,11 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Client, connect, type HistoryRow } from '@centreond/plugin-sdk/client';
 import Database from 'better-sqlite3';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { DaemonProcess, type Identity, ROOT, until } from '../daemon-process.ts';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { loadConfig } from '../../core/dist/config.js';
+import { cli, DaemonProcess, type Identity, ROOT, until } from '../daemon-process.ts';
 
 const PROBE = path.join(ROOT, 'test/fixtures/probe');
 const ACTION = path.join(ROOT, 'plugins/action');
@@ -220,6 +223,23 @@ describe('the command line', () => {
     expect(JSON.parse(called.stdout)).toMatchObject({ code: 2, data: { stdout: 'from afar\n' } });
     expect((await daemon.cli(...remote, 'status')).code).toBe(0);
   });
+});
+
+test('init writes a config that serves, and never over one that is there', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'centreond-init-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const made = await cli(folder, 'init', '--id', 'true');
+  expect(made).toMatchObject({ code: 0, stdout: expect.stringContaining('npx centreond start') });
+  const file = path.join(folder, 'centreond.yaml');
+  const text = readFileSync(file, 'utf8');
+  const { problems } = await loadConfig({ file, cwd: folder });
+  expect(problems).toEqual([]);
+  expect((await loadConfig({ file, cwd: folder })).config?.core.id).toBe('true');
+  expect(await cli(folder, 'init')).toMatchObject({ code: 1, stderr: expect.stringContaining('CONFIG_EXISTS') });
+  expect(readFileSync(file, 'utf8')).toBe(text);
+  expect((await cli(folder, 'init', '--config', 'other.json')).code).toBe(2);
+  expect((await cli(folder, 'init', '--config', 'other.yaml', '--id', 'no id')).code).toBe(2);
+  expect(existsSync(path.join(folder, 'other.yaml'))).toBe(false);
 });
 
 test('a fingerprint that starts with a dash is a fingerprint, not an option', async () => {

@@ -1,7 +1,7 @@
 import { type HistoryRow, isCentreondError, newToken, reasonOf } from '@centreond/plugin-sdk';
 import type { Client } from '@centreond/plugin-sdk/client';
 import { type Asked, type CallOptions, untilText } from './call.ts';
-import { CliError } from './connection.ts';
+import { CliError, misuse } from './connection.ts';
 import { EXIT } from './exit.ts';
 import { type Fleet, fleetOf, isReached } from './fleet.ts';
 import { dataLines, meaning, printJson, rowLines } from './print.ts';
@@ -155,8 +155,9 @@ function tokenFor(target: string, token: string | undefined): string {
   if (!token) return newToken();
   const own = `${token}:${target}`;
   if (own.length <= TOKEN_LIMIT) return own;
-  const message = `--token: with several nodes each request has TOKEN:NODE, and ${own} is longer than ${TOKEN_LIMIT} characters.`;
-  throw new CliError('USAGE', message, EXIT.usage);
+  throw misuse(
+    `--token: with several nodes each request has TOKEN:NODE, and ${own} is longer than ${TOKEN_LIMIT} characters.`,
+  );
 }
 
 function errorOf({ data }: HistoryRow): string {

@@ -3,7 +3,7 @@ import type { Client, EnvelopeOptions } from '@centreond/plugin-sdk/client';
 import { CoreActions } from '../builtin.ts';
 import { parseDuration } from '../config/units.ts';
 import { callEach } from './call-each.ts';
-import { CliError, openClient } from './connection.ts';
+import { misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { fleetOf, isReached } from './fleet.ts';
 import { dataLines, meaning, momentText, printJson, rowLines } from './print.ts';
@@ -128,7 +128,7 @@ export function dataOf(words: readonly string[]): JsonObject {
   const data: JsonObject = {};
   for (const word of words) {
     const at = word.indexOf('=');
-    if (at < 1) throw new CliError('USAGE', `'${word}' is neither key=value nor a JSON object.`, EXIT.usage);
+    if (at < 1) throw misuse(`'${word}' is neither key=value nor a JSON object.`);
     const text = word.slice(at + 1);
     try {
       data[word.slice(0, at)] = JSON.parse(text);
@@ -142,9 +142,5 @@ export function dataOf(words: readonly string[]): JsonObject {
 function durationOf(option: string, text: string): number {
   const parsed = parseDuration(text);
   if (typeof parsed === 'number') return parsed;
-  throw new CliError(
-    'USAGE',
-    `${option} ${text}: ${parsed.refused}. Write a whole number and ms, s, m, h or d.`,
-    EXIT.usage,
-  );
+  throw misuse(`${option} ${text}: ${parsed.refused}. Write a whole number and ms, s, m, h or d.`);
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { manifestOf, RESERVED_ACTIONS, RESERVED_TYPES, reasonOf } from '@centreond/plugin-sdk';
 import { z } from 'zod';
 import { CoreActions } from '../builtin.ts';
-import { CliError } from './connection.ts';
+import { cliFault, misuse } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { printJson } from './print.ts';
 
@@ -26,8 +26,7 @@ export async function createPlugin(options: CreatePluginOptions, name: string): 
   const folder = path.resolve(options.dir ?? path.basename(name));
   const held = await readdir(folder).catch(() => []);
   if (held.length > 0) {
-    const message = `${folder} holds ${held.length} files already. Choose another folder with --dir.`;
-    throw new CliError('FOLDER_NOT_EMPTY', message, EXIT.failed);
+    throw cliFault('FOLDER_NOT_EMPTY', { folder, files: held.length });
   }
   const files = (await readdir(TEMPLATE, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
   const made: string[] = [];
@@ -40,7 +39,7 @@ export async function createPlugin(options: CreatePluginOptions, name: string): 
       await mkdir(path.dirname(path.join(folder, to)), { recursive: true });
       await writeFile(path.join(folder, to), to === 'package.json' ? packageText(text, name) : text, { flag: 'wx' });
     } catch (error) {
-      throw new CliError('FOLDER_UNUSABLE', `${folder} cannot be filled: ${reasonOf(error)}.`, EXIT.failed);
+      throw cliFault('FOLDER_UNUSABLE', { folder, reason: reasonOf(error) });
     }
     made.push(to);
   }
@@ -60,7 +59,7 @@ interface Words {
 }
 
 function wordsFor(name: string): Words {
-  const refuse = (reason: string) => new CliError('USAGE', `'${name}' cannot be a plugin: ${reason}.`, EXIT.usage);
+  const refuse = (reason: string) => misuse(`'${name}' cannot be a plugin: ${reason}.`);
   const base = NAME.exec(name)?.[1];
   if (base === undefined)
     throw refuse('write a small letter, then up to 63 of a-z 0-9 -, such as weather or @acme/weather');

@@ -7,13 +7,13 @@ import { CoreActions } from '../builtin.ts';
 import { type Config, type Loaded, loadConfig, validatePluginConfig } from '../config.ts';
 import { DataFolder } from '../data-folder.ts';
 import { discover } from '../discovery.ts';
-import { fault, placeOf } from '../errors.ts';
+import { fault } from '../errors.ts';
 import { type JoinCode, parseJoinCode } from '../join-code.ts';
 import { loadOrCreateKey } from '../keys.ts';
 import { differenceFrom, linkIn, pollerConfig } from '../poller-config.ts';
 import { readPrivateFile, writePrivateFile } from '../private-file.ts';
-import { CliError } from './connection.ts';
-import { EXIT, type Globals } from './exit.ts';
+import { cliFault, misuse } from './connection.ts';
+import { type Globals } from './exit.ts';
 
 /** An attempt has 5 s. */
 const CONNECT_LIMIT_MS = 6000;
@@ -64,7 +64,7 @@ export async function enrol(globals: Globals, code: string): Promise<string> {
 async function findHome({ config: named }: Globals, joining: JoinCode): Promise<Home> {
   const file = path.resolve(named ?? 'centreond.yaml');
   if (!/\.ya?ml$/.test(file)) {
-    throw new CliError('USAGE', `--config ${named}: with --join it names the .yaml file to write.`, EXIT.usage);
+    throw misuse(`--config ${named}: with --join it names the .yaml file to write.`);
   }
   if (existsSync(file)) {
     const config = await readOwn(file, joining);
@@ -91,8 +91,7 @@ async function readOwn(file: string, joining: JoinCode): Promise<Config> {
 
 function soundConfig({ config, problems }: Pick<Loaded, 'config' | 'problems'>): Config {
   if (config) return config;
-  const lines = problems.map((problem) => `${placeOf(problem)} ${problem.code} ${problem.message}`);
-  throw new CliError('CONFIG', lines.join('\n'), EXIT.failed);
+  throw cliFault('CONFIG', { problems });
 }
 
 /** The file would be found before any other in its folder: what a daemon has served from here must not be hidden by it. */

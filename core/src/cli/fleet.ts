@@ -1,8 +1,7 @@
 import type { JsonObject } from '@centreond/plugin-sdk';
 import type { Client } from '@centreond/plugin-sdk/client';
 import { z } from 'zod';
-import { CliError } from './connection.ts';
-import { EXIT } from './exit.ts';
+import { cliFault } from './connection.ts';
 
 const Figure = z.number().nullable();
 const FleetNode = z.object({
@@ -38,8 +37,7 @@ export async function fleetOf(client: Client, timeoutMs?: number): Promise<Fleet
   const { data } = await client.send('CONSTATUS', {}, timeoutMs === undefined ? {} : { timeoutMs });
   const { success, data: told, error } = ConStatus.safeParse(data);
   if (success) return { router: client.id, nodes: told.nodes, raw: data.nodes as JsonObject[] };
-  const message = `The router ${client.id} answers CONSTATUS in a way that is not known here: ${z.prettifyError(error)}`;
-  throw new CliError('UNKNOWN_ANSWER', message, EXIT.failed);
+  throw cliFault('UNKNOWN_ANSWER', { router: client.id, action: 'CONSTATUS', reason: z.prettifyError(error) });
 }
 
 /** The ids of all that is reached: the nodes, and those behind a node that are none themselves. */

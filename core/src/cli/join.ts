@@ -1,7 +1,7 @@
 import { parseDuration } from '../config/units.ts';
 import { formatJoinCode, isDoorAddress } from '../join-code.ts';
 import type { Reach } from '../transport/reach.ts';
-import { CliError, openClient } from './connection.ts';
+import { cliFault, misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { printJson } from './print.ts';
 
@@ -24,11 +24,7 @@ interface Joining {
 export async function join(options: JoinOptions, identity: string): Promise<number> {
   const { address: wanted, subnodes } = options;
   if (wanted !== undefined && !isDoorAddress(wanted)) {
-    throw new CliError(
-      'USAGE',
-      `--address ${wanted}: an address is tcp://host:port, such as tcp://10.0.0.5:5555.`,
-      EXIT.usage,
-    );
+    throw misuse(`--address ${wanted}: an address is tcp://host:port, such as tcp://10.0.0.5:5555.`);
   }
   const seconds = options.for === undefined ? undefined : secondsOf(options.for);
   const client = await openClient(options);
@@ -59,16 +55,14 @@ function secondsOf(text: string): number {
   const parsed = parseDuration(text);
   if (typeof parsed === 'number' && parsed >= 1000 && parsed <= 3_600_000) return Math.floor(parsed / 1000);
   const why = typeof parsed === 'number' ? 'is not between 1s and 1h' : parsed.refused;
-  throw new CliError('USAGE', `--for ${text} ${why}. A join token is open for 1h at most, such as 15m.`, EXIT.usage);
+  throw misuse(`--for ${text} ${why}. A join token is open for 1h at most, such as 15m.`);
 }
 
 /** What the node connects to: what was said, else what led here, else the best that the router knows of itself. */
 function addressOf({ address, connect }: JoinOptions, { reach, addresses }: Joining): string {
   const found = address ?? (reach === 'any' ? connect : undefined) ?? addresses[0];
   if (found !== undefined) return found;
-  const message =
-    'The external door listens on every address, and this machine has none that others reach. Name it with --address tcp://host:port.';
-  throw new CliError('NO_ADDRESS', message, EXIT.failed);
+  throw cliFault('NO_ADDRESS', undefined);
 }
 
 function guidance(

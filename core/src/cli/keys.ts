@@ -3,7 +3,7 @@ import type { Config } from '../config.ts';
 import { loadOrCreateKey } from '../keys.ts';
 import type { Role } from '../transport/peer.ts';
 import { Trust, type TrustEntry } from '../transport/trust.ts';
-import { answers, CliError, configOf, openClient } from './connection.ts';
+import { answers, CliError, cliFault, configOf, misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { dataLines, printJson, table } from './print.ts';
 
@@ -19,8 +19,7 @@ export async function showKey(options: Globals): Promise<number> {
 /** `keys generate FILE`: makes a key for a client. Exit 1 where the file exists. */
 export async function generate(options: Globals, file: string): Promise<number> {
   const { thumbprint, created } = await loadOrCreateKey(path.resolve(file));
-  if (!created)
-    throw new CliError('KEY_EXISTS', `${file} exists already; its fingerprint is ${thumbprint}.`, EXIT.failed);
+  if (!created) throw cliFault('KEY_EXISTS', { path: file, fingerprint: thumbprint });
   if (options.json) printJson({ fingerprint: thumbprint, path: path.resolve(file) });
   else process.stdout.write(`${thumbprint}\n${path.resolve(file)}\n`);
   return EXIT.done;
@@ -64,7 +63,7 @@ export async function acceptKey(
   fingerprint: string,
 ): Promise<number> {
   const { identity, role } = options;
-  if (!identity || !role) throw new CliError('USAGE', 'keys accept needs --identity ID and --role ROLE.', EXIT.usage);
+  if (!identity || !role) throw misuse('keys accept needs --identity ID and --role ROLE.');
   const request = { fingerprint, identity, roles: role.flatMap((word) => word.split(',')) as Role[] };
   const accepted = await withTrust(
     options,

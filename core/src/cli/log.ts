@@ -1,5 +1,5 @@
 import { isTerminal } from '@centreond/plugin-sdk';
-import { CliError, openClient } from './connection.ts';
+import { cliFault, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { printJson, rowLines } from './print.ts';
 
@@ -14,7 +14,7 @@ export async function log(options: Globals & { follow?: boolean }, token: string
       else process.stdout.write(rowLines(row));
       last = row.code;
     }
-    if (last === -1) throw new CliError('NO_ROWS', `No rows of ${token} can be read here.`, EXIT.failed);
+    if (last === -1) throw cliFault('NO_ROWS', { token });
     return isTerminal(last) && last === 1 ? EXIT.failed : EXIT.done;
   } finally {
     await client.close();

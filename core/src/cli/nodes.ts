@@ -4,7 +4,7 @@ import { isCentreondError } from '@centreond/plugin-sdk';
 import type { Client } from '@centreond/plugin-sdk/client';
 import { near } from '../config/words.ts';
 import { plain } from './cells.ts';
-import { CliError, openClient } from './connection.ts';
+import { CliError, misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { type Fleet, fleetOf, idsOf } from './fleet.ts';
 import { LiveScreen } from './live-screen.ts';
@@ -24,8 +24,7 @@ export interface NodesOptions extends Globals {
 /** The fleet, or one node with all that is known of it; with --watch again each second, until it is interrupted. */
 export async function nodes(options: NodesOptions, id: string | undefined): Promise<number> {
   if (options.watch && (options.json || !process.stdout.isTTY)) {
-    const message = '--watch draws on a terminal. For a program, call `centreond nodes --json` again and again.';
-    throw new CliError('USAGE', message, EXIT.usage);
+    throw misuse('--watch draws on a terminal. For a program, call `centreond nodes --json` again and again.');
   }
   const client = await openClient(options);
   try {

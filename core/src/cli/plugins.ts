@@ -3,7 +3,7 @@ import { descriptionOf, manifestMarkdown, type Part } from '@centreond/plugin-sd
 import { CoreActions } from '../builtin.ts';
 import { placeOf } from '../errors.ts';
 import { findPlugins } from '../loader.ts';
-import { CliError, configOf } from './connection.ts';
+import { cliFault, configOf } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { printJson, table } from './print.ts';
 
@@ -25,11 +25,7 @@ export async function plugins(options: PluginsOptions, type: string | undefined)
     const manifest = manifests.find((one) => one.type === type);
     if (!manifest) {
       const known = manifests.map((one) => one.type).join(', ');
-      throw new CliError(
-        'UNKNOWN_TYPE',
-        `No plugin of the type ${type} is in the config. There is: ${known}.`,
-        EXIT.failed,
-      );
+      throw cliFault('UNKNOWN_TYPE', { type, where: 'in the config', there: known });
     }
     if (options.json) printJson(manifest);
     else if (options.markdown) process.stdout.write(manifestMarkdown(manifest));

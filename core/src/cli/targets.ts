@@ -1,6 +1,6 @@
 import { isIdentity } from '@centreond/plugin-sdk';
 import { near } from '../config/words.ts';
-import { CliError } from './connection.ts';
+import { CliError, cliFault, misuse } from './connection.ts';
 import { EXIT } from './exit.ts';
 import type { Fleet } from './fleet.ts';
 
@@ -25,7 +25,7 @@ export function targetsOf(text: string): Named {
   const odd = ids.find((id) => !isIdentity(id) || id === 'all');
   if (odd === undefined) return { many: true, ids };
   const why = odd === 'all' ? 'all stands alone' : `${JSON.stringify(odd)} can be no node`;
-  throw new CliError('USAGE', `--target ${text}: ${why}. Write ids with a comma between, or all.`, EXIT.usage);
+  throw misuse(`--target ${text}: ${why}. Write ids with a comma between, or all.`);
 }
 
 /**
@@ -41,8 +41,7 @@ export function everyNodeWith(action: string, { router, nodes }: Fleet): Chosen 
   const targets = [...new Set([...direct.keys(), ...behind])].filter((id) => !without.has(id));
   if (targets.length > 0) return { targets, lacking };
   if (nodes.length === 0) {
-    const message = `No nodes are linked to the router ${router}. \`centreond nodes\` says how to have one.`;
-    throw new CliError('NO_NODES', message, EXIT.failed);
+    throw cliFault('NO_NODES', { router });
   }
   const meant = near(action, [...new Set(nodes.flatMap(({ actions }) => actions))]);
   const hint = meant === undefined ? '' : ` Did you mean ${meant}?`;
