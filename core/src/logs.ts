@@ -70,6 +70,8 @@ interface Lease {
   epoch: string;
   /** Up to where the messages of this session go; undefined before the first. */
   covered: number | undefined;
+  /** The first row of the oldest message that could not be stored. Until it is here, what comes behind it is not taken. */
+  missed: number | undefined;
 }
 
 /**
@@ -109,20 +111,37 @@ export class Logs {
     return this.#leases.get(node)?.epoch ?? this.#cursors.get(node)?.epoch;
   }
 
-  /** Takes a message of a node's log. Rejects with BUSY while another session brings it, and with what the store says. */
+  /**
+   * Takes a message of a node's log. Rejects with BUSY while another session brings it, and with what the store says; after
+   * that with STORE_FAILED, until the message that was not stored comes again or the node asks where its log stands.
+   */
   async take(peer: Peer, teller: Teller, message: ToldLog): Promise<Taken> {
     const lease = this.#leaseFor(peer, teller.node);
     const { epoch } = message;
+    const first = message.rows[0]?.id;
+    if (lease.missed !== undefined && first !== undefined && first > lease.missed) {
+      const reason = `a message of the log of ${teller.node} before this one is not stored; it has to come first`;
+      throw failure('STORE_FAILED', { reason });
+    }
+    lease.missed = undefined;
     const from = lease.epoch === epoch ? lease.covered : undefined;
     lease.epoch = epoch;
     // Also where it is not stored in the end: then what follows does not move the cursor past it.
     lease.covered = Math.max(message.last, message.rows.at(-1)?.id ?? 0);
-    return this.#store(teller, { ...message, last: lease.covered }, from);
+    try {
+      return await this.#store(teller, { ...message, last: lease.covered }, from);
+    } catch (error) {
+      if (first !== undefined) lease.missed = Math.min(first, lease.missed ?? first);
+      throw error;
+    }
   }
 
   /** Takes a page that was asked for from the cursor on. */
-  takeAnswer(teller: Teller, message: ToldLog, from: number): Promise<Taken> {
-    return this.#store(teller, message, from);
+  async takeAnswer(teller: Teller, message: ToldLog, from: number): Promise<Taken> {
+    const taken = await this.#store(teller, message, from);
+    const lease = this.#leases.get(teller.node);
+    if (lease && taken.last >= (lease.covered ?? 0)) lease.missed = undefined;
+    return taken;
   }
 
   #leaseFor(peer: Peer, node: string): Lease {
@@ -131,7 +150,7 @@ export class Logs {
     if (held && held.peer !== peer && held.peer.open && held.until > now) {
       throw failure('BUSY', { what: `The place of who brings the log of ${node}`, limit: 1 });
     }
-    const lease = held?.peer === peer ? held : { peer, until: 0, epoch: '', covered: undefined };
+    const lease = held?.peer === peer ? held : { peer, until: 0, epoch: '', covered: undefined, missed: undefined };
     lease.until = now + LEASE_MS;
     this.#leases.set(node, lease);
     return lease;

@@ -24,7 +24,11 @@ function peer(identity: string, send: (message: string) => void = () => {}): Pee
 }
 
 /** A router that takes logs into `store`. */
-async function taking(store: TokenStore, monotonic = () => performance.now()) {
+async function taking(
+  store: TokenStore,
+  monotonic = () => performance.now(),
+  adopt: TokenStore['adopt'] = (page) => store.adopt(page),
+) {
   const logs = new Logs({
     id: 'central',
     store,
@@ -32,7 +36,7 @@ async function taking(store: TokenStore, monotonic = () => performance.now()) {
     log: SILENT,
     fault: (_text, data) => (faultOf(data, 28) ? 'INVALID_DATA' : undefined),
     renewed: () => {},
-    adopt: (page) => store.adopt(page),
+    adopt,
   });
   await logs.start();
   return logs;
@@ -146,6 +150,42 @@ describe('the log of a node', () => {
     await expect(logs.take(second, own('paris'), message(0, 1))).rejects.toMatchObject({ code: 'BUSY' });
     logs.carriedBy('paris', second, true);
     await logs.take(second, own('paris'), message(0, 1));
+  });
+
+  test('waits where a message could not be stored: what comes behind it is not taken before it', async () => {
+    const store = await opened();
+    let isFull = false;
+    const adopt: typeof store.adopt = async (page) => {
+      if (isFull) throw failure('STORE_FAILED', { reason: 'the disk is full' });
+      return store.adopt(page);
+    };
+    const logs = await taking(store, undefined, adopt);
+    const session = peer('paris');
+    const take = async (told: ToldLog) => (await logs.take(session, own('paris'), told)).last;
+    expect(await take(message(0, 0))).toBe(0);
+    expect(await take(message(0, 2))).toBe(2);
+    isFull = true;
+    await expect(take(message(2, 4))).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    await expect(take(message(4, 6))).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    isFull = false;
+    await expect(take(message(6, 8))).rejects.toThrow('has to come first');
+    expect(await ids(store)).toEqual([1, 2]);
+    // Either it comes again by itself …
+    expect(await take(message(2, 4))).toBe(2);
+    expect(await ids(store)).toEqual([1, 2, 3, 4]);
+    isFull = true;
+    await expect(take(message(4, 6))).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    isFull = false;
+    // … or the node asks where its log stands, and goes on from there …
+    expect(await take(message(0, 0))).toBe(2);
+    expect(await take(message(2, 6))).toBe(6);
+    isFull = true;
+    await expect(take(message(6, 8))).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    isFull = false;
+    // … or it is read from the node.
+    expect(await logs.takeAnswer(own('paris'), message(6, 8), 6)).toMatchObject({ stored: 2, last: 8 });
+    await take(message(8, 9));
+    expect(await ids(store)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
   test('has rows of nodes behind it, which are the same row whoever brings them', async () => {
