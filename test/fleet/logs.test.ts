@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Client, HistoryRow } from '@centreond/plugin-sdk/client';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { until } from '../daemon-process.ts';
-import { Fleet, fresh, type Poller } from './fleet.ts';
+import { Fleet, fresh } from './fleet.ts';
 import { median, report, seconds } from './report.ts';
 
 const DELAY_MS = 100;
@@ -221,33 +221,31 @@ describe.skipIf(FAKETIME === undefined)('clocks under libfaketime', () => {
     'the clock of the %s jumps a day ahead, and two back: each row is here once and in order',
     async (whose) => {
       const root = await fleet.local(fleet.central);
-      const written = new Map<string, number>();
-      const writers: { poller: Poller; local: Client }[] = [];
-      for (const poller of fleet.pollers) writers.push({ poller, local: await fleet.local(poller.machine) });
+      const writers: { id: string; local: Client; token: string }[] = [];
+      for (const { id, machine } of fleet.pollers) {
+        writers.push({ id, local: await fleet.local(machine), token: fresh(`jump-${whose}-${id}`) });
+      }
+      let written = 0;
       const more = async () => {
-        for (const { poller, local } of writers) {
-          const token = fresh(`jump-${whose}-${poller.id}`);
-          const before = written.get(token) ?? 0;
-          await write(local, token, before + 1, before + 20);
-          written.set(token, before + 20);
-        }
+        for (const { local, token } of writers) await write(local, token, written + 1, written + 20);
+        written += 20;
       };
       for (const offset of [0, DAY_SECONDS, -DAY_SECONDS, 0]) {
         clocks[whose].set(offset);
         await more();
-        const all = async () =>
-          (await Promise.all([...written].map(async ([token, n]) => (await rowsOf(root, token)).length === n))).every(
-            Boolean,
-          );
+        const all = async () => {
+          const counts = await Promise.all(writers.map(async ({ token }) => (await rowsOf(root, token)).length));
+          return counts.every((count) => count === written);
+        };
         await until(`all rows are central with the clock at ${offset} s`, all, 30_000);
       }
       // With the right time again, a link that breaks comes back.
       for (const { wire } of fleet.pollers) wire.reset();
       await more();
       await fleet.whenUp();
-      for (const [token, n] of written) {
-        await until(`all of ${token} are central`, async () => (await rowsOf(root, token)).length === n, 30_000);
-        expect(await rowsOf(root, token)).toEqual(numbered(token.slice(`jump-${whose}-`.length), 1, n));
+      for (const { id, token } of writers) {
+        await until(`all of ${token} are central`, async () => (await rowsOf(root, token)).length === written, 30_000);
+        expect(await rowsOf(root, token)).toEqual(numbered(id, 1, written));
       }
       // The link may be seen to be broken only now.
       const reached = (id: string) => async () =>
