@@ -1,5 +1,6 @@
-import { type CentreondError, FAILED, failure, isCentreondError, isTerminal, reasonOf } from '@centreond/plugin-sdk';
+import { type CentreondError, FAILED, failure, isTerminal } from '@centreond/plugin-sdk';
 import { Acceptance, sameTarget, WAIT_LIMIT_MS } from './acceptance.ts';
+import { Appender } from './appender.ts';
 import { keptEnvelope } from './envelope.ts';
 import type { Followers } from './followers.ts';
 import type { Forwarding } from './forwarding.ts';
@@ -12,7 +13,6 @@ import type { Peer } from './transport/peer.ts';
 
 /** How long an aborted request may take to end by itself. */
 const ABORT_GRACE_MS = 6000;
-const STORE_RETRY_MS = 1000;
 const SWEEP_MS = 100;
 
 /** What the router needs: all of it is handed in, so that a test opens no socket. */
@@ -37,9 +37,22 @@ export class Router {
   readonly #idle: (() => void)[] = [];
   #sweep: NodeJS.Timeout | undefined;
   readonly #acceptance: Acceptance;
+  readonly #appender: Appender;
 
   constructor(readonly options: RouterOptions) {
     this.#acceptance = new Acceptance({ ...options, open: this.#open, close: (open) => this.#close(open) });
+    const { store, log, followers, telemetry } = options;
+    this.#appender = new Appender({
+      store,
+      log,
+      stored: (open, row) => {
+        open.keep(row);
+        followers.publish(row, open.owner);
+      },
+      dropped: () => {
+        telemetry.droppedRows++;
+      },
+    });
   }
 
   /** The open request of `token`, if there is one. */
@@ -210,27 +223,8 @@ export class Router {
     }
   }
 
-  // A row must not be lost to a full disk: it is tried again until the store takes it.
-  async #append(open: OpenRequest, code: number, data: string): Promise<void> {
-    const etime = this.#seconds();
-    for (;;) {
-      try {
-        const row = await this.options.store.append({ token: open.token, code, etime, data });
-        open.keep(row);
-        this.options.followers.publish(row, open.owner);
-        return;
-      } catch (error) {
-        if (isCentreondError(error) && error.code === 'TOKEN_ENDED') {
-          this.options.telemetry.droppedRows++;
-          return;
-        }
-        this.options.log.error(
-          { err: error, token: open.token },
-          `a row of ${open.token} is not on disk yet: ${reasonOf(error)}`,
-        );
-        await new Promise((resolve) => setTimeout(resolve, STORE_RETRY_MS));
-      }
-    }
+  #append(open: OpenRequest, code: number, data: string): Promise<void> {
+    return this.#appender.append(open, { token: open.token, code, etime: this.#seconds(), data });
   }
 
   /** Publishes a row that somebody else wrote, by PUTLOG. */

@@ -215,8 +215,8 @@ export class Slot {
     this.#release(open);
     this.#durations.add(clock.now() - open.startedAt);
     this.lastUsed = clock.now();
-    // An instance that is killed ends what it runs; what may run again is not over then.
     let stored: Promise<void> | undefined;
+    // An instance that is killed ends what it runs; what may run again is not over then.
     if (code === 1 && this.#dying && !open.aborted) this.options.lost(open, this.#killed(open.token));
     else stored = this.options.row(open, code, data);
     this.options.room(this, open.action.manifest.name);

@@ -230,6 +230,8 @@ export interface Outcome {
   ctime: number;
   odds: Odd[];
   failed: string | undefined;
+  /** It failed only because something before it had. */
+  behind: boolean;
   ms: number;
   bytes: number;
 }
@@ -242,7 +244,12 @@ export interface Purged {
   failed: string | undefined;
 }
 
-export type ToWriter = { kind: 'batch'; batch: Batch } | { kind: 'purge'; now: number } | { kind: 'close' };
+/** `again`: a failure is known, and what is sent from here on does not overtake what failed. */
+export type ToWriter =
+  | { kind: 'batch'; batch: Batch }
+  | { kind: 'again' }
+  | { kind: 'purge'; now: number }
+  | { kind: 'close' };
 
 export type FromWriter =
   | { kind: 'ready'; bytes: number; epoch: string }

@@ -170,6 +170,7 @@ export class WriteQueue {
 
   #settle(outcome: Outcome): void {
     const settled = this.#underWay.splice(0, outcome.batches);
+    if (outcome.failed !== undefined && !outcome.behind) this.#send({ kind: 'again' });
     // The writer is free: what has gathered goes first, then its answers are handed on.
     this.#flush();
     const { counters } = this;
@@ -178,7 +179,7 @@ export class WriteQueue {
     if (outcome.bytes > counters.maxBytes * NEARLY_FULL) this.#hurryPurge();
     counters.largestCommit = Math.max(counters.largestCommit, outcome.ids.length);
     if (outcome.failed === undefined) counters.commits++;
-    else {
+    else if (!outcome.behind) {
       counters.failures++;
       this.#report(`a transaction failed: ${outcome.failed}`);
     }

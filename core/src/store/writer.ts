@@ -165,9 +165,17 @@ class Writer {
       ctime: this.#now,
       odds,
       failed,
+      behind: false,
       bytes: this.bytes,
       ms: performance.now() - started,
     };
+  }
+
+  /** Does nothing of what `batches` ask, since what was before them failed for `reason`. */
+  refuse(batches: readonly Batch[], reason: string): Outcome {
+    const { length } = batches;
+    const nothing = { ids: [], odds: [], ctime: this.#now, bytes: this.bytes, ms: 0 };
+    return { kind: 'outcome', batches: length, ...nothing, failed: reason, behind: true };
   }
 
   #alone(call: Call): Done {
@@ -370,6 +378,8 @@ function serve(port: MessagePort, settings: WriterSettings): void {
     }
   };
   let purging = false;
+  /** Why a transaction failed, until its failure is known: what was sent before that must not overtake it. */
+  let halted: string | undefined;
 
   const purgeOn = () => {
     if (!purging) return;
@@ -398,7 +408,8 @@ function serve(port: MessagePort, settings: WriterSettings): void {
       writer.purge.start(message.now);
       if (!purging) setImmediate(purgeOn);
       purging = true;
-    } else if (message.kind === 'close') {
+    } else if (message.kind === 'again') halted = undefined;
+    else if (message.kind === 'close') {
       if (purging)
         send({
           kind: 'purged',
@@ -429,7 +440,9 @@ function serve(port: MessagePort, settings: WriterSettings): void {
       calls += next.message.batch.kinds.length;
       size += next.message.batch.size;
     }
-    send(writer.write(batches));
+    const outcome = halted === undefined ? writer.write(batches) : writer.refuse(batches, halted);
+    halted = outcome.failed;
+    send(outcome);
     guard('copying the write-ahead log into the database', () => writer.checkpoint());
     if (other) handle(other);
   });
