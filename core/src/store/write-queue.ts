@@ -170,7 +170,7 @@ export class WriteQueue {
 
   #settle(outcome: Outcome): void {
     const settled = this.#underWay.splice(0, outcome.batches);
-    if (outcome.failed !== undefined && !outcome.behind) this.#send({ kind: 'again' });
+    const overtaking = outcome.failed !== undefined && !outcome.behind ? this.#halt() : [];
     // The writer is free: what has gathered goes first, then its answers are handed on.
     this.#flush();
     const { counters } = this;
@@ -202,8 +202,21 @@ export class WriteQueue {
         waiting.done(id, outcome.ctime, odd);
       }
     }
+    if (error) for (const waiting of overtaking) this.#refuse(waiting, error);
     if (counters.rows > rowsBefore) this.onWritten();
     if (counters.queued === 0) this.#onIdle?.();
+  }
+
+  /** A transaction failed: what was asked for since must not overtake it. Returns who waits for what was not sent yet. */
+  #halt(): Waiting[] {
+    this.#send({ kind: 'again' });
+    return [...this.#own.clear(), ...this.#foreign.clear()];
+  }
+
+  #refuse(waiting: Waiting, error: CentreondError): void {
+    this.counters.queued--;
+    this.counters.queuedBytes -= waiting.size;
+    waiting.reject(error);
   }
 
   #hurryPurge(): void {

@@ -274,6 +274,22 @@ test('a call that SQLite cannot take fails alone, not those beside it', async ()
   expect(await allRows(store)).toHaveLength(2);
 });
 
+test('where the disk fails, nothing that was asked for before that was known is written: it would overtake', async () => {
+  const file = path.join(folder(), 'history.sdb');
+  const store = await opened({ file });
+  await store.accept(request('t1'), '{}');
+  const other = new Database(file);
+  other.exec('BEGIN IMMEDIATE');
+  const calls = Array.from({ length: 10_000 }, () => store.append(draft('t1', 120)));
+  // The writer waits for the other's lock, then fails; from here on it would not.
+  await calls[0]?.catch(() => other.exec('ROLLBACK'));
+  const settled = await Promise.allSettled(calls);
+  expect(settled.filter(({ status }) => status === 'fulfilled')).toHaveLength(0);
+  expect(store.counters()).toMatchObject({ queued: 0, queuedBytes: 0, failures: 1 });
+  expect(await store.append(draft('t1', 2))).toMatchObject({ id: 2 });
+  other.close();
+});
+
 describe('a full queue', () => {
   test('refuses requests, and rows of what was accepted only at twice its length', async () => {
     const store = await opened({ queue: { calls: 10, bytes: 1e6 } });
