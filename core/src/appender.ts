@@ -39,13 +39,20 @@ export class Appender {
   /** Resolves when the row is on disk, or was dropped since its token has ended. */
   async append(open: OpenRequest, draft: RowDraft): Promise<void> {
     const number = this.#next++;
-    if (!this.#late.has(open) && (await this.#store(open, draft))) return;
-    await new Promise<void>((stored) => this.#wait(open, { number, draft, stored }));
+    let failure: unknown;
+    if (!this.#late.has(open)) {
+      failure = await this.#store(open, draft);
+      if (failure === undefined) return;
+    }
+    await new Promise<void>((stored) => this.#wait(open, { number, draft, stored }, failure));
   }
 
-  #wait(open: OpenRequest, row: Late): void {
+  #wait(open: OpenRequest, row: Late, failure: unknown): void {
     const late = this.#late.get(open);
     if (!late) {
+      const { token } = open;
+      // Once for all that come to wait behind it; the store tells its own failure.
+      this.#options.log.error({ err: failure, token }, `a row of ${token} is not on disk yet: ${reasonOf(failure)}`);
       this.#late.set(open, [row]);
       void this.#retry(open);
       return;
@@ -60,37 +67,30 @@ export class Appender {
       const late = this.#late.get(open) ?? [];
       const [first] = late;
       if (!first) break;
-      await pause(RETRY_MS);
+      // A process that is to end does not wait for it: what has not ended on disk is settled at the next start.
+      await pause(RETRY_MS, undefined, { ref: false });
       // The first alone: once it is there, whatever was sent before it and failed is known, and waits here.
-      if (!(await this.#store(open, first.draft))) continue;
+      if ((await this.#store(open, first.draft)) !== undefined) continue;
       settle(late, first);
       const others = [...late];
       await Promise.all(
         others.map(async (row) => {
-          if (await this.#store(open, row.draft)) settle(late, row);
+          if ((await this.#store(open, row.draft)) === undefined) settle(late, row);
         }),
       );
     }
     this.#late.delete(open);
   }
 
-  /** False where the store cannot take it now. */
-  async #store(open: OpenRequest, draft: RowDraft): Promise<boolean> {
-    const { store, log } = this.#options;
+  /** Why the store cannot take it now; undefined where it is done with. */
+  async #store(open: OpenRequest, draft: RowDraft): Promise<unknown> {
     try {
-      const row = await store.append(draft);
-      this.#options.stored(open, row);
+      this.#options.stored(open, await this.#options.store.append(draft));
     } catch (error) {
-      if (!isCentreondError(error) || error.code !== 'TOKEN_ENDED') {
-        const { token } = draft;
-        // Once for all that wait behind it; the store tells its own failure.
-        if (!open.isLate) log.error({ err: error, token }, `a row of ${token} is not on disk yet: ${reasonOf(error)}`);
-        open.isLate = true;
-        return false;
-      }
+      if (!isCentreondError(error) || error.code !== 'TOKEN_ENDED') return error;
       this.#options.dropped();
     }
-    return true;
+    return undefined;
   }
 }
 

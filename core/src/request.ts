@@ -17,8 +17,6 @@ export class OpenRequest {
   /** Why it was aborted, and since when it has been told. */
   aborted: CentreondError | undefined;
   abortedAt = 0;
-  /** Whether a row of it was ever late to the disk. */
-  isLate = false;
   /** How often it was handed to an instance that died with it. */
   deaths = 0;
   /** Asked for it again while it was being recorded. */

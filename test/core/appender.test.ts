@@ -7,7 +7,7 @@ import { TestLog } from './store/opened.ts';
 
 const full = () => failure('STORE_FAILED', { reason: 'the disk is full' });
 const row = (code: number): RowDraft => ({ token: 't1', code, etime: 0, data: '{}' });
-const open = () => ({ token: 't1', isLate: false }) as OpenRequest;
+const open = () => ({ token: 't1' }) as OpenRequest;
 
 /** Answers in its own time what a test has it answer, and writes the rest at once. */
 class Disk {

@@ -83,7 +83,7 @@ export class WriteQueue {
       retentionSeconds,
       maxBytes,
     };
-    const worker = new Worker(new URL('./writer.js', import.meta.url), {
+    const worker = new Worker(new URL('./writer-thread.js', import.meta.url), {
       name: 'store-writer',
       workerData,
       // It makes much and keeps little; the default lets garbage grow to three times this before it looks.

@@ -1,5 +1,3 @@
-/** The worker thread that owns the database for writing: many calls, one transaction, one fsync. */
-import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { isTerminal, reasonOf } from '@centreond/plugin-sdk';
 import Database from 'better-sqlite3';
 import {
@@ -8,7 +6,6 @@ import {
   APPEND,
   type Batch,
   type Call,
-  type FromWriter,
   type FullDraft,
   KEEP,
   type Odd,
@@ -18,7 +15,6 @@ import {
   RENAME,
   type Refusal,
   readCalls,
-  type ToWriter,
   type WriterSettings,
 } from './batch.ts';
 import { ForeignLogs } from './foreign-logs.ts';
@@ -29,9 +25,6 @@ import type { LogPage, RequestRecord } from './token-store.ts';
 
 /** Pages in the write-ahead log at which it is copied into the database, once the answers are out. */
 const CHECKPOINT_PAGES = 2000;
-/** Waiting batches join a transaction until it has this many calls, or characters. */
-const CALLS_PER_TRANSACTION = 2000;
-const SIZE_PER_TRANSACTION = 8 * 1024 * 1024;
 /** The disk's failures. Any other is one call's own: its batches are then done again call by call. */
 const OF_THE_DISK = /^SQLITE_(FULL|IOERR|CORRUPT|NOTADB|READONLY|BUSY|LOCKED|NOMEM|CANTOPEN|PERM|PROTOCOL)/;
 
@@ -89,7 +82,8 @@ function prepare(db: Database.Database) {
   };
 }
 
-class Writer {
+/** The connection that owns the database for writing. */
+export class Writer {
   readonly #db: Database.Database;
   readonly #sql: ReturnType<typeof prepare>;
   readonly #maxBytes: number;
@@ -358,95 +352,3 @@ class Writer {
 function isOfTheDisk(error: unknown): boolean {
   return error instanceof Database.SqliteError && OF_THE_DISK.test(error.code);
 }
-
-/** Serves the other end of `port`: batches as they come, and between two of them one chunk of a purge. */
-function serve(port: MessagePort, settings: WriterSettings): void {
-  const send = (message: FromWriter) => port.postMessage(message);
-  let writer: Writer;
-  try {
-    writer = new Writer(settings);
-  } catch (error) {
-    send({ kind: 'unusable', reason: reasonOf(error) });
-    port.close();
-    return;
-  }
-  const guard = (what: string, work: () => void) => {
-    try {
-      work();
-    } catch (error) {
-      send({ kind: 'fault', reason: `${what}: ${reasonOf(error)}` });
-    }
-  };
-  let purging = false;
-  /** Why a transaction failed, until its failure is known: what was sent before that must not overtake it. */
-  let halted: string | undefined;
-
-  const purgeOn = () => {
-    if (!purging) return;
-    let failed: string | undefined;
-    try {
-      purging = writer.purge.chunk(writer.measure());
-    } catch (error) {
-      purging = false;
-      failed = reasonOf(error);
-    }
-    guard('copying the write-ahead log into the database', () => writer.checkpoint());
-    if (purging) setImmediate(purgeOn);
-    else {
-      guard('measuring the database', () => writer.measure());
-      send({
-        kind: 'purged',
-        ...writer.purge.done(),
-        bytes: writer.bytes,
-        failed,
-      });
-    }
-  };
-
-  const handle = (message: ToWriter) => {
-    if (message.kind === 'purge') {
-      writer.purge.start(message.now);
-      if (!purging) setImmediate(purgeOn);
-      purging = true;
-    } else if (message.kind === 'again') halted = undefined;
-    else if (message.kind === 'close') {
-      if (purging)
-        send({
-          kind: 'purged',
-          ...writer.purge.done(),
-          bytes: writer.bytes,
-          failed: 'the store was closed',
-        });
-      purging = false;
-      guard('closing the database', () => writer.close());
-      port.close();
-    }
-  };
-
-  port.on('message', (first: ToWriter) => {
-    if (first.kind !== 'batch') return handle(first);
-    const batches = [first.batch];
-    let calls = first.batch.kinds.length;
-    let size = first.batch.size;
-    let other: ToWriter | undefined;
-    while (calls < CALLS_PER_TRANSACTION && size < SIZE_PER_TRANSACTION) {
-      const next: { message: ToWriter } | undefined = receiveMessageOnPort(port);
-      if (!next) break;
-      if (next.message.kind !== 'batch') {
-        other = next.message;
-        break;
-      }
-      batches.push(next.message.batch);
-      calls += next.message.batch.kinds.length;
-      size += next.message.batch.size;
-    }
-    const outcome = halted === undefined ? writer.write(batches) : writer.refuse(batches, halted);
-    halted = outcome.failed;
-    send(outcome);
-    guard('copying the write-ahead log into the database', () => writer.checkpoint());
-    if (other) handle(other);
-  });
-  send({ kind: 'ready', bytes: writer.bytes, epoch: writer.epoch });
-}
-
-if (parentPort) serve(parentPort, workerData as WriterSettings);
