@@ -4,7 +4,7 @@ import path from 'node:path';
 import { type Client, connect, type HistoryRow } from '@centreond/plugin-sdk/client';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { loadConfig } from '../../core/dist/config.js';
+import { loadConfig } from '../../core/dist/config/config.js';
 import { cli, DaemonProcess, type Identity, ROOT, until } from '../daemon-process.ts';
 
 const PROBE = path.join(ROOT, 'test/fixtures/probe');

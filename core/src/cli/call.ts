@@ -1,7 +1,7 @@
 import { type JsonObject, manifestOf, parseData } from '@centreond/plugin-sdk';
 import type { Client, EnvelopeOptions } from '@centreond/plugin-sdk/client';
-import { CoreActions } from '../builtin.ts';
 import { parseDuration } from '../config/units.ts';
+import { CoreActions } from '../core-actions.ts';
 import { callEach } from './call-each.ts';
 import { misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';

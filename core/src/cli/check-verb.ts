@@ -1,5 +1,5 @@
 import { manifestOf } from '@centreond/plugin-sdk';
-import { CoreActions } from '../builtin.ts';
+import { CoreActions } from '../core-actions.ts';
 import { check } from './check.ts';
 import type { Globals } from './exit.ts';
 

@@ -1,8 +1,8 @@
 import { relative } from 'node:path';
 import { styleText } from 'node:util';
+import { type Loaded, loadConfig, validatePluginConfig } from '../config/config.ts';
+import { type Discovered, discover } from '../config/discovery.ts';
 import { configSchema } from '../config/editor-schema.ts';
-import { type Loaded, loadConfig, validatePluginConfig } from '../config.ts';
-import { type Discovered, discover } from '../discovery.ts';
 import { inOrder, type Problem, placeOf } from '../errors.ts';
 import { countText } from './print.ts';
 

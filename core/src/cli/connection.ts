@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import net from 'node:net';
 import { CentreondError, isCentreondError, reasonOf } from '@centreond/plugin-sdk';
 import { type Client, connect } from '@centreond/plugin-sdk/client';
-import { type Config, loadConfig } from '../config.ts';
+import { type Config, loadConfig } from '../config/config.ts';
 import { type CoreErrorCode, type CoreErrorDetails, sentence } from '../errors.ts';
 import { EXIT, type Globals } from './exit.ts';
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { manifestOf, RESERVED_ACTIONS, RESERVED_TYPES, reasonOf } from '@centreond/plugin-sdk';
 import { z } from 'zod';
-import { CoreActions } from '../builtin.ts';
+import { CoreActions } from '../core-actions.ts';
 import { cliFault, misuse } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { printJson } from './print.ts';

@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { isIdentity } from '@centreond/plugin-sdk';
+import { routerConfig } from '../config/router-config.ts';
 import { fault } from '../errors.ts';
 import { writePrivateFile } from '../private-file.ts';
-import { routerConfig } from '../router-config.ts';
 import { misuse } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { printJson } from './print.ts';

@@ -1,6 +1,6 @@
 import { parseDuration } from '../config/units.ts';
-import { formatJoinCode, isDoorAddress } from '../join-code.ts';
-import type { Reach } from '../transport/reach.ts';
+import { formatJoinCode, isDoorAddress } from '../doors/join-code.ts';
+import type { Reach } from '../doors/reach.ts';
 import { cliFault, misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { printJson } from './print.ts';

@@ -1,8 +1,8 @@
 import path from 'node:path';
-import type { Config } from '../config.ts';
-import { loadOrCreateKey } from '../keys.ts';
-import type { Role } from '../transport/peer.ts';
-import { Trust, type TrustEntry } from '../transport/trust.ts';
+import type { Config } from '../config/config.ts';
+import { loadOrCreateKey } from '../doors/keys.ts';
+import { Trust, type TrustEntry } from '../doors/trust.ts';
+import type { Role } from '../router/peer.ts';
 import { answers, CliError, cliFault, configOf, misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { dataLines, printJson, table } from './print.ts';

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { isCentreondError, reasonOf } from '@centreond/plugin-sdk';
-import { loadConfig } from '../config.ts';
+import { loadConfig } from '../config/config.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';
 import { placeOf } from '../errors.ts';
 import { type Log, openLog } from '../log.ts';

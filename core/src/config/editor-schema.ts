@@ -1,4 +1,4 @@
-import type { Discovered } from '../discovery.ts';
+import type { Discovered } from './discovery.ts';
 import { ConfigFile, jsonSchemaOf } from './schema.ts';
 
 /**

@@ -1,0 +1,167 @@
+import 'reflect-metadata';
+import { Command, CommanderError } from 'commander';
+import { VERSION } from '../version.ts';
+import { EXIT, type Globals } from './exit.ts';
+
+/** One fingerprint in 64 starts with a dash, and is none of the options that commander would take it for. */
+const DASHED_FINGERPRINT = /^-[A-Za-z0-9_-]{42}$/;
+
+/** A hold may be said to last, and what follows it may be DATA as well. */
+const DURATION = /^[0-9]+[a-z]+$/;
+
+/** The words of the command line, such that commander takes each for what it is. */
+function wordsOf(argv: readonly string[]): string[] {
+  return argv.map((word, i) => {
+    if (word === '--hold' && !DURATION.test(argv[i + 1] ?? '')) return '--hold=';
+    return DASHED_FINGERPRINT.test(word) ? `=${word}` : word;
+  });
+}
+
+/** Takes the mark off again, wherever the word ended up. */
+function undashed<T>(value: T): T {
+  const plain = (word: unknown) => (typeof word === 'string' && word.startsWith('=-') ? word.slice(1) : word);
+  if (typeof value !== 'object' || value === null) return plain(value) as T;
+  if (Array.isArray(value)) return value.map(plain) as T;
+  return Object.fromEntries(Object.entries(value).map(([key, word]) => [key, plain(word)])) as T;
+}
+
+/** The command line `centreond`. Sets the process's exit code; every verb loads only what it needs. */
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = new Command('centreond')
+    .description('The centreond daemon and its operator’s tool')
+    .version(VERSION)
+    .option('--config <file>', 'the config file (default: ./centreond.yaml, ./config/, /etc/centreond/)')
+    .option('--json', 'machine-readable results')
+    .option('--connect <address>', "an external door, tcp://host:port, instead of this machine's daemon")
+    .option('--key <file>', 'with --connect: the key to prove who you are')
+    .option('--identity <id>', 'with --connect: who you are')
+    .option('--router <fingerprint>', "with --connect: the router's fingerprint")
+    .exitOverride()
+    .showHelpAfterError('(centreond --help lists the verbs)');
+  const verb = (run: (globals: Globals, ...rest: never[]) => Promise<number>) => {
+    return async (...args: unknown[]) => {
+      const command = args.at(-1) as Command;
+      const globals = undashed(command.optsWithGlobals()) as Globals;
+      try {
+        process.exitCode = await run(globals, ...(args.slice(0, -2).map(undashed) as never[]));
+      } catch (error) {
+        process.exitCode = (await import('./print.ts')).explain(error, globals);
+      }
+    };
+  };
+  program
+    .command('start')
+    .description('be the daemon, in the foreground')
+    .option('--join <code>', 'become a node of the router whose `centreond join` made the code, then start')
+    .action(verb(async (globals) => (await import('./start.ts')).start(globals)));
+  program
+    .command('init')
+    .description('write a config file to begin with: ./centreond.yaml, or --config FILE')
+    .option('--id <id>', "this router's node id (default: central)")
+    .action(verb(async (globals) => (await import('./init.ts')).init(globals)));
+  program
+    .command('join <identity>')
+    .description('print a line that makes the machine it is pasted on the node IDENTITY of this router')
+    .option('--for <duration>', 'how long the line works, 1h at most (default: 1h)')
+    .option('--address <address>', 'the address by which the node reaches this router, tcp://host:port')
+    .option('--subnodes <id...>', 'nodes that may be reached through it')
+    .action(verb(async (globals, identity: string) => (await import('./join.ts')).join(globals, identity)));
+  program
+    .command('check')
+    .description('validate the config and the plugins it names, offline')
+    .option('--schema', "print the JSON Schema of the config file, the plugins' parts included")
+    .action(verb(async (globals) => (await import('./check-verb.ts')).checkVerb(globals)));
+  program
+    .command('call <action> [data...]')
+    .description('send a request ({json} or key=value…) and print its outcome')
+    .option('--target <nodes>', 'the node to run it on; a,b,c or all: a request each, and a summary')
+    .option('--token <token>', 'the token to use; with several nodes each request has TOKEN:NODE')
+    .option('--follow', 'print each row as it is written')
+    .option('--no-wait', 'print the token once the request is on disk, and leave')
+    .option('--hold [duration]', 'have it kept where there is no way to the node, for 24h or for example 2h')
+    .option('--timeout <duration>', 'how long to wait for each, for example 30s')
+    .action(
+      verb(async (globals, action: string, data: string[]) => {
+        return (await import('./call.ts')).call(globals as never, action, data);
+      }),
+    );
+  program
+    .command('log <token>')
+    .description('print the rows of a token')
+    .option('--follow', 'and those to come, until it ends')
+    .action(verb(async (globals, token: string) => (await import('./log.ts')).log(globals, token)));
+  program
+    .command('cancel <token>')
+    .description("end a request of one's own")
+    .action(verb(async (globals, token: string) => (await import('./log.ts')).cancel(globals, token)));
+  program
+    .command('status')
+    .description('what runs, with figures')
+    .action(verb(async (globals) => (await import('./status.ts')).status(globals)));
+  program
+    .command('nodes [id]')
+    .description('the nodes that are reached from here and how they are, or one with all that is known of it')
+    .option('--watch', 'again each second, until it is interrupted')
+    .action(verb(async (globals, id?: string) => (await import('./nodes.ts')).nodes(globals, id)));
+  program
+    .command('plugins [type]')
+    .description('the actions of the plugins, or one plugin with all its manifest says')
+    .option('--markdown', 'as a Markdown page')
+    .action(verb(async (globals, type?: string) => (await import('./plugins.ts')).plugins(globals, type)));
+  const lifecycle = () => import('./lifecycle.ts');
+  program
+    .command('kill <type> [id]')
+    .description('end an instance of a plugin, or all; they start again as declared')
+    .action(verb(async (globals, type: string, id?: string) => (await lifecycle()).kill(globals, type, id)));
+  program
+    .command('load <package> [config]')
+    .description('load a plugin package with its config as JSON, until the daemon stops')
+    .action(verb(async (globals, name: string, config?: string) => (await lifecycle()).load(globals, name, config)));
+  program
+    .command('unload <type>')
+    .description('take a plugin out of service; what it accepted may finish')
+    .action(verb(async (globals, type: string) => (await lifecycle()).unload(globals, type)));
+  program
+    .command('reload <type>')
+    .description('replace a plugin by what its package holds now')
+    .action(verb(async (globals, type: string) => (await lifecycle()).reload(globals, type)));
+  program
+    .command('why <type>')
+    .description("a plugin's last exits with its last log lines")
+    .action(verb(async (globals, type: string) => (await lifecycle()).why(globals, type)));
+  program
+    .command('create-plugin <name>')
+    .description('make a plugin package that builds, tests and packs')
+    .option('--dir <folder>', "the package's folder (default: ./NAME)")
+    .action(verb(async (globals, name: string) => (await import('./create-plugin.ts')).createPlugin(globals, name)));
+  const keys = program.command('keys').description('who may connect');
+  const keyVerbs = () => import('./keys.ts');
+  keys
+    .command('list')
+    .description('keys that are let in, revoked, or were shown by unknown clients')
+    .action(verb(async (globals) => (await keyVerbs()).listKeys(globals)));
+  keys
+    .command('show')
+    .description("the fingerprint of the router's key, or of --key FILE; made when there is none")
+    .action(verb(async (globals) => (await keyVerbs()).showKey(globals)));
+  keys
+    .command('generate <file>')
+    .description('make a key for a client')
+    .action(verb(async (globals, file: string) => (await keyVerbs()).generate(globals, file)));
+  keys
+    .command('accept <fingerprint>')
+    .description('let a key in, with --identity ID and --role ROLE')
+    .option('--identity <id>', 'who it is')
+    .option('--role <role...>', 'client, node, router or admin')
+    .action(verb(async (globals, fingerprint: string) => (await keyVerbs()).acceptKey(globals, fingerprint)));
+  keys
+    .command('revoke <key>')
+    .description('shut a key out, by fingerprint or identity; its session ends')
+    .action(verb(async (globals, key: string) => (await keyVerbs()).revokeKey(globals, key)));
+  try {
+    await program.parseAsync(wordsOf(argv));
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  }
+}

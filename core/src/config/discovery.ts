@@ -1,0 +1,158 @@
+import { existsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { type Position, type Problem, problem } from '../errors.ts';
+import type { PluginEntry, Scope } from './config.ts';
+import { reachOf, resolveModule, SDK } from './copies.ts';
+import { API_VERSION, MANIFEST_FILE, type Manifest, readManifest } from './manifest.ts';
+import { firstPackageFolder, modulePlaces, type Package, readPackage } from './package.ts';
+import { isPackagePath } from './schema.ts';
+
+export type { Manifest } from './manifest.ts';
+
+/** A plugin that can be started: its entry in the config, its package and what it declares. */
+export interface Discovered {
+  entry: PluginEntry;
+  /** The package's folder, links followed. */
+  folder: string;
+  /** The file to import, absolute. */
+  main: string;
+  package: string;
+  version: string;
+  manifest: Manifest;
+  /** Folder of the SDK that the plugin's modules load; the core's own where it asks for none. */
+  sdk: string;
+}
+
+export interface DiscoverOptions {
+  /** Actions of the core's own, which no plugin may claim. */
+  coreActions: readonly string[];
+  /** Plugins that run already and keep what they claim. */
+  loaded?: readonly Discovered[];
+  /** A folder of the daemon's own installation; packages are looked for from there up, last of all. */
+  installation?: string;
+}
+
+/**
+ * Finds the package and reads the manifest of each enabled entry. Runs no plugin code and never throws: a plugin that
+ * cannot be used becomes a problem at its entry, and the others are there.
+ */
+export function discover(
+  scope: Scope,
+  { coreActions, loaded = [], installation = import.meta.dirname }: DiscoverOptions,
+): { plugins: Discovered[]; problems: Problem[] } {
+  const plugins: Discovered[] = [];
+  const problems: Problem[] = [];
+  const types = new Map(loaded.map((d) => [d.manifest.type, ownerOf(d)]));
+  const actions = new Map(coreActions.map((name) => [name, 'the core']));
+  for (const d of loaded) for (const { name } of d.manifest.actions) actions.set(name, ownerOf(d));
+  for (const entry of scope.plugins) {
+    if (!entry.enable) continue;
+    const found = readPlugin(entry, scope, installation);
+    if (Array.isArray(found)) {
+      problems.push(...found);
+      continue;
+    }
+    const clashes = clashesOf(found, types, actions);
+    problems.push(...clashes);
+    if (clashes.length > 0) continue;
+    types.set(found.manifest.type, ownerOf(found));
+    for (const { name } of found.manifest.actions) actions.set(name, ownerOf(found));
+    plugins.push(found);
+  }
+  return { plugins, problems };
+}
+
+function ownerOf({ package: name, entry }: Discovered): string {
+  return `${name} (${entry.at.file}:${entry.at.line})`;
+}
+
+function clashesOf(
+  found: Discovered,
+  types: ReadonlyMap<string, string>,
+  actions: ReadonlyMap<string, string>,
+): Problem[] {
+  const { entry, manifest } = found;
+  const at = entry.source.at([...entry.path, 'package']);
+  const second = found.package;
+  const first = types.get(manifest.type);
+  const problems: Problem[] = [];
+  if (first !== undefined) problems.push(problem('TYPE_CLAIMED_TWICE', at, { type: manifest.type, second, first }));
+  for (const { name: action } of manifest.actions) {
+    const first = actions.get(action);
+    if (first !== undefined) problems.push(problem('ACTION_CLAIMED_TWICE', at, { action, second, first }));
+  }
+  return problems;
+}
+
+/** The places where the package of `entry` is looked for, first to last. */
+export function placesOf(entry: PluginEntry, scope: Scope, installation: string): string[] {
+  const name = entry.package;
+  if (isPackagePath(name)) return [resolve(dirname(entry.source.file), name)];
+  const store = join(scope.core.dataDir, 'plugins');
+  return [
+    ...modulePlaces(dirname(scope.file), name),
+    join(store, 'node_modules', name),
+    join(store, name),
+    ...modulePlaces(installation, name),
+  ];
+}
+
+function readPlugin(entry: PluginEntry, scope: Scope, installation: string): Discovered | Problem[] {
+  const at = entry.source.at([...entry.path, 'package']);
+  const places = placesOf(entry, scope, installation);
+  const folder = firstPackageFolder(places);
+  if (folder === undefined) return [notFound(entry, places, at)];
+  const pkg = readPackage(folder);
+  if (typeof pkg === 'string') return [problem('PLUGIN_NO_PACKAGE', at, { folder, reason: pkg })];
+  const named = { package: pkg.name };
+  const file = join(folder, MANIFEST_FILE);
+  if (!existsSync(file)) return [problem('PLUGIN_NO_MANIFEST', at, { ...named, file })];
+  const read = readManifest(file);
+  if ('reason' in read) return [problem('PLUGIN_BAD_MANIFEST', at, { ...named, file, reason: read.reason })];
+  if ('api' in read)
+    return [problem('PLUGIN_API_VERSION', at, { ...named, found: read.api, sdk: read.sdk, supported: API_VERSION })];
+  const { manifest } = read;
+  const problems: Problem[] = [];
+  if (!existsSync(pkg.main)) problems.push(problem('PLUGIN_NO_MAIN', at, { ...named, main: pkg.main }));
+  if (manifest.isolation === 'core' && !entry.allowCore)
+    problems.push(problem('PLUGIN_NEEDS_CORE', at, { ...named, type: manifest.type }));
+  const { sdk, faults } = sharedModules(pkg, manifest, installation, at);
+  problems.push(...faults);
+  if (problems.length > 0) return problems;
+  return { entry, folder, main: pkg.main, package: pkg.name, version: pkg.version, manifest, sdk };
+}
+
+function notFound(entry: PluginEntry, places: readonly string[], at: Position): Problem {
+  const name = entry.package;
+  const [folder = ''] = places;
+  if (isPackagePath(name)) {
+    const reason = existsSync(folder) ? 'it has no package.json' : 'it does not exist';
+    return problem('PLUGIN_NO_PACKAGE', at, { folder, reason });
+  }
+  const searched = places.map((place) => place.slice(0, -name.length - 1));
+  return problem('PLUGIN_NOT_FOUND', at, { package: name, searched: [...new Set(searched)] });
+}
+
+function sharedModules(
+  pkg: Package,
+  manifest: Manifest,
+  installation: string,
+  at: Position,
+): { sdk: string; faults: Problem[] } {
+  const { copies, lacking } = reachOf(pkg);
+  const faults = lacking.map((module) =>
+    problem('PLUGIN_LACKS_MODULE', at, { package: pkg.name, module, folder: pkg.folder }),
+  );
+  const own = resolveModule(installation, SDK);
+  if (manifest.isolation === 'core') {
+    for (const [module, folders] of copies) {
+      const shared = resolveModule(installation, module);
+      if (shared !== undefined && !folders.includes(shared)) folders.push(shared);
+    }
+  }
+  for (const [module, folders] of copies)
+    if (folders.length > 1)
+      faults.push(problem('PLUGIN_TWO_COPIES', at, { package: pkg.name, module, copies: folders }));
+  const sdk = copies.get(SDK)?.[0] ?? resolveModule(pkg.folder, SDK) ?? own ?? pkg.folder;
+  return { sdk, faults };
+}

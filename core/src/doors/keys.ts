@@ -1,0 +1,60 @@
+import { type CentreondError, reasonOf } from '@centreond/plugin-sdk';
+import { type KeyPair, keyPairOf } from '@centreond/plugin-sdk/channel';
+import forge from 'node-forge';
+import { fault as faultOf } from '../errors.ts';
+import { readPrivateFile, writePrivateFile } from '../private-file.ts';
+
+/** Size of the keys that centreond generates. */
+export const KEY_BITS = 3072;
+
+function fault(path: string, what: string, remedy: string): CentreondError {
+  return faultOf('KEY_FILE', { path, what, remedy });
+}
+
+/** A new RSA key as PKCS#8 PEM. Made off the event loop; takes up to some seconds. */
+export function generateKey(): Promise<string> {
+  return new Promise((resolve, reject) => {
+    forge.pki.rsa.generateKeyPair({ bits: KEY_BITS, e: 0x10001 }, (error, pair) =>
+      error ? reject(error) : resolve(toPkcs8(pair.privateKey)),
+    );
+  });
+}
+
+function toPkcs8(key: forge.pki.PrivateKey): string {
+  return forge.pki.privateKeyInfoToPem(forge.pki.wrapRsaPrivateKey(forge.pki.privateKeyToAsn1(key)));
+}
+
+/**
+ * The key pair in the file `path` (PEM, PKCS#8 or PKCS#1, not encrypted), or undefined where there is no file. Throws
+ * KEY_FILE, naming path and remedy, for one that others than this uid may read or change, or that holds no sound key.
+ */
+export function loadKey(path: string): KeyPair | undefined {
+  const file = readPrivateFile(path);
+  if (file === undefined) return undefined;
+  if ((file.mode & 0o077) !== 0) {
+    throw fault(path, `is open to others (mode 0${file.mode.toString(8)})`, `Run: chmod 600 ${path}`);
+  }
+  try {
+    return keyPairOf(toPkcs8(forge.pki.privateKeyFromPem(file.text)));
+  } catch (error) {
+    throw fault(
+      path,
+      `holds no private RSA key in PEM form, unencrypted, of 2048 to 8192 bits (${reasonOf(error)})`,
+      'Restore it from a backup, or move it away to have a new one made (its fingerprint will differ).',
+    );
+  }
+}
+
+/**
+ * Loads the key in `path`, or makes one there first (file 0600, folder 0700, never half written, never over another).
+ * `created` tells which. Throws as {@link loadKey}, or what the disk says.
+ */
+export async function loadOrCreateKey(path: string): Promise<KeyPair & { created: boolean }> {
+  const found = loadKey(path);
+  if (found) return { ...found, created: false };
+  const created = writePrivateFile(path, await generateKey(), false);
+  // Read back in any case: where two processes made one at once, both go on with the one that is there.
+  const key = loadKey(path);
+  if (!key) throw fault(path, 'vanished while it was made', 'Look at what else writes in its folder.');
+  return { ...key, created };
+}

@@ -1,0 +1,408 @@
+import { randomBytes } from 'node:crypto';
+import { type CentreondError, isIdentity } from '@centreond/plugin-sdk';
+import { b64, joinedBy, joinKeyOf, unb64 } from '@centreond/plugin-sdk/channel';
+import { fault } from '../errors.ts';
+import { ROLES, type Role } from '../router/peer.ts';
+import { type Invitation, isFingerprint, readTrust, type TrustRecord, writeTrust } from './trust-file.ts';
+
+export { type Invitation, isFingerprint } from './trust-file.ts';
+
+/** Who a key is, and what it may. Without `actions` or `targets` its roles alone decide. */
+export interface Grant {
+  readonly identity: string;
+  /** RFC 7638 thumbprint of the key: the `cid` of a handshake. */
+  readonly fingerprint: string;
+  readonly roles: readonly Role[];
+  readonly actions?: readonly string[] | undefined;
+  readonly targets?: readonly string[] | undefined;
+  readonly subnodes?: readonly string[] | undefined;
+}
+
+/** The `clients` part of the configuration. */
+export interface ClientsConfig {
+  readonly trust: 'strict' | 'pending';
+  readonly authorized: readonly Grant[];
+}
+
+/**
+ * A key, or an open join token, as `centreond keys list` shows it; times in milliseconds. `joined` is a key that came
+ * with a join token, which `by` made.
+ */
+export type TrustEntry =
+  | { state: 'config'; fingerprint: string; identity: string; roles: readonly Role[] }
+  | { state: 'accepted'; fingerprint: string; identity: string; roles: readonly Role[]; at: number }
+  | { state: 'joined'; fingerprint: string; identity: string; roles: readonly Role[]; at: number; by: string }
+  | { state: 'invited'; identity: string; roles: readonly Role[]; at: number; until: number; by: string }
+  | { state: 'revoked'; fingerprint: string; identity?: string | undefined; at: number }
+  | ({ state: 'pending'; fingerprint: string } & Sighting);
+
+interface Sighting {
+  firstSeen: number;
+  lastSeen: number;
+  firstAddress: string;
+  lastAddress: string;
+  count: number;
+}
+
+const MAX_PENDING = 1000;
+/** Join tokens that may be open at once: each HELO that bears an HMAC is tried against all of them. */
+export const MAX_INVITATIONS = 100;
+/** How long a join token may be open, in seconds. */
+export const LONGEST_INVITATION = 3600;
+// 192 bits: a whole number of base64url characters.
+const TOKEN_BYTES = 24;
+/** What a node is that joined. */
+const JOINED_ROLES: readonly Role[] = ['node'];
+
+function refusal(message: string): CentreondError {
+  return fault('KEY_REFUSED', { reason: message });
+}
+
+/**
+ * Which key is whom: the configuration, and in `file` what the operator accepted or revoked since. A revocation beats
+ * everything, the configuration beats what was accepted. Needs no daemon. The constructor and {@link reload} throw
+ * TRUST_FILE for a file that cannot be relied on, since a lost revocation would open the door.
+ */
+export class Trust {
+  #config: readonly Grant[];
+  #mode: ClientsConfig['trust'];
+  #kept: TrustRecord = { version: 1, accepted: [], revoked: [], invited: [] };
+  #byKey = new Map<string, Grant>();
+  #byIdentity = new Map<string, Grant>();
+  #warnings: string[] = [];
+  readonly #unknown = new Map<string, Sighting>();
+  readonly #listeners: ((grant: Grant) => void)[] = [];
+  readonly #file: string;
+  readonly #clock: { now(): number };
+
+  constructor(options: {
+    file: string;
+    clients: ClientsConfig;
+    clock?: { now(): number };
+  }) {
+    this.#file = options.file;
+    this.#clock = options.clock ?? Date;
+    this.#config = options.clients.authorized;
+    this.#mode = options.clients.trust;
+    this.reload();
+  }
+
+  /** What an unknown key meets: `strict` refuses it unseen, `pending` lists it first. */
+  get mode(): ClientsConfig['trust'] {
+    return this.#mode;
+  }
+
+  /** Contradictions between configuration and accepted keys, as sentences for the operator. */
+  get warnings(): readonly string[] {
+    return this.#warnings;
+  }
+
+  /** The grant of a key, or undefined for one that is unknown or revoked. */
+  lookup(cid: string): Grant | undefined {
+    return this.#byKey.get(cid);
+  }
+
+  /** The grant of an identity as it is now. */
+  grantOf(identity: string): Grant | undefined {
+    return this.#byIdentity.get(identity);
+  }
+
+  /** Whether `node` is a node that may come by itself, or is listed behind one. */
+  expects(node: string): boolean {
+    if (this.#byIdentity.get(node)?.roles.includes('node')) return true;
+    for (const { subnodes } of this.#byIdentity.values()) if (subnodes?.includes(node)) return true;
+    return false;
+  }
+
+  /** Whether the key was revoked; such a one is never listed as pending. */
+  isRevoked(cid: string): boolean {
+    return this.#kept.revoked.some((entry) => entry.fingerprint === cid);
+  }
+
+  /** `listener` hears of each grant that ended or changed, at once; its live session has to end. */
+  onRevoked(listener: (grant: Grant) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Takes a new configuration. */
+  configure(clients: ClientsConfig): void {
+    this.#config = clients.authorized;
+    this.#mode = clients.trust;
+    this.#rebuild();
+  }
+
+  /** Reads `file` again, which another process may have written. */
+  reload(): void {
+    this.#kept = readTrust(this.#file);
+    this.#rebuild();
+  }
+
+  /**
+   * Binds a key to an identity for good. The same key and identity again changes its roles. Throws KEY_REFUSED where
+   * the identity has another key, the key another identity, the configuration already names the key, or a form is bad.
+   */
+  accept(request: { fingerprint: string; identity: string; roles: readonly Role[] }): Grant {
+    const { fingerprint, identity } = request;
+    const roles = [...new Set(request.roles)];
+    if (!isFingerprint(fingerprint)) {
+      throw refusal(
+        `${fingerprint} is no fingerprint: it has 43 characters of A-Z a-z 0-9 - _ (\`centreond keys list\`).`,
+      );
+    }
+    if (!isIdentity(identity)) {
+      throw refusal(`${JSON.stringify(identity)} cannot be an identity: use 1 to 64 of A-Z a-z 0-9 . _ -, not . or ..`);
+    }
+    if (roles.length === 0 || !roles.every((role) => ROLES.includes(role))) {
+      throw refusal(`${roles.join(', ') || 'No role'} will not do: give one or more of ${ROLES.join(', ')}.`);
+    }
+    this.reload();
+    const holder = this.#byIdentity.get(identity);
+    if (holder && holder.fingerprint !== fingerprint) {
+      throw refusal(
+        `${identity} already has the key ${holder.fingerprint}, and ${fingerprint} is another one. If the key was ` +
+          `changed on purpose, run \`centreond keys revoke ${holder.fingerprint}\` first; if not, someone else claims to be ${identity}.`,
+      );
+    }
+    const owned = this.#byKey.get(fingerprint);
+    if (owned && owned.identity !== identity) {
+      throw refusal(
+        `The key ${fingerprint} is already ${owned.identity}. A key has one identity: give ${identity} its own.`,
+      );
+    }
+    const configured = this.#config.find((grant) => grant.fingerprint === fingerprint);
+    if (configured && (owned || configured.identity !== identity)) {
+      throw refusal(
+        `The configuration already names the key ${fingerprint}, as ${configured.identity}. Change it under clients.authorized.`,
+      );
+    }
+    const others = <T extends { fingerprint: string }>(entries: T[]) =>
+      entries.filter((entry) => entry.fingerprint !== fingerprint);
+    const former = this.#kept.accepted.find((entry) => entry.fingerprint === fingerprint);
+    this.#write({
+      // A revoked key that the configuration names comes back with what the configuration gives it.
+      accepted: [
+        ...others(this.#kept.accepted).filter((entry) => entry.identity !== identity),
+        ...(configured ? [] : [{ at: this.#clock.now(), ...former, identity, fingerprint, roles }]),
+      ],
+      revoked: others(this.#kept.revoked),
+      invited: this.#open().filter((open) => open.identity !== identity),
+    });
+    const grant = this.#byKey.get(fingerprint);
+    if (!grant) throw refusal(`The key ${fingerprint} was kept but is not in force: ${this.#warnings.join(' ')}`);
+    return grant;
+  }
+
+  /**
+   * Makes a join token for `identity` and says until when it is open; an older one of that identity is void then. Throws
+   * KEY_REFUSED where the identity is known already, a form is bad, or too many are open.
+   */
+  invite(request: { identity: string; seconds: number; by: string; subnodes?: readonly string[] | undefined }): {
+    token: string;
+    until: number;
+  } {
+    const { identity, seconds, by, subnodes = [] } = request;
+    const odd = [identity, ...subnodes].find((id) => !isIdentity(id));
+    if (odd !== undefined) {
+      throw refusal(`${JSON.stringify(odd)} cannot be an identity: use 1 to 64 of A-Z a-z 0-9 . _ -, not . or ..`);
+    }
+    if (!(seconds > 0 && seconds <= LONGEST_INVITATION)) {
+      throw refusal(`A join token is open for 1 to ${LONGEST_INVITATION} seconds, not for ${seconds}.`);
+    }
+    this.reload();
+    const obstacle = this.#identityObstacle(identity);
+    if (obstacle) throw refusal(obstacle);
+    const others = this.#open().filter((open) => open.identity !== identity);
+    if (others.length >= MAX_INVITATIONS) {
+      throw refusal(
+        `${MAX_INVITATIONS} join tokens are open, which is all that may be. Wait, or withdraw one with \`centreond keys revoke IDENTITY\`.`,
+      );
+    }
+    const token = b64(randomBytes(TOKEN_BYTES));
+    const at = this.#clock.now();
+    const until = at + seconds * 1000;
+    const key = b64(joinKeyOf(token));
+    this.#write({
+      invited: [...others, { identity, key, at, until, by, ...(subnodes.length > 0 && { subnodes: [...subnodes] }) }],
+    });
+    return { token, until };
+  }
+
+  /** The open invitation whose token made the HMAC of a HELO. */
+  invitationOf(hello: { readonly body: Buffer; readonly mac: Buffer | undefined }): Invitation | undefined {
+    return joinedBy(hello, this.#open(), ({ key }) => unb64(key));
+  }
+
+  /** Why the key cannot take an invitation up, or undefined. */
+  obstacleTo({ identity }: Invitation, fingerprint: string): string | undefined {
+    if (this.isRevoked(fingerprint)) return `The key ${fingerprint} was revoked; the machine needs a new one.`;
+    const owned = this.#byKey.get(fingerprint);
+    if (owned) return `The key ${fingerprint} is already ${owned.identity}.`;
+    return this.#identityObstacle(identity);
+  }
+
+  /**
+   * Takes an invitation up: its token is spent and the key bound to its identity, in one write. Throws KEY_REFUSED where
+   * the token is no longer open, or the key or the identity became known meanwhile; then nothing changed.
+   */
+  enrol(invitation: Invitation, fingerprint: string): Grant {
+    this.reload();
+    const open = this.#open().find(({ key }) => key === invitation.key);
+    if (!open)
+      throw refusal(`The join token of ${invitation.identity} was used, withdrawn or replaced, or is too old.`);
+    const obstacle = this.obstacleTo(open, fingerprint);
+    if (obstacle) throw refusal(obstacle);
+    const entry = { ...joinGrant(open, fingerprint), at: this.#clock.now(), invitedBy: open.by };
+    this.#write({
+      accepted: [...this.#kept.accepted, entry],
+      invited: this.#kept.invited.filter(({ key }) => key !== open.key),
+    });
+    const grant = this.#byKey.get(fingerprint);
+    if (!grant) throw refusal(`The key ${fingerprint} was kept but is not in force: ${this.#warnings.join(' ')}`);
+    return grant;
+  }
+
+  /**
+   * Ends a key for good, by fingerprint (known or not) or by identity, and withdraws the identity's join token. Throws
+   * KEY_REFUSED for what is neither. `fingerprint` is absent where there was a token only.
+   */
+  revoke(which: string): { fingerprint?: string; identity?: string | undefined; withdrawn?: boolean } {
+    this.reload();
+    const invited = this.#open().filter(({ identity }) => identity !== which);
+    const withdrawn = invited.length < this.#open().length;
+    const grant = this.#byKey.get(which) ?? this.#byIdentity.get(which);
+    const fingerprint = grant?.fingerprint ?? which;
+    if (!grant && withdrawn) {
+      this.#write({ invited });
+      return { identity: which, withdrawn };
+    }
+    const earlier = this.#kept.revoked.find((entry) => entry.fingerprint === which || entry.identity === which);
+    if (!grant && earlier) return { fingerprint: earlier.fingerprint, identity: earlier.identity };
+    if (!grant && !isFingerprint(which)) {
+      throw refusal(`No key and no identity ${which} is known here. \`centreond keys list\` shows what there is.`);
+    }
+    const identity = grant?.identity;
+    this.#write({
+      accepted: this.#kept.accepted.filter((entry) => entry.fingerprint !== fingerprint),
+      revoked: [...this.#kept.revoked, { fingerprint, ...(identity && { identity }), at: this.#clock.now() }],
+      invited: this.#kept.invited.filter((open) => open.identity !== identity),
+    });
+    return { fingerprint, identity };
+  }
+
+  /** Every key that is known: in force, revoked, and seen but unknown; and the join tokens that are open. */
+  list(): TrustEntry[] {
+    const entries: TrustEntry[] = [];
+    for (const grant of this.#byKey.values()) {
+      const { fingerprint, identity, roles } = grant;
+      const key = { fingerprint, identity, roles };
+      const kept = this.#config.includes(grant)
+        ? undefined
+        : this.#kept.accepted.find((entry) => entry.fingerprint === fingerprint);
+      if (!kept) entries.push({ state: 'config', ...key });
+      else if (kept.invitedBy === undefined) entries.push({ state: 'accepted', ...key, at: kept.at });
+      else entries.push({ state: 'joined', ...key, at: kept.at, by: kept.invitedBy });
+    }
+    for (const { identity, at, until, by } of this.#open()) {
+      entries.push({ state: 'invited', identity, roles: JOINED_ROLES, at, until, by });
+    }
+    for (const entry of this.#kept.revoked) entries.push({ state: 'revoked', ...entry });
+    for (const [fingerprint, sighting] of this.#unknown) entries.push({ state: 'pending', fingerprint, ...sighting });
+    return entries;
+  }
+
+  /** Lists an unknown key that proved that it holds its private half. At most 1,000 are kept; the oldest drops. */
+  seenUnknown(cid: string, address: string): void {
+    const now = this.#clock.now();
+    const known = this.#unknown.get(cid);
+    if (known) {
+      known.lastSeen = now;
+      known.lastAddress = address;
+      known.count++;
+      return;
+    }
+    if (this.#unknown.size >= MAX_PENDING) {
+      for (const oldest of this.#unknown.keys()) {
+        this.#unknown.delete(oldest);
+        break;
+      }
+    }
+    this.#unknown.set(cid, {
+      firstSeen: now,
+      lastSeen: now,
+      firstAddress: address,
+      lastAddress: address,
+      count: 1,
+    });
+  }
+
+  /** The join tokens that are open now. */
+  #open(): Invitation[] {
+    const now = this.#clock.now();
+    // One from the future was made before the clock was set back, and must not be open for longer than was said.
+    return this.#kept.invited.filter(({ at, until }) => at <= now && now < until);
+  }
+
+  /** Why nobody can join as `identity`, or undefined. */
+  #identityObstacle(identity: string): string | undefined {
+    const holder = this.#byIdentity.get(identity);
+    if (holder) {
+      return (
+        `${identity} already has the key ${holder.fingerprint}. If that machine is to have a new key, run ` +
+        `\`centreond keys revoke ${holder.fingerprint}\` first.`
+      );
+    }
+    const configured = this.#config.find((grant) => grant.identity === identity);
+    return configured && `The configuration names ${identity} already. Take it out of clients.authorized first.`;
+  }
+
+  #write(change: Partial<TrustRecord>): void {
+    const kept = { ...this.#kept, invited: this.#open(), ...change };
+    writeTrust(this.#file, kept);
+    this.#kept = kept;
+    this.#rebuild();
+  }
+
+  #rebuild(): void {
+    const before = this.#byKey;
+    this.#byKey = new Map();
+    this.#byIdentity = new Map();
+    this.#warnings = [];
+    const revoked = new Set(this.#kept.revoked.map((entry) => entry.fingerprint));
+    for (const grant of this.#config) if (!revoked.has(grant.fingerprint)) this.#admit(grant, 'The configuration');
+    for (const { at: _, invitedBy: __, ...grant } of this.#kept.accepted) {
+      if (!revoked.has(grant.fingerprint)) this.#admit(grant, 'An accepted key');
+    }
+    for (const key of this.#byKey.keys()) this.#unknown.delete(key);
+    for (const key of revoked) this.#unknown.delete(key);
+    for (const [key, grant] of before) {
+      const now = this.#byKey.get(key);
+      if (now && sameGrant(now, grant)) continue;
+      for (const listener of this.#listeners) listener(grant);
+    }
+  }
+
+  /** One identity, one key: the first that claims either holds it. */
+  #admit(grant: Grant, source: string): void {
+    const { identity, fingerprint } = grant;
+    const holder = this.#byIdentity.get(identity) ?? this.#byKey.get(fingerprint);
+    if (!holder) {
+      this.#byIdentity.set(identity, grant);
+      this.#byKey.set(fingerprint, grant);
+    } else if (holder.identity !== identity || holder.fingerprint !== fingerprint) {
+      this.#warnings.push(
+        `${source} names ${identity} with the key ${fingerprint}, but ${holder.identity} with ${holder.fingerprint} came first and stays; revoke one of them.`,
+      );
+    }
+  }
+}
+
+/** What a key is once it took the invitation up. */
+export function joinGrant({ identity, subnodes }: Invitation, fingerprint: string) {
+  return { identity, fingerprint, roles: [...JOINED_ROLES], ...(subnodes && { subnodes }) } satisfies Grant;
+}
+
+function sameGrant(a: Grant, b: Grant): boolean {
+  const text = (grant: Grant) =>
+    JSON.stringify([grant.identity, grant.roles, grant.actions, grant.targets, grant.subnodes]);
+  return text(a) === text(b);
+}

@@ -1,0 +1,259 @@
+import {
+  FAILED,
+  isCentreondError,
+  isTerminal,
+  type JsonObject,
+  newToken,
+  parseData,
+  reasonOf,
+} from '@centreond/plugin-sdk';
+import type { Log } from '../log.ts';
+import type { Peer } from '../router/peer.ts';
+import type { TokenStore } from '../store/token-store.ts';
+import type { PeerRequests } from './peer-requests.ts';
+
+/** What a message holds at most, so that a router that stores it is not kept from others for long. */
+const PAGE_ROWS = 250;
+const PAGE_BYTES = 512 * 1024;
+/** Messages that the router has not answered. */
+const WINDOW = 6;
+const ANSWER_LIMIT_MS = 60_000;
+/** How often a stream that has nothing to say asks where the router stands. */
+const COMPARE_EVERY_MS = 60_000;
+const FIRST_RETRY_MS = 200;
+const LONGEST_RETRY_MS = 15_000;
+/** Refusals after which the same rows may do later. Any other is about what was sent. */
+const NOT_NOW: ReadonlySet<string> = new Set([
+  'BUSY',
+  'STOPPING',
+  'STORE_FAILED',
+  'NODE_UNREACHABLE',
+  'WAIT_OVER',
+  'INTERNAL',
+]);
+/** Refusals of what was sent: alone, a row that meets one is replaced by a note of it. */
+const UNFIT: ReadonlySet<string> = new Set(['TOO_LARGE', 'INVALID_DATA', 'MALFORMED_FRAME']);
+/** Refusals of the whole: this router does not take the log. */
+const NOT_AT_ALL: ReadonlySet<string> = new Set(['FORBIDDEN', 'UNKNOWN_ACTION']);
+
+export interface LogStreamsOptions {
+  readonly store: TokenStore;
+  readonly requests: PeerRequests;
+  readonly log: Log;
+}
+
+/** This router's log on its way to the routers above it, each by a stream of its own. */
+export class LogStreams {
+  readonly #options: LogStreamsOptions;
+  readonly #streams = new Map<Peer, LogStream>();
+
+  constructor(options: LogStreamsOptions) {
+    this.#options = options;
+    options.store.onWritten(() => {
+      for (const stream of this.#streams.values()) stream.wake();
+    });
+  }
+
+  /** Streams to `peer` from where it stands, as long as its session lasts. Calling it again does nothing. */
+  serve(peer: Peer): void {
+    if (this.#streams.has(peer) || !peer.open) return;
+    this.#streams.set(peer, new LogStream(this.#options, peer));
+  }
+
+  /** Forgets a session that is over. */
+  left(peer: Peer): void {
+    this.#streams.get(peer)?.stop();
+    this.#streams.delete(peer);
+  }
+
+  /** Resolves when every stream has said all that there is, or after `limitMs`. */
+  async flush(limitMs: number): Promise<void> {
+    const streams = [...this.#streams.values()];
+    if (streams.length === 0) return;
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, limitMs);
+    });
+    await Promise.race([Promise.all(streams.map((stream) => stream.told())), limit]);
+    clearTimeout(timer);
+  }
+}
+
+/** The log on its way to one router: first it is asked where it stands, then it gets all that follows, in order, within a window. */
+class LogStream {
+  readonly #options: LogStreamsOptions;
+  readonly #peer: Peer;
+  #over = false;
+  #wakened = false;
+  #onWake: (() => void) | undefined;
+  #onTold: (() => void)[] = [];
+  /** Smaller after a refusal for size. */
+  #bytes = PAGE_BYTES;
+  /** The largest message that was taken. A larger one goes alone: were it refused, what comes behind it would be out of order. */
+  #taken = 0;
+  #rows = PAGE_ROWS;
+  #failures = 0;
+
+  constructor(options: LogStreamsOptions, peer: Peer) {
+    this.#options = options;
+    this.#peer = peer;
+    void this.#run();
+  }
+
+  /** Something was written. */
+  wake(): void {
+    this.#wakened = true;
+    this.#onWake?.();
+  }
+
+  stop(): void {
+    this.#over = true;
+    this.wake();
+    for (const resolve of this.#onTold.splice(0)) resolve();
+  }
+
+  /** Resolves once all that is written now was told and answered, or the stream is over. */
+  told(): Promise<void> {
+    if (this.#over) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onTold.push(resolve);
+      this.wake();
+    });
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#over) {
+      try {
+        await this.#stream(await this.#compare());
+      } catch (error) {
+        if (this.#over) return;
+        await this.#failed(error);
+      }
+    }
+  }
+
+  /** Asks where the router stands, and says where this log begins. */
+  async #compare(): Promise<number> {
+    const { store, log } = this.#options;
+    const { identity } = this.#peer;
+    const [told, end] = [await this.#tell([], 0), await store.end()];
+    this.#failures = 0;
+    // Another implementation does not say: it fetches what it lacks.
+    if (told === undefined) return end;
+    if (told <= end) return told;
+    // Written under a name that this database had before: what it writes now would be taken for what is there already.
+    log.warn(
+      { router: identity, there: told, here: end },
+      `${identity} has this router's log up to ${told} and it ends at ${end}: the database is an older copy, and gets a new epoch`,
+    );
+    await store.renewEpoch();
+    await this.#tell([], 0);
+    await this.#tell([], end);
+    return end;
+  }
+
+  /** Tells what follows `from`; rejects with the first failure, when nothing is under way any more. */
+  async #stream(from: number): Promise<void> {
+    const underWay = new Set<Promise<unknown>>();
+    let failed: unknown;
+    let at = from;
+    try {
+      while (!this.#over && failed === undefined) {
+        this.#wakened = false;
+        const page = await this.#options.store.log(at, this.#rows, this.#bytes);
+        if (page.rows.length === 0) {
+          if (underWay.size === 0) for (const resolve of this.#onTold.splice(0)) resolve();
+          if (await this.#sleep(underWay)) return;
+          continue;
+        }
+        at = page.last;
+        const size = page.rows.reduce((sum, row) => sum + row.length, 0);
+        const alone = size > this.#taken;
+        if (alone) await Promise.all(underWay);
+        if (failed !== undefined) break;
+        const told: Promise<unknown> = this.#tellRows(page.rows, at)
+          .then(() => {
+            this.#taken = Math.max(this.#taken, size);
+          })
+          .catch((error: unknown) => {
+            failed ??= error;
+          })
+          .finally(() => underWay.delete(told));
+        underWay.add(told);
+        if (alone) await told;
+        else if (underWay.size >= WINDOW) await Promise.race(underWay);
+      }
+    } finally {
+      await Promise.all(underWay);
+    }
+    if (failed !== undefined) throw failed;
+  }
+
+  async #tellRows(rows: readonly string[], last: number): Promise<void> {
+    try {
+      await this.#tell(rows, last);
+    } catch (error) {
+      const [row] = rows;
+      if (rows.length > 1 || row === undefined || !isCentreondError(error) || !UNFIT.has(error.code)) throw error;
+      this.#options.log.warn(
+        { err: error, router: this.#peer.identity, row: last },
+        `${this.#peer.identity} cannot take the row ${last} of this router's log: ${reasonOf(error)} It gets a note in its place.`,
+      );
+      await this.#tell([noteOf(parseData(row), { ...error.toData() })], last);
+    }
+  }
+
+  /** Waits for something to tell, or for what is under way. True after a while without either: it is time to compare again. */
+  async #sleep(underWay: ReadonlySet<Promise<unknown>>): Promise<boolean> {
+    if (this.#wakened || this.#over) return false;
+    let timer: NodeJS.Timeout | undefined;
+    const wakened = new Promise<boolean>((resolve) => {
+      this.#onWake = () => resolve(false);
+      timer = setTimeout(() => resolve(underWay.size === 0), COMPARE_EVERY_MS);
+      timer.unref();
+    });
+    const settled = [...underWay].map((told) => told.then(() => false));
+    const quiet = await Promise.race([wakened, ...settled]);
+    clearTimeout(timer);
+    this.#onWake = undefined;
+    return quiet;
+  }
+
+  /** One message. Resolves with where the router stands now, where it says so. */
+  async #tell(rows: readonly string[], last: number): Promise<number | undefined> {
+    const { store, requests, log } = this.#options;
+    const data = `{"epoch":"${store.epoch}","rows":[${rows.join(',')}],"last":${last}}`;
+    const request = { action: 'SETLOGS', token: newToken(), target: '', data };
+    const answer = parseData(await requests.ask(this.#peer, request, ANSWER_LIMIT_MS));
+    if (Array.isArray(answer.refused) && answer.refused.length > 0) {
+      log.warn(
+        { router: this.#peer.identity, refused: answer.refused.slice(0, 10) },
+        `${this.#peer.identity} did not take ${answer.refused.length} rows of this router's log`,
+      );
+    }
+    return typeof answer.last === 'number' ? answer.last : undefined;
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    const code = isCentreondError(error) ? error.code : 'INTERNAL';
+    const { identity } = this.#peer;
+    if (!NOT_NOW.has(code)) {
+      const not = NOT_AT_ALL.has(code) ? 'does not take' : 'did not take a part of';
+      this.#options.log.warn({ err: error }, `${identity} ${not} this router's log: ${reasonOf(error)}`);
+    }
+    if (code === 'TOO_LARGE') this.#bytes = Math.max(1, Math.floor(this.#bytes / 8));
+    else if (UNFIT.has(code)) this.#rows = 1;
+    const longest = NOT_AT_ALL.has(code) ? COMPARE_EVERY_MS : LONGEST_RETRY_MS;
+    const delay = Math.min(longest, FIRST_RETRY_MS * 2 ** this.#failures++) * (0.5 + Math.random() / 2);
+    await new Promise<void>((resolve) => {
+      setTimeout(resolve, delay).unref();
+      if (this.#over) resolve();
+    });
+  }
+}
+
+/** What stands for a row that a router cannot take: the same row, but for its data, which says why. An end stays an end. */
+function noteOf(row: JsonObject, error: JsonObject): string {
+  const code = isTerminal(Number(row.code)) ? FAILED : row.code;
+  return JSON.stringify({ ...row, code, data: error });
+}

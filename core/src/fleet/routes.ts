@@ -1,0 +1,268 @@
+import { type NodeAnnouncement, type NodeState, type Subnode } from '@centreond/plugin-sdk';
+import type { Log } from '../log.ts';
+
+/** A request on its way to another node: `data` is JSON text, `envelope` what goes with it. */
+export interface Carried {
+  readonly action: string;
+  readonly token: string;
+  readonly target: string;
+  readonly data: string;
+  readonly envelope: object;
+}
+
+/** What came of handing a request over: the data of the node's ACK, as JSON text, or the refusal. */
+export type Delivered =
+  | { readonly ack: string }
+  | { readonly error: { readonly code: string; readonly message: string } };
+
+/** Who takes requests to nodes: an instance of a plugin, or a node's own session. */
+export interface Carrier {
+  /** For the log and `why`. */
+  readonly name: string;
+  /** Has more on its way than it takes. */
+  readonly congested: boolean;
+  /** Hands a request over. `answered` is called at most once, and never after the carrier left. */
+  carry(request: Carried, answered: (delivered: Delivered) => void): void;
+}
+
+/** A way to a node. */
+export interface Path {
+  readonly target: string;
+  readonly carrier: Carrier;
+  /** The node to which the carrier hands it: the target itself where the way is direct. */
+  readonly via: string;
+  readonly score: number;
+  readonly state: NodeState;
+  readonly actions: ReadonlySet<string> | undefined;
+}
+
+/** A node as CONSTATUS shows it; times in whole seconds. */
+export interface NodeStatus {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: 'push' | 'pull' | 'ssh';
+  readonly state: NodeState;
+  readonly lastPing: number | null;
+  readonly lastPong: number | null;
+  readonly roundTripMs: number | null;
+  readonly clockSkewSeconds: number | null;
+  readonly cursor: number | null;
+  readonly version: string | null;
+  readonly actions: readonly string[];
+  readonly subnodes: readonly string[];
+}
+
+export interface RoutesOptions {
+  /** This router's id. */
+  readonly id: string;
+  readonly log: Log;
+  /** The last row of a node's log that is stored here. */
+  cursorOf?(id: string): number | null;
+  /** Whether a node that nobody carries now is expected: the configuration names it. */
+  expected?(id: string): boolean;
+}
+
+interface Known {
+  readonly node: NodeAnnouncement;
+  readonly carrier: Carrier;
+  readonly paths: readonly Path[];
+}
+
+const HOPS_LIMIT = 8;
+
+/** The nodes that are reached from here, and by whom. A node whose carrier left stays known, and unreachable. */
+export class Routes {
+  readonly #options: RoutesOptions;
+  readonly #byCarrier = new Map<Carrier, Map<string, Known>>();
+  /** Each node's paths, the best first. */
+  readonly #paths = new Map<string, Path[]>();
+  readonly #onChange: ((targets: readonly string[]) => void)[] = [];
+  readonly #onLeft: ((carrier: Carrier) => void)[] = [];
+
+  constructor(options: RoutesOptions) {
+    this.#options = options;
+  }
+
+  /** `listener` hears which nodes' paths changed. */
+  onChange(listener: (targets: readonly string[]) => void): void {
+    this.#onChange.push(listener);
+  }
+
+  /** `listener` hears of each carrier that left: what it was given and did not answer may go again. */
+  onLeft(listener: (carrier: Carrier) => void): void {
+    this.#onLeft.push(listener);
+  }
+
+  /** Takes what a carrier says of its nodes: those that are new or changed, and the ids of those that it gave up. */
+  announce(carrier: Carrier, nodes: readonly NodeAnnouncement[], gone: readonly string[] = []): void {
+    const touched = new Set<string>();
+    let own = this.#byCarrier.get(carrier);
+    if (!own) {
+      own = new Map();
+      this.#byCarrier.set(carrier, own);
+    }
+    for (const id of gone) this.#forget(carrier, id, touched);
+    for (const node of nodes) {
+      if (node.id === this.#options.id) {
+        this.#options.log.warn(`${carrier.name} announces the node ${node.id}, which is this router; it is ignored`);
+        continue;
+      }
+      this.#forget(carrier, node.id, touched);
+      this.#forget(DEPARTED, node.id, touched);
+      const paths = this.#pathsOf(carrier, node);
+      own.set(node.id, { node, carrier, paths });
+      for (const path of paths) {
+        touched.add(path.target);
+        const all = this.#paths.get(path.target) ?? [];
+        // The newest first among equals: after a reload that is the new version.
+        this.#paths.set(path.target, [path, ...all].sort(better));
+      }
+    }
+    this.#changed(touched);
+  }
+
+  #pathsOf(carrier: Carrier, node: NodeAnnouncement): Path[] {
+    const { id, state, score = 1 } = node;
+    const paths: Path[] = [{ target: id, carrier, via: id, score, state, actions: setOf(node.actions) }];
+    for (const entry of node.subnodes ?? []) {
+      const sub: Subnode = typeof entry === 'string' ? { id: entry } : entry;
+      // One that names us leads back here.
+      if (sub.id === this.#options.id || sub.id === id) continue;
+      paths.push({
+        target: sub.id,
+        carrier,
+        via: id,
+        score: score + (sub.score ?? 1),
+        state: state === 'up' ? (sub.state ?? 'up') : state,
+        actions: setOf(sub.actions),
+      });
+    }
+    return paths;
+  }
+
+  #forget(carrier: Carrier, id: string, touched: Set<string>): void {
+    const own = this.#byCarrier.get(carrier);
+    const known = own?.get(id);
+    if (!known) return;
+    own?.delete(id);
+    for (const path of known.paths) {
+      touched.add(path.target);
+      const left = (this.#paths.get(path.target) ?? []).filter((one) => one !== path);
+      if (left.length > 0) this.#paths.set(path.target, left);
+      else this.#paths.delete(path.target);
+    }
+  }
+
+  /** A carrier is gone: its nodes stay known, and unreachable until somebody carries them again. */
+  left(carrier: Carrier): void {
+    const own = this.#byCarrier.get(carrier);
+    if (!own) return;
+    const orphans = [...own.values()].map(({ node }): NodeAnnouncement => ({ ...node, state: 'unreachable' }));
+    const touched = new Set<string>();
+    for (const { id } of orphans) this.#forget(carrier, id, touched);
+    this.#byCarrier.delete(carrier);
+    const carried = (id: string) => [...this.#byCarrier.values()].some((others) => others.has(id));
+    this.announce(
+      DEPARTED,
+      orphans.filter(({ id }) => !carried(id)),
+    );
+    for (const listener of this.#onLeft) listener(carrier);
+    this.#changed(touched);
+  }
+
+  #changed(touched: ReadonlySet<string>): void {
+    if (touched.size > 0) for (const listener of this.#onChange) listener([...touched]);
+  }
+
+  /** Whether there is, or was, or is expected, a way to the node. */
+  knows(target: string): boolean {
+    return this.#paths.has(target) || (this.#options.expected?.(target) ?? false);
+  }
+
+  /** Whether `carrier` is a way to a node, whatever its state. */
+  carries(carrier: Carrier, target: string): boolean {
+    return this.#paths.get(target)?.some((path) => path.carrier === carrier) ?? false;
+  }
+
+  /** Whether the node `via`, which `carrier` carries, is itself `target` or leads to it, whatever its state. */
+  leads(carrier: Carrier, via: string, target: string): boolean {
+    const paths = this.#byCarrier.get(carrier)?.get(via)?.paths ?? [];
+    return paths.some((path) => path.target === target);
+  }
+
+  /** The best way to a node that is up and does not lead back through `hops`. */
+  pick(target: string, hops: readonly string[] = []): Path | undefined {
+    if (hops.length >= HOPS_LIMIT) return undefined;
+    return this.#paths.get(target)?.find((path) => path.state === 'up' && !hops.includes(path.via));
+  }
+
+  /** Whether a way that is up exists, and only `hops` forbids it. */
+  loops(target: string, hops: readonly string[]): boolean {
+    return this.pick(target) !== undefined && this.pick(target, hops) === undefined;
+  }
+
+  /** The actions of a node, where it announced them. */
+  actionsOf(target: string): ReadonlySet<string> | undefined {
+    return this.#paths.get(target)?.find((path) => path.actions)?.actions;
+  }
+
+  /** The nodes that announced `action`. */
+  nodesWith(action: string): string[] {
+    return [...this.#paths.keys()].filter((id) => this.actionsOf(id)?.has(action)).sort();
+  }
+
+  /** The nodes that are carried directly, each once. */
+  status(): NodeStatus[] {
+    const best = new Map<string, Known>();
+    for (const own of this.#byCarrier.values()) {
+      for (const known of own.values()) {
+        const other = best.get(known.node.id);
+        const [path, otherPath] = [known.paths[0] as Path, other?.paths[0]];
+        if (!otherPath || better(path, otherPath) < 0) best.set(known.node.id, known);
+      }
+    }
+    return [...best.values()].map(({ node }) => this.#statusOf(node)).sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  #statusOf(node: NodeAnnouncement): NodeStatus {
+    const { id, name = '', kind = 'push', state } = node;
+    return {
+      id,
+      name,
+      kind,
+      state,
+      lastPing: node.lastPing ?? null,
+      lastPong: node.lastPong ?? null,
+      roundTripMs: node.roundTripMs ?? null,
+      clockSkewSeconds: node.clockSkewSeconds ?? null,
+      cursor: this.#options.cursorOf?.(id) ?? null,
+      version: node.version ?? null,
+      actions: node.actions ?? [],
+      subnodes: (node.subnodes ?? []).flatMap((entry) => {
+        if (typeof entry === 'string') return [entry];
+        return entry.state === undefined || entry.state === 'up' ? [entry.id] : [];
+      }),
+    };
+  }
+}
+
+/** Stands for carriers that left. Nothing is handed to it: its paths are unreachable. */
+const DEPARTED: Carrier = {
+  name: 'a carrier that left',
+  congested: true,
+  carry() {
+    throw new Error('nobody carries this node');
+  },
+};
+
+function setOf(actions: readonly string[] | undefined): ReadonlySet<string> | undefined {
+  return actions && new Set(actions);
+}
+
+const RANK = { up: 0, connecting: 1, unreachable: 2 } as const;
+
+/** What is up goes first, then what is direct, then the lower score. */
+function better(a: Path, b: Path): number {
+  const direct = (path: Path) => (path.via === path.target ? 0 : 1);
+  return RANK[a.state] - RANK[b.state] || direct(a) - direct(b) || a.score - b.score;
+}

@@ -1,0 +1,360 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { createRequire } from 'node:module';
+import os from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import {
+  API_VERSION,
+  type CentreondError,
+  decodeText,
+  formatMessage,
+  type Greeting,
+  type JsonObject,
+  parseReply,
+  reasonOf,
+} from '@centreond/plugin-sdk';
+import type { InstanceLink } from '../doors/internal.ts';
+import type { Log } from '../log.ts';
+import type { Peer } from '../router/peer.ts';
+import { descendants, killGroup, MARK, memoryOf, reap, sessionGivesWay } from './reaper.ts';
+import { ROW_BOUND, RowCredit } from './row-credit.ts';
+
+const STOP_GRACE_MS = 3000;
+const TAIL_LINES = 20;
+const LINE_CHARACTERS = 8192;
+const BEAT_MS = 1000;
+/** While it starts, and while it is stuck. */
+const LAST_IN_LINE = 19;
+/** A start that takes longer is held up by a busy machine, and would wait for ever there. */
+const START_GIVES_WAY_MS = 3000;
+
+/** What is needed to start an instance. */
+export interface InstanceOptions {
+  readonly type: string;
+  readonly id: string;
+  /** The plugin package's folder, from which its SDK is resolved. */
+  readonly folder: string;
+  readonly main: string;
+  readonly config: JsonObject;
+  /** The hash that READY must bear. */
+  readonly hash: string;
+  readonly endpoint: string;
+  readonly maxMessage: number;
+  readonly startLimitMs: number;
+  readonly limits: InstanceLimits;
+  /** Starts the mark of everything this daemon's instances start. */
+  readonly mark: string;
+  readonly log: Log;
+  /** Makes a one-time ticket that lets this instance in. */
+  issueTicket(instance: InstanceLink & { enter(peer: Peer): void }): string;
+}
+
+/** What one process of a plugin may take. */
+export interface InstanceLimits {
+  /** Bytes of resident memory. */
+  readonly memory?: number | undefined;
+  /** From -20 to 19; 19 gives way to everybody. */
+  readonly niceness?: number | undefined;
+  /** Processes that it may have started, itself included. */
+  readonly processes?: number | undefined;
+  /** How long its event loop may be stuck, in milliseconds. */
+  readonly stuckMs: number;
+}
+
+/** What an instance tells its host. Exactly one `exited` ends the calls, also when it never started. */
+export interface InstanceEvents {
+  ready(): void;
+  /** Resolves when the row is on disk, or dropped; undefined where it was dropped at once. */
+  row(token: string, code: number, data: string): Promise<void> | undefined;
+  /** The answer to the question of that number, or its refusal with code 1. */
+  answer(number: string, code: number, data: string): void;
+  /** A message that is no row: a request of the plugin's own. */
+  message(peer: Peer, message: Buffer): void;
+  /** What it runs, as `ACTION token`. */
+  running(): string[];
+  exited(cause: string): void;
+}
+
+/** One process of a plugin: starting → ready → stopping → gone. */
+export class Instance implements InstanceLink {
+  state: 'starting' | 'ready' | 'stopping' | 'gone' = 'starting';
+  readonly startedAt = Date.now();
+  /** The last lines that it wrote, newest last. */
+  readonly tail: string[] = [];
+  readonly #mark: string;
+  readonly #credit = new RowCredit((message) => this.send(message));
+  #child: ChildProcess | undefined;
+  #peer: Peer | undefined;
+  #startTimer: NodeJS.Timeout | undefined;
+  #patience: NodeJS.Timeout | undefined;
+  #cause: string | undefined;
+  #gone: (() => void)[] = [];
+  #beat: NodeJS.Timeout | undefined;
+  /** Beats in a row that it did not answer, with nothing else heard from it. */
+  #unanswered = 0;
+  #released: (() => void) | undefined;
+  #wasReady = false;
+
+  constructor(
+    readonly options: InstanceOptions,
+    readonly events: InstanceEvents,
+  ) {
+    this.#mark = `${options.mark}${options.type}:${randomBytes(8).toString('hex')}`;
+    try {
+      this.#start();
+    } catch (error) {
+      setImmediate(() => this.#exited(`it could not be started: ${reasonOf(error)}`));
+    }
+  }
+
+  get type(): string {
+    return this.options.type;
+  }
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+  /** Its session at the internal door, once it has entered. */
+  get peer(): Peer | undefined {
+    return this.#peer;
+  }
+  /** Whether it was ever ready. */
+  get wasReady(): boolean {
+    return this.#wasReady;
+  }
+
+  #start(): void {
+    const { options } = this;
+    const sdk = createRequire(pathToFileURL(path.join(options.folder, 'package.json'))).resolve(
+      '@centreond/plugin-sdk/child',
+    );
+    const env = { ...process.env, [MARK]: this.#mark };
+    // A group of its own, so that all of it can be ended at once.
+    const child = spawn(process.execPath, [...flagsFor(options), sdk], { cwd: options.folder, env, detached: true });
+    this.#child = child;
+    if (child.pid !== undefined) {
+      const { niceness } = options.limits;
+      if (niceness !== undefined) os.setPriority(child.pid, niceness);
+      // Requests of other plugins want the processor more than a start does.
+      sessionGivesWay(child.pid, LAST_IN_LINE);
+      this.#patience = setTimeout(() => this.#inLine(), START_GIVES_WAY_MS);
+    }
+    this.#startTimer = setTimeout(() => {
+      this.#cause = `it was not ready within ${options.startLimitMs / 1000} s`;
+      this.kill('SIGKILL');
+    }, options.startLimitMs);
+    child.once('error', (error) => this.#exited(`it could not be started: ${error.message}`));
+    child.once('exit', (code, signal) => this.#exited(signal ? `signal ${signal}` : `exit code ${code}`));
+    child.stdin.on('error', () => {}); // it died before it read; `exit` says so
+    this.#readLines(child.stdout);
+    this.#readLines(child.stderr);
+    const greeting: Greeting = {
+      api: API_VERSION,
+      endpoint: options.endpoint,
+      ticket: options.issueTicket(this),
+      main: options.main,
+      type: options.type,
+      instance: options.id,
+      config: options.config,
+      maxMessage: options.maxMessage,
+      rowBound: ROW_BOUND,
+    };
+    // Stays open: its end tells the child that this process is gone, however it went.
+    child.stdin.write(`${JSON.stringify(greeting)}\n`);
+  }
+
+  /** Gives way no more than it is configured to. */
+  #inLine(): void {
+    clearTimeout(this.#patience);
+    if (this.pid !== undefined) sessionGivesWay(this.pid, this.options.limits.niceness ?? 0);
+  }
+
+  /** The door has seen the ticket: `peer` is this process. */
+  enter(peer: Peer): void {
+    this.#peer = peer;
+  }
+
+  /** Hands it a message. Only when ready. */
+  send(message: string): void {
+    this.#peer?.send(message);
+  }
+
+  receive(bytes: Buffer): void {
+    const { events } = this;
+    if (this.#unanswered > 1) this.#inLine();
+    this.#unanswered = 0;
+    // `[ROW] ` by its bytes: the most frequent message by far.
+    if (bytes[1] === 0x52 && bytes[2] === 0x4f && bytes[3] === 0x57 && bytes[4] === 0x5d) {
+      const text = decodeText(bytes);
+      const row = parseReply(text);
+      const stored = events.row(row.token, Number(row.target), row.data);
+      if (stored) void stored.then(() => this.#credit.stored(text.length));
+      else this.#credit.stored(text.length);
+      return;
+    }
+    const head = bytes.toString('latin1', 0, 12);
+    if (head.startsWith('[ANSWER]')) {
+      const { token, target, data } = parseReply(decodeText(bytes));
+      events.answer(token, Number(target), data);
+    } else if (head.startsWith('[READY]')) this.#ready(parseReply(decodeText(bytes)).data);
+    else if (head.startsWith('[RELEASED]')) this.#released?.();
+    else if (!head.startsWith('[STOPPED]') && !head.startsWith('[BEAT]') && this.#peer)
+      events.message(this.#peer, bytes);
+  }
+
+  left(): void {
+    this.#peer = undefined;
+  }
+
+  #ready(data: string): void {
+    if (this.state !== 'starting') return;
+    clearTimeout(this.#startTimer);
+    const { hash } = JSON.parse(data) as { hash: string };
+    if (hash !== this.options.hash) {
+      this.#cause =
+        'MANIFEST_STALE: it declares something else than its manifest; run `centreond-plugin build` in its package';
+      this.kill('SIGKILL');
+      return;
+    }
+    this.state = 'ready';
+    this.#wasReady = true;
+    this.#inLine();
+    this.#beat = setInterval(() => void this.#check(), BEAT_MS);
+    this.events.ready();
+  }
+
+  /** Once a second: does its event loop turn, and does it keep to its limits. */
+  async #check(): Promise<void> {
+    const { memory, processes } = this.options.limits;
+    // One that stands at a breakpoint is not stuck.
+    const stuckMs = inspected(this.type) ? Number.POSITIVE_INFINITY : this.options.limits.stuckMs;
+    const { pid } = this;
+    if (pid === undefined || this.state === 'gone' || this.#cause !== undefined) return;
+    if (this.#unanswered * BEAT_MS >= stuckMs) {
+      this.#condemn(`its event loop was stuck for ${stuckMs / 1000} s`);
+      return;
+    }
+    // Who does not answer for a second does not wait for anybody: what it takes, others lack.
+    if (this.#unanswered === 1) sessionGivesWay(pid, LAST_IN_LINE);
+    this.#unanswered++;
+    this.send('[BEAT] [] []');
+    if (memory !== undefined) {
+      const used = memoryOf(pid);
+      if (used !== null && used > memory) {
+        this.#condemn(`it used ${mib(used)} MiB of memory and may use ${mib(memory)}`);
+        return;
+      }
+    }
+    if (processes === undefined) return;
+    const count = await descendants(pid);
+    if (count > processes) this.#condemn(`it had ${count} processes and may have ${processes}`);
+  }
+
+  #condemn(what: string): void {
+    const running = this.events.running();
+    const more = running.length > 3 ? ` and ${running.length - 3} more` : '';
+    this.#cause = `${what} (running ${running.slice(0, 3).join(', ') || 'nothing'}${more})`;
+    this.kill('SIGKILL');
+  }
+
+  /** Lets the plugin's kill handler release what it holds. Resolves when it has, or after `graceMs`. */
+  release(id: string, reason: CentreondError, graceMs: number): Promise<void> {
+    if (this.state !== 'ready') return Promise.resolve();
+    this.state = 'stopping';
+    this.send(formatMessage('RELEASE', '', '', { id, ...reason.toData() }));
+    if (graceMs === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, graceMs);
+      this.#released = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /** Asks it to stop, then SIGTERM, then SIGKILL, `limitMs` in all. Resolves when it is gone. Joins a stop under way. */
+  async stop(limitMs: number): Promise<void> {
+    if (this.state === 'gone') return;
+    const gone = new Promise<void>((resolve) => this.#gone.push(resolve));
+    if (this.state !== 'stopping') {
+      const asked = this.state === 'ready' && this.#peer;
+      this.state = 'stopping';
+      const grace = Math.max(0, limitMs - STOP_GRACE_MS);
+      if (asked) this.send(formatMessage('STOP', '', '', { limitMs: Math.max(500, grace) }));
+      else this.kill('SIGTERM');
+      const term = setTimeout(() => this.kill('SIGTERM'), grace + 500);
+      const kill = setTimeout(() => this.kill('SIGKILL'), limitMs);
+      void gone.then(() => {
+        clearTimeout(term);
+        clearTimeout(kill);
+      });
+    }
+    return gone;
+  }
+
+  /** Signals its whole process group. */
+  kill(signal: NodeJS.Signals): void {
+    if (this.state !== 'gone' && this.pid !== undefined) killGroup(this.pid, signal);
+  }
+
+  #exited(how: string): void {
+    if (this.state === 'gone') return;
+    this.state = 'gone';
+    clearTimeout(this.#startTimer);
+    clearTimeout(this.#patience);
+    clearInterval(this.#beat);
+    if (this.pid !== undefined) killGroup(this.pid, 'SIGKILL');
+    this.events.exited(this.#cause ?? how);
+    // What it still had on the way is nobody's any more.
+    this.#peer = undefined;
+    void reap(this.#mark).then(() => {
+      for (const resolve of this.#gone.splice(0)) resolve();
+    });
+  }
+
+  #readLines(stream: NodeJS.ReadableStream | null): void {
+    let rest = '';
+    stream?.setEncoding('utf8');
+    stream?.on('data', (chunk: string) => {
+      const lines = (rest + chunk).split('\n');
+      rest = (lines.pop() ?? '').slice(0, LINE_CHARACTERS);
+      for (const line of lines) this.#line(line);
+    });
+  }
+
+  #line(line: string): void {
+    const { log, type, id } = this.options;
+    let level: 'debug' | 'info' | 'warn' | 'error' = 'info';
+    let fields: Record<string, unknown> = { msg: line };
+    if (line.startsWith('{"level":"')) {
+      try {
+        const { level: said, ...rest } = JSON.parse(line) as { level: string };
+        if (said === 'debug' || said === 'warn' || said === 'error') level = said;
+        fields = rest;
+      } catch {
+        // A line of the plugin's own that only looks like the logger's.
+      }
+    }
+    this.tail.push(line.slice(0, LINE_CHARACTERS));
+    if (this.tail.length > TAIL_LINES) this.tail.shift();
+    log[level]({ plugin: type, instance: id, ...fields });
+  }
+}
+
+function flagsFor({ limits, type }: InstanceOptions): string[] {
+  const flags = ['--enable-source-maps'];
+  // Collect garbage before the limit ends the process; code, stacks and buffers take the rest.
+  if (limits.memory !== undefined)
+    flags.push(`--max-old-space-size=${Math.max(32, Math.floor(mib(limits.memory) * 0.75))}`);
+  if (inspected(type)) flags.push('--inspect=127.0.0.1:0');
+  return flags;
+}
+
+/** Whether `centreond-plugin dev --inspect` has a debugger opened on this type. */
+function inspected(type: string): boolean {
+  return process.env.CENTREOND_INSPECT === type;
+}
+
+function mib(bytes: number): number {
+  return Math.round(bytes / 2 ** 20);
+}

@@ -1,0 +1,100 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { isCentreondError, reasonOf } from '@centreond/plugin-sdk';
+import type { Log } from '../log.ts';
+import type { Row, RowDraft, TokenStore } from '../store/token-store.ts';
+import type { OpenRequest } from './request.ts';
+
+const RETRY_MS = 1000;
+
+export interface AppenderOptions {
+  readonly store: Pick<TokenStore, 'append'>;
+  readonly log: Log;
+  /** A row is on disk. */
+  stored(open: OpenRequest, row: Row): void;
+  /** A row came after the end of its token. */
+  dropped(): void;
+}
+
+/** A row that is not on disk yet. */
+interface Late {
+  readonly number: number;
+  readonly draft: RowDraft;
+  stored(): void;
+}
+
+/**
+ * Brings the rows of open requests to the store. What it cannot take, for its disk is full or its queue, is tried again until
+ * it does; meanwhile the later rows of the same request wait behind, so that no row is lost and none overtakes another.
+ */
+export class Appender {
+  readonly #options: AppenderOptions;
+  /** The rows that wait, by request and in their order. */
+  readonly #late = new Map<OpenRequest, Late[]>();
+  #next = 0;
+
+  constructor(options: AppenderOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the row is on disk, or was dropped since its token has ended. */
+  async append(open: OpenRequest, draft: RowDraft): Promise<void> {
+    const number = this.#next++;
+    let failure: unknown;
+    if (!this.#late.has(open)) {
+      failure = await this.#store(open, draft);
+      if (failure === undefined) return;
+    }
+    await new Promise<void>((stored) => this.#wait(open, { number, draft, stored }, failure));
+  }
+
+  #wait(open: OpenRequest, row: Late, failure: unknown): void {
+    const late = this.#late.get(open);
+    if (!late) {
+      const { token } = open;
+      // Once for all that come to wait behind it; the store tells its own failure.
+      this.#options.log.error({ err: failure, token }, `a row of ${token} is not on disk yet: ${reasonOf(failure)}`);
+      this.#late.set(open, [row]);
+      void this.#retry(open);
+      return;
+    }
+    // One that was under way when an earlier one failed may come after one that was not.
+    const at = late.findLastIndex(({ number }) => number < row.number) + 1;
+    late.splice(at, 0, row);
+  }
+
+  async #retry(open: OpenRequest): Promise<void> {
+    for (;;) {
+      const late = this.#late.get(open) ?? [];
+      const [first] = late;
+      if (!first) break;
+      // A process that is to end does not wait for it: what has not ended on disk is settled at the next start.
+      await pause(RETRY_MS, undefined, { ref: false });
+      // The first alone: once it is there, whatever was sent before it and failed is known, and waits here.
+      if ((await this.#store(open, first.draft)) !== undefined) continue;
+      settle(late, first);
+      const others = [...late];
+      await Promise.all(
+        others.map(async (row) => {
+          if ((await this.#store(open, row.draft)) === undefined) settle(late, row);
+        }),
+      );
+    }
+    this.#late.delete(open);
+  }
+
+  /** Why the store cannot take it now; undefined where it is done with. */
+  async #store(open: OpenRequest, draft: RowDraft): Promise<unknown> {
+    try {
+      this.#options.stored(open, await this.#options.store.append(draft));
+    } catch (error) {
+      if (!isCentreondError(error) || error.code !== 'TOKEN_ENDED') return error;
+      this.#options.dropped();
+    }
+    return undefined;
+  }
+}
+
+function settle(late: Late[], row: Late): void {
+  late.splice(late.indexOf(row), 1);
+  row.stored();
+}

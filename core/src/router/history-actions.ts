@@ -1,0 +1,182 @@
+import { Action, failure, faultOf, MAX_ROW_DEPTH, ROW_ROOM } from '@centreond/plugin-sdk';
+import { z } from 'zod';
+import { FleetActions, type FleetDependencies } from '../fleet/fleet-actions.ts';
+import type { AskContext } from '../host/core-plugin.ts';
+import { Answer } from '../host/plugin-host.ts';
+import type { RequestRecord, TokenStore } from '../store/token-store.ts';
+import { actsForAll, seesAll } from './authorize.ts';
+import type { Followers } from './followers.ts';
+import type { Router } from './requests.ts';
+
+/** A token that names something: not the empty one. */
+export const TOKEN = z.string().regex(/^[A-Za-z0-9._:-]{1,255}$/);
+/** Clients and nodes, and so everybody. */
+export const EVERYBODY = ['client', 'node'] as const;
+const Anything = z.unknown();
+const SECONDS = z
+  .int()
+  .min(0)
+  .max(2 ** 52);
+const ID = z
+  .int()
+  .min(0)
+  .max(2 ** 52);
+
+const Getlog = z.strictObject({
+  token: TOKEN.exactOptional(),
+  code: z
+    .int()
+    .min(0)
+    .max(2 ** 31)
+    .exactOptional(),
+  ctime: SECONDS.exactOptional(),
+  etime: SECONDS.exactOptional(),
+  id: ID.exactOptional(),
+  limit: z.int().min(1).max(10_000).exactOptional(),
+});
+const Putlog = z.strictObject({
+  token: TOKEN,
+  code: z.union([
+    z.literal(0),
+    z
+      .int()
+      .min(10)
+      .max(2 ** 31),
+  ]),
+  etime: SECONDS.exactOptional(),
+  data: z.json(),
+});
+const Follow = z.strictObject({ token: TOKEN, id: ID.exactOptional() });
+
+/** What the actions on the history work on. */
+export interface HistoryDependencies extends FleetDependencies {
+  readonly id: string;
+  readonly store: TokenStore;
+  readonly followers: Followers;
+  readonly router: Router;
+  readonly maxMessage: number;
+  readonly clock: { now(): number };
+}
+
+/** Reading, writing and following rows. */
+export abstract class HistoryActions extends FleetActions {
+  abstract override readonly services: HistoryDependencies;
+
+  @Action('GETLOG', {
+    title: 'Read rows of the history',
+    description:
+      '= for token and code, > for ctime, etime and id; one of them at least. With a TARGET the log of that node is brought here first.',
+    input: Getlog,
+    output: Anything,
+    access: EVERYBODY,
+    effects: 'read',
+    idempotent: true,
+    reply: 'ack',
+    runs: 'here',
+  })
+  async getlog(input: z.output<typeof Getlog>, { caller, target, envelope }: AskContext) {
+    const { limit = 1000, ...filter } = input;
+    if (Object.keys(filter).length === 0) {
+      throw failure('INVALID_DATA', { action: 'GETLOG', reason: 'one of token, code, ctime, etime, id is needed' });
+    }
+    const { store, maxMessage, id, logSync } = this.services;
+    if (target !== '') await logSync.sync(target, envelope);
+    const { identity } = caller;
+    const mine = seesAll(caller) ? {} : { owner: identity, ...(caller.roles.has('node') && { target: identity }) };
+    const page = await store.queryText({ ...filter, ...mine, limit, maxBytes: Math.floor(maxMessage * 0.75) });
+    return new Answer(`{"action":"getlog","id":"${id}","result":${page.text},"more":${page.more}}`);
+  }
+
+  @Action('PUTLOG', {
+    title: 'Write one row under a token',
+    input: Putlog,
+    output: Anything,
+    access: EVERYBODY,
+    effects: 'write',
+    idempotent: true,
+    reply: 'ack',
+  })
+  async putlog(input: z.output<typeof Putlog>, { caller, token: own }: AskContext) {
+    const { store, router, clock } = this.services;
+    const { token, code, data } = input;
+    const now = Math.floor(clock.now() / 1000);
+    if (own === token) {
+      const reason = 'its own TOKEN must differ from data.token, under which the row is written';
+      throw failure('INVALID_DATA', { action: 'PUTLOG', reason });
+    }
+    const open = router.openRequest(token);
+    const running = open !== undefined && caller.identity === `@${open.action.type}` && caller.roles.has('plugin');
+    const anyToken = running || actsForAll(caller);
+    const row = { token, code, etime: input.etime ?? now, data: JSON.stringify(data) };
+    const bytes = Buffer.byteLength(row.data);
+    const limit = this.services.maxMessage - ROW_ROOM;
+    // A row beyond these could be sent to nobody, and would stop every page that it is on.
+    if (bytes > limit) throw failure('TOO_LARGE', { bytes, limit });
+    if (faultOf(data, MAX_ROW_DEPTH)) {
+      throw failure('INVALID_DATA', { action: 'PUTLOG', reason: `its data nests deeper than ${MAX_ROW_DEPTH} levels` });
+    }
+    const record: RequestRecord = {
+      token: own,
+      owner: caller.identity,
+      action: 'PUTLOG',
+      target: '',
+      data: JSON.stringify(input),
+      envelope: '',
+      etime: now,
+    };
+    const { identity: owner } = caller;
+    const put = await store.put(row, { owner, anyToken, ...(own === '' ? {} : { own: record }) });
+    if (put.known) {
+      router.checkRepeat(caller, record, put.request);
+      return { duplicate: true };
+    }
+    // At once: a row that waits here would reach its followers after younger ones, or never.
+    router.published(put.row, put.owner);
+    return {};
+  }
+
+  @Action('FOLLOW', {
+    title: 'Get each row of a token as it is written',
+    input: Follow,
+    output: Anything,
+    access: EVERYBODY,
+    effects: 'read',
+    idempotent: true,
+    reply: 'ack',
+    runs: 'here',
+  })
+  follow(input: z.output<typeof Follow>, context: AskContext): Answer | Promise<Answer> {
+    const { token, id = 0 } = input;
+    const { caller } = context;
+    const { router, followers, store } = this.services;
+    const recording = router.openRequest(token);
+    if (recording?.state === 'recording') {
+      // Both acknowledgements and the first row then go in one record.
+      return new Promise<void>((resolve) => recording.whenRecorded(resolve)).then(() => this.follow(input, context));
+    }
+    const follower = followers.attach(caller, token, id);
+    const refuse = () => {
+      followers.detach(follower);
+      const remedy = 'It belongs to another identity.';
+      return failure('FORBIDDEN', { identity: caller.identity, what: `follow the token ${token}`, remedy });
+    };
+    const open = router.openRequest(token);
+    if (open) {
+      if (open.owner !== caller.identity && !seesAll(caller)) throw refuse();
+      const { rows } = open;
+      if (rows) return new Answer('{}', () => followers.goLive(follower, rows, open.owner));
+      return new Answer('{}', () => void followers.catchUp(follower, open.owner));
+    }
+    return store.find(token).then(
+      (known) => {
+        if (!known) return new Answer('{}', () => followers.goLive(follower, [], caller.identity));
+        if (known.owner !== caller.identity && !seesAll(caller)) throw refuse();
+        return new Answer('{}', () => void followers.catchUp(follower, known.owner, known.state === 'ended'));
+      },
+      (error: unknown) => {
+        followers.detach(follower);
+        throw error;
+      },
+    );
+  }
+}

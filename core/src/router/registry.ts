@@ -1,0 +1,94 @@
+import type { ActionManifest, JsonSchema, Manifest } from '@centreond/plugin-sdk';
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import { near } from '../config/words.ts';
+import type { Executor, Runner } from '../host/plugin-host.ts';
+
+/** An action that can be routed: its declaration, and who runs it. */
+export interface RegisteredAction {
+  readonly manifest: ActionManifest;
+  readonly type: string;
+  readonly executor: Runner;
+  /** What the input schema has against `data`, as one sentence part, or undefined. */
+  fault(data: object): string | undefined;
+}
+
+/** Which plugin runs which action. The only list of actions; it comes from the manifests. */
+export class Registry {
+  readonly #actions = new Map<string, RegisteredAction>();
+  readonly #plugins = new Map<string, { manifest: Manifest; executor: Executor }>();
+  /** What is wrong with data of the events that a plugin emits, by type and name. */
+  readonly #emitted = new Map<string, ReadonlyMap<string, (data: object) => string | undefined>>();
+
+  /** Adds a plugin with all its actions. Its names must be free: discovery has seen to that. Throws where a schema does not compile. */
+  add(manifest: Manifest, executor: Executor): void {
+    for (const action of manifest.actions) {
+      if (this.#actions.has(action.name)) throw new Error(`the action ${action.name} is registered twice`);
+    }
+    const compile = compiler();
+    const emitted = manifest.emits.map(({ name, schema }) => [name, faults(compile(schema))] as const);
+    const validators = manifest.actions.map((action) => [action, compile(action.input)] as const);
+    this.#plugins.set(manifest.type, { manifest, executor });
+    this.#emitted.set(manifest.type, new Map(emitted));
+    for (const [action, validate] of validators) {
+      this.#actions.set(action.name, {
+        manifest: action,
+        type: manifest.type,
+        executor,
+        fault: faults(validate),
+      });
+    }
+  }
+
+  /** Takes a plugin and its actions out. Requests that were accepted keep theirs. */
+  remove(type: string): void {
+    this.#plugins.delete(type);
+    this.#emitted.delete(type);
+    for (const [name, action] of this.#actions) if (action.type === type) this.#actions.delete(name);
+  }
+
+  /** Says what is wrong with data of an event that the plugin declares; undefined where it declares none such. */
+  emitted(type: string, event: string): ((data: object) => string | undefined) | undefined {
+    return this.#emitted.get(type)?.get(event);
+  }
+
+  /** The executor of a plugin. */
+  executorOf(type: string): Executor | undefined {
+    return this.#plugins.get(type)?.executor;
+  }
+
+  get(action: string): RegisteredAction | undefined {
+    return this.#actions.get(action);
+  }
+
+  get actions(): string[] {
+    return [...this.#actions.keys()].sort();
+  }
+
+  get plugins(): readonly { manifest: Manifest; executor: Executor }[] {
+    return [...this.#plugins.values()];
+  }
+
+  /** The known action nearest to a misspelt one, if any is near. */
+  near(action: string): string | undefined {
+    return near(action, [...this.#actions.keys()]);
+  }
+}
+
+function compiler(): (schema: JsonSchema) => ValidateFunction {
+  const ajv = new Ajv2020({ strict: false, allErrors: true, validateFormats: false });
+  return (schema) => ajv.compile(schema);
+}
+
+function faults(validate: ValidateFunction): (data: object) => string | undefined {
+  return (data) => (validate(data) ? undefined : faultText(validate));
+}
+
+function faultText(validate: ValidateFunction): string {
+  const texts = (validate.errors ?? []).slice(0, 5).map((error) => {
+    const at = error.instancePath === '' ? 'it' : error.instancePath.slice(1).replaceAll('/', '.');
+    const detail = Object.values(error.params)[0];
+    const what = error.keyword === 'additionalProperties' ? `must not have the key '${detail}'` : error.message;
+    return `${at} ${what}`;
+  });
+  return texts.join('; ');
+}

@@ -1,0 +1,250 @@
+import type { CentreondError } from '@centreond/plugin-sdk';
+import { failure } from '@centreond/plugin-sdk';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { Forwarding } from '../../../core/dist/fleet/forwarding.js';
+import { type Carried, type Carrier, type Delivered, Routes } from '../../../core/dist/fleet/routes.js';
+import type { Envelope } from '../../../core/dist/router/envelope.js';
+import type { Peer } from '../../../core/dist/router/peer.js';
+import { OpenRequest } from '../../../core/dist/router/request.js';
+import { TestLog } from '../store/opened.ts';
+
+const DAY = 24 * 3600 * 1000;
+
+class TestCarrier implements Carrier {
+  readonly taken: (Carried & { answered: (delivered: Delivered) => void })[] = [];
+  congested = false;
+  constructor(readonly name: string) {}
+  carry(request: Carried, answered: (delivered: Delivered) => void): void {
+    this.taken.push({ ...request, answered });
+  }
+  get tokens(): string[] {
+    return this.taken.map(({ token }) => token);
+  }
+  last() {
+    return this.taken.at(-1) as (typeof this.taken)[number];
+  }
+}
+
+const peer = (identity: string) => ({ identity, roles: new Set(['client']) }) as unknown as Peer;
+const refused = (code: string): Delivered => ({ error: { code, message: `${code} it is` } });
+
+class Scene {
+  readonly log = new TestLog();
+  readonly routes = new Routes({ id: 'central', log: this.log as never });
+  readonly failed: string[] = [];
+  denied: string[] = [];
+  readonly forwarding = new Forwarding({
+    id: 'central',
+    routes: this.routes,
+    clock: Date,
+    log: this.log as never,
+    heldBytes: 100_000,
+    fail: (open, error) => {
+      open.state = 'ended';
+      this.failed.push(`${open.token} ${error.code}`);
+    },
+    mayStill: (owner, action) =>
+      this.denied.includes(owner) ? failure('FORBIDDEN', { identity: owner, what: action, remedy: '' }) : undefined,
+  });
+  readonly carrier = new TestCarrier('first');
+  readonly other = new TestCarrier('second');
+
+  up(carrier: Carrier = this.carrier, id = 'paris'): void {
+    this.routes.announce(carrier, [{ id, state: 'up' }]);
+  }
+  down(carrier: Carrier = this.carrier, id = 'paris'): void {
+    this.routes.announce(carrier, [{ id, state: 'unreachable' }]);
+  }
+
+  /** Takes a request through admission; the refusal, or the accepted request. */
+  take(token: string, more: Omit<Envelope, 'text'> = {}, owner = 'alice', data = '{}'): CentreondError | OpenRequest {
+    const envelope: Envelope = { text: '', ...more };
+    const action = this.forwarding.action('DONE', 'paris', envelope, undefined);
+    const refusal = action.executor.admit(action.manifest, JSON.parse(data), peer(owner), owner);
+    if (refusal instanceof Promise) throw new Error('it is decided at once');
+    if (refusal) return refusal;
+    const until = more.deadline === undefined ? Date.now() + DAY : more.deadline * 1000;
+    const open = new OpenRequest(token, owner, action, 'paris', data, until, Date.now());
+    open.state = 'waiting';
+    action.executor.submit(open);
+    return open;
+  }
+}
+
+let scene: Scene;
+beforeEach(() => {
+  vi.useFakeTimers();
+  scene = new Scene();
+});
+afterEach(() => {
+  scene.forwarding.stop();
+  vi.useRealTimers();
+});
+
+describe('a request on its way', () => {
+  test('is over for the forwarder once its node has it', () => {
+    scene.up();
+    const open = scene.take('t') as OpenRequest;
+    expect(scene.carrier.last()).toMatchObject({
+      token: 't',
+      target: 'paris',
+      envelope: { from: 'alice', hops: ['central'] },
+    });
+    expect(open.state).toBe('running');
+    scene.carrier.last().answered({ ack: '{}' });
+    scene.routes.left(scene.carrier);
+    scene.up(scene.other);
+    vi.advanceTimersByTime(DAY);
+    expect([scene.other.tokens, scene.failed]).toEqual([[], []]);
+  });
+
+  test('goes again where its carrier died, was silent for a minute, or does not know, and only the last answer counts', () => {
+    scene.up();
+    scene.take('t');
+    const [first] = scene.carrier.taken;
+    scene.routes.left(scene.carrier);
+    scene.up(scene.other);
+    expect(scene.other.tokens).toEqual(['t']);
+    first?.answered(refused('FORBIDDEN'));
+    vi.advanceTimersByTime(61_000);
+    expect(scene.other.tokens).toEqual(['t', 't']);
+    scene.other.last().answered(refused('WAIT_OVER'));
+    vi.advanceTimersByTime(1000);
+    expect(scene.other.tokens).toEqual(['t', 't', 't']);
+    scene.other.last().answered({ ack: '{"duplicate":true}' });
+    vi.advanceTimersByTime(120_000);
+    expect([scene.other.tokens.length, scene.failed]).toEqual([3, []]);
+  });
+
+  test('ends with what the node has against it, and is tried again, ever more slowly, where the node only cannot now', () => {
+    scene.up();
+    scene.take('no');
+    scene.carrier.last().answered(refused('INVALID_DATA'));
+    expect(scene.failed).toEqual(['no INVALID_DATA']);
+    scene.take('later');
+    for (const _ of [1, 2, 3, 4]) {
+      scene.carrier.last().answered(refused('BUSY'));
+      vi.advanceTimersByTime(5500);
+    }
+    expect(scene.carrier.tokens.filter((token) => token === 'later')).toHaveLength(5);
+    expect(scene.failed).toEqual(['no INVALID_DATA']);
+  });
+
+  test('ends NODE_UNREACHABLE when there is no way for half a minute, unless its node may have it', () => {
+    scene.up();
+    scene.take('handed');
+    scene.take('refused');
+    scene.carrier.last().answered(refused('NODE_UNREACHABLE'));
+    scene.routes.left(scene.carrier);
+    vi.advanceTimersByTime(29_000);
+    expect(scene.failed).toEqual([]);
+    vi.advanceTimersByTime(2000);
+    expect(scene.failed).toEqual(['refused NODE_UNREACHABLE']);
+    vi.advanceTimersByTime(3600_000);
+    scene.up(scene.other);
+    expect(scene.other.tokens).toEqual(['handed']);
+  });
+
+  test('waits while its node has as many as it may, in the order in which they came', () => {
+    scene.up();
+    for (let i = 0; i < 300; i++) scene.take(`t${i}`);
+    expect(scene.carrier.taken.length).toBe(256);
+    for (const { answered } of scene.carrier.taken.slice(0, 10)) answered({ ack: '{}' });
+    expect(scene.carrier.tokens.slice(256)).toEqual(Array.from({ length: 10 }, (_, i) => `t${256 + i}`));
+    expect(scene.forwarding.counters).toEqual({ waiting: 34, held: 0, handed: 256 });
+  });
+
+  test('waits while its carrier has more than it takes', () => {
+    scene.up();
+    scene.carrier.congested = true;
+    scene.take('t');
+    vi.advanceTimersByTime(60_000);
+    expect([scene.carrier.tokens, scene.failed]).toEqual([[], []]);
+    scene.carrier.congested = false;
+    vi.advanceTimersByTime(250);
+    expect(scene.carrier.tokens).toEqual(['t']);
+  });
+
+  test('is refused BUSY where too many wait for its node', () => {
+    scene.up();
+    for (let i = 0; i < 10_256; i++) scene.take(`t${i}`);
+    expect(scene.take('one too many')).toMatchObject({ code: 'BUSY' });
+  });
+
+  test('that is aborted is stopped at its node under a token of its own', () => {
+    scene.up();
+    const open = scene.take('t', { from: undefined } as never) as OpenRequest;
+    scene.carrier.last().answered({ ack: '{}' });
+    open.action.executor.abort(open, failure('CANCELLED', { token: 't', by: 'alice' }));
+    const { action, token, data, envelope } = scene.carrier.last();
+    expect({ action, data, envelope }).toEqual({
+      action: 'CANCEL',
+      data: '{"token":"t"}',
+      envelope: { from: 'alice', hops: ['central'] },
+    });
+    expect(token).not.toBe('t');
+  });
+});
+
+describe('a held request', () => {
+  test('waits for its node, and for that alone: with a way it goes at once', () => {
+    scene.down();
+    scene.take('held', { hold: true });
+    vi.advanceTimersByTime(DAY / 2);
+    expect(scene.forwarding.counters).toEqual({ waiting: 1, held: 1, handed: 0 });
+    scene.up();
+    expect(scene.carrier.last()).toMatchObject({
+      token: 'held',
+      envelope: { hold: true, deadline: expect.any(Number) },
+    });
+    expect(scene.forwarding.counters).toEqual({ waiting: 0, held: 0, handed: 1 });
+    scene.take('at once', { hold: true });
+    expect(scene.carrier.tokens).toEqual(['held', 'at once']);
+  });
+
+  test('is one of 10,000 at most for each identity, and its place is free again when it goes, or is cancelled', () => {
+    scene.down();
+    let last: CentreondError | OpenRequest | undefined;
+    for (let i = 0; i < 10_000; i++) last = scene.take(`t${i}`, { hold: true });
+    expect(scene.take('more', { hold: true })).toMatchObject({
+      code: 'BUSY',
+      message: expect.stringContaining('10000'),
+    });
+    expect(scene.take('of bob', { hold: true }, 'bob')).toBeInstanceOf(OpenRequest);
+    const open = last as OpenRequest;
+    open.action.executor.withdraw(open);
+    expect(scene.take('instead', { hold: true })).toBeInstanceOf(OpenRequest);
+    expect(scene.forwarding.counters).toMatchObject({ held: 10_001 });
+    scene.up();
+    for (let i = 0; i < scene.carrier.taken.length; i++) scene.carrier.taken[i]?.answered({ ack: '{}' });
+    expect(scene.forwarding.counters).toEqual({ waiting: 0, held: 0, handed: 0 });
+  });
+
+  test('is one of so many that fit into memory', () => {
+    scene.down();
+    const data = JSON.stringify({ x: 'x'.repeat(10_000) });
+    for (let i = 0; i < 10; i++) scene.take(`t${i}`, { hold: true }, 'alice', data);
+    expect(scene.take('more', { hold: true }, 'bob')).toMatchObject({ code: 'BUSY' });
+  });
+
+  test('is refused on leaving where its sender lost the right', () => {
+    scene.down();
+    scene.take('of alice', { hold: true });
+    scene.take('of bob', { hold: true }, 'bob');
+    scene.denied = ['alice'];
+    scene.up();
+    expect([scene.carrier.tokens, scene.failed]).toEqual([['of bob'], ['of alice FORBIDDEN']]);
+    expect(scene.forwarding.counters).toMatchObject({ held: 0 });
+  });
+
+  test('of an earlier run goes again, since nobody knows whether its node has it', () => {
+    const envelope: Envelope = { text: '', hold: true };
+    const action = scene.forwarding.action('DONE', 'paris', envelope, undefined);
+    const open = new OpenRequest('t', 'alice', action, 'paris', '{}', Date.now() + DAY, Date.now());
+    open.state = 'waiting';
+    scene.forwarding.resume(open, envelope);
+    vi.advanceTimersByTime(3600_000);
+    scene.up();
+    expect(scene.carrier.tokens).toEqual(['t']);
+  });
+});

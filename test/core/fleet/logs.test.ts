@@ -1,0 +1,349 @@
+import path from 'node:path';
+import { failure, faultOf, type JsonObject, parseData } from '@centreond/plugin-sdk';
+import Database from 'better-sqlite3';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { LogStreams } from '../../../core/dist/fleet/log-streams.js';
+import { Logs, type ToldLog } from '../../../core/dist/fleet/logs.js';
+import { PeerRequests } from '../../../core/dist/fleet/peer-requests.js';
+import type { Peer } from '../../../core/dist/router/peer.js';
+import type { TokenStore } from '../../../core/dist/store/token-store.js';
+import { until } from '../../daemon-process.ts';
+import { allRows, draft, folder, opened, request } from '../store/opened.ts';
+
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} } as never;
+
+function peer(identity: string, send: (message: string) => void = () => {}): Peer & { open: boolean } {
+  return {
+    identity,
+    roles: new Set(['node'] as const),
+    grant: { identity, fingerprint: '', roles: ['node'] },
+    open: true,
+    backlog: 0,
+    send,
+  };
+}
+
+/** A router that takes logs into `store`. */
+async function taking(
+  store: TokenStore,
+  monotonic = () => performance.now(),
+  adopt: TokenStore['adopt'] = (page) => store.adopt(page),
+) {
+  const logs = new Logs({
+    id: 'central',
+    store,
+    clock: { monotonic },
+    log: SILENT,
+    fault: (_text, data) => (faultOf(data, 28) ? 'INVALID_DATA' : undefined),
+    renewed: () => {},
+    adopt,
+  });
+  await logs.start();
+  return logs;
+}
+
+const own = (node: string) => ({ node, speaksFor: (other: string) => other === node });
+
+/** A session by which the node's log goes up, that can be cut before or after a message was taken. */
+class Session {
+  readonly requests = new PeerRequests();
+  readonly up: Peer & { open: boolean };
+  readonly down: Peer & { open: boolean };
+  readonly messages: ToldLog[] = [];
+  /** What to do about a message: `lost` on the way there, or its answer on the way back. */
+  fate: (message: ToldLog) => 'arrives' | 'lost' | 'unanswered' | JsonObject = () => 'arrives';
+
+  constructor(logs: Logs, node = 'paris') {
+    this.down = peer(node);
+    this.up = peer('central', (text) => {
+      const [, token = ''] = /^\[SETLOGS\] \[([^\]]*)\]/.exec(text) ?? [];
+      const message = parseData(text.slice(text.indexOf('{'))) as unknown as ToldLog;
+      this.messages.push(message);
+      const fate = this.fate(message);
+      if (typeof fate === 'object') this.#answer(token, 1, fate);
+      if (fate === 'lost' || typeof fate === 'object') return;
+      logs.take(this.down, own(node), message).then(
+        (taken) => fate === 'arrives' && this.#answer(token, 0, { ...taken }),
+        (error) => this.#answer(token, 1, error.toData()),
+      );
+    });
+  }
+
+  #answer(token: string, code: number, data: object): void {
+    if (this.up.open) this.requests.receive(this.up, Buffer.from(`[ACK] [${token}] ${JSON.stringify({ code, data })}`));
+  }
+
+  cut(logs: Logs, streams: LogStreams): void {
+    this.up.open = this.down.open = false;
+    streams.left(this.up);
+    this.requests.left(this.up);
+    logs.left(this.down);
+  }
+}
+
+const message = (from: number, to: number, more: object = {}): ToldLog => ({
+  epoch: 'one',
+  rows: Array.from({ length: to - from }, (_, i) => ({
+    id: from + i + 1,
+    token: 'there',
+    type: 'DONE',
+    node: 'paris',
+    code: 0,
+    etime: 5,
+    data: from + i + 1,
+    ...more,
+  })),
+  last: to,
+});
+const ids = async (store: TokenStore) => (await allRows(store)).map(({ data }) => Number(data));
+
+describe('the log of a node', () => {
+  test('moves its cursor only where it has no gap, and stores each row once', async () => {
+    const store = await opened();
+    const logs = await taking(store);
+    const session = peer('paris');
+    const take = async (told: ToldLog) => (await logs.take(session, own('paris'), told)).last;
+    // What came before the first message of a session is not known from that message.
+    expect(await take(message(0, 3))).toBe(0);
+    expect(await take(message(3, 5))).toBe(0);
+    // The empty message says where the session begins.
+    expect(await take(message(0, 0))).toBe(0);
+    expect(await take(message(0, 5))).toBe(5);
+    expect(await take(message(5, 6))).toBe(6);
+    expect(await ids(store)).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(logs.cursorOf('paris')).toBe(6);
+    expect(logs.counters).toMatchObject({ rows: 6, known: 5 });
+    // Another database of the node begins anew.
+    expect(await take({ ...message(0, 0), epoch: 'two' })).toBe(0);
+    expect(await take({ ...message(0, 2), epoch: 'two' })).toBe(2);
+    expect(await ids(store)).toEqual([1, 2, 3, 4, 5, 6, 1, 2]);
+    expect(await store.cursors()).toEqual([{ node: 'paris', epoch: 'two', last: 2 }]);
+  });
+
+  test('asked for page by page closes a gap', async () => {
+    const store = await opened();
+    const logs = await taking(store);
+    await logs.take(peer('paris'), own('paris'), message(3, 5));
+    expect(await logs.takeAnswer(own('paris'), message(0, 4), 0)).toMatchObject({ stored: 3, known: 1, last: 4 });
+    expect(await logs.takeAnswer(own('paris'), message(4, 5), 4)).toMatchObject({ stored: 0, known: 1, last: 5 });
+    expect(await logs.takeAnswer(own('paris'), message(7, 9), 7)).toMatchObject({ stored: 2, last: 5 });
+  });
+
+  test('is brought by one session at a time, for 60 s after its last word or until it is over', async () => {
+    let now = 0;
+    const store = await opened();
+    const logs = await taking(store, () => now);
+    const [first, second] = [peer('paris'), peer('paris')];
+    await logs.take(first, own('paris'), message(0, 1));
+    now = 59_000;
+    await expect(logs.take(second, own('paris'), message(0, 1))).rejects.toMatchObject({ code: 'BUSY' });
+    await logs.take(first, own('paris'), message(1, 2));
+    now = 100_000;
+    await expect(logs.take(second, own('paris'), message(0, 1))).rejects.toMatchObject({ code: 'BUSY' });
+    now = 120_000;
+    await logs.take(second, own('paris'), message(0, 1));
+    await expect(logs.take(first, own('paris'), message(2, 3))).rejects.toMatchObject({ code: 'BUSY' });
+    logs.left(second);
+    await logs.take(first, own('paris'), message(2, 3));
+    // Whoever carries the node now need not wait for who carried it before.
+    logs.carriedBy('paris', first, true);
+    await expect(logs.take(second, own('paris'), message(0, 1))).rejects.toMatchObject({ code: 'BUSY' });
+    logs.carriedBy('paris', second, true);
+    await logs.take(second, own('paris'), message(0, 1));
+  });
+
+  test('waits where a message could not be stored: what comes behind it is not taken before it', async () => {
+    const store = await opened();
+    let isFull = false;
+    const adopt: typeof store.adopt = async (page) => {
+      if (isFull) throw failure('STORE_FAILED', { reason: 'the disk is full' });
+      return store.adopt(page);
+    };
+    const logs = await taking(store, undefined, adopt);
+    const session = peer('paris');
+    const take = async (told: ToldLog) => (await logs.take(session, own('paris'), told)).last;
+    expect(await take(message(0, 0))).toBe(0);
+    expect(await take(message(0, 2))).toBe(2);
+    isFull = true;
+    await expect(take(message(2, 4))).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    await expect(take(message(4, 6))).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    isFull = false;
+    await expect(take(message(6, 8))).rejects.toThrow('has to come first');
+    expect(await ids(store)).toEqual([1, 2]);
+    // Either it comes again by itself …
+    expect(await take(message(2, 4))).toBe(2);
+    expect(await ids(store)).toEqual([1, 2, 3, 4]);
+    isFull = true;
+    await expect(take(message(4, 6))).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    isFull = false;
+    // … or the node asks where its log stands, and goes on from there …
+    expect(await take(message(0, 0))).toBe(2);
+    expect(await take(message(2, 6))).toBe(6);
+    isFull = true;
+    await expect(take(message(6, 8))).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    isFull = false;
+    // … or it is read from the node.
+    expect(await logs.takeAnswer(own('paris'), message(6, 8), 6)).toMatchObject({ stored: 2, last: 8 });
+    await take(message(8, 9));
+    expect(await ids(store)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  });
+
+  test('has rows of nodes behind it, which are the same row whoever brings them', async () => {
+    const store = await opened();
+    const logs = await taking(store);
+    const relayed = (id: number) => ({
+      ...message(0, 1).rows[0],
+      id,
+      origin: { epoch: 'lyon-1', id: 7 },
+      node: 'lyon',
+    });
+    const relay = (name: string) => ({ node: name, speaksFor: (other: string) => other === name || other === 'lyon' });
+    const bring = (name: string, id: number) =>
+      logs.take(peer(name), relay(name), { epoch: name, rows: [relayed(id) as never], last: id });
+    expect(await bring('north', 3)).toMatchObject({ stored: 1 });
+    expect(await bring('south', 40)).toMatchObject({ stored: 0, known: 1 });
+    const direct = { ...message(0, 1).rows[0], id: 7, node: 'lyon' };
+    expect(
+      await logs.take(peer('lyon'), own('lyon'), { epoch: 'lyon-1', rows: [direct as never], last: 7 }),
+    ).toMatchObject({ known: 1 });
+    // Of a node that it may not speak for, and of this router itself.
+    expect(
+      await logs.take(peer('paris'), own('paris'), { epoch: 'p', rows: [relayed(1) as never], last: 1 }),
+    ).toMatchObject({ refused: [{ id: 1, error: 'FORBIDDEN' }] });
+    expect(await logs.take(peer('nice'), own('nice'), message(0, 1, { node: 'central' }))).toMatchObject({ known: 1 });
+  });
+
+  test('sets aside what cannot be stored, and goes on', async () => {
+    const file = path.join(folder(), 'history.sdb');
+    const store = await opened({ file });
+    const logs = await taking(store);
+    let deep: unknown = 1;
+    for (let i = 0; i < 40; i++) deep = [deep];
+    await store.accept(request('mine', { target: 'paris' }), '{}');
+    const rows = message(0, 4, { token: 'mine' }).rows.map((row, i) =>
+      i === 0 ? { ...row, data: deep as never } : { ...row, code: i === 3 ? 0 : 2 },
+    );
+    const session = peer('paris');
+    await logs.take(session, own('paris'), message(0, 0));
+    expect(await logs.take(session, own('paris'), { epoch: 'one', rows, last: 4 })).toEqual({
+      stored: 2,
+      known: 0,
+      refused: [
+        { id: 1, error: 'INVALID_DATA' },
+        { id: 3, error: 'TOKEN_ENDED' },
+      ],
+      last: 4,
+    });
+    expect((await allRows(store)).map(({ node, code }) => [node, code])).toEqual([
+      ['central', 0],
+      ['paris', 2],
+      ['paris', 0],
+    ]);
+    const db = new Database(file, { readonly: true });
+    onTestFinished(() => void db.close());
+    expect(db.prepare('SELECT origin_id, reason FROM centreond_aside ORDER BY origin_id').all()).toEqual([
+      { origin_id: 1, reason: 'INVALID_DATA' },
+      { origin_id: 3, reason: 'its token mine has ended here' },
+    ]);
+  });
+});
+
+describe('a stream of a log', () => {
+  /** Writes `count` rows of their numbers from `from` on. */
+  async function write(store: TokenStore, from: number, count: number): Promise<void> {
+    await Promise.all(
+      Array.from({ length: count }, (_, i) => store.append({ ...draft('job', 100), data: String(from + i) })),
+    );
+  }
+  const there = async (store: TokenStore) =>
+    (await allRows(store)).filter(({ code }) => code === 100).map(({ data }) => Number(data));
+  const upTo = (count: number) => Array.from({ length: count }, (_, i) => i);
+
+  test('brings each row once and in order over any number of cuts', { timeout: 60_000 }, async () => {
+    const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
+    let state = seed;
+    const random = () => {
+      state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
+      return state / 2 ** 31;
+    };
+    const [node, central] = [await opened({ node: 'paris' }), await opened()];
+    const logs = await taking(central);
+    await node.accept(request('job'), '{}');
+    const link = (sound = false) => {
+      const session = new Session(logs);
+      let broken = false;
+      // Where one message is lost, so are all after it.
+      session.fate = () => {
+        if (sound) return 'arrives';
+        broken ||= random() < 0.1;
+        return broken ? 'lost' : random() < 0.1 ? 'unanswered' : 'arrives';
+      };
+      const streams = new LogStreams({ store: node, requests: session.requests, log: SILENT });
+      streams.serve(session.up);
+      return { session, streams };
+    };
+    let { session, streams } = link();
+    const cut = (sound = false) => {
+      session.cut(logs, streams);
+      ({ session, streams } = link(sound));
+    };
+    let written = 0;
+    for (let round = 0; round < 40; round++) {
+      const count = Math.floor(random() * 400);
+      await write(node, written, count);
+      written += count;
+      if (random() < 0.7) cut();
+    }
+    cut(true);
+    await until(`all is there (SEED=${seed})`, async () => (await there(central)).length >= written, 30_000);
+    expect(await there(central), `SEED=${seed}`).toEqual(upTo(written));
+    await streams.flush(5000);
+    expect(logs.cursorOf('paris')).toBe(await node.end());
+    session.cut(logs, streams);
+  });
+
+  test('leaves a note in the place of a row that the router cannot take, and goes on', async () => {
+    const [node, central] = [await opened({ node: 'paris' }), await opened()];
+    const logs = await taking(central);
+    await central.accept(request('job', { target: 'paris' }), '{}');
+    await node.accept(request('job'), '{}');
+    await write(node, 0, 300);
+    await node.append({ token: 'job', code: 2, etime: 5, data: JSON.stringify('x'.repeat(300_000)) });
+    await node.accept(request('next'), '{}');
+    const session = new Session(logs);
+    const limit = 20_000;
+    session.fate = (told) => {
+      const bytes = JSON.stringify(told).length;
+      return bytes > limit ? { ...failure('TOO_LARGE', { bytes, limit }).toData() } : 'arrives';
+    };
+    const streams = new LogStreams({ store: node, requests: session.requests, log: SILENT });
+    streams.serve(session.up);
+    await until('all is there', async () => logs.cursorOf('paris') === (await node.end()));
+    expect(await there(central)).toEqual(upTo(300));
+    const end = (await allRows(central)).find(({ code }) => code === 1);
+    expect(end).toMatchObject({ token: 'job', node: 'paris', data: expect.stringContaining('TOO_LARGE') });
+    expect(await central.find('job')).toMatchObject({ state: 'ended' });
+    session.cut(logs, streams);
+  });
+
+  test('takes a new epoch where the database is an older copy, so that what it writes is not taken for known', async () => {
+    const [node, central] = [await opened({ node: 'paris' }), await opened()];
+    const logs = await taking(central);
+    await node.accept(request('job'), '{}');
+    await write(node, 0, 3);
+    const { epoch } = node;
+    // The router had more of this database than is in it.
+    await logs.take(peer('paris'), own('paris'), { epoch, rows: [], last: 0 });
+    await logs.takeAnswer(own('paris'), { ...message(0, 9), epoch }, 0);
+    await central.accept(request('later', { target: 'paris' }), '{}');
+    logs.carriedBy('paris', peer('another'), true);
+    const session = new Session(logs);
+    const streams = new LogStreams({ store: node, requests: session.requests, log: SILENT });
+    streams.serve(session.up);
+    await until('it has another name', () => node.epoch !== epoch);
+    await write(node, 3, 2);
+    await until('all is there', async () => (await there(central)).length === 2);
+    expect(await there(central)).toEqual([3, 4]);
+    session.cut(logs, streams);
+  });
+});

@@ -1,0 +1,97 @@
+import type { NodeAnnouncement } from '@centreond/plugin-sdk';
+import { describe, expect, test } from 'vitest';
+import { type Carrier, Routes } from '../../../core/dist/fleet/routes.js';
+import { TestLog } from '../store/opened.ts';
+
+function carrier(name: string): Carrier {
+  return { name, congested: false, carry: () => {} };
+}
+const up = (id: string, more: Partial<NodeAnnouncement> = {}): NodeAnnouncement => ({ id, state: 'up', ...more });
+
+function routes() {
+  const log = new TestLog();
+  const table = new Routes({ id: 'central', log: log as never, expected: (id) => id === 'expected' });
+  const changes: string[][] = [];
+  table.onChange((targets) => changes.push([...targets].sort()));
+  return { table, log, changes };
+}
+
+describe('the best way to a node', () => {
+  test('is up, then direct, then the one with the lowest score', () => {
+    const { table } = routes();
+    const [a, b, c, d] = ['a', 'b', 'c', 'd'].map(carrier) as [Carrier, Carrier, Carrier, Carrier];
+    table.announce(a, [up('relay-a', { score: 1, subnodes: [{ id: 'x', score: 5 }] })]);
+    table.announce(b, [up('relay-b', { score: 3, subnodes: [{ id: 'x', score: 2 }] })]);
+    expect(table.pick('x')?.carrier).toBe(b);
+    table.announce(c, [up('x', { score: 1000 })]);
+    expect(table.pick('x')?.carrier).toBe(c);
+    table.announce(d, [up('x', { score: 999 })]);
+    expect(table.pick('x')?.carrier).toBe(d);
+    table.announce(d, [up('x', { state: 'connecting' })]);
+    table.announce(c, [up('x', { state: 'unreachable' })]);
+    expect(table.pick('x')?.carrier).toBe(b);
+    table.left(b);
+    expect(table.pick('x')?.carrier).toBe(a);
+    table.announce(a, [up('relay-a', { subnodes: [{ id: 'x', state: 'unreachable' }] })]);
+    expect(table.pick('x')).toBeUndefined();
+    expect(table.knows('x')).toBe(true);
+  });
+
+  test('never leads back to where the request came from, nor over more than 8 hops', () => {
+    const { table } = routes();
+    table.announce(carrier('a'), [up('relay', { subnodes: ['x'] })]);
+    table.announce(carrier('b'), [up('other', { score: 9, subnodes: ['x'] })]);
+    expect(table.pick('x', ['relay'])?.via).toBe('other');
+    expect(table.pick('x', ['relay', 'other'])).toBeUndefined();
+    expect(table.loops('x', ['relay', 'other'])).toBe(true);
+    expect(table.loops('nobody', ['relay'])).toBe(false);
+    expect(table.pick('x', ['1', '2', '3', '4', '5', '6', '7'])?.via).toBe('relay');
+    expect(table.pick('x', ['1', '2', '3', '4', '5', '6', '7', '8'])).toBeUndefined();
+  });
+
+  test('is never this router, however it is announced', () => {
+    const { table, log } = routes();
+    table.announce(carrier('a'), [up('central'), up('relay', { subnodes: ['central', 'relay'] })]);
+    expect([table.knows('central'), table.pick('relay')?.via]).toEqual([false, 'relay']);
+    expect(log.lines.length).toBe(1);
+  });
+});
+
+describe('what is known of nodes', () => {
+  test('follows what their carriers say, and tells whoever waits which nodes changed', () => {
+    const { table, changes } = routes();
+    const [a, b] = [carrier('a'), carrier('b')];
+    table.announce(a, [up('x', { actions: ['DONE'], subnodes: ['y'] }), up('z', { actions: ['DONE', 'MORE'] })]);
+    expect(table.nodesWith('DONE')).toEqual(['x', 'z']);
+    expect([...(table.actionsOf('x') ?? [])]).toEqual(['DONE']);
+    expect(table.actionsOf('y')).toBeUndefined();
+    table.announce(a, [up('x', { actions: [] })]);
+    expect([table.knows('y'), table.nodesWith('DONE')]).toEqual([false, ['z']]);
+    table.announce(b, [up('y')]);
+    table.announce(a, [], ['z', 'y']);
+    expect([table.knows('z'), table.carries(a, 'y'), table.carries(b, 'y')]).toEqual([false, false, true]);
+    expect(changes).toEqual([['x', 'y', 'z'], ['x', 'y'], ['y'], ['z']]);
+    expect([table.knows('expected'), table.pick('expected')]).toEqual([true, undefined]);
+  });
+
+  test('stays when a carrier leaves, as unreachable, until another carries them', () => {
+    const { table } = routes();
+    const [a, b, c] = ['a', 'b', 'c'].map(carrier) as [Carrier, Carrier, Carrier];
+    const left: string[] = [];
+    table.onLeft(({ name }) => left.push(name));
+    table.announce(a, [up('x', { name: 'Ex', subnodes: ['y'] }), up('shared')]);
+    table.announce(b, [up('shared')]);
+    table.left(a);
+    table.left(a);
+    expect(left).toEqual(['a']);
+    expect([table.knows('x'), table.knows('y'), table.pick('x')]).toEqual([true, true, undefined]);
+    expect(table.status()).toMatchObject([
+      { id: 'shared', state: 'up' },
+      { id: 'x', name: 'Ex', state: 'unreachable', subnodes: ['y'] },
+    ]);
+    table.announce(c, [up('x', { name: 'Back' })]);
+    expect(table.status()).toMatchObject([{ id: 'shared' }, { id: 'x', name: 'Back', state: 'up' }]);
+    table.announce(c, [], ['x']);
+    expect(table.knows('x')).toBe(false);
+  });
+});
