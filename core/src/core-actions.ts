@@ -5,6 +5,7 @@ import {
   type CentreondError,
   failure,
   type JsonObject,
+  manifestOf,
   Plugin,
 } from '@centreond/plugin-sdk';
 import { z } from 'zod';
@@ -70,7 +71,7 @@ export class CoreActions extends OperatorActions {
     reply: 'ack',
   })
   information() {
-    const { id, version, startedAt, clock, registry, telemetry, router, store } = this.services;
+    const { id, version, startedAt, clock, registry, telemetry, requests, store } = this.services;
     const plugins = registry.plugins.map(({ manifest, executor }) => ({
       ...executor.status(),
       actions: manifest.actions.map(({ name }) => ({ name, ...telemetry.of(name) })),
@@ -90,7 +91,7 @@ export class CoreActions extends OperatorActions {
         refused,
         signatures,
         droppedRows,
-        open: router.openCount,
+        open: requests.used().count,
         ...this.services.counters(),
       },
     };
@@ -106,9 +107,10 @@ export class CoreActions extends OperatorActions {
     runs: 'here',
   })
   cancel({ token }: z.output<typeof Cancel>, { identity }: ActionContext): z.input<typeof Cancelled> {
-    const open = this.services.router.openRequest(token);
+    const { requests } = this.services;
+    const open = requests.get(token);
     if (!open || open.state === 'ended') return { token, cancelled: false };
-    this.services.router.abort(open, failure('CANCELLED', { token, by: identity }));
+    requests.abort(open, failure('CANCELLED', { token, by: identity }));
     return { token, cancelled: true };
   }
 
@@ -126,7 +128,7 @@ export class CoreActions extends OperatorActions {
   }
 
   async #admitCancel(token: string, peer: Peer, asking: string): Promise<CentreondError | undefined> {
-    const owner = (this.services.router.openRequest(token) ?? (await this.services.store.find(token)))?.owner;
+    const owner = (this.services.requests.get(token) ?? (await this.services.store.find(token)))?.owner;
     if (owner === undefined) {
       return failure('INVALID_DATA', { action: 'CANCEL', reason: `there is no request with the token ${token}` });
     }
@@ -135,3 +137,6 @@ export class CoreActions extends OperatorActions {
     return failure('FORBIDDEN', { identity: asking, what: `cancel ${token}`, remedy });
   }
 }
+
+/** What the core declares: it needs no daemon. */
+export const coreManifest = manifestOf(CoreActions);

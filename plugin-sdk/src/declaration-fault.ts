@@ -107,11 +107,12 @@ function faultOfInstances(instances: Manifest['instances'], isolation: Manifest[
     if (!Number.isInteger(instances.pool) || instances.pool < 1) return 'instances.pool is no whole number from 1 up';
     return isolation === 'core' && instances.pool > 1 ? "isolation 'core' has no processes to pool" : undefined;
   }
-  const { start, idleSeconds } = instances;
+  const { start, idleSeconds, max } = instances;
   if (isolation === 'core') return "isolation 'core' has no processes, so no instances by key";
   if (start !== 'eager' && start !== 'on-demand')
     return `instances.start is ${String(start)}; it takes eager, on-demand`;
   if (idleSeconds !== undefined && !isAtLeast(idleSeconds, 0)) return 'instances.idleSeconds is no number from 0 up';
+  if (max !== undefined && !(Number.isInteger(max) && max >= 1)) return 'instances.max is no whole number from 1 up';
   return undefined;
 }
 

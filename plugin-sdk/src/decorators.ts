@@ -15,6 +15,8 @@ export type Instances =
       readonly key: string;
       readonly start: 'eager' | 'on-demand';
       readonly idleSeconds?: number;
+      /** Processes that may run at once; 64 if omitted. A further key waits until another has nothing to do. */
+      readonly max?: number;
     };
 
 /** What `@Plugin` declares. */

@@ -38,12 +38,16 @@ const SENTENCES = {
   HANDSHAKE_REFUSED: () =>
     "The handshake was refused. Check that this key is authorised, that the identity is the one bound to it, and that both clocks agree; the router's log names the cause.",
   // In rows only (terminal, code 1).
-  PLUGIN_CRASHED: (d: { type: string; token: string; cause: string }) =>
-    `The plugin ${d.type} ended (${d.cause}) while it ran ${d.token}. Whether the action took effect is for the plugin to say; \`centreond status\` shows its state.`,
+  PLUGIN_CRASHED: (d: { type: string; token: string; cause: string; ran?: boolean }) =>
+    d.ran === false
+      ? `The plugin ${d.type} does not run (${d.cause}), and ${d.token} never started. Send it again with a new token once \`centreond status\` shows the plugin as ready.`
+      : `The plugin ${d.type} ended (${d.cause}) while it ran ${d.token}. Whether the action took effect is for the plugin to say; \`centreond status\` shows its state.`,
   PLUGIN_KILLED: (d: { type: string; token: string }) =>
     `The instance of ${d.type} that ran ${d.token} was killed on request. Send it again with a new token if it is still wanted.`,
-  TIMEOUT: (d: { action: string; seconds: number }) =>
-    `${d.action} did not end within ${d.seconds} s and was stopped. Give it more time, or less to do.`,
+  TIMEOUT: (d: { action: string; seconds: number; ran?: boolean }) =>
+    d.ran === false
+      ? `${d.action} waited ${d.seconds} s and never started. Send it again with a later deadline, or once what it waits for is there.`
+      : `${d.action} did not end within ${d.seconds} s and was stopped. Give it more time, or less to do.`,
   CANCELLED: (d: { token: string; by: string }) => `The request ${d.token} was cancelled by ${d.by}.`,
   INTERRUPTED: (d: { token: string }) =>
     `The router stopped before ${d.token} was done. Send it again with a new token if it is still wanted.`,

@@ -16,6 +16,7 @@ interface Told {
 // Processes start again and again here, which a busy machine takes its time for.
 describe('a plugin in processes that answers in the ACK', { timeout: 2 * LIMIT_MS }, () => {
   const daemon = new DaemonProcess({
+    core: { limits: { requests: { perIdentity: { count: 1000 } } } },
     plugins: [{ package: ORACLE, startTimeout: '60s', restart: { max: 100, within: '1s' } }],
   });
   let client: Client;
@@ -92,11 +93,14 @@ describe('a plugin in processes that answers in the ACK', { timeout: 2 * LIMIT_M
     expect((await ask()).data).toHaveProperty('pid');
   });
 
-  test('refuses with BUSY while a thousand wait', async () => {
+  test('refuses with BUSY what goes beyond the share of whoever asks, and says whose and how many', async () => {
     const many = Array.from({ length: 1100 }, () => outcome(ask({ ms: 1 })));
     const outcomes = await Promise.all(many);
     expect(outcomes.filter((outcome) => outcome === 'answered').length).toBeGreaterThanOrEqual(1000);
     expect(new Set(outcomes)).toEqual(new Set(['answered', 'BUSY']));
+    const refused = await Promise.allSettled(Array.from({ length: 1100 }, () => ask({ ms: 1 })));
+    const [busy] = refused.flatMap((each) => (each.status === 'rejected' ? [String(each.reason.message)] : []));
+    expect(busy).toMatch(/open requests of ada.*1000/);
   });
 
   test('an instance that dies refuses what it had to answer; the rest is asked of its successor', async () => {

@@ -1,7 +1,7 @@
-import { type JsonObject, manifestOf, parseData } from '@centreond/plugin-sdk';
+import { type JsonObject, parseData } from '@centreond/plugin-sdk';
 import type { Client, EnvelopeOptions } from '@centreond/plugin-sdk/client';
 import { parseDuration } from '../config/units.ts';
-import { CoreActions } from '../core-actions.ts';
+import { coreManifest } from '../core-actions.ts';
 import { callEach } from './call-each.ts';
 import { misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
@@ -43,7 +43,7 @@ export interface Asked {
  */
 export async function call(options: CallOptions, action: string, words: readonly string[]): Promise<number> {
   const { target, hold, wait } = options;
-  const isRead = manifestOf(CoreActions).actions.some(({ name, reply }) => name === action && reply === 'ack');
+  const isRead = coreManifest.actions.some(({ name, reply }) => name === action && reply === 'ack');
   const asked = {
     action,
     data: dataOf(words),

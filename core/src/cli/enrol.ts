@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { isCentreondError, manifestOf, reasonOf } from '@centreond/plugin-sdk';
+import { isCentreondError, reasonOf } from '@centreond/plugin-sdk';
 import type { KeyPair } from '@centreond/plugin-sdk/channel';
 import { connect } from '@centreond/plugin-sdk/client';
 import { type Config, type Loaded, loadConfig, validatePluginConfig } from '../config/config.ts';
 import { discover } from '../config/discovery.ts';
 import { differenceFrom, linkIn, pollerConfig } from '../config/poller-config.ts';
-import { CoreActions } from '../core-actions.ts';
+import { coreManifest } from '../core-actions.ts';
 import { DataFolder } from '../data-folder.ts';
 import { type JoinCode, parseJoinCode } from '../doors/join-code.ts';
 import { loadOrCreateKey } from '../doors/keys.ts';
@@ -110,7 +110,7 @@ async function rehearse(file: string, joining: JoinCode): Promise<void> {
   try {
     const loaded = await loadConfig({ file: draft, cwd: process.cwd() });
     const { scope } = loaded;
-    const coreActions = manifestOf(CoreActions).actions.map(({ name }) => name);
+    const coreActions = coreManifest.actions.map(({ name }) => name);
     const { plugins, problems } = scope ? discover(scope, { coreActions }) : { plugins: [], problems: [] };
     const all = [
       ...loaded.problems,

@@ -1,6 +1,6 @@
-import { type Manifest, manifestOf } from '@centreond/plugin-sdk';
+import { type Manifest } from '@centreond/plugin-sdk';
 import { descriptionOf, manifestMarkdown, type Part } from '@centreond/plugin-sdk/build';
-import { CoreActions } from '../core-actions.ts';
+import { coreManifest } from '../core-actions.ts';
 import { placeOf } from '../errors.ts';
 import { findPlugins } from '../host/loader.ts';
 import { cliFault, configOf } from './connection.ts';
@@ -14,7 +14,7 @@ export interface PluginsOptions extends Globals {
 /** The plugins of the config with their actions, or one with all its manifest says; from the manifests, so no daemon is needed. */
 export async function plugins(options: PluginsOptions, type: string | undefined): Promise<number> {
   const config = await configOf(options);
-  const core = manifestOf(CoreActions);
+  const core = coreManifest;
   const { plugins: found, problems } = findPlugins(
     config,
     core.actions.map(({ name }) => name),

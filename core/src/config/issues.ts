@@ -1,7 +1,7 @@
 import type { ErrorObject } from 'ajv/dist/2020.js';
 import type { z } from 'zod';
 import { type Problem, problem } from '../errors.ts';
-import type { LeafCode, LeafIssue } from './schema.ts';
+import type { LeafCode, LeafIssue } from './leaves.ts';
 import { SECRET_FORMAT } from './secret.ts';
 import { formatPath, type Path, type Source } from './source.ts';
 import { describe, kindOf, near } from './words.ts';

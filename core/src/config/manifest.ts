@@ -60,6 +60,7 @@ const ManifestShape = z.object({
       key: text,
       start: z.enum(['eager', 'on-demand']),
       idleSeconds: z.number().min(0).exactOptional(),
+      max: z.int().min(1).exactOptional(),
     }),
   ]),
   isolation: z.enum(['process', 'core']),

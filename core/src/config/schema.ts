@@ -1,100 +1,10 @@
 import { hostname } from 'node:os';
 import { isAction, isIdentity, isTarget } from '@centreond/plugin-sdk';
 import { z } from 'zod';
-import {
-  DURATION_PATTERN,
-  formatDuration,
-  formatSize,
-  parseDuration,
-  parseSize,
-  type Refusal,
-  SIZE_PATTERN,
-} from './units.ts';
+import { DAY, duration, leaf, MIB, size, text } from './leaves.ts';
+import { Limits } from './limits.ts';
+import type { Refusal } from './units.ts';
 import { describe } from './words.ts';
-
-/** What JSON Schema can say of a leaf, for editors. */
-interface Hints {
-  description: string;
-  type?: 'string';
-  pattern?: string;
-  minLength?: number;
-  maxLength?: number;
-}
-
-/** The problems of leaves; their sentences are made of `where` and `reason`. */
-export type LeafCode =
-  | 'CONFIG_BAD_ADDRESS'
-  | 'CONFIG_BAD_DURATION'
-  | 'CONFIG_BAD_FINGERPRINT'
-  | 'CONFIG_BAD_IDENTITY'
-  | 'CONFIG_BAD_SIZE'
-  | 'CONFIG_BAD_VALUE';
-
-/** What an issue of a leaf carries to `issues.ts`. */
-export interface LeafIssue {
-  problem: LeafCode;
-  reason: string;
-  expected: string;
-}
-
-/** A leaf of the file: `parse` gives its value or says what is wrong with it. */
-function leaf<T>(problem: LeafCode, expected: string, hints: Hints, parse: (value: unknown) => T | Refusal) {
-  return z
-    .unknown()
-    .transform((value, context): T => {
-      const parsed = value === undefined ? { refused: 'is missing' } : parse(value);
-      if (typeof parsed === 'object' && parsed && 'refused' in parsed) {
-        const params: LeafIssue = { problem, expected, reason: parsed.refused };
-        context.addIssue({ code: 'custom', params });
-        return z.NEVER;
-      }
-      return parsed;
-    })
-    .meta({ type: 'string', ...hints });
-}
-
-const DAY = 86_400_000;
-const MIB = 1_048_576;
-// What setTimeout takes; beyond it a timer fires at once.
-const LONGEST_TIMER = 24 * DAY;
-
-function duration(description: string, { min = 1, max = LONGEST_TIMER }: { min?: number; max?: number } = {}) {
-  return leaf('CONFIG_BAD_DURATION', 'a duration', { description, pattern: DURATION_PATTERN }, (value) =>
-    within(parseDuration(value), min, max, formatDuration),
-  );
-}
-
-function size(description: string, min: number, max: number) {
-  return leaf('CONFIG_BAD_SIZE', 'a size', { description, pattern: SIZE_PATTERN }, (value) =>
-    within(parseSize(value), min, max, formatSize),
-  );
-}
-
-function within(
-  parsed: number | Refusal,
-  min: number,
-  max: number,
-  format: (value: number) => string,
-): number | Refusal {
-  if (typeof parsed !== 'number') return parsed;
-  if (parsed < min) return { refused: `must be at least ${format(min)}` };
-  if (parsed > max) return { refused: `must be at most ${format(max)}` };
-  return parsed;
-}
-
-/** A leaf that is text for which `accepts` holds. */
-function text(problem: LeafCode, expected: string, hints: Hints, accepts: (value: string) => boolean) {
-  return leaf(problem, expected, hints, (value) =>
-    typeof value === 'string' && accepts(value)
-      ? value
-      : {
-          refused:
-            problem === 'CONFIG_BAD_VALUE'
-              ? `must be ${expected}, not ${describe(value)}`
-              : `cannot be ${describe(value)}`,
-        },
-  );
-}
 
 function identity(description: string) {
   return text(
@@ -192,7 +102,13 @@ export const PluginPart = z
     startTimeout: duration('How long it may take to start.').prefault('30s'),
     limits: z
       .strictObject({
-        memory: size('Memory of each process.', 16 * MIB, 1_024 ** 5).optional(),
+        memory: size('Memory of each process; one that uses more is ended.', 16 * MIB, 1_024 ** 5).prefault('1GiB'),
+        instances: z
+          .int()
+          .min(1)
+          .max(10_000)
+          .describe('Processes of a plugin with an instance for each key that may run at once.')
+          .optional(),
         niceness: z.int().min(-20).max(19).describe('Scheduling priority, 19 giving way to all.').optional(),
         processes: z.int().min(1).describe('Processes that one of its instances may have, itself included.').optional(),
         stuck: duration('How long its event loop may be stuck before it is ended.', { min: 1000 }).prefault('10s'),
@@ -247,6 +163,7 @@ const Core = z
       })
       .prefault({})
       .describe('The history on disk.'),
+    limits: Limits,
     session: z.strictObject({ idle: duration('Idle sessions end after this.').prefault('24h') }).prefault({}),
     maxMessage: size('The largest message taken.', 8_192, 256 * MIB).prefault('16MiB'),
     log: z

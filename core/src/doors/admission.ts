@@ -11,8 +11,9 @@ import {
   unb64,
   verifyHello,
 } from '@centreond/plugin-sdk/channel';
+import type { Grant } from '../router/peer.ts';
 import { Buckets, type Clock, Nonces } from './limits.ts';
-import { type Grant, type Invitation, joinGrant, type Trust } from './trust.ts';
+import { type Invitation, joinGrant, type Trust } from './trust.ts';
 
 /** A HELO that passed every check, and the session it began. */
 export interface Admitted {

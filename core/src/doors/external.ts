@@ -61,8 +61,6 @@ export interface DoorOptions {
   limits?: Partial<DoorLimits>;
   /** Each message of a live session, in the order in which its peer sent it. `message` may be kept. */
   receive(peer: Peer, message: Buffer): void;
-  /** The session of `peer` is over; its `open` is false already. */
-  left(peer: Peer): void;
   /** A session began with this key: what `centreond_identity` keeps. */
   pinned?(identity: string, jwk: PublicJwk): void;
 }
@@ -149,7 +147,6 @@ export class ExternalDoor {
         queued: () => this.#schedule(),
         stuck: (outbox) => this.#stall(outbox),
         receive: (peer, message) => options.receive(peer, message),
-        left: (peer) => options.left(peer),
         pinned: (identity, jwk) => options.pinned?.(identity, jwk),
         noSession: (route) => this.#noSession(route),
         refuse: (route, cause, fields) => this.#refuse(route, cause, fields),
@@ -159,19 +156,23 @@ export class ExternalDoor {
     trust.onRevoked(({ fingerprint }) => this.#sessions.revoke(fingerprint));
   }
 
-  /** Binds and begins to serve. Resolves with the endpoint, its port filled in. Throws DOOR_CLOSED where it cannot bind. */
-  async start(): Promise<string> {
+  /** Binds. Resolves with the endpoint, its port filled in. Throws DOOR_CLOSED if it cannot bind. What comes waits for `serve`. */
+  async listen(): Promise<string> {
     const { listen } = this.#options;
     try {
       await this.#socket.bind(listen);
     } catch (error) {
       throw fault('DOOR_CLOSED', { listen, reason: reasonOf(error) });
     }
-    this.#loop = this.#serve();
-    this.#sweeping = setInterval(() => this.sweep(), this.#limits.sweepMs);
     const endpoint = this.#socket.lastEndpoint ?? listen;
     this.#port = Number(endpoint.slice(endpoint.lastIndexOf(':') + 1));
     return endpoint;
+  }
+
+  /** Begins to serve. Call once, after `listen`. */
+  serve(): void {
+    this.#loop = this.#serve();
+    this.#sweeping = setInterval(() => this.sweep(), this.#limits.sweepMs);
   }
 
   /** Says STOPPING to every peer, waits at most the limit for their queues and closes. May be called again. */

@@ -3,22 +3,16 @@ import path from 'node:path';
 import { decodePack, encodePack, isCentreondError, LINK_VERBS, reasonOf } from '@centreond/plugin-sdk';
 import { Router as RouterSocket } from 'zeromq';
 import type { Log } from '../log.ts';
-import type { Peer, PeerRole } from '../router/peer.ts';
-import type { Grant } from './trust.ts';
+import type { InstanceLink, InstancePeer, Tickets } from '../router/instance-link.ts';
+import { type Grant, Leaving, type Peer, type PeerRole } from '../router/peer.ts';
 
 const PACK_MESSAGES = 256;
 const PACK_CHARACTERS = 1024 * 1024;
 const BACKLOG_CHARACTERS = 64 * 1024 * 1024;
 const RETRY_MS = 5;
 const PROBE_MS = 30_000;
+const ENDED_KEPT = 10_000;
 const HELLO = Buffer.from('[HELLO] ');
-
-/** Takes the messages of a peer that turned out to be an instance. */
-export interface InstanceLink {
-  readonly type: string;
-  receive(message: Buffer): void;
-  left(): void;
-}
 
 export interface InternalDoorOptions {
   /** The socket's file; its folder is made 0700. */
@@ -26,9 +20,7 @@ export interface InternalDoorOptions {
   maxMessage: number;
   log: Log;
   receive(peer: Peer, message: Buffer): void;
-  left(peer: Peer): void;
-  /** The instance to which a one-time ticket belongs, once; undefined for any other. */
-  redeem(ticket: string, peer: Peer): InstanceLink | undefined;
+  tickets: Tickets;
 }
 
 /** The door for this machine: instances and local clients, in clear. */
@@ -36,6 +28,8 @@ export class InternalDoor {
   readonly #socket: RouterSocket;
   readonly #peers = new Map<string, InternalPeer>();
   readonly #dirty = new Set<InternalPeer>();
+  /** Routing ids of sessions that were ended: what still comes from them is dropped. */
+  readonly #ended = new Set<string>();
   #scheduled = false;
   #probe: NodeJS.Timeout | undefined;
   /** Frames that were not one part, or no pack. */
@@ -55,7 +49,7 @@ export class InternalDoor {
     return `ipc://${this.options.file}`;
   }
 
-  /** Binds and serves. Call once. */
+  /** Binds and serves: messages of local clients go to `receive`, those of an instance to its link. Call once. */
   async start(): Promise<void> {
     const folder = path.dirname(this.options.file);
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -68,7 +62,10 @@ export class InternalDoor {
     // ROUTER does not say when a peer is gone; a pack of no messages finds out.
     this.#probe = setInterval(() => {
       for (const peer of this.#peers.values())
-        this.#socket.send([peer.routingId, Buffer.of(2)]).catch(() => this.#end(peer));
+        this.#socket.send([peer.routingId, Buffer.of(2)]).catch((error: NodeJS.ErrnoException) => {
+          // A full pipe is no death: the peer has only not read yet.
+          if (error.code !== 'EAGAIN') this.#end(peer);
+        });
     }, PROBE_MS);
     this.#probe.unref();
   }
@@ -98,9 +95,14 @@ export class InternalDoor {
 
   #receive(routingId: Buffer, frame: Buffer): void {
     const key = routingId.toString('latin1');
+    if (this.#ended.has(key)) return;
     let peer = this.#peers.get(key);
     if (!peer) {
-      peer = new InternalPeer(routingId, (dirty) => this.#queue(dirty));
+      peer = new InternalPeer(
+        routingId,
+        (dirty) => this.#queue(dirty),
+        (ended) => this.#end(ended),
+      );
       this.#peers.set(key, peer);
     }
     for (const message of decodePack(frame)) {
@@ -112,7 +114,7 @@ export class InternalDoor {
 
   #welcome(peer: InternalPeer, message: Buffer): void {
     const ticket = /"ticket":"([^"]+)"/.exec(message.toString('latin1'))?.[1] ?? '';
-    const instance = this.options.redeem(ticket, peer);
+    const instance = this.options.tickets.redeem(ticket);
     if (instance) peer.become(instance);
     else
       this.options.log.warn(
@@ -163,15 +165,20 @@ export class InternalDoor {
   #end(peer: InternalPeer): void {
     if (!peer.open) return;
     peer.open = false;
-    this.#peers.delete(peer.routingId.toString('latin1'));
-    peer.instance?.left();
-    this.options.left(peer);
+    const key = peer.routingId.toString('latin1');
+    this.#peers.delete(key);
+    this.#ended.add(key);
+    for (const oldest of this.#ended) {
+      if (this.#ended.size <= ENDED_KEPT) break;
+      this.#ended.delete(oldest);
+    }
+    peer.leave();
   }
 }
 
 const LOCAL: Grant = { identity: '@local', fingerprint: '', roles: ['admin'] };
 
-class InternalPeer implements Peer {
+class InternalPeer implements InstancePeer {
   grant: Grant = LOCAL;
   roles: ReadonlySet<PeerRole> = new Set(LOCAL.roles);
   open = true;
@@ -180,10 +187,12 @@ class InternalPeer implements Peer {
   instance: InstanceLink | undefined;
   #outbox: string[] = [];
   #returned: string | Buffer | undefined;
+  readonly #leaving = new Leaving();
 
   constructor(
     readonly routingId: Buffer,
     private readonly queue: (peer: InternalPeer) => void,
+    private readonly ended: (peer: InternalPeer) => void,
   ) {}
 
   get identity(): string {
@@ -194,6 +203,20 @@ class InternalPeer implements Peer {
     this.instance = instance;
     this.grant = { identity: `@${instance.type}`, fingerprint: '', roles: [] };
     this.roles = new Set<PeerRole>(['plugin']);
+    instance.enter(this);
+  }
+
+  onLeft(listener: () => void): void {
+    this.#leaving.add(listener);
+  }
+
+  /** Its session is over: its listeners are called. */
+  leave(): void {
+    this.#leaving.over();
+  }
+
+  end(): void {
+    this.ended(this);
   }
 
   send(message: string): void {

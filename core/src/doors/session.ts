@@ -1,8 +1,7 @@
 import { FrameError, failure, formatAck, parseMessage } from '@centreond/plugin-sdk';
 import type { Opener, RouterSession } from '@centreond/plugin-sdk/channel';
-import type { Peer, Role } from '../router/peer.ts';
+import { type Grant, Leaving, type Peer, type Role } from '../router/peer.ts';
 import { Outbox, type OutboxIo, type OutboxLimits } from './outbox.ts';
-import type { Grant } from './trust.ts';
 
 /** A record's plaintext may be this much larger than the largest message, in bytes. */
 const RECORD_ROOM = 4096;
@@ -14,6 +13,9 @@ export class Session implements Peer {
   open = true;
   /** When a record last went through, either way, in monotonic milliseconds. */
   lastUsed = 0;
+  /** When its last record came, in monotonic milliseconds. */
+  heardAt = 0;
+  readonly #leaving = new Leaving();
   readonly identity: string;
   readonly roles: ReadonlySet<Role>;
   readonly outbox: Outbox;
@@ -43,6 +45,16 @@ export class Session implements Peer {
     if (this.#isDirty) return;
     this.#isDirty = true;
     this.#dirty(this);
+  }
+
+  onLeft(listener: () => void): void {
+    this.#leaving.add(listener);
+  }
+
+  /** Ends it: `open` is false from here on, and its listeners are called. */
+  leave(): void {
+    this.open = false;
+    this.#leaving.over();
   }
 
   get backlog(): number {

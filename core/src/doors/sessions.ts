@@ -1,11 +1,11 @@
 import { formatAck, formatMessage, reasonOf } from '@centreond/plugin-sdk';
 import { HANDSHAKE_LIMIT, isFirstRecord, type PublicJwk, verifyAuth } from '@centreond/plugin-sdk/channel';
-import type { Peer } from '../router/peer.ts';
+import type { Grant, Peer } from '../router/peer.ts';
 import type { Admitted } from './admission.ts';
 import type { Clock } from './limits.ts';
 import type { Outbox, OutboxLimits } from './outbox.ts';
 import { Session } from './session.ts';
-import type { Grant, Trust } from './trust.ts';
+import type { Trust } from './trust.ts';
 
 /** Why a session ends, as its peer is told. */
 export type ByeReason = 'REPLACED' | 'REVOKED' | 'STOPPING' | 'IDLE';
@@ -39,8 +39,6 @@ export interface SessionsIo {
   stuck(outbox: Outbox): void;
   /** A message of a live session, in the order of sending. Must not throw. */
   receive(peer: Peer, message: Buffer): void;
-  /** The session is over. Once for each that lived. */
-  left(peer: Peer): void;
   /** A session came to life with this key. */
   pinned(identity: string, jwk: PublicJwk): void;
   /** A record belongs to nothing here. */
@@ -238,7 +236,8 @@ export class Sessions {
       if (!entry.pending) io.noSession(entry);
       return;
     }
-    session.lastUsed = clock.monotonic();
+    session.heardAt = clock.monotonic();
+    session.lastUsed = session.heardAt;
     session.deliver(messages, 0, io.receive);
   }
 
@@ -358,6 +357,7 @@ export class Sessions {
   #end(entry: Entry, session: Session, cause: string, reason?: ByeReason): void {
     if (!session.open) return;
     const { io } = this.options;
+    // Nothing is sent or read from here on; those that keep something of it are told at the end.
     session.open = false;
     entry.live = undefined;
     this.#byIdentity.delete(session.identity);
@@ -371,7 +371,7 @@ export class Sessions {
     }
     this.#tidy(entry);
     io.note('a session ended', { identity: session.identity, cause });
-    io.left(session);
+    session.leave();
   }
 
   /** Ends a pending session; `keep` leaves its connection known. */

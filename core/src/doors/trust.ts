@@ -2,21 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { type CentreondError, isIdentity } from '@centreond/plugin-sdk';
 import { b64, joinedBy, joinKeyOf, unb64 } from '@centreond/plugin-sdk/channel';
 import { fault } from '../errors.ts';
-import { ROLES, type Role } from '../router/peer.ts';
+import { type Grant, ROLES, type Role } from '../router/peer.ts';
 import { type Invitation, isFingerprint, readTrust, type TrustRecord, writeTrust } from './trust-file.ts';
 
 export { type Invitation, isFingerprint } from './trust-file.ts';
-
-/** Who a key is, and what it may. Without `actions` or `targets` its roles alone decide. */
-export interface Grant {
-  readonly identity: string;
-  /** RFC 7638 thumbprint of the key: the `cid` of a handshake. */
-  readonly fingerprint: string;
-  readonly roles: readonly Role[];
-  readonly actions?: readonly string[] | undefined;
-  readonly targets?: readonly string[] | undefined;
-  readonly subnodes?: readonly string[] | undefined;
-}
 
 /** The `clients` part of the configuration. */
 export interface ClientsConfig {

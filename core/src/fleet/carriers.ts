@@ -1,10 +1,10 @@
 import { decodeText, formatMessage, type JsonObject, type NodeAnnouncement, parseReply } from '@centreond/plugin-sdk';
 import type { Peer } from '../router/peer.ts';
+import type { Verbs } from '../router/verbs.ts';
 import type { Carried, Carrier, Delivered, Routes } from './routes.ts';
 
 /** What may be on its way to an instance before requests wait for it here. */
 const CONGESTED_CHARACTERS = 8 * 1024 * 1024;
-const CARRIED = '[CARRIED] ';
 
 /** An instance that is the way to nodes, over its link. */
 class InstanceCarrier implements Carrier {
@@ -41,8 +41,9 @@ export class Carriers {
   readonly #routes: Routes;
   readonly #carriers = new Map<Peer, InstanceCarrier>();
 
-  constructor(routes: Routes) {
+  constructor(routes: Routes, verbs: Verbs) {
     this.#routes = routes;
+    verbs.on('CARRIED', 'plugin', (peer, message) => this.#carried(peer, message));
   }
 
   /** Takes what an instance says of its nodes. */
@@ -53,6 +54,7 @@ export class Carriers {
     if (!carrier) {
       carrier = new InstanceCarrier(peer);
       this.#carriers.set(peer, carrier);
+      peer.onLeft(() => this.#left(peer));
     }
     this.#routes.announce(carrier, nodes, gone);
   }
@@ -69,16 +71,15 @@ export class Carriers {
     return carrier !== undefined && this.#routes.leads(carrier, via, target);
   }
 
-  /** Forgets a session that is over: its nodes are unreachable by it. */
-  left(peer: Peer): void {
+  /** Its nodes are unreachable by this session. */
+  #left(peer: Peer): void {
     const carrier = this.#carriers.get(peer);
     this.#carriers.delete(peer);
     if (carrier) this.#routes.left(carrier);
   }
 
-  /** Takes a message of an instance if it says what came of a request that it carries; false for any other. */
-  receive(peer: Peer, message: Buffer): boolean {
-    if (message.toString('latin1', 0, CARRIED.length) !== CARRIED) return false;
+  /** An instance says what came of a request that it carries. */
+  #carried(peer: Peer, message: Buffer): true {
     const { token, data } = parseReply(decodeText(message));
     const reply = JSON.parse(data) as { code: number; data: JsonObject };
     const { error, message: told } = reply.data;

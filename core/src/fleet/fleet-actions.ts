@@ -77,7 +77,8 @@ export abstract class FleetActions extends ServiceActions {
     reply: 'ack',
   })
   conStatus() {
-    return { nodes: this.services.routes.status() };
+    const { routes, logs } = this.services;
+    return { nodes: routes.status().map((node) => ({ ...node, cursor: logs.cursorOf(node.id) })) };
   }
 
   @Action('REGISTERNODE', {

@@ -1,17 +1,19 @@
-import { CentreondError, failure } from '@centreond/plugin-sdk';
+import { type ActionManifest, CentreondError, failure, type JsonObject } from '@centreond/plugin-sdk';
 import type { Log } from '../log.ts';
-import { type Envelope, forwarded } from '../router/envelope.ts';
-import type { RegisteredAction } from '../router/registry.ts';
+import type { Elsewhere } from '../router/elsewhere.ts';
+import { type Envelope, forwarded, ownerOf } from '../router/envelope.ts';
+import { Answer, type Asked, type Runner } from '../router/executor.ts';
+import type { Peer } from '../router/peer.ts';
+import { type RegisteredAction, unknownHere } from '../router/registry.ts';
 import type { OpenRequest } from '../router/request.ts';
-import { Departure, unknownHere } from './departure.ts';
+import type { Requests } from '../router/requests.ts';
+import { type Bounds, Shares } from '../router/shares.ts';
 import { Inquiries, UNSURE } from './inquiries.ts';
 import type { Carried, Carrier, Delivered, Path, Routes } from './routes.ts';
 
 /** Requests that one node's carriers have and have not answered. */
 const WINDOW = 256;
 const WAITING_PER_NODE = 10_000;
-const HELD_PER_IDENTITY = 10_000;
-const HELD_BYTES = 256 * 1024 * 1024;
 const LONGEST_HOLD_MS = 7 * 24 * 3600 * 1000;
 /** A carrier has this long to answer; then the request goes again. */
 const ANSWER_LIMIT_MS = 60_000;
@@ -22,6 +24,8 @@ const ROW_DELAY_MS = 30_000;
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5000;
 const SWEEP_MS = 250;
+/** The node ends an aborted request, and its row needs time to get here. */
+const ABORT_GRACE_MS = 60_000;
 /** Refusals that mean "not now". */
 const NOT_NOW: ReadonlySet<string> = new Set(['NODE_UNREACHABLE', 'BUSY', 'STOPPING']);
 
@@ -31,10 +35,9 @@ export interface ForwardingOptions {
   readonly routes: Routes;
   readonly clock: { now(): number };
   readonly log: Log;
-  /** What held requests may take up in memory; 256 MiB when left out. */
-  readonly heldBytes?: number;
-  /** Ends a request with code 1. */
-  fail(open: OpenRequest, error: CentreondError): void;
+  readonly requests: Pick<Requests, 'fail'>;
+  /** Requests that are kept for nodes that are away, in all and of one identity. */
+  readonly held: Bounds;
   /** Why `owner` may no longer call `action` on `target`, or undefined. */
   mayStill(owner: string, action: string, target: string): CentreondError | undefined;
 }
@@ -42,9 +45,6 @@ export interface ForwardingOptions {
 /** An accepted request that its node does not have yet, as far as is known here. */
 interface Parcel {
   readonly open: OpenRequest;
-  readonly envelope: Envelope;
-  /** Counts as held for its owner until it goes for the first time. */
-  held: boolean;
   /** Had to wait for its node: whoever sent it may have lost the right meanwhile. */
   waited: boolean;
   /** A carrier had it and did not answer: the node may run it already. */
@@ -66,19 +66,23 @@ interface Queue {
  * Takes accepted requests to other nodes: hands each to the best carrier, again where a carrier died or did not answer (the
  * token makes it run once), holds it where its sender asked for that. What the node has is over for it: its rows end it.
  */
-export class Forwarding {
+export class Forwarding implements Elsewhere, Runner {
+  readonly elsewhere = true;
+  readonly abortGraceMs = ABORT_GRACE_MS;
   readonly #options: ForwardingOptions;
   readonly #queues = new Map<string, Queue>();
   readonly #parcels = new Map<OpenRequest, Parcel>();
-  readonly #heldOf = new Map<string, number>();
+  /** Requests that count as held, from before they are recorded until they go for the first time. */
+  readonly #held = new Set<OpenRequest>();
+  readonly #heldShares: Shares;
   readonly #inquiries: Inquiries;
-  #heldBytes = 0;
   #sweep: NodeJS.Timeout | undefined;
   #stopped = false;
 
   constructor(options: ForwardingOptions) {
     this.#options = options;
     this.#inquiries = new Inquiries(options);
+    this.#heldShares = new Shares('held requests', options.held);
     options.routes.onChange((targets) => {
       for (const target of targets) this.#pump(target);
     });
@@ -92,35 +96,63 @@ export class Forwarding {
       counters.waiting += waiting.size;
       counters.handed += handed.size;
     }
-    for (const held of this.#heldOf.values()) counters.held += held;
+    counters.held = this.#heldShares.used().count;
     return counters;
   }
 
-  /** Whether `target` is a node that is reached from here, or may be. */
   knows(target: string): boolean {
     return this.#options.routes.knows(target);
   }
 
-  /** Whether `action`, which is unknown here, may be known elsewhere. */
   mayKnow(action: string, target: string): boolean {
     const { routes } = this.#options;
     return routes.knows(target) || routes.nodesWith(action).length > 0;
   }
 
-  /** `action` on the node `target`, for one request. `local` is the action of that name here, if there is one. */
-  action(name: string, target: string, envelope: Envelope, local: RegisteredAction | undefined): RegisteredAction {
-    const executor = new Departure(this, target, envelope);
-    return { manifest: (local ?? unknownHere(name)).manifest, type: '', executor, fault: () => undefined };
+  action(name: string, local: RegisteredAction | undefined): RegisteredAction {
+    return { manifest: (local ?? unknownHere(name)).manifest, type: '', executor: this, fault: () => undefined };
   }
 
-  /** Takes up a request of an earlier run, which may have handed it over. */
-  resume(open: OpenRequest, envelope: Envelope): void {
-    const held = envelope.hold === true;
-    if (held) this.countHeld(open.owner, open.data.length, 1);
-    this.submit(open, envelope, held, true);
+  resume(open: OpenRequest): void {
+    if (open.envelope.hold) this.#hold(open);
+    this.#submit(open, true);
   }
 
-  /** Why no such request can go to `target` at all. */
+  admit(open: OpenRequest): CentreondError | undefined {
+    const { action, target, envelope, owner } = open;
+    const refusal = this.#refusal(action.manifest.name, target, envelope);
+    if (refusal) return refusal;
+    if (!this.#waits(target, envelope)) return undefined;
+    const full = this.#heldShares.refusal(owner, open.size);
+    if (!full) this.#hold(open);
+    return full;
+  }
+
+  async ask(action: ActionManifest, data: JsonObject, peer: Peer, { token, target, envelope }: Asked): Promise<Answer> {
+    const refusal = this.#refusal(action.name, target, { ...envelope, hold: false });
+    if (refusal) throw refusal;
+    // A read gets a token of its own there: the caller's may name a request that is on its way.
+    const own = action.effects === 'read' ? '' : token;
+    const request = { action: action.name, token: own, target, data: JSON.stringify(data) };
+    return new Answer(await this.inquire(request, ownerOf(peer, envelope), envelope));
+  }
+
+  submit(open: OpenRequest): void {
+    this.#submit(open, false);
+  }
+
+  abort(open: OpenRequest): void {
+    const { token, target, owner, envelope } = open;
+    this.inquire({ action: 'CANCEL', token: '', target, data: `{"token":"${token}"}` }, owner, envelope).catch(
+      (error: unknown) => this.#options.log.warn({ err: error, token }, `${target} was not told to stop ${token}`),
+    );
+  }
+
+  withdraw(open: OpenRequest): void {
+    this.#letGo(open);
+    this.#forget(open);
+  }
+
   targetFault(action: string, target: string): CentreondError | undefined {
     const { routes, id } = this.#options;
     if (!routes.knows(target)) return failure('UNKNOWN_TARGET', { target, router: id });
@@ -129,8 +161,8 @@ export class Forwarding {
     return failure('NODE_LACKS_ACTION', { target, action, have: routes.nodesWith(action) });
   }
 
-  /** What speaks against taking a request for another node. */
-  refusal(action: string, target: string, envelope: Envelope, owner: string): CentreondError | undefined {
+  /** Why a request for another node cannot be accepted now. */
+  #refusal(action: string, target: string, envelope: Envelope): CentreondError | undefined {
     const { routes, id, clock } = this.#options;
     const { hops = [], hold, deadline } = envelope;
     const fault = this.targetFault(action, target);
@@ -140,48 +172,36 @@ export class Forwarding {
     if (hold && deadline !== undefined && deadline * 1000 > clock.now() + LONGEST_HOLD_MS) {
       return failure('INVALID_DATA', { action, reason: 'its "$" is to be held for more than 7 days' });
     }
-    if (!routes.pick(target, hops)) {
-      if (!hold) return failure('NODE_UNREACHABLE', { target });
-      if ((this.#heldOf.get(owner) ?? 0) >= HELD_PER_IDENTITY) {
-        return failure('BUSY', { what: `the list of requests held for ${owner}`, limit: HELD_PER_IDENTITY });
-      }
-      const { heldBytes = HELD_BYTES } = this.#options;
-      if (this.#heldBytes >= heldBytes) {
-        return failure('BUSY', { what: 'the list of held requests (in bytes)', limit: heldBytes });
-      }
-    } else if ((this.#queues.get(target)?.waiting.size ?? 0) >= WAITING_PER_NODE) {
-      return failure('BUSY', { what: `the queue for the node ${target}`, limit: WAITING_PER_NODE });
-    }
-    return undefined;
+    if (!routes.pick(target, hops)) return hold ? undefined : failure('NODE_UNREACHABLE', { target });
+    if ((this.#queues.get(target)?.waiting.size ?? 0) < WAITING_PER_NODE) return undefined;
+    return failure('BUSY', { what: `the queue for the node ${target}`, limit: WAITING_PER_NODE });
   }
 
   /** Whether a request would have to wait for its node. */
-  waits(target: string, envelope: Envelope): boolean {
+  #waits(target: string, envelope: Envelope): boolean {
     return this.#options.routes.pick(target, envelope.hops) === undefined;
   }
 
-  /** Counts a request as held for `owner`; `by` is 1, or -1 to let it go. */
-  countHeld(owner: string, bytes: number, by: 1 | -1): void {
-    const count = (this.#heldOf.get(owner) ?? 0) + by;
-    if (count === 0) this.#heldOf.delete(owner);
-    else this.#heldOf.set(owner, count);
-    this.#heldBytes += by * bytes;
+  #hold(open: OpenRequest): void {
+    this.#held.add(open);
+    this.#heldShares.take(open.owner, open.size);
   }
 
-  /** Takes an accepted request. `perhaps`: an earlier run of this daemon may have handed it over. */
-  submit(open: OpenRequest, envelope: Envelope, held: boolean, perhaps = false): void {
-    const now = this.#options.clock.now();
+  #letGo(open: OpenRequest): void {
+    if (this.#held.delete(open)) this.#heldShares.give(open.owner, open.size);
+  }
+
+  /** `perhaps`: an earlier run of this daemon may have handed it over. */
+  #submit(open: OpenRequest, perhaps: boolean): void {
     const parcel: Parcel = {
       open,
-      envelope,
-      held,
-      waited: held || perhaps,
+      waited: perhaps || this.#held.has(open),
       perhaps,
       tries: 0,
       carrier: undefined,
       handedAt: 0,
       retryAt: 0,
-      since: now,
+      since: this.#options.clock.now(),
     };
     this.#parcels.set(open, parcel);
     this.#queueOf(open.target).waiting.add(parcel);
@@ -206,36 +226,35 @@ export class Forwarding {
     for (const parcel of queue.waiting) {
       if (queue.handed.size >= WINDOW) return;
       if (parcel.retryAt > now) continue;
-      const path = this.#options.routes.pick(target, parcel.envelope.hops);
+      const path = this.#options.routes.pick(target, parcel.open.envelope.hops);
       if (path?.carrier.congested) return;
       if (path) this.#hand(queue, parcel, path, now);
-      // With hops of its own a request may lack a way that the others have.
-      else if (!parcel.envelope.hops) return;
+      // A request with hops of its own may have no route where the others have one.
+      else if (!parcel.open.envelope.hops) return;
     }
   }
 
   #hand(queue: Queue, parcel: Parcel, { carrier }: Path, now: number): void {
-    const { open, envelope } = parcel;
+    const { open } = parcel;
+    const { envelope } = open;
     const refusal = parcel.waited
       ? this.#options.mayStill(open.owner, open.action.manifest.name, open.target)
       : undefined;
     if (refusal) {
-      this.forget(open);
-      // What the node may run already, and nobody held, is left to its rows.
-      if (envelope.hold || !parcel.perhaps) this.#options.fail(open, refusal);
+      this.withdraw(open);
+      // What the node may run already, and was not held, is left to its rows.
+      if (envelope.hold || !parcel.perhaps) this.#options.requests.fail(open, refusal);
       return;
     }
-    this.#letGo(parcel);
+    this.#letGo(open);
     queue.waiting.delete(parcel);
     queue.handed.add(parcel);
     const attempt = ++parcel.tries;
     parcel.carrier = carrier;
     parcel.handedAt = now;
-    if (open.state === 'waiting') {
-      open.state = 'running';
-      open.startedAt = now;
-    }
-    open.deadline = open.wantedUntil + ROW_DELAY_MS;
+    const until = open.wantedUntil + ROW_DELAY_MS;
+    if (open.state === 'waiting') open.started(now, until);
+    else open.extend(until);
     const bounded = envelope.hold || envelope.deadline !== undefined;
     const request = {
       action: open.action.manifest.name,
@@ -251,14 +270,14 @@ export class Forwarding {
 
   #answered(queue: Queue, parcel: Parcel, delivered: Delivered): void {
     const { open } = parcel;
-    if ('ack' in delivered || open.state === 'ended') this.forget(open);
+    if ('ack' in delivered || open.state === 'ended') this.#forget(open);
     else {
       const { code, message } = delivered.error;
       const unsure = UNSURE.has(code);
       if (unsure || NOT_NOW.has(code)) this.#again(queue, parcel, parcel.perhaps || unsure, FIRST_RETRY_MS);
       else {
-        this.forget(open);
-        this.#options.fail(open, new CentreondError(code, message));
+        this.#forget(open);
+        this.#options.requests.fail(open, new CentreondError(code, message));
       }
     }
     this.#pump(open.target);
@@ -276,10 +295,7 @@ export class Forwarding {
     parcel.since = now;
     const delay = Math.min(LONGEST_RETRY_MS, delayMs * 2 ** Math.min(parcel.tries - 1, 10));
     parcel.retryAt = delay === 0 ? 0 : now + delay * (0.5 + Math.random() / 2);
-    if (!perhaps && open.state === 'running') {
-      open.state = 'waiting';
-      open.deadline = open.wantedUntil;
-    }
+    if (!perhaps && open.state === 'running') open.requeued();
   }
 
   #carrierLeft(carrier: Carrier): void {
@@ -293,7 +309,7 @@ export class Forwarding {
     const now = this.#options.clock.now();
     for (const [target, queue] of this.#queues) {
       for (const parcel of [...queue.handed]) {
-        if (parcel.open.state === 'ended') this.forget(parcel.open);
+        if (parcel.open.state === 'ended') this.#forget(parcel.open);
         else if (now - parcel.handedAt > ANSWER_LIMIT_MS) this.#again(queue, parcel, true, 0);
       }
       for (const parcel of [...queue.waiting]) this.#sweepWaiting(parcel, now);
@@ -306,20 +322,14 @@ export class Forwarding {
   }
 
   #sweepWaiting(parcel: Parcel, now: number): void {
-    const { open, envelope, perhaps } = parcel;
-    // What is aborted and may run at its node ends by a row from there, or when its grace is over.
-    if (open.state === 'ended' || open.aborted) this.forget(open);
-    else if (!this.waits(open.target, envelope)) parcel.since = now;
-    else if (!envelope.hold && !perhaps && now - parcel.since > PATIENCE_MS) {
-      this.forget(open);
-      this.#options.fail(open, failure('NODE_UNREACHABLE', { target: open.target }));
+    const { open, perhaps } = parcel;
+    // An aborted request that its node may run ends by a row from there, or when its grace is over.
+    if (open.state === 'ended' || open.abortedFor) this.withdraw(open);
+    else if (!this.#waits(open.target, open.envelope)) parcel.since = now;
+    else if (!open.envelope.hold && !perhaps && now - parcel.since > PATIENCE_MS) {
+      this.#forget(open);
+      this.#options.requests.fail(open, failure('NODE_UNREACHABLE', { target: open.target }));
     }
-  }
-
-  #letGo(parcel: Parcel): void {
-    if (!parcel.held) return;
-    parcel.held = false;
-    this.countHeld(parcel.open.owner, parcel.open.data.length, -1);
   }
 
   /** Whether a request still waits for its node, or for its node's word that it has it. */
@@ -328,26 +338,18 @@ export class Forwarding {
   }
 
   /** Drops a request that is over for this router, or delivered. */
-  forget(open: OpenRequest): void {
+  #forget(open: OpenRequest): void {
     const parcel = this.#parcels.get(open);
     if (!parcel) return;
     this.#parcels.delete(open);
-    this.#letGo(parcel);
+    this.#letGo(open);
     const queue = this.#queues.get(open.target);
     queue?.waiting.delete(parcel);
     queue?.handed.delete(parcel);
   }
 
-  /** Tells the node to stop a request that it may run. */
-  cancel(open: OpenRequest, envelope: Envelope): void {
-    const { token, target, owner } = open;
-    this.ask({ action: 'CANCEL', token: '', target, data: `{"token":"${token}"}` }, owner, envelope).catch(
-      (error: unknown) => this.#options.log.warn({ err: error, token }, `${target} was not told to stop ${token}`),
-    );
-  }
-
   /** Asks a node what is not recorded here, as {@link Inquiries.ask} does. */
-  ask(request: Omit<Carried, 'envelope'>, owner: string, envelope: Envelope): Promise<string> {
+  inquire(request: Omit<Carried, 'envelope'>, owner: string, envelope: Envelope): Promise<string> {
     return this.#inquiries.ask(request, owner, envelope);
   }
 

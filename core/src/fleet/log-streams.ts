@@ -57,13 +57,12 @@ export class LogStreams {
   /** Streams to `peer` from where it stands, as long as its session lasts. Calling it again does nothing. */
   serve(peer: Peer): void {
     if (this.#streams.has(peer) || !peer.open) return;
-    this.#streams.set(peer, new LogStream(this.#options, peer));
-  }
-
-  /** Forgets a session that is over. */
-  left(peer: Peer): void {
-    this.#streams.get(peer)?.stop();
-    this.#streams.delete(peer);
+    const stream = new LogStream(this.#options, peer);
+    this.#streams.set(peer, stream);
+    peer.onLeft(() => {
+      stream.stop();
+      this.#streams.delete(peer);
+    });
   }
 
   /** Resolves when every stream has said all that there is, or after `limitMs`. */

@@ -82,6 +82,8 @@ export class Logs {
   readonly #options: LogsOptions;
   readonly #cursors = new Map<string, Cursor>();
   readonly #leases = new Map<string, Lease>();
+  /** Peers that ever held a lease. */
+  readonly #holders = new WeakSet<Peer>();
   readonly #waiting = new Set<{ node: string; check(): void }>();
   readonly #reported = new Map<string, number>();
   readonly counters = { rows: 0, known: 0, refused: 0, aside: 0 };
@@ -153,6 +155,10 @@ export class Logs {
     const lease = held?.peer === peer ? held : { peer, until: 0, epoch: '', covered: undefined, missed: undefined };
     lease.until = now + LEASE_MS;
     this.#leases.set(node, lease);
+    if (!this.#holders.has(peer)) {
+      this.#holders.add(peer);
+      peer.onLeft(() => this.#left(peer));
+    }
     return lease;
   }
 
@@ -225,8 +231,7 @@ export class Logs {
     if ((this.#leases.get(node)?.peer === peer) !== carries) this.#leases.delete(node);
   }
 
-  /** Forgets a session that is over. */
-  left(peer: Peer): void {
+  #left(peer: Peer): void {
     for (const [node, lease] of this.#leases) if (lease.peer === peer) this.#leases.delete(node);
   }
 

@@ -45,7 +45,7 @@ export class LostRequests {
     }
     const { name, idempotent } = open.action.manifest;
     if (idempotent) {
-      open.state = 'waiting';
+      if (open.state === 'running') open.requeued();
       open.action.executor.submit(open);
     } else fail(open, failure('OUTCOME_UNKNOWN', { token, action: name, cause: `The database of ${node} was lost` }));
   }

@@ -36,8 +36,8 @@ export interface NodeSessionsOptions {
 /** The session of a node that came by itself, as the way to it and to what is behind it. */
 class NodeSession implements Carrier {
   announcement: NodeAnnouncement;
-  /** Monotonic milliseconds. */
-  heardAt: number;
+  /** When it began, in monotonic milliseconds. */
+  readonly since: number;
   pingedAt = Number.NEGATIVE_INFINITY;
   comparedAt = Number.NEGATIVE_INFINITY;
   over = false;
@@ -49,7 +49,7 @@ class NodeSession implements Carrier {
     now: number,
   ) {
     this.announcement = announcement;
-    this.heardAt = now;
+    this.since = now;
   }
 
   get name(): string {
@@ -109,6 +109,7 @@ export class NodeSessions {
     if (!session) {
       session = new NodeSession(peer, requests, told, clock.monotonic());
       this.#sessions.set(peer, session);
+      peer.onLeft(() => this.unregister(peer));
       this.#sweep ??= setInterval(() => this.#onSweep(), SWEEP_MS).unref();
       void this.#ping(session);
     }
@@ -125,19 +126,11 @@ export class NodeSessions {
     return refused;
   }
 
-  /** The node leaves in good order: it is unreachable at once. False where it was not registered. */
+  /**
+   * The node leaves, or its session has ended: it is unreachable at once, and what it did not answer goes again. Returns false if
+   * it was not registered.
+   */
   unregister(peer: Peer): boolean {
-    return this.left(peer);
-  }
-
-  /** A message came from `peer`. */
-  heard(peer: Peer): void {
-    const session = this.#sessions.get(peer);
-    if (session) session.heardAt = this.#options.clock.monotonic();
-  }
-
-  /** Forgets a session that is over: what it was given and did not answer goes again. */
-  left(peer: Peer): boolean {
     const session = this.#sessions.get(peer);
     if (!session) return false;
     this.#sessions.delete(peer);
@@ -161,7 +154,8 @@ export class NodeSessions {
     const now = this.#options.clock.monotonic();
     for (const session of this.#sessions.values()) {
       if (now - session.pingedAt >= PING_EVERY_MS) void this.#ping(session);
-      if (now - session.heardAt > SILENCE_MS && session.announcement.state === 'up') {
+      const heardAt = Math.max(session.since, session.peer.heardAt ?? 0);
+      if (now - heardAt > SILENCE_MS && session.announcement.state === 'up') {
         this.#announce(session, { state: 'unreachable' });
       }
     }
@@ -176,7 +170,6 @@ export class NodeSessions {
     try {
       await session.ask('PING', SILENCE_MS);
       const roundTripMs = Math.round((clock.monotonic() - start) * 1000) / 1000;
-      this.heard(session.peer);
       this.#announce(session, { state: 'up', lastPong: seconds(clock.now()), roundTripMs });
       if (start - session.comparedAt >= CLOCK_EVERY_MS) {
         session.comparedAt = start;

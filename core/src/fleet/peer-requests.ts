@@ -1,10 +1,20 @@
-import { CentreondError, decodeText, failure, type JsonObject, parseReply } from '@centreond/plugin-sdk';
+import { CentreondError, decodeText, failure, parseReply } from '@centreond/plugin-sdk';
+import { z } from 'zod';
 import type { Peer } from '../router/peer.ts';
+import type { Verbs } from '../router/verbs.ts';
 
 /** Requests that one peer has not answered, at most. */
 const PER_PEER = 10_000;
-const ACK = '[ACK] ';
-const PONG = '[PONG] ';
+
+const Reply = z.object({ code: z.number(), data: z.record(z.string(), z.json()).exactOptional() });
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
 
 /** A message to a peer; `data` is the JSON text of DATA, its `$` included. */
 export interface PeerRequest {
@@ -24,6 +34,10 @@ interface Waiting {
 export class PeerRequests {
   readonly #waiting = new Map<Peer, Map<string, Waiting>>();
 
+  constructor(verbs: Verbs) {
+    for (const verb of ['ACK', 'PONG']) verbs.on(verb, undefined, (peer, message) => this.#answered(peer, message));
+  }
+
   /**
    * Sends a request, which must bear a token, and resolves with the data of the ACK as JSON text. Rejects with the peer's
    * refusal; with NODE_UNREACHABLE when its session ends before; with WAIT_OVER after `limitMs`; with BUSY where the peer has
@@ -36,6 +50,7 @@ export class PeerRequests {
       if (!ofPeer) {
         ofPeer = new Map();
         this.#waiting.set(peer, ofPeer);
+        peer.onLeft(() => this.#left(peer));
       }
       if (ofPeer.size >= PER_PEER || ofPeer.has(token)) {
         throw failure('BUSY', { what: `the list of requests that ${peer.identity} has to answer`, limit: PER_PEER });
@@ -50,19 +65,20 @@ export class PeerRequests {
     });
   }
 
-  /** Takes a message of a peer if it is an answer, also one that nobody waits for any more; false for any other. */
-  receive(peer: Peer, message: Buffer): boolean {
-    const head = message.toString('latin1', 0, PONG.length);
-    if (head !== PONG && !head.startsWith(ACK)) return false;
+  /** Takes an answer, also one that comes too late. From a peer that was never asked it is no answer: the ladder refuses it. */
+  #answered(peer: Peer, message: Buffer): boolean {
     const ofPeer = this.#waiting.get(peer);
-    // From those who are never asked it is no answer: the router says what it thinks of it.
     if (!ofPeer) return false;
     const { token, data } = parseReply(decodeText(message));
     const waiting = ofPeer.get(token);
     if (!waiting) return true;
-    const reply = JSON.parse(data) as { code?: unknown; data?: JsonObject };
     clearTimeout(waiting.timer);
     ofPeer.delete(token);
+    const { data: reply } = Reply.safeParse(jsonOf(data));
+    if (!reply) {
+      waiting.reject(failure('NODE_UNREACHABLE', { target: peer.identity, why: 'sent a malformed answer' }));
+      return true;
+    }
     if (reply.code === 0) waiting.resolve(JSON.stringify(reply.data ?? {}));
     else {
       const { error, message: told } = reply.data ?? {};
@@ -71,8 +87,8 @@ export class PeerRequests {
     return true;
   }
 
-  /** Forgets a peer whose session is over: what it had to answer rejects. */
-  left(peer: Peer): void {
+  /** What a peer had to answer rejects. */
+  #left(peer: Peer): void {
     const ofPeer = this.#waiting.get(peer);
     this.#waiting.delete(peer);
     for (const { timer, reject } of ofPeer?.values() ?? []) {

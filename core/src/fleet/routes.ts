@@ -46,7 +46,6 @@ export interface NodeStatus {
   readonly lastPong: number | null;
   readonly roundTripMs: number | null;
   readonly clockSkewSeconds: number | null;
-  readonly cursor: number | null;
   readonly version: string | null;
   readonly actions: readonly string[];
   readonly subnodes: readonly string[];
@@ -56,8 +55,6 @@ export interface RoutesOptions {
   /** This router's id. */
   readonly id: string;
   readonly log: Log;
-  /** The last row of a node's log that is stored here. */
-  cursorOf?(id: string): number | null;
   /** Whether a node that nobody carries now is expected: the configuration names it. */
   expected?(id: string): boolean;
 }
@@ -235,7 +232,6 @@ export class Routes {
       lastPong: node.lastPong ?? null,
       roundTripMs: node.roundTripMs ?? null,
       clockSkewSeconds: node.clockSkewSeconds ?? null,
-      cursor: this.#options.cursorOf?.(id) ?? null,
       version: node.version ?? null,
       actions: node.actions ?? [],
       subnodes: (node.subnodes ?? []).flatMap((entry) => {

@@ -1,20 +1,16 @@
 import { formatMessage, parseReply } from '@centreond/plugin-sdk';
-import type { Grant } from '../doors/trust.ts';
-import type { Peer, PeerRole } from '../router/peer.ts';
-import type { PeerRequests } from './peer-requests.ts';
+import type { Log } from '../log.ts';
+import { type Grant, Leaving, type Peer, type PeerRole } from '../router/peer.ts';
+import type { Receive, Verbs } from '../router/verbs.ts';
 
-const HEAD = '[LINK';
-const VERBS: ReadonlySet<string> = new Set(['LINKUP', 'LINKDOWN', 'LINKED', 'LINKLOGS']);
 /** Links of one instance. */
 const PER_INSTANCE = 1000;
 
 export interface ServedLinksOptions {
-  readonly requests: PeerRequests;
-  /** A message of the router at the other end, in the order in which it sent it. */
-  receive(peer: Peer, message: Buffer): void;
+  readonly verbs: Verbs;
+  readonly log: Log;
   /** The router at the other end is to get this one's log. */
   streamLogs(peer: Peer): void;
-  left(peer: Peer): void;
 }
 
 /**
@@ -24,43 +20,56 @@ export interface ServedLinksOptions {
 export class ServedLinks {
   readonly #links = new Map<Peer, Map<string, ServedPeer>>();
 
-  constructor(private readonly options: ServedLinksOptions) {}
+  constructor(private readonly options: ServedLinksOptions) {
+    const { verbs } = options;
+    verbs.on('LINKUP', 'plugin', (instance, message) => this.#up(instance, message));
+    verbs.on('LINKDOWN', 'plugin', (instance, message) => this.#down(instance, parseReply(message.toString()).token));
+    verbs.on('LINKED', 'plugin', (instance, message, receive) => this.#linked(instance, message, receive));
+    verbs.on('LINKLOGS', 'plugin', (instance, message) => this.#logs(instance, message));
+  }
 
-  /** Takes a message of an instance if it is about a link that is served; false for any other. */
-  receive(instance: Peer, message: Buffer): boolean {
-    if (message.toString('latin1', 0, HEAD.length) !== HEAD) return false;
-    const { action, token: number, target, data } = parseReply(message.toString());
-    if (!VERBS.has(action)) return false;
-    const links = this.#links.get(instance) ?? new Map<string, ServedPeer>();
-    const peer = links.get(number);
-    if (action === 'LINKED') {
-      const bytes = Buffer.from(data);
-      if (peer && !this.options.requests.receive(peer, bytes)) this.options.receive(peer, bytes);
-      return true;
-    }
-    if (action === 'LINKLOGS') {
-      if (peer) this.options.streamLogs(peer);
-      return true;
-    }
-    if (peer) this.#end(links, number, peer);
-    if (action === 'LINKUP' && links.size < PER_INSTANCE) {
-      links.set(number, new ServedPeer(target, instance, number));
+  #up(instance: Peer, message: Buffer): true {
+    const { token: number, target } = parseReply(message.toString());
+    this.#down(instance, number);
+    let links = this.#links.get(instance);
+    if (!links) {
+      links = new Map();
       this.#links.set(instance, links);
+      instance.onLeft(() => this.#left(instance));
+    }
+    if (links.size < PER_INSTANCE) links.set(number, new ServedPeer(target, instance, number));
+    else {
+      const text = `the plugin ${instance.identity.slice(1)} serves ${PER_INSTANCE} links already; the one to ${target} is not served`;
+      this.options.log.warn({ router: target }, text);
     }
     return true;
   }
 
-  #end(links: Map<string, ServedPeer>, number: string, peer: ServedPeer): void {
-    links.delete(number);
-    peer.open = false;
-    this.options.left(peer);
+  #down(instance: Peer, number: string): true {
+    const links = this.#links.get(instance);
+    const peer = links?.get(number);
+    links?.delete(number);
+    peer?.end();
+    return true;
   }
 
-  /** Forgets an instance that is gone, and the links that it had. */
-  left(instance: Peer): void {
+  #linked(instance: Peer, message: Buffer, receive: Receive): true {
+    const { token: number, data } = parseReply(message.toString());
+    const peer = this.#links.get(instance)?.get(number);
+    if (peer) receive(peer, Buffer.from(data));
+    return true;
+  }
+
+  #logs(instance: Peer, message: Buffer): true {
+    const peer = this.#links.get(instance)?.get(parseReply(message.toString()).token);
+    if (peer) this.options.streamLogs(peer);
+    return true;
+  }
+
+  #left(instance: Peer): void {
     const links = this.#links.get(instance);
     this.#links.delete(instance);
-    for (const [number, peer] of links ?? []) this.#end(links as Map<string, ServedPeer>, number, peer);
+    for (const peer of links?.values() ?? []) peer.end();
   }
 }
 
@@ -68,6 +77,7 @@ export class ServedLinks {
 class ServedPeer implements Peer {
   open = true;
   readonly grant: Grant;
+  readonly #leaving = new Leaving();
   readonly roles: ReadonlySet<PeerRole> = new Set<PeerRole>(['router']);
 
   constructor(
@@ -80,6 +90,15 @@ class ServedPeer implements Peer {
 
   get backlog(): number {
     return this.instance.backlog;
+  }
+
+  onLeft(listener: () => void): void {
+    this.#leaving.add(listener);
+  }
+
+  end(): void {
+    this.open = false;
+    this.#leaving.over();
   }
 
   send(message: string): void {

@@ -17,12 +17,12 @@ import { construct, type Lifecycle, pluginOf, servicesOver } from '@centreond/pl
 import { RowWindow } from '@centreond/plugin-sdk/row-window';
 import { InstanceRuntime } from '@centreond/plugin-sdk/runtime';
 import { LinkTransport } from '@centreond/plugin-sdk/services';
-import type { Grant } from '../doors/trust.ts';
 import type { Log } from '../log.ts';
 import type { Envelope } from '../router/envelope.ts';
-import type { Peer, PeerRole } from '../router/peer.ts';
+import { Answer, type Asked, type Executor, type Hearer, type PluginStatus } from '../router/executor.ts';
+import { type Grant, Leaving, type Peer, type PeerRole } from '../router/peer.ts';
 import type { OpenRequest } from '../router/request.ts';
-import { Answer, type Asked, type Executor, type Hearer, type PluginStatus } from './plugin-host.ts';
+import type { Requests } from '../router/requests.ts';
 import { ROW_BOUND } from './row-credit.ts';
 
 /** What an action that answers in the ACK is told besides: who asks, and over which routers. */
@@ -50,8 +50,8 @@ export interface CorePluginOptions {
   readonly version: string;
   readonly maxMessage: number;
   readonly log: Log;
-  /** Resolves when the row is on disk, or dropped. */
-  row(open: OpenRequest, code: number, data: string): Promise<void> | undefined;
+  readonly requests: Pick<Requests, 'row'>;
+  readonly clock: { now(): number };
   /** It was stopped. */
   stopped?(): void;
 }
@@ -76,8 +76,8 @@ export class CorePlugin implements Executor {
     this.#runtime = new InstanceRuntime(plugin, this.#rows, log, options.maxMessage);
   }
 
-  admit(action: ActionManifest, data: JsonObject, peer: Peer, owner: string) {
-    return (this.plugin as Admits).admit?.(action.name, data, peer, owner);
+  admit({ action, owner }: OpenRequest, data: JsonObject, peer: Peer) {
+    return (this.plugin as Admits).admit?.(action.manifest.name, data, peer, owner);
   }
 
   ask(action: ActionManifest, data: JsonObject, peer: Peer, asked: Asked): Answer | Promise<Answer> {
@@ -88,9 +88,8 @@ export class CorePlugin implements Executor {
 
   submit(open: OpenRequest): void {
     const { name, timeoutSeconds } = open.action.manifest;
-    open.state = 'running';
-    open.startedAt = Date.now();
-    open.deadline = Math.min(open.startedAt + timeoutSeconds * 1000, open.wantedUntil);
+    const now = this.options.clock.now();
+    open.started(now, Math.min(now + timeoutSeconds * 1000, open.wantedUntil));
     this.#running.set(open.token, open);
     const $ = { from: open.owner, deadline: open.deadline, ...(open.workedOn !== '' && { target: open.workedOn }) };
     this.#runtime.receive(formatMessage(name, open.token, '', { ...JSON.parse(open.data), $ }));
@@ -102,7 +101,7 @@ export class CorePlugin implements Executor {
     // Only processes are to say that they heard an event.
     if (row.action !== 'ROW') return;
     const open = this.#running.get(row.token);
-    const stored = open && this.options.row(open, Number(row.target), row.data);
+    const stored = open && this.options.requests.row(open, Number(row.target), row.data);
     void Promise.resolve(stored).then(() => this.#rows.stored(1, message.length));
     if (!open) return;
     if (open.state === 'ended') this.#running.delete(row.token);
@@ -161,9 +160,8 @@ export class CorePlugin implements Executor {
 /** Imports and makes a plugin that runs in this process, with the services of any other. Throws what it throws. */
 export async function openCorePlugin(
   found: { main: string; package: string; version: string; config: JsonObject; type: string },
-  options: Pick<CorePluginOptions, 'maxMessage' | 'log' | 'row'> & {
+  options: Pick<CorePluginOptions, 'maxMessage' | 'log' | 'requests' | 'clock'> & {
     message(peer: Peer, message: Buffer): void;
-    left(peer: Peer): void;
   },
 ): Promise<CorePlugin> {
   const log = lineLogger((line) => options.log.info({ plugin: found.type, ...JSON.parse(line) }));
@@ -174,10 +172,7 @@ export async function openCorePlugin(
   const transport = new LinkTransport({ wire, maxMessage: options.maxMessage, log, plugin: declared });
   const plugin = await construct(target, found.config, servicesOver(transport, log));
   await plugin.start?.();
-  const stopped = () => {
-    peer.open = false;
-    options.left(peer);
-  };
+  const stopped = () => peer.end();
   return new CorePlugin(plugin, { ...options, package: found.package, version: found.version, stopped });
 }
 
@@ -187,6 +182,7 @@ class InProcessPeer implements Peer {
   readonly roles: ReadonlySet<PeerRole> = new Set<PeerRole>(['plugin']);
   open = true;
   readonly backlog = 0;
+  readonly #leaving = new Leaving();
 
   constructor(
     type: string,
@@ -202,6 +198,15 @@ class InProcessPeer implements Peer {
   // Not in the caller's turn: a plugin must not run inside the router.
   send(message: string): void {
     if (this.open) setImmediate(() => this.deliver(message));
+  }
+
+  onLeft(listener: () => void): void {
+    this.#leaving.add(listener);
+  }
+
+  end(): void {
+    this.open = false;
+    this.#leaving.over();
   }
 }
 

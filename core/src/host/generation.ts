@@ -1,43 +1,50 @@
 import { type CentreondError, failure, type JsonObject, type Manifest } from '@centreond/plugin-sdk';
 import type { OpenRequest } from '../router/request.ts';
-import type { Question } from './question.ts';
 import { Slot, type SlotOptions } from './slot.ts';
 import { Waiting } from './waiting.ts';
 
-/** A request whose instances died this often is not tried again. */
+/** A request whose instances died this often is not run again. */
 const DEATHS_LIMIT = 3;
 const REST_MS = 2000;
 const SWEEP_MS = 1000;
-/** Instances of a keyed plugin, dead ones that may come back included. */
-const KEYS_LIMIT = 10_000;
-/** Questions that wait for an instance. */
-const QUESTIONS_LIMIT = 1000;
+/** How long an on-demand instance is kept in which no request has ever finished. */
+const REFUSING_IDLE_MS = 10_000;
+/** Keys whose instances are set aside, at most; the oldest is forgotten, and may be tried again. */
+const SET_ASIDE_LIMIT = 1000;
 
-export interface GenerationOptions extends Omit<SlotOptions, 'id' | 'room' | 'lost' | 'quarantined' | 'startFailed'> {
-  fail(open: OpenRequest, error: CentreondError): void;
+export interface GenerationOptions
+  extends Omit<SlotOptions, 'id' | 'room' | 'lost' | 'vacant' | 'quarantined' | 'startFailed'> {
+  /** Runs a request again whose instance died: on the running version, which may be a later one. */
+  requeue(open: OpenRequest): void;
   /** The keys of a plugin's eager instances, over restarts of the daemon. */
   readonly keys: { of(type: string): Promise<string[]>; add(type: string, key: string): void };
+  /** Processes of a keyed plugin that may run at once. */
+  readonly maxInstances: number;
 }
 
+/** The instances of one key, or of the whole pool, and what waits for them. */
 interface Group {
+  readonly key: string;
   readonly slots: Slot[];
   readonly waiting: Waiting<OpenRequest>;
-  readonly questions: Waiting<Question>;
 }
 
 /** One version of a plugin at work: its instances (one, a pool, or one for each key) and what waits for them. */
 export class Generation {
   readonly #groups = new Map<string, Group>();
   readonly #keyField: string | undefined;
+  /** Groups of a keyed plugin whose process may start once another has ended. */
+  readonly #startLine = new Set<Group>();
   #sweep: NodeJS.Timeout | undefined;
   #stopped = false;
+  #startFailed: ((cause: string) => void) | undefined;
 
   constructor(readonly options: GenerationOptions) {
     const { instances } = options.manifest;
     this.#keyField = 'key' in instances ? instances.key : undefined;
     if ('pool' in instances) {
       const ids = Array.from({ length: instances.pool }, (_, i) => String(i + 1));
-      this.#groups.set('', this.#group(ids));
+      this.#groups.set('', this.#group('', ids));
     } else if (instances.start === 'on-demand') {
       this.#sweep = setInterval(() => this.#restIdle((instances.idleSeconds ?? 600) * 1000), SWEEP_MS);
       this.#sweep.unref();
@@ -46,6 +53,10 @@ export class Generation {
 
   get manifest(): Manifest {
     return this.options.manifest;
+  }
+  get #onDemand(): boolean {
+    const { instances } = this.manifest;
+    return 'key' in instances && instances.start === 'on-demand';
   }
   get #eager(): boolean {
     const { instances } = this.manifest;
@@ -56,14 +67,14 @@ export class Generation {
   }
   get waitingCount(): number {
     let count = 0;
-    for (const { waiting, questions } of this.#groups.values()) count += waiting.size + questions.size;
+    for (const { waiting } of this.#groups.values()) count += waiting.size;
     return count;
   }
   get inFlight(): number {
     return this.slots.reduce((sum, slot) => sum + slot.inFlight, 0);
   }
 
-  #group(ids: readonly string[]): Group {
+  #group(key: string, ids: readonly string[]): Group {
     const waiting = new Waiting<OpenRequest>();
     const slots = ids.map(
       (id) =>
@@ -71,20 +82,19 @@ export class Generation {
           ...this.options,
           id,
           room: (slot, action) => this.#dispatch(group, slot, action),
-          lost: (open, error) => this.#lost(group, open, error),
+          lost: (open, error) => this.#lost(open, error),
+          vacant: () => this.#vacant(group),
           quarantined: (_, reason) => this.#quarantined(group, reason),
           startFailed: (_, cause) => this.#startFailed?.(cause),
         }),
     );
-    const group: Group = { slots, waiting, questions: new Waiting<Question>() };
+    const group: Group = { key, slots, waiting };
     return group;
   }
 
-  #startFailed: ((cause: string) => void) | undefined;
-
   /**
-   * Starts what is to run from the beginning. Resolves when each first start is over: undefined where all are ready, else the
-   * cause of the first that failed. Eager instances are those that were ever asked for; `keys` are started in any case.
+   * Starts what runs from the beginning. Resolves when each first start is over: undefined if all are ready, else the cause of
+   * the first that failed. Eager instances are those that were ever asked for; `keys` are started in any case.
    */
   async start(keys: readonly string[] = []): Promise<string | undefined> {
     let cause: string | undefined;
@@ -93,7 +103,8 @@ export class Generation {
     };
     const known = this.#eager ? await this.options.keys.of(this.manifest.type) : [];
     for (const key of new Set([...keys, ...known])) this.#groupOf(key);
-    await Promise.all(this.slots.map((slot) => slot.start()));
+    const first = this.#keyField === undefined ? this.slots : this.slots.slice(0, this.options.maxInstances);
+    await Promise.all(first.map((slot) => slot.start()));
     this.#startFailed = undefined;
     return cause;
   }
@@ -103,11 +114,7 @@ export class Generation {
     const { type } = this.manifest;
     const key = this.#keyOf(data);
     const group = this.#groups.get(key);
-    if (!group) {
-      if (this.#groups.size < KEYS_LIMIT) return undefined;
-      return failure('BUSY', { what: `the list of instances of ${type}`, limit: KEYS_LIMIT });
-    }
-    if (group.slots.some((slot) => slot.serves)) return undefined;
+    if (!group || group.slots.some((slot) => slot.serves)) return undefined;
     const slot = group.slots[0];
     const name = this.#keyField === undefined ? type : `${type}/${key}`;
     return failure('NOT_READY', { type: name, state: slot?.state ?? 'gone', reason: slot?.reason ?? '' });
@@ -117,22 +124,25 @@ export class Generation {
     return this.#keyField === undefined ? '' : String(data[this.#keyField] ?? '');
   }
 
+  #keyOfRequest(open: OpenRequest): string {
+    return this.#keyField === undefined ? '' : this.#keyOf(open.parsedData());
+  }
+
   #groupOf(key: string): Group {
     let group = this.#groups.get(key);
     if (!group) {
-      group = this.#group([key]);
+      group = this.#group(key, [key]);
       this.#groups.set(key, group);
       if (this.#eager) this.options.keys.add(this.manifest.type, key);
     }
     return group;
   }
 
-  /** Runs an accepted request, or lets it wait; an instance on demand starts for it. */
+  /** Runs an accepted request, or queues it; an instance on demand starts for it. */
   submit(open: OpenRequest): void {
-    const key = this.#keyField === undefined ? '' : this.#keyOf(JSON.parse(open.data) as JsonObject);
-    const group = this.#groupOf(key);
-    if (!group.slots.some((slot) => slot.serves)) {
-      this.#crashed(open, group.slots[0]?.reason ?? 'it is stopped');
+    const group = this.#groupOf(this.#keyOfRequest(open));
+    if (this.#stopped || !group.slots.some((slot) => slot.serves)) {
+      this.#crashed(open, this.#stopped ? 'it is stopped' : (group.slots[0]?.reason ?? 'it is stopped'));
       return;
     }
     const action = open.action.manifest.name;
@@ -144,86 +154,110 @@ export class Generation {
     }
   }
 
-  /**
-   * Hands an instance what it is to answer in the ACK, or lets it wait for one. A refusal goes to whoever asked: NOT_READY, BUSY
-   * beyond the limit, PLUGIN_CRASHED or PLUGIN_KILLED where the instance dies with it.
-   */
-  ask(question: Question, data: JsonObject): void {
-    const waits = this.#groups.get(this.#keyOf(data))?.questions.size ?? 0;
-    const what = `the queue of the plugin ${this.manifest.type}`;
-    const refusal = waits < QUESTIONS_LIMIT ? this.refusal(data) : failure('BUSY', { what, limit: QUESTIONS_LIMIT });
-    if (refusal) {
-      question.refuse(refusal);
-      return;
-    }
-    const group = this.#groupOf(this.#keyOf(data));
-    const { name } = question.options.action;
-    const slot = group.questions.has(name) ? undefined : freest(group.slots, name);
-    if (slot) slot.ask(question);
-    else {
-      group.questions.add(question);
-      question.onLate = () => group.questions.remove(question);
-      this.#wake(group);
-    }
-  }
-
+  /** Starts the processes of a group for which something waits; a keyed one once there is room for a further process. */
   #wake(group: Group): void {
     if (this.#stopped) return;
-    for (const slot of group.slots) if (slot.state === 'idle') void slot.start();
+    const idle = group.slots.filter(({ state }) => state === 'idle');
+    if (idle.length === 0) return;
+    if (this.#keyField !== undefined && this.#liveCount() >= this.options.maxInstances) {
+      this.#startLine.add(group);
+      this.#makeRoom();
+    } else for (const slot of idle) void slot.start();
+  }
+
+  #liveCount(): number {
+    let live = 0;
+    for (const { slots } of this.#groups.values()) for (const slot of slots) if (slot.live) live++;
+    return live;
+  }
+
+  /** Ends the process that has had nothing to do for the longest, unless one is ending already for each group in line. */
+  #makeRoom(): void {
+    const dying = this.slots.filter(({ state }) => state === 'dying').length;
+    if (dying >= this.#startLine.size) return;
+    let oldest: Slot | undefined;
+    for (const { slots, waiting } of this.#groups.values()) {
+      const [slot] = slots;
+      if (slot?.state !== 'ready' || slot.inFlight > 0 || waiting.size > 0) continue;
+      if (!oldest || slot.lastUsed < oldest.lastUsed) oldest = slot;
+    }
+    void oldest?.rest(REST_MS);
+  }
+
+  /** A process of `group` is gone for now. */
+  #vacant(group: Group): void {
+    if (this.#stopped) return;
+    const [next] = this.#startLine;
+    if (next && this.#liveCount() < this.options.maxInstances) {
+      this.#startLine.delete(next);
+      this.#wake(next);
+    }
+    if (group.waiting.size > 0) queueMicrotask(() => this.#wake(group));
+    else if (this.#onDemand && group.slots.every(({ state }) => state === 'idle')) this.#forget(group);
+  }
+
+  /** A key of which nothing is left is forgotten; one whose process crashed lately is kept for `why`. */
+  #forget(group: Group): void {
+    if (group.slots.some(({ supervisor }) => supervisor.recentExits > 0)) return;
+    if (this.#groups.get(group.key) === group) this.#groups.delete(group.key);
   }
 
   #dispatch(group: Group, slot: Slot, action: string | undefined): void {
-    for (const name of action === undefined ? [...group.waiting.actions] : [action]) {
-      group.waiting.drain(name, (open) => {
-        const room = slot.hasRoom(name);
-        if (room) slot.run(open);
-        return room;
-      });
+    for (const name of action === undefined ? group.waiting.actions : [action]) {
+      group.waiting.drain(
+        name,
+        () => slot.hasRoom(name),
+        (open) => slot.run(open),
+      );
     }
-    for (const name of action === undefined ? [...group.questions.actions] : [action]) {
-      group.questions.drain(name, (question) => {
-        const room = slot.hasRoom(name);
-        if (room) slot.ask(question);
-        return room;
-      });
-    }
+    // It has nothing to do now, and others wait for a process of their own.
+    if (this.#startLine.size > 0 && slot.inFlight === 0) this.#makeRoom();
   }
 
-  #lost(group: Group, open: OpenRequest, error: CentreondError): void {
+  #lost(open: OpenRequest, error: CentreondError): void {
     if (open.state === 'ended') return;
-    open.deaths++;
+    open.died();
     const { idempotent, inFlight } = open.action.manifest;
-    const again = idempotent && inFlight === 'requeue' && !open.aborted && !this.#stopped && open.deaths < DEATHS_LIMIT;
+    const again =
+      idempotent && inFlight === 'requeue' && !open.abortedFor && !this.#stopped && open.deaths < DEATHS_LIMIT;
     if (!again) {
-      this.options.fail(open, error);
+      this.options.requests.fail(open, error);
       return;
     }
-    open.state = 'waiting';
-    open.deadline = open.wantedUntil;
-    group.waiting.add(open);
-    queueMicrotask(() => this.#wake(group));
+    open.requeued();
+    // Once the slot has seen to its exit: the request may go to it again.
+    queueMicrotask(() => {
+      if (open.state === 'waiting') this.options.requeue(open);
+    });
   }
 
   #quarantined(group: Group, reason: string): void {
+    if (this.#keyField !== undefined) this.#boundSetAside();
     if (group.slots.some((slot) => slot.serves)) return;
     for (const open of group.waiting.takeAll()) this.#crashed(open, reason);
-    const { type } = this.manifest;
-    for (const question of group.questions.takeAll()) {
-      question.refuse(failure('NOT_READY', { type, state: group.slots[0]?.state ?? 'gone', reason }));
-    }
+  }
+
+  #boundSetAside(): void {
+    const aside = [...this.#groups.values()].filter(({ slots }) => slots.every(({ serves }) => !serves));
+    for (const { key } of aside.slice(0, Math.max(0, aside.length - SET_ASIDE_LIMIT))) this.#groups.delete(key);
   }
 
   #crashed(open: OpenRequest, cause: string): void {
-    this.options.fail(open, failure('PLUGIN_CRASHED', { type: this.manifest.type, token: open.token, cause }));
+    const { type } = this.manifest;
+    const error = open.answered
+      ? failure('NOT_READY', { type, state: 'not running', reason: cause })
+      : failure('PLUGIN_CRASHED', { type, token: open.token, cause, ran: open.everStarted });
+    this.options.requests.fail(open, error);
   }
 
-  withdraw(open: OpenRequest): void {
-    for (const { waiting } of this.#groups.values()) if (waiting.remove(open)) return;
+  /** Forgets a request that waits here. Returns whether it did. */
+  withdraw(open: OpenRequest): boolean {
+    return this.#groups.get(this.#keyOfRequest(open))?.waiting.remove(open) ?? false;
   }
 
-  /** Tells the instance that runs the request to stop. False where none here does. */
+  /** Tells the instance that runs the request to stop. Returns false if none here does. */
   abort(open: OpenRequest, reason: CentreondError): boolean {
-    const slot = this.slots.find((one) => one.runs(open));
+    const slot = this.#groups.get(this.#keyOfRequest(open))?.slots.find((one) => one.runs(open));
     slot?.abort(open, reason);
     return slot !== undefined;
   }
@@ -238,7 +272,7 @@ export class Generation {
         .map(async (slot) => {
           await slot.kill(progress);
           if (this.#stopped) return;
-          if (eager || group.waiting.size + group.questions.size > 0) void slot.start();
+          if (eager || group.waiting.size > 0) this.#wake(group);
         }),
     );
     await Promise.all(killing);
@@ -246,33 +280,28 @@ export class Generation {
 
   #restIdle(idleMs: number): void {
     const now = this.options.clock.now();
-    for (const [key, group] of this.#groups) {
-      const { slots, waiting, questions } = group;
-      const [slot] = slots;
-      if (!slot || waiting.size + questions.size > 0 || slot.inFlight > 0 || now - slot.lastUsed < idleMs) continue;
-      if (slot.state === 'ready') {
-        void slot.rest(REST_MS).then(() => {
-          if (waiting.size + questions.size > 0) this.#wake(group);
-        });
-      } else if (slot.state === 'idle' && slot.exits.length === 0) this.#groups.delete(key);
+    for (const group of this.#groups.values()) {
+      const [slot] = group.slots;
+      if (!slot || group.waiting.size > 0 || slot.inFlight > 0) continue;
+      const limit = slot.useful ? idleMs : Math.min(idleMs, REFUSING_IDLE_MS);
+      if (slot.state === 'ready' && now - slot.lastUsed >= limit) void slot.rest(REST_MS);
+      else if (slot.state === 'idle') this.#forget(group);
     }
   }
 
-  /** Takes what waits, to hand it to a successor. */
+  /** Takes what waits, to hand it to a successor, the oldest first in each group. */
   takeWaiting(): OpenRequest[] {
+    this.#startLine.clear();
     return [...this.#groups.values()].flatMap(({ waiting }) => waiting.takeAll());
-  }
-
-  /** Takes the questions that wait, to hand them to a successor. */
-  takeQuestions(): Question[] {
-    return [...this.#groups.values()].flatMap(({ questions }) => questions.takeAll());
   }
 
   /** Ends all its processes within `limitMs`, for good. */
   async stop(limitMs: number): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#sweep);
-    for (const question of this.takeQuestions()) question.refuse(failure('INTERRUPTED', { token: question.name }));
+    for (const open of this.takeWaiting()) {
+      this.options.requests.fail(open, failure('INTERRUPTED', { token: open.name }));
+    }
     await Promise.all(this.slots.map((slot) => slot.stop(limitMs)));
   }
 

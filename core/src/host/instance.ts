@@ -8,18 +8,22 @@ import {
   API_VERSION,
   type CentreondError,
   decodeText,
+  FAILED,
+  FINISHED,
   formatMessage,
   type Greeting,
   type JsonObject,
   parseReply,
   reasonOf,
 } from '@centreond/plugin-sdk';
-import type { InstanceLink } from '../doors/internal.ts';
+import { z } from 'zod';
 import type { Log } from '../log.ts';
+import type { InstanceLink, InstancePeer, Tickets } from '../router/instance-link.ts';
 import type { Peer } from '../router/peer.ts';
 import { descendants, killGroup, MARK, memoryOf, reap, sessionGivesWay } from './reaper.ts';
 import { ROW_BOUND, RowCredit } from './row-credit.ts';
 
+const Ready = z.object({ hash: z.string() });
 const STOP_GRACE_MS = 3000;
 const TAIL_LINES = 20;
 const LINE_CHARACTERS = 8192;
@@ -46,8 +50,7 @@ export interface InstanceOptions {
   /** Starts the mark of everything this daemon's instances start. */
   readonly mark: string;
   readonly log: Log;
-  /** Makes a one-time ticket that lets this instance in. */
-  issueTicket(instance: InstanceLink & { enter(peer: Peer): void }): string;
+  readonly tickets: Tickets;
 }
 
 /** What one process of a plugin may take. */
@@ -65,11 +68,12 @@ export interface InstanceLimits {
 /** What an instance tells its host. Exactly one `exited` ends the calls, also when it never started. */
 export interface InstanceEvents {
   ready(): void;
-  /** Resolves when the row is on disk, or dropped; undefined where it was dropped at once. */
-  row(token: string, code: number, data: string): Promise<void> | undefined;
-  /** The answer to the question of that number, or its refusal with code 1. */
-  answer(number: string, code: number, data: string): void;
-  /** A message that is no row: a request of the plugin's own. */
+  /**
+   * Its process says `code` of what it runs under `name`: the token, or `?` and the number of what it answers in the ACK. Resolves
+   * when the row is on disk, or dropped; undefined if it was dropped at once.
+   */
+  said(name: string, code: number, data: string): Promise<void> | undefined;
+  /** Any other message: a request of the plugin's own, or a message of its links. */
   message(peer: Peer, message: Buffer): void;
   /** What it runs, as `ACTION token`. */
   running(): string[];
@@ -85,7 +89,8 @@ export class Instance implements InstanceLink {
   readonly #mark: string;
   readonly #credit = new RowCredit((message) => this.send(message));
   #child: ChildProcess | undefined;
-  #peer: Peer | undefined;
+  #peer: InstancePeer | undefined;
+  #ticket = '';
   #startTimer: NodeJS.Timeout | undefined;
   #patience: NodeJS.Timeout | undefined;
   #cause: string | undefined;
@@ -113,10 +118,6 @@ export class Instance implements InstanceLink {
   }
   get pid(): number | undefined {
     return this.#child?.pid;
-  }
-  /** Its session at the internal door, once it has entered. */
-  get peer(): Peer | undefined {
-    return this.#peer;
   }
   /** Whether it was ever ready. */
   get wasReady(): boolean {
@@ -148,10 +149,11 @@ export class Instance implements InstanceLink {
     child.stdin.on('error', () => {}); // it died before it read; `exit` says so
     this.#readLines(child.stdout);
     this.#readLines(child.stderr);
+    this.#ticket = options.tickets.issue(this);
     const greeting: Greeting = {
       api: API_VERSION,
       endpoint: options.endpoint,
-      ticket: options.issueTicket(this),
+      ticket: this.#ticket,
       main: options.main,
       type: options.type,
       instance: options.id,
@@ -169,9 +171,11 @@ export class Instance implements InstanceLink {
     if (this.pid !== undefined) sessionGivesWay(this.pid, this.options.limits.niceness ?? 0);
   }
 
-  /** The door has seen the ticket: `peer` is this process. */
-  enter(peer: Peer): void {
+  enter(peer: InstancePeer): void {
     this.#peer = peer;
+    peer.onLeft(() => {
+      this.#peer = undefined;
+    });
   }
 
   /** Hands it a message. Only when ready. */
@@ -180,37 +184,43 @@ export class Instance implements InstanceLink {
   }
 
   receive(bytes: Buffer): void {
-    const { events } = this;
+    if (this.#cause !== undefined) return;
     if (this.#unanswered > 1) this.#inLine();
     this.#unanswered = 0;
+    try {
+      this.#take(bytes);
+    } catch (error) {
+      this.condemn(`it sent a malformed message: ${reasonOf(error)}`);
+    }
+  }
+
+  #take(bytes: Buffer): void {
+    const { events } = this;
     // `[ROW] ` by its bytes: the most frequent message by far.
     if (bytes[1] === 0x52 && bytes[2] === 0x4f && bytes[3] === 0x57 && bytes[4] === 0x5d) {
       const text = decodeText(bytes);
-      const row = parseReply(text);
-      const stored = events.row(row.token, Number(row.target), row.data);
+      const { token, target: code, data } = parseReply(text);
+      const stored = events.said(token, codeOf(code), data);
       if (stored) void stored.then(() => this.#credit.stored(text.length));
       else this.#credit.stored(text.length);
       return;
     }
     const head = bytes.toString('latin1', 0, 12);
     if (head.startsWith('[ANSWER]')) {
-      const { token, target, data } = parseReply(decodeText(bytes));
-      events.answer(token, Number(target), data);
+      const { token: number, target, data } = parseReply(decodeText(bytes));
+      const code = codeOf(target);
+      // An answer is 0 or 1 there, as in the ACK; to its host it is an end like any other.
+      void events.said(`?${number}`, code === 0 ? FINISHED : code === FAILED ? FAILED : Number.NaN, data);
     } else if (head.startsWith('[READY]')) this.#ready(parseReply(decodeText(bytes)).data);
     else if (head.startsWith('[RELEASED]')) this.#released?.();
     else if (!head.startsWith('[STOPPED]') && !head.startsWith('[BEAT]') && this.#peer)
       events.message(this.#peer, bytes);
   }
 
-  left(): void {
-    this.#peer = undefined;
-  }
-
   #ready(data: string): void {
     if (this.state !== 'starting') return;
     clearTimeout(this.#startTimer);
-    const { hash } = JSON.parse(data) as { hash: string };
-    if (hash !== this.options.hash) {
+    if (Ready.safeParse(JSON.parse(data)).data?.hash !== this.options.hash) {
       this.#cause =
         'MANIFEST_STALE: it declares something else than its manifest; run `centreond-plugin build` in its package';
       this.kill('SIGKILL');
@@ -226,31 +236,33 @@ export class Instance implements InstanceLink {
   /** Once a second: does its event loop turn, and does it keep to its limits. */
   async #check(): Promise<void> {
     const { memory, processes } = this.options.limits;
-    // One that stands at a breakpoint is not stuck.
+    // A process paused in a debugger is not stuck.
     const stuckMs = inspected(this.type) ? Number.POSITIVE_INFINITY : this.options.limits.stuckMs;
     const { pid } = this;
     if (pid === undefined || this.state === 'gone' || this.#cause !== undefined) return;
     if (this.#unanswered * BEAT_MS >= stuckMs) {
-      this.#condemn(`its event loop was stuck for ${stuckMs / 1000} s`);
+      this.condemn(`its event loop was stuck for ${stuckMs / 1000} s`);
       return;
     }
-    // Who does not answer for a second does not wait for anybody: what it takes, others lack.
+    // A process that is stuck uses up what others need: it goes to the end of the line.
     if (this.#unanswered === 1) sessionGivesWay(pid, LAST_IN_LINE);
     this.#unanswered++;
     this.send('[BEAT] [] []');
     if (memory !== undefined) {
       const used = memoryOf(pid);
       if (used !== null && used > memory) {
-        this.#condemn(`it used ${mib(used)} MiB of memory and may use ${mib(memory)}`);
+        this.condemn(`it used ${mib(used)} MiB of memory and may use ${mib(memory)}`);
         return;
       }
     }
     if (processes === undefined) return;
     const count = await descendants(pid);
-    if (count > processes) this.#condemn(`it had ${count} processes and may have ${processes}`);
+    if (count > processes) this.condemn(`it had ${count} processes and may have ${processes}`);
   }
 
-  #condemn(what: string): void {
+  /** Ends the process at once; `what` is the cause of its exit. Messages of it that are still on their way are dropped. */
+  condemn(what: string): void {
+    if (this.#cause !== undefined || this.state === 'gone') return;
     const running = this.events.running();
     const more = running.length > 3 ? ` and ${running.length - 3} more` : '';
     this.#cause = `${what} (running ${running.slice(0, 3).join(', ') || 'nothing'}${more})`;
@@ -304,9 +316,9 @@ export class Instance implements InstanceLink {
     clearTimeout(this.#patience);
     clearInterval(this.#beat);
     if (this.pid !== undefined) killGroup(this.pid, 'SIGKILL');
+    this.options.tickets.withdraw(this.#ticket);
     this.events.exited(this.#cause ?? how);
-    // What it still had on the way is nobody's any more.
-    this.#peer = undefined;
+    this.#peer?.end();
     void reap(this.#mark).then(() => {
       for (const resolve of this.#gone.splice(0)) resolve();
     });
@@ -339,6 +351,11 @@ export class Instance implements InstanceLink {
     if (this.tail.length > TAIL_LINES) this.tail.shift();
     log[level]({ plugin: type, instance: id, ...fields });
   }
+}
+
+/** The code in the head of a row, or NaN. */
+function codeOf(text: string): number {
+  return /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
 }
 
 function flagsFor({ limits, type }: InstanceOptions): string[] {

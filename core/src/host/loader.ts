@@ -2,25 +2,28 @@ import { createHash, randomBytes } from 'node:crypto';
 import { CentreondError, failure, type JsonObject, RESERVED_ACTIONS, reasonOf } from '@centreond/plugin-sdk';
 import { type Config, type PluginEntry, placedConfig, requestedEntry, validatePluginConfig } from '../config/config.ts';
 import { type Discovered, discover } from '../config/discovery.ts';
-import type { InstanceLink } from '../doors/internal.ts';
 import { fault, type Problem, placeOf, problem, sentence } from '../errors.ts';
 import { TurnGate } from '../gate.ts';
 import type { Log } from '../log.ts';
-import type { Peer } from '../router/peer.ts';
+import type { Tickets } from '../router/instance-link.ts';
 import type { Registry } from '../router/registry.ts';
 import { type CorePlugin, openCorePlugin } from './core-plugin.ts';
 import type { GenerationOptions } from './generation.ts';
 import { PluginHost, type PluginHostOptions, type PluginVersion } from './plugin-host.ts';
 import { memoryOf } from './reaper.ts';
 
+/** Processes of a keyed plugin that may run at once, if neither its manifest nor the config says how many. */
+const MOST_INSTANCES = 64;
 /** Processes that start at once. */
 const STARTS_AT_ONCE = 2;
 
-type Ticketed = InstanceLink & { enter(peer: Peer): void };
-
 export interface LoaderOptions extends PluginHostOptions {
   readonly registry: Registry;
+  /** The names of the core's own actions, which no plugin may declare. */
+  readonly coreActions: readonly string[];
+  /** The internal door's endpoint. */
   readonly endpoint: string;
+  readonly tickets: Tickets;
   /** Starts the mark of everything that instances of this run start. */
   readonly mark: string;
   readonly clock: { now(): number };
@@ -33,7 +36,6 @@ export class Loader {
   readonly #hosts = new Map<string, { host: PluginHost; found: Discovered }>();
   /** Those that run in this process. */
   readonly #inCore = new Map<string, { plugin: CorePlugin; found: Discovered }>();
-  readonly #tickets = new Map<string, Ticketed>();
   readonly #gate = new TurnGate(STARTS_AT_ONCE);
   readonly #coreActions: readonly string[];
   #config: Config;
@@ -47,7 +49,7 @@ export class Loader {
     readonly options: LoaderOptions,
   ) {
     this.#config = config;
-    this.#coreActions = [...options.registry.actions, ...RESERVED_ACTIONS];
+    this.#coreActions = [...options.coreActions, ...RESERVED_ACTIONS];
   }
 
   get hosts(): PluginHost[] {
@@ -58,14 +60,6 @@ export class Loader {
   }
   host(type: string): PluginHost | undefined {
     return this.#hosts.get(type)?.host;
-  }
-
-  /** The instance to which a one-time ticket belongs, once. */
-  redeem(ticket: string, peer: Peer): InstanceLink | undefined {
-    const instance = this.#tickets.get(ticket);
-    this.#tickets.delete(ticket);
-    instance?.enter(peer);
-    return instance;
   }
 
   /** Registers the config's plugins, so that their actions are known. Call once, before {@link start}. */
@@ -121,8 +115,9 @@ export class Loader {
   }
 
   #version({ entry, manifest, folder, main, package: name, version }: Discovered): PluginVersion {
-    const { endpoint, mark, clock, log, keys } = this.options;
-    const { memory, niceness, processes, stuck: stuckMs } = entry.limits;
+    const { endpoint, mark, clock, log, keys, tickets } = this.options;
+    const { memory, niceness, processes, stuck: stuckMs, instances } = entry.limits;
+    const declared = 'key' in manifest.instances ? manifest.instances.max : undefined;
     return {
       manifest,
       package: name,
@@ -135,6 +130,7 @@ export class Loader {
         keys,
         startTurn: () => this.#gate.turn(),
         memoryOf,
+        maxInstances: instances ?? declared ?? MOST_INSTANCES,
         instance: {
           type: manifest.type,
           folder,
@@ -147,11 +143,7 @@ export class Loader {
           limits: { memory, niceness, processes, stuckMs },
           mark,
           log,
-          issueTicket: (instance) => {
-            const ticket = randomBytes(32).toString('base64url');
-            this.#tickets.set(ticket, instance);
-            return ticket;
-          },
+          tickets,
         },
       },
     };
@@ -207,8 +199,7 @@ export class Loader {
     const { host } = this.#hosts.get(manifest.type) ?? {};
     if (!host) throw fault('RELOAD_IMPOSSIBLE', { package: entry.package, type: manifest.type });
     await host.replace(this.#version(found), () => {
-      this.options.registry.remove(manifest.type);
-      this.options.registry.add(manifest, host);
+      this.options.registry.replace(manifest, host);
       this.#hosts.set(manifest.type, { host, found });
     });
     return { type: manifest.type, version, actions: manifest.actions.map(({ name }) => name) };

@@ -58,8 +58,8 @@ export interface OperatorDependencies extends HistoryDependencies {
   readonly trust: Trust;
   readonly thumbprint: string;
   /** What the external door listens on; undefined where there is none. */
-  endpoint(): string | undefined;
-  loader(): Loader;
+  readonly endpoint: string | undefined;
+  readonly loader: Loader;
 }
 
 /** Who may connect, and what runs. */
@@ -122,7 +122,7 @@ export abstract class OperatorActions extends HistoryActions {
     const refuse = (reason: string) => failure('INVALID_DATA', { action: 'JOIN', reason: reason.replace(/\.$/, '') });
     if (target !== '' && target !== id) throw refuse(`nodes join the router that is asked; ask ${target} itself`);
     if (identity === id) throw refuse(`${identity} is the id of this router itself; give the node another`);
-    const endpoint = this.services.endpoint();
+    const { endpoint } = this.services;
     if (endpoint === undefined) {
       throw refuse(
         'there is no external door, by which nodes come; set core.external.listen and start the daemon again',
@@ -161,7 +161,7 @@ export abstract class OperatorActions extends HistoryActions {
     timeoutSeconds: LIFECYCLE_SECONDS,
   })
   loadPlugin(input: z.output<typeof LoadInput>) {
-    return this.services.loader().load(input as { package: string; config?: JsonObject });
+    return this.services.loader.load(input as { package: string; config?: JsonObject });
   }
 
   @Action('UNLOADPLUGIN', {
@@ -173,7 +173,7 @@ export abstract class OperatorActions extends HistoryActions {
     timeoutSeconds: LIFECYCLE_SECONDS,
   })
   unloadPlugin({ type }: z.output<typeof OfType>) {
-    return this.services.loader().unload(type);
+    return this.services.loader.unload(type);
   }
 
   @Action('RELOADPLUGIN', {
@@ -185,7 +185,7 @@ export abstract class OperatorActions extends HistoryActions {
     timeoutSeconds: LIFECYCLE_SECONDS,
   })
   reloadPlugin({ type }: z.output<typeof OfType>) {
-    return this.services.loader().reload(type);
+    return this.services.loader.reload(type);
   }
 
   @Action('WHY', {
@@ -198,7 +198,7 @@ export abstract class OperatorActions extends HistoryActions {
     reply: 'ack',
   })
   why({ type }: z.output<typeof OfType>) {
-    const host = this.services.loader().host(type);
+    const host = this.services.loader.host(type);
     if (!host) throw this.#unknownInstance(type, '');
     const { state, reason = null } = host.status();
     return { type, state, reason, exits: host.exits() };

@@ -1,117 +1,20 @@
-import {
-  type ActionManifest,
-  type CentreondError,
-  failure,
-  type JsonObject,
-  type Manifest,
-} from '@centreond/plugin-sdk';
-import type { Envelope } from '../router/envelope.ts';
-import type { Peer } from '../router/peer.ts';
+import { type CentreondError, failure, type JsonObject, type Manifest, reasonOf } from '@centreond/plugin-sdk';
+import type { Executor, Hearer, PluginStatus } from '../router/executor.ts';
 import type { OpenRequest } from '../router/request.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
-import { Question } from './question.ts';
-import type { Exit } from './slot.ts';
-
-/** An answer in the ACK: JSON text, and what to do once the ACK is queued. */
-export class Answer {
-  constructor(
-    readonly data: string,
-    readonly after?: () => void,
-  ) {}
-}
-
-/** What is around the DATA of something that is answered in the ACK. */
-export interface Asked {
-  readonly token: string;
-  /** The node that TARGET named; empty for this router. */
-  readonly target: string;
-  readonly envelope: Envelope;
-}
-
-/** A process that hears events. */
-export interface Hearer {
-  /** The plugin's type. */
-  readonly type: string;
-  /** Runs in the core's own process: nothing is on its way to it, and it does not say what it took. */
-  readonly inCore?: true;
-  send(message: string): void;
-}
-
-/** What runs requests. */
-export interface Runner {
-  /** They run on another node: they outlive this process, and end by rows from there. */
-  readonly elsewhere?: true;
-  /** How long an aborted request may take to end by itself, in milliseconds; 6 s when left out. */
-  readonly abortGraceMs?: number;
-  /** What speaks against accepting this request of `owner`, beyond its form: asked before it is recorded. */
-  admit(
-    action: ActionManifest,
-    data: JsonObject,
-    peer: Peer,
-    owner: string,
-  ): CentreondError | undefined | Promise<CentreondError | undefined>;
-  /** Answers an action with `reply: 'ack'`. */
-  ask(action: ActionManifest, data: JsonObject, peer: Peer, asked: Asked): Answer | Promise<Answer>;
-  /** Takes an accepted request: it runs now, or waits. */
-  submit(open: OpenRequest): void;
-  /** Tells the instance that runs it to stop. */
-  abort(open: OpenRequest, reason: CentreondError): void;
-  /** Forgets a request that waits, or that was admitted and is not to be run. */
-  withdraw(open: OpenRequest): void;
-}
-
-/** What runs the actions of one plugin: processes, or the core itself. */
-export interface Executor extends Runner {
-  /** Its processes that can hear an event now. */
-  hearers(): readonly Hearer[];
-  /** The ids of its instances. */
-  ids(): string[];
-  /** Ends an instance, or all for the empty id, as KILL does. Resolves when they are gone. */
-  kill(id: string, progress: (step: string) => void): Promise<void>;
-  status(): PluginStatus;
-}
-
-/** A plugin as `status` and INFORMATION show it. */
-export interface PluginStatus {
-  readonly type: string;
-  readonly package: string;
-  readonly version: string;
-  readonly state: string;
-  readonly reason?: string;
-  readonly waiting: number;
-  readonly instances: readonly {
-    readonly id: string;
-    readonly pid: number | null;
-    readonly state: string;
-    readonly restarts: number;
-    readonly inFlight: number;
-    readonly p50Ms: number | null;
-    readonly p99Ms: number | null;
-    readonly rss: number | null;
-  }[];
-}
+import type { Exit, SlotOptions } from './slot.ts';
 
 /** One version of a plugin: what it declares and how its processes are started. */
 export interface PluginVersion {
   readonly manifest: Manifest;
   readonly package: string;
   readonly version: string;
-  readonly generation: Omit<GenerationOptions, keyof PluginHostOptions>;
+  readonly generation: Omit<GenerationOptions, keyof PluginHostOptions | 'requeue'>;
 }
 
-export interface PluginHostOptions {
-  /** Resolves when the row is on disk, or dropped; undefined where it was dropped at once. */
-  row(open: OpenRequest, code: number, data: string): Promise<void> | undefined;
-  fail(open: OpenRequest, error: CentreondError): void;
-  message(peer: Peer, message: Buffer): void;
-  /** A process is ready, and later it is gone. */
-  ready(hearer: Hearer): void;
-  gone(hearer: Hearer): void;
-  /** An instance's session is over. */
-  left(peer: Peer): void;
-}
+/** What all versions of a plugin are given. */
+export type PluginHostOptions = Pick<SlotOptions, 'requests' | 'message' | 'ready' | 'gone'>;
 
-const WAITING_LIMIT = 100_000;
 /** How long a version that was replaced may take to finish what it runs. */
 const DRAIN_MS = 30_000;
 const STOP_MS = 4000;
@@ -136,7 +39,7 @@ export class PluginHost implements Executor {
   }
 
   #generation({ generation }: PluginVersion): Generation {
-    return new Generation({ ...generation, ...this.options });
+    return new Generation({ ...generation, ...this.options, requeue: (open) => this.submit(open) });
   }
 
   get manifest(): Manifest {
@@ -148,23 +51,15 @@ export class PluginHost implements Executor {
     return this.#current.start();
   }
 
-  admit(_action: ActionManifest, data: JsonObject): CentreondError | undefined {
-    if (this.#current.waitingCount >= WAITING_LIMIT) {
-      return failure('BUSY', { what: `the queue of the plugin ${this.manifest.type}`, limit: WAITING_LIMIT });
-    }
+  admit(_open: OpenRequest, data: JsonObject): CentreondError | undefined {
     return this.#current.refusal(data);
   }
 
-  async ask(action: ActionManifest, data: JsonObject, peer: Peer, { token, target }: Asked): Promise<Answer> {
-    const { clock } = this.#version.generation;
-    const from = peer.identity;
-    const question = new Question({ action, data: JSON.stringify(data), token, from, target, clock });
-    this.#current.ask(question, data);
-    return new Answer(await question.answered);
-  }
-
+  /** Runs a request on the running version. One whose action that version does not have ends UNKNOWN_ACTION. */
   submit(open: OpenRequest): void {
-    this.#current.submit(open);
+    const { name } = open.action.manifest;
+    if (this.manifest.actions.some((action) => action.name === name)) this.#current.submit(open);
+    else this.options.requests.fail(open, failure('UNKNOWN_ACTION', { action: name, near: undefined }));
   }
 
   abort(open: OpenRequest, reason: CentreondError): void {
@@ -173,7 +68,7 @@ export class PluginHost implements Executor {
   }
 
   withdraw(open: OpenRequest): void {
-    this.#current.withdraw(open);
+    for (const generation of [this.#current, ...this.#draining]) if (generation.withdraw(open)) return;
   }
 
   ids(): string[] {
@@ -190,7 +85,8 @@ export class PluginHost implements Executor {
 
   /**
    * Replaces the running version: starts `next`, hands it what waits and all that comes, lets the old one finish, then ends
-   * it. Where `next` does not start, the old one keeps serving and INVALID_PLUGIN says why.
+   * it. If `next` does not start, or `switched` throws, the old one keeps serving and INVALID_PLUGIN says why. `switched` is
+   * called in the moment in which requests begin to go to `next`.
    */
   async replace(next: PluginVersion, switched: () => void): Promise<void> {
     const successor = this.#generation(next);
@@ -202,21 +98,17 @@ export class PluginHost implements Executor {
       const reason = `its new version does not start (${cause}); the running one keeps serving`;
       throw failure('INVALID_PLUGIN', { plugin: next.manifest.type, reason });
     }
+    try {
+      switched();
+    } catch (error) {
+      await successor.stop(STOP_MS);
+      throw failure('INVALID_PLUGIN', { plugin: next.manifest.type, reason: reasonOf(error) });
+    }
     const old = this.#current;
     this.#earlierExits = this.exits().slice(0, EXITS_KEPT);
     this.#current = successor;
     this.#version = next;
-    switched();
-    for (const open of old.takeWaiting()) {
-      if (next.manifest.actions.some(({ name }) => name === open.action.manifest.name)) successor.submit(open);
-      else this.options.fail(open, failure('UNKNOWN_ACTION', { action: open.action.manifest.name, near: undefined }));
-    }
-    for (const question of old.takeQuestions()) {
-      const { name } = question.options.action;
-      if (!next.manifest.actions.some((action) => action.name === name)) {
-        question.refuse(failure('UNKNOWN_ACTION', { action: name, near: undefined }));
-      } else successor.ask(question, JSON.parse(question.options.data) as JsonObject);
-    }
+    for (const open of old.takeWaiting()) this.submit(open);
     this.#draining.add(old);
     await this.#drained(old);
     await old.stop(STOP_MS);
@@ -234,12 +126,10 @@ export class PluginHost implements Executor {
     while (this.#current.inFlight + this.#current.waitingCount > 0 && Date.now() < limit) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    for (const open of this.#current.takeWaiting())
-      this.options.fail(open, failure('INTERRUPTED', { token: open.token }));
     await this.stop(STOP_MS);
   }
 
-  /** Ends its processes within `limitMs`. What still runs in them ends PLUGIN_CRASHED; drain first. */
+  /** Ends its processes within `limitMs`. What still waits for them or runs in them ends INTERRUPTED. */
   async stop(limitMs: number): Promise<void> {
     await Promise.all([this.#current, ...this.#draining].map((generation) => generation.stop(limitMs)));
   }

@@ -1,15 +1,25 @@
-import { type CentreondError, failure, formatMessage, isTerminal, type Manifest } from '@centreond/plugin-sdk';
+import {
+  type CentreondError,
+  FAILED,
+  FINISHED,
+  failure,
+  formatMessage,
+  isTerminal,
+  type Manifest,
+} from '@centreond/plugin-sdk';
 import type { Log } from '../log.ts';
+import type { Hearer } from '../router/executor.ts';
 import type { Peer } from '../router/peer.ts';
 import type { OpenRequest } from '../router/request.ts';
+import type { Requests } from '../router/requests.ts';
 import { Durations } from '../router/telemetry.ts';
 import { Instance, type InstanceOptions } from './instance.ts';
-import type { Hearer } from './plugin-host.ts';
-import type { Question } from './question.ts';
+import { InstanceWords } from './instance-words.ts';
 import { type RestartLimits, Supervisor } from './supervisor.ts';
 
 /** How an instance ended: what `why` shows. */
 export interface Exit {
+  /** Milliseconds since the epoch. */
   readonly at: number;
   readonly cause: string;
   /** Milliseconds it had run. */
@@ -20,7 +30,10 @@ export interface Exit {
   readonly tail: readonly string[];
 }
 
-/** idle (on demand, not running) → starting → ready → dying → idle or starting; quarantined and failed until somebody acts. */
+/**
+ * idle (not running) → starting → ready → dying → idle or starting; restarting between two starts; quarantined and failed until
+ * an operator acts; stopped for good.
+ */
 export type SlotState = 'idle' | 'starting' | 'ready' | 'restarting' | 'dying' | 'quarantined' | 'failed' | 'stopped';
 
 export interface SlotOptions {
@@ -30,22 +43,23 @@ export interface SlotOptions {
   readonly restart: RestartLimits;
   readonly clock: { now(): number };
   readonly log: Log;
+  readonly requests: Pick<Requests, 'row' | 'fail'>;
   /** Waits for its turn to start a process; the result is called when the start is over. */
   startTurn(): Promise<() => void>;
   /** Resident memory of a process in bytes, or null. */
   memoryOf(pid: number): number | null;
-  row(open: OpenRequest, code: number, data: string): Promise<void> | undefined;
+  /** Takes what an instance says that is no row: its own requests, and messages of its links. */
   message(peer: Peer, message: Buffer): void;
   /** A process is ready, and later it is gone. */
   ready(hearer: Hearer): void;
   gone(hearer: Hearer): void;
-  /** Its session is over. */
-  left(peer: Peer): void;
   /** It can take requests of `action`, or of every action. */
   room(slot: Slot, action?: string): void;
   /** A request died with the process. */
   lost(open: OpenRequest, error: CentreondError): void;
-  /** It will not come back by itself. */
+  /** Its process is gone, and does not come back before it is started again. */
+  vacant(slot: Slot): void;
+  /** It does not start again by itself. */
   quarantined(slot: Slot, reason: string): void;
   /** A start ended before READY. */
   startFailed(slot: Slot, cause: string): void;
@@ -60,23 +74,28 @@ export class Slot {
   reason: string | undefined;
   /** When it last had something to do, in milliseconds. */
   lastUsed: number;
+  /** Whether a request ever finished in it: one that only refuses is not kept for long. */
+  useful = false;
   readonly exits: Exit[] = [];
   readonly supervisor: Supervisor;
   readonly #durations = new Durations();
+  readonly #words: InstanceWords;
+  /** What it runs, by the name under which its process speaks of it: the token, or `?` and a number if it answers in the ACK. */
   readonly #running = new Map<string, OpenRequest>();
-  /** What it is to answer in the ACK, by number. */
-  readonly #asked = new Map<string, Question>();
-  #questions = 0;
+  readonly #nameOf = new Map<OpenRequest, string>();
+  #numbers = 0;
   readonly #runningOf = new Map<string, number>();
   readonly #limits: ReadonlyMap<string, number>;
   #instance: Instance | undefined;
   #starts = 0;
   #timer: NodeJS.Timeout | undefined;
   #dying: Promise<void> | undefined;
+  #resting = false;
   #gone: (() => void)[] = [];
 
   constructor(readonly options: SlotOptions) {
     this.supervisor = new Supervisor(options.restart, options.clock);
+    this.#words = new InstanceWords(options.manifest, options.instance.maxMessage);
     this.#limits = new Map(options.manifest.actions.map(({ name, concurrency }) => [name, concurrency]));
     this.lastUsed = options.clock.now();
   }
@@ -85,11 +104,15 @@ export class Slot {
     return this.options.id;
   }
   get inFlight(): number {
-    return this.#running.size + this.#asked.size;
+    return this.#running.size;
   }
   /** Whether it takes requests, now or once it has started. */
   get serves(): boolean {
     return this.state !== 'quarantined' && this.state !== 'failed' && this.state !== 'stopped';
+  }
+  /** Whether it has a process, or is about to have one. */
+  get live(): boolean {
+    return this.#instance !== undefined || this.state === 'starting' || this.state === 'restarting';
   }
   get #label(): string {
     const { manifest, id } = this.options;
@@ -120,8 +143,7 @@ export class Slot {
             this.options.ready(instance);
             this.options.room(this);
           },
-          row: (token, code, data) => this.#row(token, code, data),
-          answer: (number, code, data) => this.#answer(number, code, data),
+          said: (name, code, data) => this.#said(instance, name, code, data),
           message: this.options.message,
           running: () => this.#describeRunning(),
           exited: (cause) => {
@@ -140,62 +162,26 @@ export class Slot {
     return this.state === 'ready' && (this.#runningOf.get(action) ?? 0) < (this.#limits.get(action) ?? 0);
   }
 
-  /** Runs a request. Only when it has room. */
+  /** Runs a request. Only when it has room. One that ends before its instance says so takes up its room until then. */
   run(open: OpenRequest): void {
     const { name, timeoutSeconds } = open.action.manifest;
     const now = this.options.clock.now();
-    open.state = 'running';
-    open.startedAt = now;
-    open.deadline = Math.min(now + timeoutSeconds * 1000, open.wantedUntil);
+    open.started(now, Math.min(now + timeoutSeconds * 1000, open.wantedUntil));
     this.lastUsed = now;
-    this.#running.set(open.token, open);
+    const number = open.answered ? String(++this.#numbers) : '';
+    const key = open.answered ? `?${number}` : open.token;
+    this.#running.set(key, open);
+    this.#nameOf.set(open, key);
     this.#runningOf.set(name, (this.#runningOf.get(name) ?? 0) + 1);
-    const target = open.workedOn === '' ? '' : `,"target":"${open.workedOn}"`;
+    const on = open.answered ? open.target : open.workedOn;
+    const target = on === '' ? '' : `,"target":"${on}"`;
     const delivery = `{"$":{"from":"${open.owner}","deadline":${open.deadline}${target}}${open.data === '{}' ? '' : ','}${open.data.slice(1)}`;
-    this.#instance?.send(formatMessage(name, open.token, '', delivery));
-  }
-
-  /**
-   * Has it answer a question. Only when it has room; one that is late is aborted and takes up its room until the instance
-   * has answered.
-   */
-  ask(question: Question): void {
-    const { action, data, token, from, target } = question.options;
-    const number = String(++this.#questions);
-    this.lastUsed = this.options.clock.now();
-    this.#asked.set(number, question);
-    this.#runningOf.set(action.name, (this.#runningOf.get(action.name) ?? 0) + 1);
-    question.onLate = () => {
-      const late = failure('TIMEOUT', { action: action.name, seconds: action.timeoutSeconds });
-      if (this.#asked.get(number) === question)
-        this.#instance?.send(formatMessage('ABORT', token, number, late.toData()));
-    };
-    const on = target === '' ? '' : `,"target":"${target}"`;
-    const delivery = `{"$":{"from":"${from}","deadline":${question.deadline}${on}}${data === '{}' ? '' : ','}${data.slice(1)}`;
-    this.#instance?.send(formatMessage(action.name, token, number, delivery));
-  }
-
-  #answer(number: string, code: number, data: string): void {
-    const question = this.#asked.get(number);
-    if (!question) return;
-    const { name } = question.options.action;
-    this.#settled(number, question);
-    // An instance that is killed ends what it was asked, as if it were stopped.
-    if (code === 1 && this.#dying) question.refuse(this.#killed(question.name));
-    else question.take(code, data);
-    this.options.room(this, name);
-  }
-
-  #settled(number: string, question: Question): void {
-    const { name } = question.options.action;
-    this.#asked.delete(number);
-    this.#runningOf.set(name, (this.#runningOf.get(name) ?? 1) - 1);
-    this.lastUsed = this.options.clock.now();
+    this.#instance?.send(formatMessage(name, open.token, number, delivery));
   }
 
   /** Whether it runs this request. */
   runs(open: OpenRequest): boolean {
-    return this.#running.get(open.token) === open;
+    return this.#nameOf.has(open);
   }
 
   /** Its process, where it is ready. */
@@ -204,82 +190,93 @@ export class Slot {
   }
 
   abort(open: OpenRequest, reason: CentreondError): void {
-    this.#instance?.send(formatMessage('ABORT', open.token, '', reason.toData()));
+    const number = open.answered ? (this.#nameOf.get(open) ?? '').slice(1) : '';
+    this.#instance?.send(formatMessage('ABORT', open.token, number, reason.toData()));
   }
 
-  #row(token: string, code: number, data: string): Promise<void> | undefined {
-    const open = this.#running.get(token);
+  /** Its process said `code` of what it runs under `name`. A process that says what it may not is ended with that as its cause. */
+  #said(instance: Instance, name: string, code: number, data: string): Promise<void> | undefined {
+    const open = this.#running.get(name);
     if (!open) return undefined;
-    if (!isTerminal(code)) return this.options.row(open, code, data);
-    const { clock } = this.options;
+    const said = this.#words.check(code, data);
+    if ('fault' in said) {
+      instance.condemn(`it sent ${said.fault}`);
+      return undefined;
+    }
+    if (!isTerminal(code)) return this.options.requests.row(open, code, data);
+    const { clock, requests } = this.options;
     this.#release(open);
     this.#durations.add(clock.now() - open.startedAt);
     this.lastUsed = clock.now();
+    if (code === FINISHED) this.useful = true;
+    if (said.error) this.#logFault(open, said.error.error, said.error.message);
     let stored: Promise<void> | undefined;
-    // An instance that is killed ends what it runs; what may run again is not over then.
-    if (code === 1 && this.#dying && !open.aborted) this.options.lost(open, this.#killed(open.token));
-    else stored = this.options.row(open, code, data);
+    // A process that is being killed ends what it runs; what may run again is not over then.
+    if (code === FAILED && this.#dying && !open.abortedFor) this.options.lost(open, this.#killed(open.name));
+    else stored = requests.row(open, code, data);
     this.options.room(this, open.action.manifest.name);
     return stored;
   }
 
+  /** An output that its schema does not allow is the plugin's fault, not its caller's: its author looks in the log. */
+  #logFault({ action, token }: OpenRequest, error: string, message: string): void {
+    if (error !== 'INVALID_OUTPUT') return;
+    const { log } = this.options;
+    log.error({ plugin: this.#label, action: action.manifest.name, token }, `plugin ${this.#label}: ${message}`);
+  }
+
   #release(open: OpenRequest): void {
     const { name } = open.action.manifest;
-    this.#running.delete(open.token);
+    this.#running.delete(this.#nameOf.get(open) ?? '');
+    this.#nameOf.delete(open);
     this.#runningOf.set(name, (this.#runningOf.get(name) ?? 1) - 1);
   }
 
   #describeRunning(): string[] {
-    const asked = [...this.#asked.values()].map(({ options }) => `${options.action.name} ${options.token}`.trimEnd());
-    return [...this.#running.values()].map((open) => `${open.action.manifest.name} ${open.token}`).concat(asked);
+    return [...this.#running.values()].map((open) => `${open.action.manifest.name} ${open.token}`.trimEnd());
   }
 
   #exited(instance: Instance, cause: string): void {
     if (this.#instance !== instance) return;
-    const { clock, log, manifest } = this.options;
-    const { wasReady } = instance;
+    const { clock, manifest } = this.options;
     this.#instance = undefined;
     this.options.gone(instance);
-    if (instance.peer) this.options.left(instance.peer);
-    this.exits.unshift({
-      at: clock.now(),
-      cause,
-      uptimeMs: clock.now() - instance.startedAt,
-      running: this.#describeRunning(),
-      tail: [...instance.tail],
-    });
-    this.exits.length = Math.min(this.exits.length, EXITS_KEPT);
+    const { tail } = instance;
+    const running = this.#describeRunning();
+    const now = clock.now();
+    if (!this.#resting) {
+      this.exits.unshift({ at: now, cause, uptimeMs: now - instance.startedAt, running, tail: [...tail] });
+      this.exits.length = Math.min(this.exits.length, EXITS_KEPT);
+    }
     const dying = this.#dying;
     this.#dying = undefined;
+    this.#resting = false;
     for (const open of [...this.#running.values()].reverse()) {
       this.#release(open);
-      const crashed = failure('PLUGIN_CRASHED', { type: manifest.type, token: open.token, cause });
-      this.options.lost(open, open.aborted ?? (dying ? this.#killed(open.token) : crashed));
-    }
-    for (const [number, question] of [...this.#asked]) {
-      this.#settled(number, question);
-      const token = question.name;
+      const token = open.name;
+      const stopped = this.state === 'stopped' ? failure('INTERRUPTED', { token }) : undefined;
       const crashed = failure('PLUGIN_CRASHED', { type: manifest.type, token, cause });
-      const stopped = this.state === 'stopped' ? failure('INTERRUPTED', { token }) : crashed;
-      question.refuse(dying ? this.#killed(token) : stopped);
+      this.options.lost(open, open.abortedFor ?? (dying ? this.#killed(token) : (stopped ?? crashed)));
     }
     for (const resolve of this.#gone.splice(0)) resolve();
-    if (this.state === 'stopped') return;
-    if (dying) {
+    if (this.state !== 'stopped') this.#afterExit(instance, cause, dying !== undefined);
+    if (!this.live) this.options.vacant(this);
+  }
+
+  #afterExit({ tail, wasReady }: Instance, cause: string, ordered: boolean): void {
+    const { log } = this.options;
+    if (ordered) {
       this.state = 'idle';
       return;
     }
     this.reason = cause;
     const stale = cause.startsWith('MANIFEST_STALE');
     const next = stale ? 'quarantine' : this.supervisor.exited();
-    if (next === 'quarantine') this.#quarantine(stale ? 'failed' : 'quarantined', cause, instance.tail);
+    if (next === 'quarantine') this.#quarantine(stale ? 'failed' : 'quarantined', cause, tail);
     else {
       this.state = 'restarting';
       const ms = Math.round(next);
-      log.warn(
-        { plugin: this.#label, tail: instance.tail },
-        `plugin ${this.#label} ended (${cause}); it starts again in ${ms} ms`,
-      );
+      log.warn({ plugin: this.#label, tail }, `plugin ${this.#label} ended (${cause}); it starts again in ${ms} ms`);
       this.#timer = setTimeout(() => void this.start('restarting'), next);
     }
     if (!wasReady) this.options.startFailed(this, cause);
@@ -336,9 +333,10 @@ export class Slot {
     await this.#instance?.stop(limitMs);
   }
 
-  /** Lets the process go for now: an instance on demand that has nothing to do. */
+  /** Ends the process for now: an instance on demand that has nothing to do. It is no exit: `why` does not show it. */
   async rest(limitMs: number): Promise<void> {
-    if (!this.#instance || this.inFlight > 0) return;
+    if (!this.#instance || this.inFlight > 0 || this.#dying) return;
+    this.#resting = true;
     const gone = new Promise<void>((resolve) => this.#gone.push(resolve));
     this.#dying = gone;
     this.state = 'dying';

@@ -1,6 +1,6 @@
 import { type CentreondError, failure, faultOf, type Json, MAX_ROW_DEPTH } from '@centreond/plugin-sdk';
+import { Answer } from '../router/executor.ts';
 import type { StateStore } from '../store/token-store.ts';
-import { Answer } from './plugin-host.ts';
 
 const KEY_CHARACTERS = 255;
 const VALUE_BYTES = 1024 * 1024;

@@ -22,9 +22,10 @@ export class Supervisor {
     private readonly random: () => number = Math.random,
   ) {}
 
-  /** Exits that still count. */
+  /** Exits within the period. */
   get recentExits(): number {
-    return this.#exits.length;
+    const now = this.clock.now();
+    return this.#exits.filter((at) => now - at < this.limits.withinMs).length;
   }
 
   /** Call when the instance became ready. */

@@ -1,6 +1,5 @@
 import { type Access, type CentreondError, failure } from '@centreond/plugin-sdk';
-import type { Trust } from '../doors/trust.ts';
-import type { Peer, PeerRole } from './peer.ts';
+import type { Grant, Peer, PeerRole } from './peer.ts';
 
 /** The type of the core's own actions. */
 export const CORE_TYPE = 'core';
@@ -49,17 +48,22 @@ export function refusalFor(
 }
 
 /**
- * Why `owner` may no longer call `action` on `node`, long after its session: a grant may have been revoked or changed since.
- * What a router forwarded stands as long as that router is let in, which has authorised its caller itself.
+ * Why `owner` may no longer call `action` on `node`, after its session: its grant may have been revoked or changed since. What a
+ * router forwarded stands as long as that router is authorised, since it has authorised its caller itself.
  */
-export function stillRefused(trust: Trust, owner: string, action: Guarded, node: string): CentreondError | undefined {
+export function stillRefused(
+  grantOf: (identity: string) => Grant | undefined,
+  owner: string,
+  action: Guarded,
+  node: string,
+): CentreondError | undefined {
   const refuse = (remedy: string) =>
     failure('FORBIDDEN', { identity: owner, what: `call ${action.manifest.name} on ${node}`, remedy });
   if (owner === '@local') return undefined;
   if (owner.startsWith('@')) return refusalFor(subject(owner, ['plugin']), action, node, true);
-  // What a router forwarded is its own to answer for: ROUTER/FROM.
+  // A router answers for what it forwarded: ROUTER/FROM.
   const identity = owner.split('/')[0] ?? owner;
-  const grant = trust.grantOf(identity);
+  const grant = grantOf(identity);
   if (!grant) return refuse(`The key of ${identity} is no longer authorised.`);
   return refusalFor({ identity: owner, grant, roles: new Set(grant.roles) }, action, node, true);
 }

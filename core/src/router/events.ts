@@ -1,13 +1,13 @@
 import { type CoreEvents, failure, formatMessage, type Manifest, parseReply } from '@centreond/plugin-sdk';
-import type { Hearer } from '../host/plugin-host.ts';
 import type { Log } from '../log.ts';
+import type { Hearer } from './executor.ts';
 import type { Peer } from './peer.ts';
 import type { Registry } from './registry.ts';
+import type { Verbs } from './verbs.ts';
 
 /** Events that an instance was told and has not taken, and those kept for a plugin of which no instance is ready. */
 const PER_LISTENER = 1000;
 const LOG_EVERY = 1000;
-const HEARD = '[HEARD] ';
 
 interface Kept {
   readonly event: string;
@@ -31,7 +31,10 @@ export class Events {
   constructor(
     private readonly registry: Registry,
     private readonly log: Log,
-  ) {}
+    verbs: Verbs,
+  ) {
+    verbs.on('HEARD', 'plugin', (peer, message) => this.#heard(peer, message));
+  }
 
   /** Emits one of the core's own events. */
   emit<E extends keyof CoreEvents>(event: E, data: CoreEvents[E]): void {
@@ -117,9 +120,8 @@ export class Events {
     this.#untaken.delete(hearer);
   }
 
-  /** Takes a message of an instance if it says that it has taken an event; false for any other. */
-  receive(peer: Peer, message: Buffer): boolean {
-    if (message.toString('latin1', 0, HEARD.length) !== HEARD) return false;
+  /** An instance says that it has taken an event. */
+  #heard(peer: Peer, message: Buffer): true {
     const number = Number(parseReply(message.toString('latin1')).target);
     const hearer = this.#toldTo.get(number);
     if (hearer && peer.identity === `@${hearer.type}`) {

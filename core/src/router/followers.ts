@@ -1,13 +1,12 @@
-import { failure, isTerminal, reasonOf } from '@centreond/plugin-sdk';
+import { isTerminal, reasonOf } from '@centreond/plugin-sdk';
 import type { Log } from '../log.ts';
 import type { Row, TokenStore } from '../store/token-store.ts';
 import { seesAll } from './authorize.ts';
 import type { Peer } from './peer.ts';
+import { type Bounds, Shares } from './shares.ts';
 
-const PER_PEER = 65_536;
 const CATCH_UP_ROWS = 1000;
 const CATCH_UP_BYTES = 4 * 1024 * 1024;
-const BUFFERED_ROWS = 20_000;
 /** While a peer has this much to read, catching up waits for it. */
 const SLOW_BACKLOG = 8 * 1024 * 1024;
 const SLOW_MS = 20;
@@ -17,54 +16,87 @@ export function rowText(row: Row): string {
   return `{"id":${row.id},"token":"${row.token}","type":"${row.type}","node":"${row.node}","code":${row.code},"etime":${row.etime},"ctime":${row.ctime},"data":${row.data}}`;
 }
 
+/** A row that was published while older ones are being read, with the identity that owns its token. */
+interface Buffered {
+  readonly row: Row;
+  readonly owner: string;
+}
+
 /** One peer that follows one token. */
 export interface Follower {
   readonly peer: Peer;
   readonly token: string;
   lastId: number;
   /** Rows that came while older ones are being read; undefined once it is live. */
-  buffer: Row[] | undefined;
+  buffer: Buffered[] | undefined;
   overflowed: boolean;
   gone: boolean;
 }
 
-/** Who follows which token. Rows are delivered once each, ascending, until the terminal one. */
+export interface FollowersOptions {
+  readonly store: Pick<TokenStore, 'query'>;
+  readonly log: Log;
+  /** Tokens that are followed, in all and by one identity. */
+  readonly follows: Bounds;
+  /** Bytes of rows that all followers together may hold while they catch up. What does not fit is read again. */
+  readonly bufferBytes: number;
+}
+
+/** Which peers follow which token. Rows are delivered once each, ascending, until the terminal one. */
 export class Followers {
   readonly #byToken = new Map<string, Set<Follower>>();
   readonly #byPeer = new Map<Peer, Set<Follower>>();
+  readonly #shares: Shares;
+  readonly #options: FollowersOptions;
+  #buffered = 0;
 
-  constructor(
-    private readonly store: TokenStore,
-    private readonly log: Log,
-  ) {}
+  constructor(options: FollowersOptions) {
+    this.#options = options;
+    this.#shares = new Shares('followed tokens', options.follows);
+  }
 
-  /** Follows `token` from `rows` at hand, or live only. Throws BUSY where the peer follows too many. */
+  /** Tokens that are followed, and the bytes of rows that wait for followers that catch up. */
+  get counters(): { followed: number; bufferedBytes: number } {
+    return { followed: this.#shares.used().count, bufferedBytes: this.#buffered };
+  }
+
+  /** Follows `token` after the row `afterId`. Throws BUSY beyond the share of the peer's identity. */
   attach(peer: Peer, token: string, afterId: number): Follower {
-    let ofPeer = this.#byPeer.get(peer);
-    if (!ofPeer) {
-      ofPeer = new Set();
-      this.#byPeer.set(peer, ofPeer);
-    }
-    if (ofPeer.size >= PER_PEER) throw failure('BUSY', { what: 'the list of tokens that you follow', limit: PER_PEER });
+    const refusal = this.#shares.refusal(peer.identity, 0);
+    if (refusal) throw refusal;
+    this.#shares.take(peer.identity, 0);
     const follower: Follower = { peer, token, lastId: afterId, buffer: [], overflowed: false, gone: false };
-    ofPeer.add(follower);
+    const ofPeer = this.#byPeer.get(peer);
+    if (ofPeer) ofPeer.add(follower);
+    else {
+      this.#byPeer.set(peer, new Set([follower]));
+      peer.onLeft(() => this.#left(peer));
+    }
     const ofToken = this.#byToken.get(token);
     if (ofToken) ofToken.add(follower);
     else this.#byToken.set(token, new Set([follower]));
     return follower;
   }
 
+  /** Ends a follower. Calling it again does nothing. */
   detach(follower: Follower): void {
+    if (follower.gone) return;
     follower.gone = true;
-    const ofPeer = this.#byPeer.get(follower.peer);
-    ofPeer?.delete(follower);
-    if (ofPeer?.size === 0) this.#byPeer.delete(follower.peer);
+    this.#clear(follower);
+    this.#shares.give(follower.peer.identity, 0);
+    this.#byPeer.get(follower.peer)?.delete(follower);
     const ofToken = this.#byToken.get(follower.token);
     ofToken?.delete(follower);
     if (ofToken?.size === 0) this.#byToken.delete(follower.token);
   }
 
-  /** The token turned out to be known: whoever follows it live gets what the store has. */
+  #left(peer: Peer): void {
+    const all = this.#byPeer.get(peer) ?? [];
+    this.#byPeer.delete(peer);
+    for (const follower of [...all]) this.detach(follower);
+  }
+
+  /** The token turned out to be known: those that follow it live get what the store has. */
   reassess(token: string, owner: string): void {
     for (const follower of this.#byToken.get(token) ?? []) {
       if (follower.buffer) continue;
@@ -73,32 +105,36 @@ export class Followers {
     }
   }
 
-  /** Forgets a peer that is gone. */
-  left(peer: Peer): void {
-    for (const follower of [...(this.#byPeer.get(peer) ?? [])]) this.detach(follower);
-  }
-
   /** Delivers the rows at hand and goes live. Call it when the ACK of the FOLLOW is queued. */
   goLive(follower: Follower, rows: readonly Row[], owner: string): void {
-    const buffered = follower.buffer ?? [];
+    const buffered = this.#clear(follower);
     follower.buffer = undefined;
     for (const row of rows) this.#deliver(follower, row, owner, rowText(row));
-    for (const row of buffered) this.#deliver(follower, row, owner, rowText(row));
+    for (const { row, owner } of buffered) this.#deliver(follower, row, owner, rowText(row));
+  }
+
+  /** Empties the buffer and returns what was in it. */
+  #clear(follower: Follower): readonly Buffered[] {
+    const { buffer = [] } = follower;
+    for (const { row } of buffer) this.#buffered -= row.data.length;
+    if (follower.buffer) follower.buffer = [];
+    return buffer;
   }
 
   /**
-   * Delivers what the store has after the follower's last id, then goes live, or ends where the token has `ended`. Failures
-   * are logged and end the follower.
+   * Delivers what the store has after the follower's last id, then goes live, or ends if the token has `ended`. A failure is
+   * logged and ends the follower.
    */
   async catchUp(follower: Follower, owner: string, ended = false): Promise<void> {
+    const { store, log } = this.#options;
+    const { peer, token } = follower;
     try {
       for (let more = true; more && !follower.gone; ) {
-        while (follower.peer.open && follower.peer.backlog > SLOW_BACKLOG) {
-          await new Promise((resolve) => setTimeout(resolve, SLOW_MS));
-        }
-        if (!follower.peer.open) return this.detach(follower);
-        const page = await this.store.query({
-          token: follower.token,
+        while (peer.open && peer.backlog > SLOW_BACKLOG) await new Promise((resolve) => setTimeout(resolve, SLOW_MS));
+        if (!peer.open) return this.detach(follower);
+        follower.overflowed = false;
+        const page = await store.query({
+          token,
           id: follower.lastId,
           counting: true,
           limit: CATCH_UP_ROWS,
@@ -106,28 +142,29 @@ export class Followers {
         });
         for (const row of page.rows) this.#deliver(follower, row, owner, rowText(row));
         more = page.more || follower.overflowed;
-        follower.overflowed = false;
       }
       if (follower.gone) return;
       if (ended) this.detach(follower);
       else this.goLive(follower, [], owner);
     } catch (error) {
-      this.log.error({ err: error, token: follower.token }, `following ${follower.token} ended: ${reasonOf(error)}`);
+      log.error({ err: error, token }, `the follow of ${token} by ${peer.identity} ended: ${reasonOf(error)}`);
       this.detach(follower);
     }
   }
 
-  /** Delivers a row that was just committed to everybody who follows its token and may read it. */
+  /** Delivers a row that was just committed to those that follow its token and may read it. */
   publish(row: Row, owner: string): void {
     const followers = this.#byToken.get(row.token);
     if (!followers) return;
     const text = rowText(row);
     for (const follower of [...followers]) {
       if (!follower.buffer) this.#deliver(follower, row, owner, text);
-      else if (follower.buffer.length < BUFFERED_ROWS) follower.buffer.push(row);
-      else {
-        // What does not fit is read again from the store, by the catching up that is under way.
-        follower.buffer = [];
+      else if (this.#buffered + row.data.length <= this.#options.bufferBytes) {
+        this.#buffered += row.data.length;
+        follower.buffer.push({ row, owner });
+      } else {
+        // The catching up that is under way reads it again from the store.
+        this.#clear(follower);
         follower.overflowed = true;
       }
     }

@@ -2,11 +2,14 @@ import { Action, failure, faultOf, MAX_ROW_DEPTH, ROW_ROOM } from '@centreond/pl
 import { z } from 'zod';
 import { FleetActions, type FleetDependencies } from '../fleet/fleet-actions.ts';
 import type { AskContext } from '../host/core-plugin.ts';
-import { Answer } from '../host/plugin-host.ts';
 import type { RequestRecord, TokenStore } from '../store/token-store.ts';
 import { actsForAll, seesAll } from './authorize.ts';
+import { Answer } from './executor.ts';
 import type { Followers } from './followers.ts';
-import type { Router } from './requests.ts';
+import { reservedFault } from './ladder.ts';
+import type { Registry } from './registry.ts';
+import { repeatFault } from './repeat.ts';
+import type { Requests } from './requests.ts';
 
 /** A token that names something: not the empty one. */
 export const TOKEN = z.string().regex(/^[A-Za-z0-9._:-]{1,255}$/);
@@ -53,7 +56,8 @@ export interface HistoryDependencies extends FleetDependencies {
   readonly id: string;
   readonly store: TokenStore;
   readonly followers: Followers;
-  readonly router: Router;
+  readonly requests: Requests;
+  readonly registry: Registry;
   readonly maxMessage: number;
   readonly clock: { now(): number };
 }
@@ -97,14 +101,18 @@ export abstract class HistoryActions extends FleetActions {
     reply: 'ack',
   })
   async putlog(input: z.output<typeof Putlog>, { caller, token: own }: AskContext) {
-    const { store, router, clock } = this.services;
+    const { store, requests, clock, id, registry } = this.services;
     const { token, code, data } = input;
+    const type = registry.reservedFor(token);
+    if (type !== undefined && caller.identity !== `@${type}` && !caller.roles.has('router')) {
+      throw reservedFault(caller.identity, token, type);
+    }
     const now = Math.floor(clock.now() / 1000);
     if (own === token) {
       const reason = 'its own TOKEN must differ from data.token, under which the row is written';
       throw failure('INVALID_DATA', { action: 'PUTLOG', reason });
     }
-    const open = router.openRequest(token);
+    const open = requests.get(token);
     const running = open !== undefined && caller.identity === `@${open.action.type}` && caller.roles.has('plugin');
     const anyToken = running || actsForAll(caller);
     const row = { token, code, etime: input.etime ?? now, data: JSON.stringify(data) };
@@ -127,11 +135,12 @@ export abstract class HistoryActions extends FleetActions {
     const { identity: owner } = caller;
     const put = await store.put(row, { owner, anyToken, ...(own === '' ? {} : { own: record }) });
     if (put.known) {
-      router.checkRepeat(caller, record, put.request);
+      const fault = repeatFault(id, actsForAll(caller), caller.identity, record, put.request);
+      if (fault) throw fault;
       return { duplicate: true };
     }
     // At once: a row that waits here would reach its followers after younger ones, or never.
-    router.published(put.row, put.owner);
+    requests.published(put.row, put.owner);
     return {};
   }
 
@@ -148,8 +157,8 @@ export abstract class HistoryActions extends FleetActions {
   follow(input: z.output<typeof Follow>, context: AskContext): Answer | Promise<Answer> {
     const { token, id = 0 } = input;
     const { caller } = context;
-    const { router, followers, store } = this.services;
-    const recording = router.openRequest(token);
+    const { requests, followers, store } = this.services;
+    const recording = requests.get(token);
     if (recording?.state === 'recording') {
       // Both acknowledgements and the first row then go in one record.
       return new Promise<void>((resolve) => recording.whenRecorded(resolve)).then(() => this.follow(input, context));
@@ -160,7 +169,7 @@ export abstract class HistoryActions extends FleetActions {
       const remedy = 'It belongs to another identity.';
       return failure('FORBIDDEN', { identity: caller.identity, what: `follow the token ${token}`, remedy });
     };
-    const open = router.openRequest(token);
+    const open = requests.get(token);
     if (open) {
       if (open.owner !== caller.identity && !seesAll(caller)) throw refuse();
       const { rows } = open;

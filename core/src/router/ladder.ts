@@ -11,104 +11,150 @@ import {
   parseMessage,
   reasonOf,
 } from '@centreond/plugin-sdk';
-import { unknownHere } from '../fleet/departure.ts';
-import type { Answer, Asked } from '../host/plugin-host.ts';
-import type { Accepted, RequestRecord } from '../store/token-store.ts';
+import type { Log } from '../log.ts';
+import type { Accepted, RequestRecord, TokenStore } from '../store/token-store.ts';
 import { actsForAll, refusalFor } from './authorize.ts';
+import type { Elsewhere } from './elsewhere.ts';
 import { type Envelope, ownerOf, readEnvelope } from './envelope.ts';
+import type { Answer } from './executor.ts';
+import type { Followers } from './followers.ts';
 import type { Peer } from './peer.ts';
-import type { RegisteredAction } from './registry.ts';
+import { type RegisteredAction, type Registry, unknownHere } from './registry.ts';
+import { repeatFault, sameTarget } from './repeat.ts';
 import { OpenRequest } from './request.ts';
-import type { RouterOptions } from './requests.ts';
+import type { Requests } from './requests.ts';
+import type { Telemetry } from './telemetry.ts';
+import type { Verbs } from './verbs.ts';
 
-/** Requests accepted and not ended, in all. */
-const OPEN_LIMIT = 200_000;
-/** How long a request may wait for its plugin where its caller set no deadline. */
+/** How long a request may wait for its plugin if its caller set no deadline. */
 export const WAIT_LIMIT_MS = 24 * 3600 * 1000;
 
-export interface AcceptanceOptions extends RouterOptions {
-  /** The requests that are open, by token: those that are accepted here are entered. */
-  readonly open: Map<string, OpenRequest>;
-  /** A request that is not to run after all. */
-  close(open: OpenRequest): void;
+/** What the ladder needs: all of it is handed in, so that a test opens no socket. */
+export interface LadderOptions {
+  /** This router's id. */
+  readonly id: string;
+  readonly maxMessage: number;
+  readonly store: Pick<TokenStore, 'accept' | 'find'>;
+  readonly registry: Registry;
+  readonly requests: Requests;
+  readonly followers: Followers;
+  readonly elsewhere: Elsewhere;
+  readonly verbs: Verbs;
+  readonly telemetry: Telemetry;
+  readonly clock: { now(): number };
+  readonly log: Log;
 }
 
-/** The ladder of a request, up to its ACK: parse → known → authorise → target → validate → record → acknowledge → dispatch. */
-export class Acceptance {
-  readonly #open: Map<string, OpenRequest>;
+/**
+ * The ladder of a request, up to its start: verb → parse → known → authorise → target → validate → record → ACK → dispatch. What
+ * fails a step is refused in the ACK and leaves no trace.
+ */
+export class Ladder {
+  readonly #options: LadderOptions;
   #stopping = false;
 
-  constructor(readonly options: AcceptanceOptions) {
-    this.#open = options.open;
+  constructor(options: LadderOptions) {
+    this.#options = options;
   }
 
-  /** Accepts no request from now on; what repeats an accepted one is answered still. */
+  /** Accepts no request from now on; repeats of accepted ones are still answered. */
   stop(): void {
     this.#stopping = true;
   }
 
   /** Takes one message of a peer. Never throws: what is wrong with it is the peer's answer. */
-  receive(peer: Peer, bytes: Buffer): void {
+  readonly receive = (peer: Peer, bytes: Buffer): void => {
+    if (this.#options.verbs.receive(peer, bytes, this.receive)) return;
     let token = '';
     try {
-      if (bytes.length > this.options.maxMessage) {
+      if (bytes.length > this.#options.maxMessage) {
         token = tokenOf(bytes);
-        throw failure('TOO_LARGE', { bytes: bytes.length, limit: this.options.maxMessage });
+        throw failure('TOO_LARGE', { bytes: bytes.length, limit: this.#options.maxMessage });
       }
       const message = parseMessage(decodeText(bytes));
       token = message.token;
       const { $, ...data } = parseData(message.data, token);
-      this.options.telemetry.received++;
+      this.#options.telemetry.received++;
       this.#take(peer, message.action, token, message.target, data, $);
     } catch (error) {
       this.#refuse(peer, error instanceof FrameError ? error.token : token, error);
     }
-  }
+  };
 
   #take(peer: Peer, name: string, token: string, target: string, data: JsonObject, $: unknown): void {
-    const { registry, forwarding, id } = this.options;
+    const { registry, elsewhere, id } = this.#options;
     const local = registry.get(name);
     const here = local?.manifest.runs === 'here';
-    const elsewhere = !sameTarget(target, '', id) && !here;
-    if (!local && !(elsewhere && forwarding.mayKnow(name, target))) {
+    const ofThisRouter = sameTarget(target, '', id);
+    const away = !ofThisRouter && !here;
+    if (!local && !(away && elsewhere.mayKnow(name, target))) {
       throw failure('UNKNOWN_ACTION', { action: name, near: registry.near(name) });
     }
-    const refusal = refusalFor(peer, local ?? unknownHere(name), target === '' ? id : target, elsewhere);
+    const refusal = refusalFor(peer, local ?? unknownHere(name), target === '' ? id : target, away);
     if (refusal) throw refusal;
-    if (!elsewhere && !sameTarget(target, '', id) && !forwarding.knows(target)) {
-      throw failure('UNKNOWN_TARGET', { target, router: id });
-    }
-    const envelope = this.#envelopeOf($, peer, name, elsewhere ? target : '');
+    if (!away && !ofThisRouter && !elsewhere.knows(target)) throw failure('UNKNOWN_TARGET', { target, router: id });
+    const envelope = this.#envelopeOf($, peer, name, away ? target : '');
     // The node checks DATA by the schema of its own version.
-    const action = elsewhere || !local ? forwarding.action(name, target, envelope, local) : local;
+    const action = away || !local ? elsewhere.action(name, local) : local;
     const fault = action.fault(data);
     if (fault) throw failure('INVALID_DATA', { action: name, reason: fault });
-    // What runs here works on another node, or on none.
-    const on = here && sameTarget(target, '', id) ? '' : target;
-    if (action.manifest.reply === 'ack') this.#ask(peer, action, data, { token, target: on, envelope });
-    else this.#request(peer, action, token, on, data, envelope);
+    // An action that runs here works on another node, or on none.
+    const on = here && ofThisRouter ? '' : target;
+    if (action.manifest.reply === 'ack') this.#ask(peer, action, data, token, on, envelope);
+    else this.#request(peer, action, data, token, on, envelope);
   }
 
-  /** Reads `$`, which is DATA: a TARGET that will not do is told first. */
+  /** Reads `$`, which belongs to DATA: a TARGET that cannot be reached is told first. */
   #envelopeOf($: unknown, peer: Peer, action: string, target: string): Envelope {
     try {
       return readEnvelope($, peer.roles.has('router'), action);
     } catch (error) {
-      throw (target === '' ? undefined : this.options.forwarding.targetFault(action, target)) ?? error;
+      throw (target === '' ? undefined : this.#options.elsewhere.targetFault(action, target)) ?? error;
     }
   }
 
-  // ---- reads: answered in the ACK, no row -------------------------------------------------------------------------
+  // ---- answered in the ACK, no record -----------------------------------------------------------------------------
 
-  #ask(peer: Peer, action: RegisteredAction, data: JsonObject, asked: Asked): void {
-    const { token } = asked;
-    const answer = action.executor.ask(action.manifest, data, peer, asked);
-    if (answer instanceof Promise) {
-      answer.then(
-        (settled) => this.#answer(peer, action, token, settled),
-        (error: unknown) => this.#refuse(peer, token, error),
-      );
-    } else this.#answer(peer, action, token, answer);
+  #ask(
+    peer: Peer,
+    action: RegisteredAction,
+    data: JsonObject,
+    token: string,
+    target: string,
+    envelope: Envelope,
+  ): void {
+    const { executor, manifest } = action;
+    const answer = executor.ask
+      ? executor.ask(manifest, data, peer, { token, target, envelope })
+      : this.#askPlugin(peer, action, data, token, target, envelope);
+    if (!(answer instanceof Promise)) {
+      this.#answer(peer, action, token, answer);
+      return;
+    }
+    answer.then(
+      (settled) => this.#answer(peer, action, token, settled),
+      (error: unknown) => this.#refuse(peer, token, error),
+    );
+  }
+
+  #askPlugin(
+    peer: Peer,
+    action: RegisteredAction,
+    data: JsonObject,
+    token: string,
+    target: string,
+    envelope: Envelope,
+  ): Promise<Answer> {
+    const acceptedAt = this.#options.clock.now();
+    const wantedUntil = acceptedAt + action.manifest.timeoutSeconds * 1000;
+    const owner = peer.identity;
+    const urgent = peer.roles.has('admin');
+    const text = JSON.stringify(data);
+    return this.#options.requests.ask(
+      { token, owner, action, target, data: text, envelope, wantedUntil, acceptedAt, urgent },
+      data,
+      peer,
+    );
   }
 
   #answer(peer: Peer, action: RegisteredAction, token: string, answer: Answer): void {
@@ -117,94 +163,96 @@ export class Acceptance {
     answer.after?.();
   }
 
-  // ---- requests: recorded, then acknowledged, then run ------------------------------------------------------------
+  // ---- recorded, then acknowledged, then run ----------------------------------------------------------------------
 
   #request(
     peer: Peer,
     action: RegisteredAction,
+    data: JsonObject,
     givenToken: string,
     target: string,
-    data: JsonObject,
     envelope: Envelope,
   ): void {
-    const { clock, id } = this.options;
-    const owner = ownerOf(peer, envelope);
-    const text = JSON.stringify(data);
-    const token = givenToken === '' ? newToken(clock.now()) : givenToken;
-    const known = this.#open.get(token);
-    if (known) {
-      this.#repeat(peer, owner, action.manifest.name, target, text, known);
-      if (known.state === 'recording') known.repeats.push(peer);
-      else peer.send(duplicateAck(token));
-      return;
-    }
-    if (this.#stopping) throw failure('STOPPING', { router: id });
-    if (this.#open.size >= OPEN_LIMIT) throw failure('BUSY', { what: 'the list of open requests', limit: OPEN_LIMIT });
-    const decide = (refusal: CentreondError | undefined): void => {
-      const now = clock.now();
-      const until = envelope.deadline === undefined ? now + WAIT_LIMIT_MS : envelope.deadline * 1000;
-      const open = new OpenRequest(token, owner, action, target, text, until, now);
-      if (refusal) {
-        void this.#refuseNew(peer, givenToken, open, refusal);
-        return;
-      }
-      this.#open.set(token, open);
-      void this.#record(peer, open, envelope.text).then(() => open.recorded());
+    const { clock, requests } = this.#options;
+    const acceptedAt = clock.now();
+    const open = new OpenRequest({
+      token: givenToken === '' ? newToken(acceptedAt) : givenToken,
+      owner: ownerOf(peer, envelope),
+      action,
+      target,
+      data: JSON.stringify(data),
+      envelope,
+      wantedUntil: envelope.deadline === undefined ? acceptedAt + WAIT_LIMIT_MS : envelope.deadline * 1000,
+      acceptedAt,
+      urgent: peer.roles.has('admin'),
+    });
+    if (this.#repeats(peer, open)) return;
+    const reserved = this.#reserved(peer, open);
+    if (reserved) throw reserved;
+    if (this.#stopping) throw failure('STOPPING', { router: this.#options.id });
+    const busy = requests.refusal(open.owner, open.size);
+    if (busy) throw busy;
+    const admitted = (refusal: CentreondError | undefined): void => {
+      if (refusal) void this.#refuseNew(peer, givenToken, open, refusal);
+      else if (this.#repeats(peer, open)) action.executor.withdraw(open);
+      else void this.#record(peer, open);
     };
-    const refusal = action.executor.admit(action.manifest, data, peer, owner);
-    if (!(refusal instanceof Promise)) {
-      decide(refusal);
-      return;
-    }
-    refusal
-      .then((late) => {
-        // Somebody may have used the token meanwhile.
-        if (!late && this.#open.has(token)) this.#request(peer, action, token, target, data, envelope);
-        else decide(late);
-      })
-      .catch((error: unknown) => this.#refuse(peer, givenToken, error));
+    const refusal = action.executor.admit(open, data, peer);
+    if (!(refusal instanceof Promise)) admitted(refusal);
+    else refusal.then(admitted).catch((error: unknown) => this.#refuse(peer, givenToken, error));
   }
 
-  /** Refuses what cannot be taken now, unless it repeats what was accepted before. One who is BUSY is not asked for that. */
+  /** Answers a request whose token is open already. False if the token is free. Throws FORBIDDEN or TOKEN_REUSED. */
+  #repeats(peer: Peer, asked: OpenRequest): boolean {
+    const known = this.#options.requests.get(asked.token);
+    if (!known) return false;
+    const fault = repeatFault(this.#options.id, actsForAll(peer), peer.identity, recordOf(asked), recordOf(known));
+    if (fault) throw fault;
+    if (known.state === 'recording') known.repeats.push(peer);
+    else peer.send(duplicateAck(asked.token));
+    return true;
+  }
+
+  /** Why a new request may not use its token: the part before the first `:` is the type of another's plugin. */
+  #reserved(peer: Peer, { token, owner }: OpenRequest): CentreondError | undefined {
+    const type = this.#options.registry.reservedFor(token);
+    if (type === undefined || owner === `@${type}` || (peer.roles.has('router') && owner.endsWith(`/@${type}`))) {
+      return undefined;
+    }
+    return reservedFault(peer.identity, token, type);
+  }
+
+  /** Refuses what cannot be accepted now, unless it repeats what was accepted before. For BUSY the store is not asked. */
   async #refuseNew(peer: Peer, token: string, asked: OpenRequest, refusal: CentreondError): Promise<void> {
     try {
-      const known = token === '' || refusal.code === 'BUSY' ? undefined : await this.options.store.find(token);
-      if (known && known.state !== 'log') this.#answerRepeat(peer, asked.owner, asked, known);
+      const known = token === '' || refusal.code === 'BUSY' ? undefined : await this.#options.store.find(token);
+      if (known && known.state !== 'log') this.#answerRepeat(peer, asked, known);
       else this.#refuse(peer, token, refusal);
     } catch (error) {
       this.#refuse(peer, token, error);
     }
   }
 
-  async #record(peer: Peer, open: OpenRequest, envelope: string): Promise<void> {
-    const { token, owner, action, target, data } = open;
-    const { store, followers } = this.options;
-    const record: RequestRecord = {
-      token,
-      owner,
-      action: action.manifest.name,
-      target,
-      data,
-      envelope,
-      etime: this.#seconds(),
-    };
+  async #record(peer: Peer, open: OpenRequest): Promise<void> {
+    const { token, owner, target, action } = open;
+    const { store, followers, requests, telemetry } = this.#options;
+    requests.enter(open);
     let accepted: Accepted;
     try {
-      accepted = await store.accept(record, `{"owner":"${owner}","target":"${target}"}`);
+      accepted = await store.accept(recordOf(open), `{"owner":"${owner}","target":"${target}"}`);
     } catch (error) {
-      this.#open.delete(token);
-      action.executor.withdraw(open);
+      this.#drop(open);
       for (const other of [peer, ...open.repeats]) this.#refuse(other, token, error);
+      open.dropped();
       return;
     }
     if (accepted.known) {
-      this.#open.delete(token);
-      action.executor.withdraw(open);
+      this.#drop(open);
       followers.reassess(token, accepted.request.owner);
-      for (const other of [peer, ...open.repeats]) this.#answerRepeat(other, owner, open, accepted.request);
+      for (const other of [peer, ...open.repeats]) this.#answerRepeat(other, open, accepted.request);
+      open.dropped();
       return;
     }
-    open.state = 'waiting';
     peer.send(formatAck(token, 0, '{}'));
     for (const other of open.repeats) other.send(duplicateAck(token));
     if (accepted.earlier) {
@@ -214,83 +262,61 @@ export class Acceptance {
       open.keep(accepted.row);
       followers.publish(accepted.row, owner);
     }
-    this.options.telemetry.accepted++;
-    if (this.#stopping && action.executor.elsewhere) this.options.close(open);
+    telemetry.accepted++;
+    open.recorded();
+    if (open.abortedFor) {
+      action.executor.withdraw(open);
+      requests.fail(open, open.abortedFor);
+    } else if (this.#stopping && action.executor.elsewhere) requests.leave(open);
     else action.executor.submit(open);
   }
 
-  #answerRepeat(peer: Peer, owner: string, asked: OpenRequest, known: RequestRecord): void {
-    try {
-      this.#repeat(peer, owner, asked.action.manifest.name, asked.target, asked.data, known);
-      peer.send(duplicateAck(asked.token));
-    } catch (error) {
-      this.#refuse(peer, asked.token, error);
-    }
+  #drop(open: OpenRequest): void {
+    this.#options.requests.leave(open);
+    open.action.executor.withdraw(open);
   }
 
-  /** Throws FORBIDDEN or TOKEN_REUSED unless `asked` repeats what `known` recorded under the same token. */
-  checkRepeat(peer: Peer, asked: RequestRecord, known: RequestRecord): void {
-    this.#repeat(peer, asked.owner, asked.action, asked.target, asked.data, known);
-  }
-
-  #repeat(
-    peer: Peer,
-    owner: string,
-    action: string,
-    target: string,
-    data: string,
-    known: OpenRequest | RequestRecord,
-  ): void {
-    const knownAction = typeof known.action === 'string' ? known.action : known.action.manifest.name;
-    if (known.owner !== owner && !actsForAll(peer)) {
-      const remedy = 'It belongs to another identity. Choose a new token.';
-      throw failure('FORBIDDEN', { identity: peer.identity, what: `use the token ${known.token}`, remedy });
-    }
-    if (knownAction !== action || !sameTarget(known.target, target, this.options.id) || !sameJson(known.data, data)) {
-      throw failure('TOKEN_REUSED', { token: known.token, action: knownAction });
-    }
+  #answerRepeat(peer: Peer, asked: OpenRequest, known: RequestRecord): void {
+    const fault = repeatFault(this.#options.id, actsForAll(peer), peer.identity, recordOf(asked), known);
+    if (fault) this.#refuse(peer, asked.token, fault);
+    else peer.send(duplicateAck(asked.token));
   }
 
   #refuse(peer: Peer, token: string, error: unknown): void {
-    this.options.telemetry.refused++;
+    this.#options.telemetry.refused++;
     let told = error;
     if (!isCentreondError(error)) {
       const reference = newToken();
-      this.options.log.error({ err: error, reference, token }, `internal error ${reference}: ${reasonOf(error)}`);
+      this.#options.log.error({ err: error, reference, token }, `internal error ${reference}: ${reasonOf(error)}`);
       told = failure('INTERNAL', { reference });
     }
     peer.send(formatAck(token, 1, JSON.stringify((told as CentreondError).toData())));
   }
+}
 
-  #seconds(): number {
-    return Math.floor(this.options.clock.now() / 1000);
-  }
+/** FORBIDDEN for a token that begins with the type of a plugin. */
+export function reservedFault(identity: string, token: string, type: string): CentreondError {
+  const remedy = `Tokens that begin with ${type}: belong to the plugin ${type}. Choose another token.`;
+  return failure('FORBIDDEN', { identity, what: `use the token ${token}`, remedy });
+}
+
+function recordOf({ token, owner, action, target, data, envelope, acceptedAt }: OpenRequest): RequestRecord {
+  return {
+    token,
+    owner,
+    action: action.manifest.name,
+    target,
+    data,
+    envelope: envelope.text,
+    etime: Math.floor(acceptedAt / 1000),
+  };
 }
 
 function duplicateAck(token: string): string {
   return formatAck(token, 0, '{"duplicate":true}');
 }
 
-export function sameTarget(a: string, b: string, id: string): boolean {
-  return (a === '' ? id : a) === (b === '' ? id : b);
-}
-
-/** Whether two JSON texts say the same: the order of keys does not matter. */
-function sameJson(a: string, b: string): boolean {
-  return a === b || sameValue(JSON.parse(a), JSON.parse(b));
-}
-
-function sameValue(a: unknown, b: unknown): boolean {
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
-  if (Array.isArray(a) !== Array.isArray(b)) return false;
-  const keys = Object.keys(a);
-  return (
-    keys.length === Object.keys(b).length &&
-    keys.every((key) => Object.hasOwn(b, key) && sameValue((a as JsonObject)[key], (b as JsonObject)[key]))
-  );
-}
-
-/** The token of a message that is too large to be parsed, where it can be read from its head. */
+/** The token of a message that is too large to be parsed, if it can be read from its head. */
 function tokenOf(bytes: Buffer): string {
   const head = bytes.toString('latin1', 0, 400);
   return /^\[[^\]]{0,64}\] \[([A-Za-z0-9._:-]{0,255})\]/.exec(head)?.[1] ?? '';

@@ -1,7 +1,8 @@
 import type { ActionManifest, JsonSchema, Manifest } from '@centreond/plugin-sdk';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import { near } from '../config/words.ts';
-import type { Executor, Runner } from '../host/plugin-host.ts';
+import type { Guarded } from './authorize.ts';
+import type { Executor, Runner } from './executor.ts';
 
 /** An action that can be routed: its declaration, and who runs it. */
 export interface RegisteredAction {
@@ -19,24 +20,29 @@ export class Registry {
   /** What is wrong with data of the events that a plugin emits, by type and name. */
   readonly #emitted = new Map<string, ReadonlyMap<string, (data: object) => string | undefined>>();
 
-  /** Adds a plugin with all its actions. Its names must be free: discovery has seen to that. Throws where a schema does not compile. */
+  /** Adds a plugin with all its actions; discovery has seen to it that their names are free. Throws if a schema does not compile. */
   add(manifest: Manifest, executor: Executor): void {
     for (const action of manifest.actions) {
       if (this.#actions.has(action.name)) throw new Error(`the action ${action.name} is registered twice`);
     }
+    this.replace(manifest, executor);
+  }
+
+  /** Replaces a plugin by another version of it, or adds it: all of it or, if a schema does not compile, nothing. */
+  replace(manifest: Manifest, executor: Executor): void {
+    const { type } = manifest;
     const compile = compiler();
     const emitted = manifest.emits.map(({ name, schema }) => [name, faults(compile(schema))] as const);
-    const validators = manifest.actions.map((action) => [action, compile(action.input)] as const);
-    this.#plugins.set(manifest.type, { manifest, executor });
-    this.#emitted.set(manifest.type, new Map(emitted));
-    for (const [action, validate] of validators) {
-      this.#actions.set(action.name, {
-        manifest: action,
-        type: manifest.type,
-        executor,
-        fault: faults(validate),
-      });
-    }
+    const actions = manifest.actions.map((action): RegisteredAction => {
+      const { name } = action;
+      const registered = this.#actions.get(name);
+      if (registered && registered.type !== type) throw new Error(`the action ${name} belongs to ${registered.type}`);
+      return { manifest: action, type, executor, fault: faults(compile(action.input)) };
+    });
+    this.remove(type);
+    this.#plugins.set(type, { manifest, executor });
+    this.#emitted.set(type, new Map(emitted));
+    for (const action of actions) this.#actions.set(action.manifest.name, action);
   }
 
   /** Takes a plugin and its actions out. Requests that were accepted keep theirs. */
@@ -49,6 +55,14 @@ export class Registry {
   /** Says what is wrong with data of an event that the plugin declares; undefined where it declares none such. */
   emitted(type: string, event: string): ((data: object) => string | undefined) | undefined {
     return this.#emitted.get(type)?.get(event);
+  }
+
+  /** The type of the plugin that alone may use `token` first: the part before the first `:`, if such a plugin is loaded. */
+  reservedFor(token: string): string | undefined {
+    const colon = token.indexOf(':');
+    if (colon < 1) return undefined;
+    const type = token.slice(0, colon);
+    return this.#plugins.has(type) ? type : undefined;
   }
 
   /** The executor of a plugin. */
@@ -72,6 +86,26 @@ export class Registry {
   near(action: string): string | undefined {
     return near(action, [...this.#actions.keys()]);
   }
+}
+
+/** An action that no plugin here declares: the node that runs it decides. */
+export function unknownHere(name: string): Guarded & { readonly manifest: ActionManifest } {
+  const manifest: ActionManifest = {
+    name,
+    title: '',
+    method: '',
+    input: {},
+    output: {},
+    access: ['client'],
+    effects: 'destructive',
+    idempotent: false,
+    inFlight: 'fail',
+    concurrency: 0,
+    timeoutSeconds: 0,
+    reply: 'row',
+    unexpressed: [],
+  };
+  return { type: '', manifest };
 }
 
 function compiler(): (schema: JsonSchema) => ValidateFunction {

@@ -1,47 +1,48 @@
-import { type CentreondError, FAILED, failure, isTerminal } from '@centreond/plugin-sdk';
-import type { Forwarding } from '../fleet/forwarding.ts';
+import { CentreondError, type ErrorData, FAILED, failure, isTerminal, type JsonObject } from '@centreond/plugin-sdk';
 import type { Log } from '../log.ts';
-import type { Adopted, ForeignRow, LogPage, RequestRecord, Row, TokenStore } from '../store/token-store.ts';
+import type { Adopted, ForeignRow, LogPage, Row, TokenStore } from '../store/token-store.ts';
 import { Appender } from './appender.ts';
-import { keptEnvelope } from './envelope.ts';
+import { Answer } from './executor.ts';
 import type { Followers } from './followers.ts';
-import { Acceptance, sameTarget, WAIT_LIMIT_MS } from './ladder.ts';
 import type { Peer } from './peer.ts';
-import type { Registry } from './registry.ts';
-import { OpenRequest } from './request.ts';
+import { OpenRequest, type RequestParts } from './request.ts';
+import { type Bounds, Shares } from './shares.ts';
 import type { Telemetry } from './telemetry.ts';
 
 /** How long an aborted request may take to end by itself. */
 const ABORT_GRACE_MS = 6000;
 const SWEEP_MS = 100;
+/** Rows that the store takes in a millisecond, at the least: a drain leaves time for the end of every open request. */
+const ENDS_PER_MS = 15;
 
-/** What the router needs: all of it is handed in, so that a test opens no socket. */
-export interface RouterOptions {
-  id: string;
-  maxMessage: number;
-  store: TokenStore;
-  registry: Registry;
-  followers: Followers;
-  forwarding: Forwarding;
-  telemetry: Telemetry;
-  clock: { now(): number };
-  log: Log;
+export interface RequestsOptions {
+  readonly store: Pick<TokenStore, 'append' | 'adopt'>;
+  readonly followers: Followers;
+  readonly telemetry: Telemetry;
+  readonly clock: { now(): number };
+  readonly log: Log;
+  /** Open requests, in all and of one identity. */
+  readonly open: Bounds;
 }
 
 /**
- * The ladder of a request: parse → known → authorise → target → validate → record → acknowledge → dispatch; and the way of its
- * rows: store → followers. Every accepted request ends here in exactly one terminal row.
+ * The open requests and the way of their rows: store → followers. Each accepted request ends here in exactly one terminal row; one
+ * that is answered in the ACK ends here in one answer.
  */
-export class Router {
+export class Requests {
+  readonly #options: RequestsOptions;
   readonly #open = new Map<string, OpenRequest>();
+  /** Those that are answered in the ACK: their tokens may be empty, or name another request. */
+  readonly #asked = new Set<OpenRequest>();
+  readonly #shares: Shares;
   readonly #idle: (() => void)[] = [];
-  #sweep: NodeJS.Timeout | undefined;
-  readonly #acceptance: Acceptance;
   readonly #appender: Appender;
+  #sweep: NodeJS.Timeout | undefined;
 
-  constructor(readonly options: RouterOptions) {
-    this.#acceptance = new Acceptance({ ...options, open: this.#open, close: (open) => this.#close(open) });
+  constructor(options: RequestsOptions) {
+    this.#options = options;
     const { store, log, followers, telemetry } = options;
+    this.#shares = new Shares('open requests', options.open);
     this.#appender = new Appender({
       store,
       log,
@@ -56,113 +57,131 @@ export class Router {
   }
 
   /** The open request of `token`, if there is one. */
-  openRequest(token: string): OpenRequest | undefined {
+  get(token: string): OpenRequest | undefined {
     return this.#open.get(token);
   }
   /** The open requests that run on another node, `node`. */
-  openAt(node: string): OpenRequest[] {
+  at(node: string): OpenRequest[] {
     return [...this.#open.values()].filter(({ action, target }) => action.executor.elsewhere && target === node);
   }
-  get openCount(): number {
-    return this.#open.size;
+  /** Open requests and the characters that they hold, in all or of one identity. */
+  used(owner?: string): { readonly count: number; readonly bytes: number } {
+    return this.#shares.used(owner);
   }
 
-  /** Settles what the last run left open: idempotent actions run again, others end OUTCOME_UNKNOWN. Call once, first. */
-  async start(): Promise<void> {
-    const { store, registry, clock } = this.options;
-    this.#sweep = setInterval(() => this.#sweepDeadlines(), SWEEP_MS);
-    for (const record of await store.unsettled()) {
-      const action = registry.get(record.action);
-      if (!sameTarget(record.target, '', this.options.id) && action?.manifest.runs !== 'here') {
-        this.#resume(record);
-        continue;
-      }
-      if (!action?.manifest.idempotent) {
-        const unknown = failure('OUTCOME_UNKNOWN', { token: record.token, action: record.action });
-        await store.append({
-          token: record.token,
-          code: FAILED,
-          etime: this.#seconds(),
-          data: JSON.stringify(unknown.toData()),
-        });
-        continue;
-      }
-      const wantedUntil = (keptEnvelope(record.envelope).deadline ?? 0) * 1000 || clock.now() + WAIT_LIMIT_MS;
-      const open = new OpenRequest(
-        record.token,
-        record.owner,
-        action,
-        record.target,
-        record.data,
-        wantedUntil,
-        clock.now(),
-      );
-      open.forgetRows();
-      this.#open.set(record.token, open);
-      open.state = 'waiting';
-      action.executor.submit(open);
-    }
+  /** Why `owner` may not open one more request that holds `size` characters: BUSY, or undefined. */
+  refusal(owner: string, size: number): CentreondError | undefined {
+    return this.#shares.refusal(owner, size);
   }
 
-  /** Takes up a request to another node: it goes again unless its rows are here, and what was held stays held. */
-  #resume(record: RequestRecord): void {
-    const { registry, forwarding, clock } = this.options;
-    const { token, owner, target, data, etime } = record;
-    const envelope = keptEnvelope(record.envelope);
-    const action = forwarding.action(record.action, target, envelope, registry.get(record.action));
-    const until = envelope.deadline === undefined ? etime * 1000 + WAIT_LIMIT_MS : envelope.deadline * 1000;
-    const open = new OpenRequest(token, owner, action, target, data, until, clock.now());
-    open.forgetRows();
-    this.#open.set(token, open);
-    open.state = 'waiting';
-    forwarding.resume(open, envelope);
+  /** Enters a request that is being recorded, or was recorded by an earlier run. Its token must be free. */
+  enter(open: OpenRequest): void {
+    this.#open.set(open.token, open);
+    this.#shares.take(open.owner, open.size);
+    this.#sweep ??= setInterval(() => this.#sweepDeadlines(), SWEEP_MS).unref();
   }
 
-  /** Takes one message of a peer. Never throws: what is wrong with it is the peer's answer. */
-  receive(peer: Peer, bytes: Buffer): void {
-    this.#acceptance.receive(peer, bytes);
+  /** Lets go of a request without an end: it was not recorded, or goes on elsewhere without this process. */
+  leave(open: OpenRequest): void {
+    if (open.answered ? !this.#asked.delete(open) : this.#open.get(open.token) !== open) return;
+    if (!open.answered) this.#open.delete(open.token);
+    this.#shares.give(open.owner, open.size);
+    if (this.#open.size + this.#asked.size > 0) return;
+    clearInterval(this.#sweep);
+    this.#sweep = undefined;
+    for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  /** Throws FORBIDDEN or TOKEN_REUSED unless `asked` repeats what `known` recorded under the same token. */
-  checkRepeat(peer: Peer, asked: RequestRecord, known: RequestRecord): void {
-    this.#acceptance.checkRepeat(peer, asked, known);
-  }
-
-  /** Forgets a peer that is gone. Its requests go on. */
-  left(peer: Peer): void {
-    this.options.followers.left(peer);
+  /**
+   * Runs a request that is answered in the ACK. Rejects with the refusal of its executor or its plugin, with BUSY beyond its
+   * owner's share, with TIMEOUT at its deadline, and with what ends its instance.
+   */
+  async ask(parts: Omit<RequestParts, 'answered'>, data: JsonObject, peer: Peer): Promise<Answer> {
+    const { executor } = parts.action;
+    return new Promise((resolve, reject) => {
+      const answered = (code: number, text: string): void => {
+        if (code === FAILED) reject(refusalOf(text));
+        else resolve(new Answer(text));
+      };
+      const open = new OpenRequest({ ...parts, answered });
+      const admitted = (refusal: CentreondError | undefined): void => {
+        if (refusal) throw refusal;
+        this.#asked.add(open);
+        this.#shares.take(open.owner, open.size);
+        this.#sweep ??= setInterval(() => this.#sweepDeadlines(), SWEEP_MS).unref();
+        executor.submit(open);
+      };
+      const busy = this.#shares.refusal(open.owner, open.size);
+      if (busy) throw busy;
+      const refusal = executor.admit(open, data, peer);
+      if (refusal instanceof Promise) refusal.then(admitted).catch(reject);
+      else admitted(refusal);
+    });
   }
 
   // ---- rows and ends ----------------------------------------------------------------------------------------------
 
   /**
-   * A row of an instance: resolves when it is on disk. Rows of a request that it does not run, or that has ended, are dropped
-   * and counted.
+   * A row of whoever runs the request: resolves when it is on disk. Undefined if it was dropped and counted, since the request
+   * does not run, or has ended.
    */
   row(open: OpenRequest, code: number, data: string): Promise<void> | undefined {
     if (open.state !== 'running') {
-      this.options.telemetry.droppedRows++;
+      this.#options.telemetry.droppedRows++;
       return undefined;
     }
     return isTerminal(code) ? this.end(open, code, data) : this.#append(open, code, data);
   }
 
-  /** Ends a request with its one terminal row, and resolves when it is on disk. Later ends of the same request do nothing. */
+  /** Ends a request with its one terminal row, or its answer. Resolves when that is on disk. Later ends do nothing. */
   end(open: OpenRequest, code: number, data: string): Promise<void> | undefined {
-    if (open.state === 'ended') return undefined;
-    open.state = 'ended';
-    if (!open.action.executor.elsewhere) this.options.telemetry.ended(open.action.manifest.name, code);
-    return this.#append(open, code, data).then(() => this.#close(open));
+    if (!open.ended()) return undefined;
+    if (!open.action.executor.elsewhere) this.#options.telemetry.ended(open.action.manifest.name, code);
+    if (!open.answered) return this.#append(open, code, data).then(() => this.leave(open));
+    this.leave(open);
+    open.answered(code, data);
+    return Promise.resolve();
   }
 
-  #close(open: OpenRequest): void {
-    this.#open.delete(open.token);
-    if (this.#open.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  /** Ends a request with code 1. */
+  fail(open: OpenRequest, error: CentreondError): void {
+    void this.end(open, FAILED, JSON.stringify(error.toData()));
+  }
+
+  /** Tells its executor to stop a request. It ends by itself, or by the sweep after a grace; a queued one ends at once. */
+  abort(open: OpenRequest, reason: CentreondError): void {
+    if (!open.aborted(reason, this.#options.clock.now())) return;
+    const { executor } = open.action;
+    switch (open.state) {
+      case 'running':
+        executor.abort(open, reason);
+        // Its caller waits for the ACK: it is not left waiting for a plugin that ignores the signal.
+        if (open.answered) this.fail(open, reason);
+        break;
+      case 'waiting':
+        executor.withdraw(open);
+        this.fail(open, reason);
+        break;
+      case 'recording':
+        // The ladder ends it once its record is there.
+        break;
+    }
+  }
+
+  #append(open: OpenRequest, code: number, data: string): Promise<void> {
+    const etime = Math.floor(this.#options.clock.now() / 1000);
+    return this.#appender.append(open, { token: open.token, code, etime, data });
+  }
+
+  /** Publishes a row that PUTLOG wrote. */
+  published(row: Row, owner: string): void {
+    this.#open.get(row.token)?.keep(row);
+    this.#options.followers.publish(row, owner);
   }
 
   /**
    * Stores a page of another node's log. Rows count for a request that was routed to their node; `reaches` says whether the
-   * page's bringer is a way to a target, so that its word that a request failed on the way there counts too. A row that counts
+   * page's bringer is a route to a target, so that its word that a request failed on the way there counts too. A row that counts
    * and is terminal ends its request. Resolves with what became of each row, and the node's cursor; rejects with what the
    * store says, then nothing was stored.
    */
@@ -170,24 +189,22 @@ export class Router {
     page: LogPage,
     reaches: (target: string) => boolean,
   ): Promise<{ rows: readonly Adopted[]; cursor: number }> {
-    /** Requests that this page is to end, and the state that they had: from here on nothing else ends them. */
-    const ending = new Map<OpenRequest, OpenRequest['state']>();
+    /** The requests that this page is to end. Until it is stored, nothing else ends them. */
+    const claims = new Map<OpenRequest, () => void>();
     const rows = page.rows.map((row): ForeignRow => {
       const open = this.#open.get(row.token);
       if (!open) return row;
       const failedOnTheWay = row.code === FAILED && reaches(open.target);
       const counts = open.action.executor.elsewhere === true && (row.node === open.target || failedOnTheWay);
-      if (counts && isTerminal(row.code) && open.state !== 'ended') {
-        ending.set(open, open.state);
-        open.state = 'ended';
-      }
+      const claim = counts && isTerminal(row.code) ? open.endsWith() : undefined;
+      if (claim) claims.set(open, claim);
       return { ...row, counts };
     });
     let adopted: Awaited<ReturnType<TokenStore['adopt']>>;
     try {
-      adopted = await this.options.store.adopt({ ...page, rows });
+      adopted = await this.#options.store.adopt({ ...page, rows });
     } catch (error) {
-      for (const [open, state] of ending) open.state = state;
+      for (const giveBack of claims.values()) giveBack();
       throw error;
     }
     for (const one of adopted.rows) {
@@ -195,81 +212,66 @@ export class Router {
       const { row, counts, owner } = one;
       const open = this.#open.get(row.token);
       if (counts) open?.keep(row);
-      if (counts || !open) this.options.followers.publish(row, owner);
+      if (counts || !open) this.#options.followers.publish(row, owner);
       if (!open || !counts || !isTerminal(row.code)) continue;
-      ending.delete(open);
+      claims.delete(open);
       open.action.executor.withdraw(open);
-      this.#close(open);
+      this.leave(open);
     }
-    // Whose end was here already, or was another's.
-    for (const [open, state] of ending) if (this.#open.get(open.token) === open) open.state = state;
+    // Their end was stored before, or belongs to another request.
+    for (const [open, giveBack] of claims) if (this.#open.get(open.token) === open) giveBack();
     return adopted;
   }
 
-  /** Ends a request with code 1. */
-  fail(open: OpenRequest, error: CentreondError): void {
-    this.end(open, FAILED, JSON.stringify(error.toData()));
-  }
-
-  /** Asks whoever runs the request to stop, for `reason`. It ends by itself, or by the sweep after a grace. */
-  abort(open: OpenRequest, reason: CentreondError): void {
-    if (open.state === 'ended' || open.aborted) return;
-    open.aborted = reason;
-    open.abortedAt = this.options.clock.now();
-    if (open.state === 'running') open.action.executor.abort(open, reason);
-    else {
-      open.action.executor.withdraw(open);
-      this.fail(open, reason);
-    }
-  }
-
-  #append(open: OpenRequest, code: number, data: string): Promise<void> {
-    return this.#appender.append(open, { token: open.token, code, etime: this.#seconds(), data });
-  }
-
-  /** Publishes a row that somebody else wrote, by PUTLOG. */
-  published(row: Row, owner: string): void {
-    this.#open.get(row.token)?.keep(row);
-    this.options.followers.publish(row, owner);
-  }
-
   #sweepDeadlines(): void {
-    const now = this.options.clock.now();
-    for (const open of this.#open.values()) {
-      if (open.state === 'recording' || open.state === 'ended') continue;
-      if (open.aborted) {
-        if (now - open.abortedAt > (open.action.executor.abortGraceMs ?? ABORT_GRACE_MS)) this.fail(open, open.aborted);
-      } else if (now >= open.deadline) {
-        const from = open.state === 'running' ? open.startedAt : open.acceptedAt;
-        const seconds = Math.max(0, Math.round((now - from) / 1000));
-        this.abort(open, failure('TIMEOUT', { action: open.action.manifest.name, seconds }));
-      }
+    const now = this.#options.clock.now();
+    for (const open of this.#open.values()) this.#sweepOne(open, now);
+    for (const open of this.#asked) this.#sweepOne(open, now);
+  }
+
+  #sweepOne(open: OpenRequest, now: number): void {
+    if (open.state === 'recording' || open.state === 'ended') return;
+    if (open.abortedFor) {
+      const { abortGraceMs = ABORT_GRACE_MS } = open.action.executor;
+      if (now - open.abortedAt <= abortGraceMs) return;
+      const { type, manifest } = open.action;
+      this.#options.log.warn(
+        { plugin: type, action: manifest.name, token: open.token },
+        `${manifest.name} ${open.token} did not stop within ${abortGraceMs / 1000} s of being told to; it is ended for its caller, and its plugin still runs it`,
+      );
+      this.fail(open, open.abortedFor);
+    } else if (now >= open.deadline) {
+      const from = open.state === 'running' ? open.startedAt : open.acceptedAt;
+      const seconds = Math.max(0, Math.round((now - from) / 1000));
+      this.abort(open, failure('TIMEOUT', { action: open.action.manifest.name, seconds, ran: open.everStarted }));
     }
   }
 
   /**
-   * Accepts nothing more, waits `limitMs` at most for what is open, then aborts the rest, which ends INTERRUPTED. Resolves at
-   * once when idle, and when every terminal row is on disk.
+   * Waits `limitMs` at most for what is open, less if so much is open that its ends take that long; then aborts the rest, which
+   * ends INTERRUPTED within `interruptMs`. What runs on other nodes stays open on disk. Resolves at once when idle, and when
+   * every terminal row is on disk. Call it when nothing new is accepted.
    */
   async drain(limitMs: number, interruptMs: number): Promise<void> {
-    this.#acceptance.stop();
-    this.options.forwarding.stop();
-    // What runs on other nodes stays open on disk, and what is held stays held.
     for (const open of [...this.#open.values()]) {
-      if (open.action.executor.elsewhere && open.state !== 'recording') this.#close(open);
+      if (open.action.executor.elsewhere && open.state !== 'recording') this.leave(open);
     }
-    await this.#whenIdle(limitMs);
-    for (const open of [...this.#open.values()]) this.abort(open, failure('INTERRUPTED', { token: open.token }));
+    const endsMs = this.#open.size / ENDS_PER_MS;
+    await this.#whenIdle(Math.max(0, limitMs - endsMs));
+    const interrupted = (open: OpenRequest) => failure('INTERRUPTED', { token: open.name });
+    for (const open of this.#all()) this.abort(open, interrupted(open));
     await this.#whenIdle(interruptMs);
-    for (const open of [...this.#open.values()]) {
-      if (open.state !== 'recording') this.fail(open, failure('INTERRUPTED', { token: open.token }));
-    }
-    await this.#whenIdle(500);
+    for (const open of this.#all()) if (open.state !== 'recording') this.fail(open, interrupted(open));
+    await this.#whenIdle(500 + endsMs);
     clearInterval(this.#sweep);
   }
 
+  #all(): OpenRequest[] {
+    return [...this.#open.values(), ...this.#asked];
+  }
+
   #whenIdle(limitMs: number): Promise<void> {
-    if (this.#open.size === 0) return Promise.resolve();
+    if (this.#open.size + this.#asked.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, limitMs);
       this.#idle.push(() => {
@@ -278,8 +280,10 @@ export class Router {
       });
     });
   }
+}
 
-  #seconds(): number {
-    return Math.floor(this.options.clock.now() / 1000);
-  }
+/** The refusal that a plugin answered: `{error, message}` as JSON text, checked where it entered. */
+function refusalOf(text: string): CentreondError {
+  const { error, message } = JSON.parse(text) as ErrorData;
+  return new CentreondError(error, message);
 }

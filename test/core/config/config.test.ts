@@ -396,7 +396,7 @@ describe('suggestions', () => {
     ['core: { listen: x }', 'did you mean core.external.listen?'],
     ['trust: strict', 'did you mean clients.trust?'],
     ['dataDir: x', 'did you mean core.dataDir?'],
-    ['core: { zebra: x }', 'it takes id, name, dataDir, external, store, session, maxMessage, log.'],
+    ['core: { zebra: x }', 'it takes id, name, dataDir, external, store, limits, session, maxMessage, log.'],
     ['clients: { trust: stritc }', 'must be one of pending, strict, not "stritc"; did you mean strict?'],
     ['clients: { trust: whatever }', 'must be one of pending, strict, not "whatever".'],
     ['core: { maxMessage: 16 }', 'core.maxMessage has no unit: 16. A size is a whole number and B, KiB, MiB or GiB'],

@@ -83,7 +83,10 @@ export async function openDoor(clients?: Partial<ClientsConfig>, options?: Parti
     left: [],
     pinned: [],
   };
-  const note = (fields: object, message: string) => heard.log.push({ fields: { ...fields }, message });
+  const note = (fields: object, message: string) => {
+    heard.log.push({ fields: { ...fields }, message });
+    if (message === 'a session ended') heard.left.push(String((fields as { identity?: unknown }).identity));
+  };
   const door = new ExternalDoor({
     listen: 'tcp://127.0.0.1:*',
     routerKeys,
@@ -99,11 +102,11 @@ export async function openDoor(clients?: Partial<ClientsConfig>, options?: Parti
       if (!heard.peers.includes(peer)) heard.peers.push(peer);
       peer.send(`[PONG] ${message.toString()}`);
     },
-    left: (peer) => heard.left.push(peer.identity),
     pinned: (identity, jwk) => heard.pinned.push([identity, jwk.n]),
     ...options,
   });
-  const endpoint = await door.start();
+  const endpoint = await door.listen();
+  door.serve();
   cleanup.push(() => door.stop());
   return {
     door,

@@ -294,7 +294,7 @@ describe('the door', () => {
     expect(at.left).toEqual(['alice']);
     await at.door.stop();
     const next = new ExternalDoor({ ...stub(at), listen: at.endpoint });
-    expect(await next.start()).toBe(at.endpoint);
+    expect(await next.listen()).toBe(at.endpoint);
     await next.stop();
   });
 
@@ -313,7 +313,7 @@ describe('the door', () => {
   test('says which endpoint it cannot have', async () => {
     const at = await openDoor();
     const second = new ExternalDoor({ ...stub(at), listen: at.endpoint });
-    await expect(second.start()).rejects.toThrow(`cannot listen on ${at.endpoint}`);
+    await expect(second.listen()).rejects.toThrow(`cannot listen on ${at.endpoint}`);
     await second.stop();
   });
 
@@ -373,6 +373,5 @@ function stub(at: OpenDoor) {
     clock: at.clock,
     log: { info() {}, warn() {}, error() {} },
     receive() {},
-    left() {},
   };
 }

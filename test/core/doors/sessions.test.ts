@@ -461,7 +461,6 @@ describe('the table', () => {
         queued: nothing,
         stuck: nothing,
         receive: nothing,
-        left: nothing,
         pinned: nothing,
         noSession: nothing,
         refuse: nothing,

@@ -12,8 +12,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type ClientsConfig, type Grant, isFingerprint, Trust } from '../../../core/dist/doors/trust.js';
-import type { Role } from '../../../core/dist/router/peer.js';
+import { type ClientsConfig, isFingerprint, Trust } from '../../../core/dist/doors/trust.js';
+import type { Grant, Role } from '../../../core/dist/router/peer.js';
 import { TestClock } from './attacker.ts';
 
 const print = () => randomBytes(32).toString('base64url');

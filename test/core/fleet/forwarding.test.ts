@@ -4,7 +4,6 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Forwarding } from '../../../core/dist/fleet/forwarding.js';
 import { type Carried, type Carrier, type Delivered, Routes } from '../../../core/dist/fleet/routes.js';
 import type { Envelope } from '../../../core/dist/router/envelope.js';
-import type { Peer } from '../../../core/dist/router/peer.js';
 import { OpenRequest } from '../../../core/dist/router/request.js';
 import { TestLog } from '../store/opened.ts';
 
@@ -25,7 +24,6 @@ class TestCarrier implements Carrier {
   }
 }
 
-const peer = (identity: string) => ({ identity, roles: new Set(['client']) }) as unknown as Peer;
 const refused = (code: string): Delivered => ({ error: { code, message: `${code} it is` } });
 
 class Scene {
@@ -38,10 +36,12 @@ class Scene {
     routes: this.routes,
     clock: Date,
     log: this.log as never,
-    heldBytes: 100_000,
-    fail: (open, error) => {
-      open.state = 'ended';
-      this.failed.push(`${open.token} ${error.code}`);
+    held: { count: 100_000, bytes: 100_081, perIdentity: { count: 10_000 } },
+    requests: {
+      fail: (open, error) => {
+        open.ended();
+        this.failed.push(`${open.token} ${error.code}`);
+      },
     },
     mayStill: (owner, action) =>
       this.denied.includes(owner) ? failure('FORBIDDEN', { identity: owner, what: action, remedy: '' }) : undefined,
@@ -59,13 +59,13 @@ class Scene {
   /** Takes a request through admission; the refusal, or the accepted request. */
   take(token: string, more: Omit<Envelope, 'text'> = {}, owner = 'alice', data = '{}'): CentreondError | OpenRequest {
     const envelope: Envelope = { text: '', ...more };
-    const action = this.forwarding.action('DONE', 'paris', envelope, undefined);
-    const refusal = action.executor.admit(action.manifest, JSON.parse(data), peer(owner), owner);
-    if (refusal instanceof Promise) throw new Error('it is decided at once');
+    const action = this.forwarding.action('DONE', undefined);
+    const wantedUntil = more.deadline === undefined ? Date.now() + DAY : more.deadline * 1000;
+    const acceptedAt = Date.now();
+    const open = new OpenRequest({ token, owner, action, target: 'paris', data, envelope, wantedUntil, acceptedAt });
+    const refusal = this.forwarding.admit(open);
     if (refusal) return refusal;
-    const until = more.deadline === undefined ? Date.now() + DAY : more.deadline * 1000;
-    const open = new OpenRequest(token, owner, action, 'paris', data, until, Date.now());
-    open.state = 'waiting';
+    open.recorded();
     action.executor.submit(open);
     return open;
   }
@@ -239,10 +239,18 @@ describe('a held request', () => {
 
   test('of an earlier run goes again, since nobody knows whether its node has it', () => {
     const envelope: Envelope = { text: '', hold: true };
-    const action = scene.forwarding.action('DONE', 'paris', envelope, undefined);
-    const open = new OpenRequest('t', 'alice', action, 'paris', '{}', Date.now() + DAY, Date.now());
-    open.state = 'waiting';
-    scene.forwarding.resume(open, envelope);
+    const open = new OpenRequest({
+      token: 't',
+      owner: 'alice',
+      action: scene.forwarding.action('DONE', undefined),
+      target: 'paris',
+      data: '{}',
+      envelope,
+      wantedUntil: Date.now() + DAY,
+      acceptedAt: Date.now(),
+    });
+    open.recorded();
+    scene.forwarding.resume(open);
     vi.advanceTimersByTime(3600_000);
     scene.up();
     expect(scene.carrier.tokens).toEqual(['t']);

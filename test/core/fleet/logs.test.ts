@@ -5,15 +5,27 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { LogStreams } from '../../../core/dist/fleet/log-streams.js';
 import { Logs, type ToldLog } from '../../../core/dist/fleet/logs.js';
 import { PeerRequests } from '../../../core/dist/fleet/peer-requests.js';
-import type { Peer } from '../../../core/dist/router/peer.js';
+import { Leaving, type Peer } from '../../../core/dist/router/peer.js';
+import { Verbs } from '../../../core/dist/router/verbs.js';
 import type { TokenStore } from '../../../core/dist/store/token-store.js';
 import { until } from '../../daemon-process.ts';
 import { allRows, draft, folder, opened, request } from '../store/opened.ts';
 
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} } as never;
 
-function peer(identity: string, send: (message: string) => void = () => {}): Peer & { open: boolean } {
+interface TestPeer extends Peer {
+  open: boolean;
+  leave(): void;
+}
+
+function peer(identity: string, send: (message: string) => void = () => {}): TestPeer {
+  const leaving = new Leaving();
   return {
+    onLeft: (listener) => leaving.add(listener),
+    leave() {
+      this.open = false;
+      leaving.over();
+    },
     identity,
     roles: new Set(['node'] as const),
     grant: { identity, fingerprint: '', roles: ['node'] },
@@ -46,9 +58,10 @@ const own = (node: string) => ({ node, speaksFor: (other: string) => other === n
 
 /** A session by which the node's log goes up, that can be cut before or after a message was taken. */
 class Session {
-  readonly requests = new PeerRequests();
-  readonly up: Peer & { open: boolean };
-  readonly down: Peer & { open: boolean };
+  readonly #verbs = new Verbs(SILENT);
+  readonly requests = new PeerRequests(this.#verbs);
+  readonly up: TestPeer;
+  readonly down: TestPeer;
   readonly messages: ToldLog[] = [];
   /** What to do about a message: `lost` on the way there, or its answer on the way back. */
   fate: (message: ToldLog) => 'arrives' | 'lost' | 'unanswered' | JsonObject = () => 'arrives';
@@ -70,14 +83,14 @@ class Session {
   }
 
   #answer(token: string, code: number, data: object): void {
-    if (this.up.open) this.requests.receive(this.up, Buffer.from(`[ACK] [${token}] ${JSON.stringify({ code, data })}`));
+    const ack = Buffer.from(`[ACK] [${token}] ${JSON.stringify({ code, data })}`);
+    if (this.up.open) this.#verbs.receive(this.up, ack, () => {});
   }
 
-  cut(logs: Logs, streams: LogStreams): void {
-    this.up.open = this.down.open = false;
-    streams.left(this.up);
-    this.requests.left(this.up);
-    logs.left(this.down);
+  cut(): void {
+    this.down.open = false;
+    this.up.leave();
+    this.down.leave();
   }
 }
 
@@ -143,7 +156,7 @@ describe('the log of a node', () => {
     now = 120_000;
     await logs.take(second, own('paris'), message(0, 1));
     await expect(logs.take(first, own('paris'), message(2, 3))).rejects.toMatchObject({ code: 'BUSY' });
-    logs.left(second);
+    second.leave();
     await logs.take(first, own('paris'), message(2, 3));
     // Whoever carries the node now need not wait for who carried it before.
     logs.carriedBy('paris', first, true);
@@ -284,7 +297,7 @@ describe('a stream of a log', () => {
     };
     let { session, streams } = link();
     const cut = (sound = false) => {
-      session.cut(logs, streams);
+      session.cut();
       ({ session, streams } = link(sound));
     };
     let written = 0;
@@ -299,7 +312,7 @@ describe('a stream of a log', () => {
     expect(await there(central), `SEED=${seed}`).toEqual(upTo(written));
     await streams.flush(5000);
     expect(logs.cursorOf('paris')).toBe(await node.end());
-    session.cut(logs, streams);
+    session.cut();
   });
 
   test('leaves a note in the place of a row that the router cannot take, and goes on', async () => {
@@ -323,7 +336,7 @@ describe('a stream of a log', () => {
     const end = (await allRows(central)).find(({ code }) => code === 1);
     expect(end).toMatchObject({ token: 'job', node: 'paris', data: expect.stringContaining('TOO_LARGE') });
     expect(await central.find('job')).toMatchObject({ state: 'ended' });
-    session.cut(logs, streams);
+    session.cut();
   });
 
   test('takes a new epoch where the database is an older copy, so that what it writes is not taken for known', async () => {
@@ -344,6 +357,6 @@ describe('a stream of a log', () => {
     await write(node, 3, 2);
     await until('all is there', async () => (await there(central)).length === 2);
     expect(await there(central)).toEqual([3, 4]);
-    session.cut(logs, streams);
+    session.cut();
   });
 });

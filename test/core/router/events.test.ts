@@ -1,9 +1,10 @@
 import type { Manifest } from '@centreond/plugin-sdk';
 import { beforeEach, expect, test } from 'vitest';
-import type { Executor, Hearer } from '../../../core/dist/host/plugin-host.js';
 import { Events } from '../../../core/dist/router/events.js';
+import type { Executor, Hearer } from '../../../core/dist/router/executor.js';
 import type { Peer } from '../../../core/dist/router/peer.js';
 import { Registry } from '../../../core/dist/router/registry.js';
+import { Verbs } from '../../../core/dist/router/verbs.js';
 import { TestLog } from '../store/opened.ts';
 
 class TestHearer implements Hearer {
@@ -16,11 +17,13 @@ class TestHearer implements Hearer {
 
 let registry: Registry;
 let log: TestLog;
+let verbs: Verbs;
 let events: Events;
 beforeEach(() => {
   registry = new Registry();
   log = new TestLog();
-  events = new Events(registry, log as never);
+  verbs = new Verbs(log as never);
+  events = new Events(registry, log as never, verbs);
 });
 
 const news = { type: 'object', properties: { n: { type: 'integer' } }, required: ['n'], additionalProperties: false };
@@ -31,10 +34,16 @@ function plugin(type: string, hearers: Hearer[], instances: object = { pool: 1 }
   registry.add(manifest as unknown as Manifest, { hearers: () => hearers } as unknown as Executor);
 }
 
+/** Whether the message of an instance is taken, and is no request. */
+function says(identity: string, message: string): boolean {
+  const peer = { identity, roles: new Set(['plugin']) } as unknown as Peer;
+  return verbs.receive(peer, Buffer.from(message), () => {});
+}
+
 /** The instance says that it has taken its `i`th event. */
 function takes(hearer: TestHearer, i: number, identity = `@${hearer.type}`): boolean {
   const number = /\[(\d+)\]/.exec(hearer.heard[i] as string)?.[1];
-  return events.receive({ identity } as Peer, Buffer.from(`[HEARD] [NEWS] [${number}]`));
+  return says(identity, `[HEARD] [NEWS] [${number}]`);
 }
 
 test('an event goes to one instance of a pool as long as that keeps up, and to each live one of a keyed plugin', () => {
@@ -64,7 +73,7 @@ test('an instance gets more once it has taken some; others cannot take them for 
   takes(slow, 1);
   for (let n = 0; n < 3; n++) events.emitFrom('slow', 'NEWS', { n });
   expect(slow.heard.length).toBe(1002);
-  expect(events.receive({ identity: '@slow' } as Peer, Buffer.from('[GETLOG] [] [] {"id":0}'))).toBe(false);
+  expect(says('@slow', '[GETLOG] [] [] {"id":0}')).toBe(false);
 });
 
 test("a listener in the core's process bounds what it hears by itself", () => {

@@ -1,0 +1,70 @@
+import { reasonOf } from '@centreond/plugin-sdk';
+import type { KeyPair, PublicJwk } from '@centreond/plugin-sdk/channel';
+import type { Clock } from '../clock.ts';
+import type { Closing } from '../closing.ts';
+import type { Config } from '../config/config.ts';
+import type { Log } from '../log.ts';
+import type { Tickets } from '../router/instance-link.ts';
+import type { Peer } from '../router/peer.ts';
+import { VERSION } from '../version.ts';
+import { ExternalDoor } from './external.ts';
+import { InternalDoor } from './internal.ts';
+import type { Trust } from './trust.ts';
+
+const CLOSE_MS = 1500;
+
+export interface DoorsOptions {
+  readonly config: Config['core'];
+  readonly keys: KeyPair;
+  readonly trust: Trust;
+  readonly tickets: Tickets;
+  /** Takes each message of a session. Never throws. */
+  receive(peer: Peer, message: Buffer): void;
+  /** Keeps the key of an identity that was let in. */
+  pin(identity: string, key: string): Promise<void>;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly closing: Closing;
+}
+
+/** The listeners of this router. */
+export interface Doors {
+  readonly internal: InternalDoor;
+  /** Undefined if the config names no address. */
+  readonly external: ExternalDoor | undefined;
+  /** What clients connect to, with its port; undefined if there is no external door. */
+  readonly endpoint: string | undefined;
+}
+
+/**
+ * Binds both doors. The internal one serves from here on; the external one once its `serve` is called. Rejects with DOOR_CLOSED if
+ * one cannot bind.
+ */
+export async function openDoors(options: DoorsOptions): Promise<Doors> {
+  const { config, keys, trust, tickets, receive, pin, clock, log, closing } = options;
+  const { id, maxMessage, socket, session } = config;
+  const internal = new InternalDoor({ file: socket, maxMessage, log, receive, tickets });
+  await internal.start();
+  closing.push('the internal door', CLOSE_MS, () => internal.stop());
+  if (!config.external) return { internal, external: undefined, endpoint: undefined };
+  const pinned = (identity: string, jwk: PublicJwk) => {
+    pin(identity, JSON.stringify(jwk)).catch((error: unknown) =>
+      log.error({ err: error }, `the key of ${identity} is not pinned: ${reasonOf(error)}`),
+    );
+  };
+  const external = new ExternalDoor({
+    listen: config.external.listen,
+    routerKeys: keys,
+    trust,
+    id,
+    version: VERSION,
+    maxMessage,
+    idleMs: session.idle,
+    clock,
+    log,
+    receive,
+    pinned,
+  });
+  closing.push('the external door', CLOSE_MS, () => external.stop());
+  return { internal, external, endpoint: await external.listen() };
+}

@@ -1,0 +1,83 @@
+import { reasonOf } from '@centreond/plugin-sdk';
+import type { Clock } from '../clock.ts';
+import type { Closing } from '../closing.ts';
+import type { Config } from '../config/config.ts';
+import type { Log } from '../log.ts';
+import type { Events } from '../router/events.ts';
+import type { Tickets } from '../router/instance-link.ts';
+import type { Peer } from '../router/peer.ts';
+import type { Registry } from '../router/registry.ts';
+import type { Requests } from '../router/requests.ts';
+import type { StateStore } from '../store/token-store.ts';
+import { Loader, markOf } from './loader.ts';
+import { reap, startWarden } from './reaper.ts';
+
+const STOP_MS = 2000;
+/** What the daemon's death leaves to processes that notice it by themselves. */
+const WARDEN_GRACE_SECONDS = 5;
+const KEYS_BYTES = 4 * 1024 * 1024;
+
+export interface HostOptions {
+  readonly config: Config;
+  /** The data folder, absolute. */
+  readonly folder: string;
+  readonly registry: Registry;
+  readonly requests: Requests;
+  readonly events: Events;
+  readonly state: StateStore;
+  readonly tickets: Tickets;
+  /** The internal door's endpoint, to which instances connect. */
+  readonly endpoint: string;
+  readonly coreActions: readonly string[];
+  /** Takes the requests of plugins, and the messages of their links. */
+  receive(peer: Peer, message: Buffer): void;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly closing: Closing;
+}
+
+/**
+ * Opens the plugin host: ends what an earlier run left behind, and registers the plugins of the config, so that their actions are
+ * known. `loader.start()` starts their processes; the internal door must serve by then.
+ */
+export async function openHost(options: HostOptions): Promise<Loader> {
+  const { config, folder, registry, requests, events, state, tickets, endpoint, coreActions, clock, log, closing } =
+    options;
+  const mark = markOf(folder);
+  const orphans = await reap(mark.ofFolder);
+  if (orphans > 0)
+    log.warn(`${orphans} processes of an earlier daemon on this data folder were still running; they are ended`);
+  const warden = startWarden(mark.ofRun, WARDEN_GRACE_SECONDS);
+  closing.push('the warden', 100, () => warden.kill('SIGKILL'));
+  const loader = new Loader(config, {
+    registry,
+    coreActions,
+    requests,
+    endpoint,
+    tickets,
+    mark: mark.ofRun,
+    clock,
+    log,
+    keys: instanceKeys(state, log),
+    message: options.receive,
+    ready: (hearer) => events.ready(hearer.type, hearer),
+    gone: (hearer) => events.gone(hearer),
+  });
+  loader.addAll();
+  closing.push('the plugins', STOP_MS + 300, () => loader.stop(STOP_MS));
+  return loader;
+}
+
+/** Remembers which eager instances a plugin has, beside its own state. */
+function instanceKeys(state: StateStore, log: Log) {
+  const owner = (type: string) => `@instances-of-${type}`;
+  return {
+    of: async (type: string) => (await state.list(owner(type), '', '', KEYS_BYTES)).entries.map(({ key }) => key),
+    add: (type: string, key: string) => {
+      state.set(owner(type), { key, value: 'true' }, KEYS_BYTES).catch((error: unknown) => {
+        const what = `the instance ${type}/${key} will not start by itself: ${reasonOf(error)}`;
+        log.warn({ err: error, plugin: type }, what);
+      });
+    },
+  };
+}
