@@ -45,3 +45,76 @@ test('the tables of errors and of status codes import nothing', () => {
   const tables = importsOf('plugin-sdk/src').filter(({ file }) => /\/(errors|status)\.ts$/.test(file));
   expect(tables.map(({ imports }) => imports)).toEqual([[], []]);
 });
+
+const CORE = 'core/src';
+const GROUND = ['errors', 'log', 'clock', 'gate', 'closing', 'private-file', 'words', 'version'];
+/** What each room of the core may import: itself, the ground, and these. Arrows go one way. */
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  store: [],
+  config: [],
+  'data-folder': [],
+  router: ['store'],
+  doors: ['router', 'config'],
+  host: ['router', 'config', 'store'],
+  fleet: ['router', 'store'],
+  'core-actions': ['router', 'doors', 'host', 'fleet'],
+  daemon: ['store', 'config', 'data-folder', 'router', 'doors', 'host', 'fleet', 'core-actions'],
+  cli: ['config', 'doors', 'router', 'data-folder', 'core-actions', 'daemon'],
+};
+
+/** The room of a file of the core: its folder, or for a file directly in src its own name. */
+function roomOf(file: string): string {
+  const [first = ''] = path.relative(CORE, file).split(path.sep);
+  return first.replace(/\.ts$/, '');
+}
+
+/** The imports among the core's own files, as pairs of files. */
+function coreArrows(): { from: string; to: string }[] {
+  return importsOf(CORE).flatMap(({ file, imports }) =>
+    imports
+      .filter((name) => name.startsWith('.') && name.endsWith('.ts'))
+      .map((name) => ({ from: file, to: path.join(path.dirname(file), name) })),
+  );
+}
+
+test('a room of the core imports the ground and the rooms below it, and no other', () => {
+  const wrong = coreArrows().filter(({ from, to }) => {
+    const [room, other] = [roomOf(from), roomOf(to)];
+    return room !== other && !GROUND.includes(other) && !(ROOMS[room] ?? []).includes(other);
+  });
+  expect(wrong.map(({ from, to }) => `${from} imports ${to}`)).toEqual([]);
+});
+
+test('no file of the core imports itself over others', () => {
+  const arrows = Map.groupBy(coreArrows(), ({ from }) => from);
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const visit = (file: string, way: readonly string[]): void => {
+    if (way.includes(file)) circles.push([...way.slice(way.indexOf(file)), file].join(' → '));
+    if (done.has(file) || way.includes(file)) return;
+    for (const { to } of arrows.get(file) ?? []) visit(to, [...way, file]);
+    done.add(file);
+  };
+  for (const file of arrows.keys()) visit(file, []);
+  expect(circles).toEqual([]);
+});
+
+test('the core shows at most twenty boxes at the first look', () => {
+  expect(new Set(importsOf(CORE).map(({ file }) => roomOf(file))).size).toBeLessThanOrEqual(20);
+});
+
+test('only request.ts assigns the state of a request', () => {
+  const assigns = /\b(open|request|this)\.#?state = ['"](recording|waiting|running|ended)['"]|\bopen\.state = /;
+  const files = importsOf(CORE).map(({ file }) => file);
+  const writers = files.filter((file) => assigns.test(readFileSync(path.join(ROOT, file), 'utf8')));
+  expect(writers.filter((file) => file !== 'core/src/router/request.ts')).toEqual([]);
+});
+
+test('what a newcomer reads in one evening stays that short', () => {
+  const lines = (file: string) => readFileSync(path.join(ROOT, file), 'utf8').split('\n').length - 1;
+  const router = globSync('core/src/router/*.ts', { cwd: ROOT });
+  expect(lines('core/src/daemon.ts')).toBeLessThanOrEqual(160);
+  expect(
+    [...router, 'core/src/daemon.ts', 'core/src/core-actions.ts'].reduce((sum, file) => sum + lines(file), 0),
+  ).toBeLessThanOrEqual(2500);
+});

@@ -1,7 +1,8 @@
+import { STARTED } from '@centreond/plugin-sdk';
 import { CLOCK } from './clock.ts';
 import { Closing } from './closing.ts';
-import { type Config, loadConfig } from './config/config.ts';
-import { CoreActions, coreManifest } from './core-actions.ts';
+import { type Config, loadConfig, restartRemarks } from './config/config.ts';
+import { coreActionNames, coreActions, coreManifest } from './core-actions.ts';
 import { DataFolder } from './data-folder.ts';
 import { openDoors } from './doors/doors.ts';
 import { loadOrCreateKey } from './doors/keys.ts';
@@ -65,10 +66,10 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
 async function openRooms(config: Config, log: Log, closing: Closing): Promise<Daemon> {
   const { id, maxMessage, limits, store: history } = config.core;
   const clock = CLOCK;
-  const startedAt = clock.now();
   const folder = await DataFolder.take(config.core.dataDir);
   closing.push('the data folder', 500, () => folder.release());
   const keys = await loadOrCreateKey(folder.file('keys', 'router.pem'));
+  const { thumbprint } = keys;
   const trust = new Trust({ file: folder.file('keys', 'trust.json'), clients: config.clients, clock });
   for (const warning of trust.warnings) log.warn(warning);
   const store = await openStore({
@@ -82,71 +83,25 @@ async function openRooms(config: Config, log: Log, closing: Closing): Promise<Da
   });
   closing.push('the store', 3000, () => store.close());
 
+  const ground = { id, maxMessage, clock, log, closing };
+  const { requests: open, follows, held } = limits;
   const telemetry = new Telemetry();
   const registry = new Registry();
   const verbs = new Verbs(log);
   const events = new Events(registry, log, verbs);
-  const { requests: open, follows, held } = limits;
   const followers = new Followers({ store, log, follows, bufferBytes: follows.buffer });
   const requests = new Requests({ store, followers, telemetry, open, clock, log });
-  const fleet = await openFleet({
-    id,
-    maxMessage,
-    store,
-    registry,
-    requests,
-    verbs,
-    events,
-    trust,
-    held,
-    clock,
-    log,
-    closing,
-  });
+  const router = { store, registry, requests, followers, telemetry, verbs, events };
+
+  const fleet = await openFleet({ ...ground, ...router, trust, held });
   const { elsewhere, forwarding, logs } = fleet;
-  const ladder = new Ladder({
-    id,
-    maxMessage,
-    store,
-    registry,
-    requests,
-    followers,
-    elsewhere,
-    verbs,
-    telemetry,
-    clock,
-    log,
-  });
-  const { receive } = ladder;
-  const tickets = new Tickets();
-  const doors = await openDoors({
-    config: config.core,
-    keys,
-    trust,
-    tickets,
-    receive,
-    pin: (identity, key) => store.pin(identity, key),
-    clock,
-    log,
-    closing,
-  });
+  const ladder = new Ladder({ ...ground, ...router, elsewhere });
+  const entry = { tickets: new Tickets(), receive: ladder.receive };
+  const doors = await openDoors({ ...ground, ...entry, config: config.core, keys, trust, store });
   const { internal, external, endpoint } = doors;
-  const loader = await openHost({
-    config,
-    folder: folder.path,
-    registry,
-    requests,
-    events,
-    state: store.state,
-    tickets,
-    endpoint: internal.endpoint,
-    coreActions: coreManifest.actions.map(({ name }) => name),
-    receive,
-    clock,
-    log,
-    closing,
-  });
-  const state = new PluginState(store.state, maxMessage);
+  const opened = { folder: folder.path, endpoint: internal.endpoint, state: store.state, coreActions: coreActionNames };
+  const loader = await openHost({ ...ground, ...router, ...entry, ...opened, config });
+
   const counters = () => ({
     store: store.counters(),
     events: events.counters,
@@ -155,40 +110,26 @@ async function openRooms(config: Config, log: Log, closing: Closing): Promise<Da
     external: external?.counters ?? null,
     internalDropped: internal.dropped,
   });
-  const core = new CorePlugin(
-    new CoreActions({
-      ...fleet,
-      id,
-      version: VERSION,
-      thumbprint: keys.thumbprint,
-      maxMessage,
-      startedAt,
-      store,
-      registry,
-      requests,
-      followers,
-      telemetry,
-      trust,
-      endpoint,
-      loader,
-      clock,
-      state,
-      events,
-      keys,
-      log,
-      counters,
-    }),
-    { package: '@centreond/core', version: VERSION, maxMessage, log, clock, requests },
-  );
+  const about = { package: '@centreond/core', version: VERSION };
+  const state = new PluginState(store.state, maxMessage);
+  const rooms = {
+    ...ground,
+    ...about,
+    ...router,
+    ...fleet,
+    keys,
+    thumbprint,
+    trust,
+    endpoint,
+    loader,
+    state,
+    counters,
+  };
+  const core = new CorePlugin(coreManifest, coreActions(rooms), { ...ground, ...about, requests });
   registry.add(core.manifest, core);
 
-  await store.append({
-    token: '',
-    type: 'START',
-    code: 3,
-    etime: Math.floor(startedAt / 1000),
-    data: JSON.stringify({ id, version: VERSION }),
-  });
+  const started = JSON.stringify({ id, version: VERSION });
+  await store.append({ token: '', type: 'START', code: STARTED, etime: Math.floor(clock.now() / 1000), data: started });
   await recover({ id, store, registry, requests, elsewhere, clock });
   await loader.start();
   external?.serve();
@@ -199,12 +140,9 @@ async function openRooms(config: Config, log: Log, closing: Closing): Promise<Da
   });
   return {
     id,
-    fingerprint: keys.thumbprint,
+    fingerprint: thumbprint,
     endpoint,
-    plugins: loader.hosts.map(({ manifest }) => ({
-      type: manifest.type,
-      actions: manifest.actions.map(({ name }) => name),
-    })),
+    plugins: loader.plugins,
     problems: loader.problems,
     reload: () => reload(config, trust, loader, log),
     stop: () => closing.run(STOP_MS),
@@ -218,12 +156,5 @@ async function reload(config: Config, trust: Trust, loader: Loader, log: Log): P
   trust.configure(fresh.clients);
   for (const warning of trust.warnings) log.warn(warning);
   log.level = fresh.core.log.level;
-  const remarks = await loader.apply(fresh);
-  const { log: _, ...before } = config.core;
-  const { log: __, ...after } = fresh.core;
-  for (const key of Object.keys({ ...before, ...after }) as (keyof typeof after)[]) {
-    if (JSON.stringify(before[key]) !== JSON.stringify(after[key]))
-      remarks.push(`core.${key}: only a restart changes that`);
-  }
-  return remarks;
+  return [...(await loader.apply(fresh)), ...restartRemarks(config, fresh)];
 }

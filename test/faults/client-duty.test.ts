@@ -1,8 +1,7 @@
 import net from 'node:net';
 import { connect, type HistoryRow } from '@centreond/plugin-sdk/client';
 import { afterEach, expect, test } from 'vitest';
-import type { DaemonProcess } from '../daemon-process.ts';
-import { until } from '../daemon-process.ts';
+import { type DaemonProcess, until } from '../daemon-process.ts';
 import { daemonWithLedger, runs, seeded, seedOfRun, terminalRows } from './ledger.ts';
 
 /** A TCP proxy that can cut every connection through it. */

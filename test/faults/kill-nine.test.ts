@@ -1,7 +1,6 @@
 import { connect } from '@centreond/plugin-sdk/client';
 import { afterEach, expect, test } from 'vitest';
-import type { DaemonProcess } from '../daemon-process.ts';
-import { until } from '../daemon-process.ts';
+import { type DaemonProcess, until } from '../daemon-process.ts';
 import { daemonWithLedger, processesOf, runs, seeded, seedOfRun, terminalRows } from './ledger.ts';
 
 const KILLS = process.env.LONG ? 40 : 8;

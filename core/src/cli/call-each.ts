@@ -1,6 +1,6 @@
 import { type HistoryRow, isCentreondError, newToken, reasonOf } from '@centreond/plugin-sdk';
 import type { Client } from '@centreond/plugin-sdk/client';
-import { type Asked, type CallOptions, untilText } from './call.ts';
+import { type Asked, type CallOptions, untilText } from './asked.ts';
 import { CliError, misuse } from './connection.ts';
 import { EXIT } from './exit.ts';
 import { type Fleet, fleetOf, isReached } from './fleet.ts';

@@ -1,41 +1,12 @@
-import { type JsonObject, parseData } from '@centreond/plugin-sdk';
 import type { Client, EnvelopeOptions } from '@centreond/plugin-sdk/client';
-import { parseDuration } from '../config/units.ts';
 import { coreManifest } from '../core-actions.ts';
+import { type Asked, type CallOptions, dataOf, durationOf, envelopeOf, untilText } from './asked.ts';
 import { callEach } from './call-each.ts';
-import { misuse, openClient } from './connection.ts';
-import { EXIT, type Globals } from './exit.ts';
+import { openClient } from './connection.ts';
+import { EXIT } from './exit.ts';
 import { fleetOf, isReached } from './fleet.ts';
-import { dataLines, meaning, momentText, printJson, rowLines } from './print.ts';
+import { dataLines, meaning, printJson, rowLines } from './print.ts';
 import { targetsOf } from './targets.ts';
-
-/** How long the router holds a request that names no deadline. */
-const HOLD_MS = 24 * 3600 * 1000;
-
-export interface CallOptions extends Globals {
-  /** A node, several with commas between, or `all`. */
-  readonly target?: string;
-  /** With several nodes each request has TOKEN:NODE. */
-  readonly token?: string;
-  readonly follow?: boolean;
-  /** `--no-wait`. */
-  readonly wait: boolean;
-  readonly timeout?: string;
-  /** How long to keep it where there is no way to the node; empty for as long as the router does by itself. */
-  readonly hold?: string;
-}
-
-/** What a request says, to whichever nodes. */
-export interface Asked {
-  readonly action: string;
-  readonly data: JsonObject;
-  readonly timeoutMs: number | undefined;
-  readonly envelope: EnvelopeOptions | undefined;
-  /** Only its ACK is waited for: nobody asked for more, or its answer is there. */
-  readonly ackOnly: boolean;
-  /** Its ACK has its answer: there are no rows, and nothing to keep. */
-  readonly isRead: boolean;
-}
 
 /**
  * Sends a request and prints its outcome. Exit 1 where it ended with code 1, 4 where it took longer than --timeout. To
@@ -109,38 +80,4 @@ async function heldText(
 ): Promise<string | undefined> {
   if (target === undefined || isReached(await fleetOf(client), target)) return undefined;
   return `There is no way to ${target} now. The request is held for it until ${untilText(envelope)}.\n`;
-}
-
-/** Until when the router holds a request. */
-export function untilText({ deadline }: EnvelopeOptions): string {
-  return momentText(deadline ?? Math.floor((Date.now() + HOLD_MS) / 1000));
-}
-
-function envelopeOf(hold: string): EnvelopeOptions {
-  if (hold === '') return { hold: true };
-  return { hold: true, deadline: Math.ceil((Date.now() + durationOf('--hold', hold)) / 1000) };
-}
-
-/** DATA from the command line: one JSON object, or `key=value` words, whose values are JSON where they parse as it. */
-export function dataOf(words: readonly string[]): JsonObject {
-  const [first = ''] = words;
-  if (words.length === 1 && first.trimStart().startsWith('{')) return parseData(first);
-  const data: JsonObject = {};
-  for (const word of words) {
-    const at = word.indexOf('=');
-    if (at < 1) throw misuse(`'${word}' is neither key=value nor a JSON object.`);
-    const text = word.slice(at + 1);
-    try {
-      data[word.slice(0, at)] = JSON.parse(text);
-    } catch {
-      data[word.slice(0, at)] = text;
-    }
-  }
-  return data;
-}
-
-function durationOf(option: string, text: string): number {
-  const parsed = parseDuration(text);
-  if (typeof parsed === 'number') return parsed;
-  throw misuse(`${option} ${text}: ${parsed.refused}. Write a whole number and ms, s, m, h or d.`);
 }

@@ -1,10 +1,10 @@
-import { coreManifest } from '../core-actions.ts';
+import { coreActionNames } from '../core-actions.ts';
 import { check } from './check.ts';
 import type { Globals } from './exit.ts';
 
 /** `centreond check`, knowing what the core itself claims. */
 export function checkVerb(options: Globals & { schema?: boolean }): Promise<number> {
   const { config, json = false, schema = false } = options;
-  const coreActions = coreManifest.actions.map(({ name }) => name);
+  const coreActions = coreActionNames;
   return check({ config, json, schema, cwd: process.cwd(), coreActions });
 }

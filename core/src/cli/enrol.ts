@@ -6,7 +6,7 @@ import { connect } from '@centreond/plugin-sdk/client';
 import { type Config, type Loaded, loadConfig, validatePluginConfig } from '../config/config.ts';
 import { discover } from '../config/discovery.ts';
 import { differenceFrom, linkIn, pollerConfig } from '../config/poller-config.ts';
-import { coreManifest } from '../core-actions.ts';
+import { coreActionNames } from '../core-actions.ts';
 import { DataFolder } from '../data-folder.ts';
 import { type JoinCode, parseJoinCode } from '../doors/join-code.ts';
 import { loadOrCreateKey } from '../doors/keys.ts';
@@ -110,7 +110,7 @@ async function rehearse(file: string, joining: JoinCode): Promise<void> {
   try {
     const loaded = await loadConfig({ file: draft, cwd: process.cwd() });
     const { scope } = loaded;
-    const coreActions = coreManifest.actions.map(({ name }) => name);
+    const coreActions = coreActionNames;
     const { plugins, problems } = scope ? discover(scope, { coreActions }) : { plugins: [], problems: [] };
     const all = [
       ...loaded.problems,

@@ -1,5 +1,5 @@
 import type { HistoryRow, JsonObject } from '@centreond/plugin-sdk';
-import { dataOf } from './call.ts';
+import { dataOf } from './asked.ts';
 import { openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { printJson } from './print.ts';

@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { styleText } from 'node:util';
 import { isCentreondError } from '@centreond/plugin-sdk';
 import type { Client } from '@centreond/plugin-sdk/client';
-import { near } from '../config/words.ts';
+import { near } from '../words.ts';
 import { plain } from './cells.ts';
 import { CliError, misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';

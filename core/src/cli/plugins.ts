@@ -1,8 +1,8 @@
 import { type Manifest } from '@centreond/plugin-sdk';
 import { descriptionOf, manifestMarkdown, type Part } from '@centreond/plugin-sdk/build';
+import { findPlugins } from '../config/find-plugins.ts';
 import { coreManifest } from '../core-actions.ts';
 import { placeOf } from '../errors.ts';
-import { findPlugins } from '../host/loader.ts';
 import { cliFault, configOf } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { printJson, table } from './print.ts';

@@ -5,8 +5,8 @@ import { type Daemon, startDaemon } from '../daemon.ts';
 import { placeOf } from '../errors.ts';
 import { type Log, openLog } from '../log.ts';
 import { VERSION } from '../version.ts';
-import { boundYoungGeneration } from '../young-generation.ts';
 import { EXIT, type Globals } from './exit.ts';
+import { boundYoungGeneration } from './young-generation.ts';
 
 /** Nothing may keep the process beyond this once it was asked to stop. */
 const STOP_LIMIT_MS = 10_000;

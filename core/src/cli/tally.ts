@@ -1,4 +1,4 @@
-import type { Asked } from './call.ts';
+import type { Asked } from './asked.ts';
 import { EXIT } from './exit.ts';
 import { countText, list } from './print.ts';
 

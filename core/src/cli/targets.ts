@@ -1,5 +1,5 @@
 import { isIdentity } from '@centreond/plugin-sdk';
-import { near } from '../config/words.ts';
+import { near } from '../words.ts';
 import { CliError, cliFault, misuse } from './connection.ts';
 import { EXIT } from './exit.ts';
 import type { Fleet } from './fleet.ts';

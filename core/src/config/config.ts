@@ -3,56 +3,16 @@ import { dirname, join, resolve } from 'node:path';
 import { reasonOf } from '@centreond/plugin-sdk';
 import { z } from 'zod';
 import { inOrder, type Position, type Problem, placeOf, problem } from '../errors.ts';
+import type { Config, PluginEntry, Scope } from './entry.ts';
 import { pathOf, valueAt, zodProblems } from './issues.ts';
-import {
-  type ClientPart,
-  ConfigFile,
-  defaultId,
-  type FilePart,
-  Fragment,
-  isPackagePath,
-  jsonSchemaOf,
-  PluginPart,
-  type PluginSettings,
-} from './schema.ts';
+import { ConfigFile, defaultId, Fragment, isPackagePath, jsonSchemaOf, PluginPart } from './schema.ts';
 import { findSource, listFragments, openSource } from './search.ts';
 import { formatPath, type Path, plainSource, type Source } from './source.ts';
 
+export type { AuthorizedClient, Config, PluginEntry, Scope } from './entry.ts';
 export { placedConfig } from './placed.ts';
 export { validatePluginConfig } from './plugin-config.ts';
 export { resolveSecret, Secret } from './secret.ts';
-
-/** An entry of `clients.authorized`. */
-export type AuthorizedClient = ClientPart;
-
-/** An entry of `plugins`. Durations are in ms, sizes in bytes. */
-export interface PluginEntry extends PluginSettings {
-  /** Where the entry stands. */
-  at: Position;
-  /** The file that holds it, and the way to it there. */
-  source: Source;
-  path: Path;
-}
-
-/** What discovery needs of a config, also of one that has mistakes elsewhere. */
-export interface Scope {
-  /** The config file, absolute. */
-  file: string;
-  core: { dataDir: string };
-  plugins: PluginEntry[];
-}
-
-/** The whole configuration. Durations are in ms, sizes in bytes, paths absolute, defaults filled in. */
-export interface Config extends Scope {
-  /** All files that it comes from, the config file first. */
-  files: string[];
-  core: FilePart['core'] & {
-    id: string;
-    /** Path of the internal door's socket. */
-    socket: string;
-  };
-  clients: FilePart['clients'];
-}
 
 /** What {@link loadConfig} found. */
 export interface Loaded {
@@ -259,4 +219,13 @@ function obstacleOf(folder: string): string | undefined {
 function listAt(root: unknown, path: Path): unknown[] {
   const value = valueAt(root, path);
   return Array.isArray(value) ? value : [];
+}
+
+/** What differs between the running config and a fresh one, and only a restart changes: as sentences. */
+export function restartRemarks(running: Config, fresh: Config): string[] {
+  const { log: _, ...before } = running.core;
+  const { log: __, ...after } = fresh.core;
+  const keys = Object.keys({ ...before, ...after }) as (keyof typeof after)[];
+  const changed = keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
+  return changed.map((key) => `core.${key}: only a restart changes that`);
 }

@@ -1,10 +1,10 @@
 import type { ErrorObject } from 'ajv/dist/2020.js';
 import type { z } from 'zod';
 import { type Problem, problem } from '../errors.ts';
+import { describe, kindOf, near } from '../words.ts';
 import type { LeafCode, LeafIssue } from './leaves.ts';
 import { SECRET_FORMAT } from './secret.ts';
 import { formatPath, type Path, type Source } from './source.ts';
-import { describe, kindOf, near } from './words.ts';
 
 /** One mistake, whichever validator found it; `path` leads there from the file's root. */
 type Finding = { path: Path } & (

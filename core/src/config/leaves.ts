@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { describe } from '../words.ts';
 import {
   DURATION_PATTERN,
   formatDuration,
@@ -8,7 +9,6 @@ import {
   type Refusal,
   SIZE_PATTERN,
 } from './units.ts';
-import { describe } from './words.ts';
 
 /** What JSON Schema can say of a leaf, for editors. */
 interface Hints {

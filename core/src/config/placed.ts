@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import type { Json, JsonObject } from '@centreond/plugin-sdk';
-import type { PluginEntry } from './config.ts';
+import type { PluginEntry } from './entry.ts';
 import type { Manifest } from './manifest.ts';
 import { SECRET_FORMAT } from './secret.ts';
 

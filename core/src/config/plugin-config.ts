@@ -1,7 +1,7 @@
 import { reasonOf } from '@centreond/plugin-sdk';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { type Problem, problem } from '../errors.ts';
-import type { PluginEntry } from './config.ts';
+import type { PluginEntry } from './entry.ts';
 import { ajvProblems } from './issues.ts';
 import { MANIFEST_FILE, type Manifest } from './manifest.ts';
 import { isSecretReference, SECRET_FORMAT } from './secret.ts';

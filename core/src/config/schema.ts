@@ -1,10 +1,10 @@
 import { hostname } from 'node:os';
 import { isAction, isIdentity, isTarget } from '@centreond/plugin-sdk';
 import { z } from 'zod';
+import { describe } from '../words.ts';
 import { DAY, duration, leaf, MIB, size, text } from './leaves.ts';
 import { Limits } from './limits.ts';
 import type { Refusal } from './units.ts';
-import { describe } from './words.ts';
 
 function identity(description: string) {
   return text(

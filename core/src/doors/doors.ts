@@ -20,8 +20,8 @@ export interface DoorsOptions {
   readonly tickets: Tickets;
   /** Takes each message of a session. Never throws. */
   receive(peer: Peer, message: Buffer): void;
-  /** Keeps the key of an identity that was let in. */
-  pin(identity: string, key: string): Promise<void>;
+  /** Keeps the key of each identity that was let in. */
+  readonly store: { pin(identity: string, key: string): Promise<void> };
   readonly clock: Clock;
   readonly log: Log;
   readonly closing: Closing;
@@ -41,16 +41,16 @@ export interface Doors {
  * one cannot bind.
  */
 export async function openDoors(options: DoorsOptions): Promise<Doors> {
-  const { config, keys, trust, tickets, receive, pin, clock, log, closing } = options;
+  const { config, keys, trust, tickets, receive, store, clock, log, closing } = options;
   const { id, maxMessage, socket, session } = config;
   const internal = new InternalDoor({ file: socket, maxMessage, log, receive, tickets });
   await internal.start();
   closing.push('the internal door', CLOSE_MS, () => internal.stop());
   if (!config.external) return { internal, external: undefined, endpoint: undefined };
   const pinned = (identity: string, jwk: PublicJwk) => {
-    pin(identity, JSON.stringify(jwk)).catch((error: unknown) =>
-      log.error({ err: error }, `the key of ${identity} is not pinned: ${reasonOf(error)}`),
-    );
+    store
+      .pin(identity, JSON.stringify(jwk))
+      .catch((error: unknown) => log.error({ err: error }, `the key of ${identity} is not pinned: ${reasonOf(error)}`));
   };
   const external = new ExternalDoor({
     listen: config.external.listen,

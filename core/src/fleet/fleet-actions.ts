@@ -1,26 +1,17 @@
-import { Action, failure, faultOf, type Json, MAX_ROW_DEPTH, ROW_ROOM } from '@centreond/plugin-sdk';
+import { Action, failure, faultOf, type Json, MAX_ROW_DEPTH, Plugin, ROW_ROOM } from '@centreond/plugin-sdk';
 import { z } from 'zod';
-import type { AskContext } from '../host/core-plugin.ts';
-import {
-  ActionNames,
-  NODE_ID,
-  ServiceActions,
-  type ServiceDependencies,
-  SubnodeEntry,
-} from '../host/service-actions.ts';
+import { type AskContext, CHANGE, EVERYBODY, NODE_ID, NOTHING, READ } from '../router/declaring.ts';
 import type { Peer } from '../router/peer.ts';
 import type { TokenStore } from '../store/token-store.ts';
 import type { Carriers } from './carriers.ts';
 import type { LogStreams } from './log-streams.ts';
 import type { LogSync } from './log-sync.ts';
-import type { Teller, ToldRow } from './logs.ts';
+import type { Logs, Teller, ToldRow } from './logs.ts';
 import type { NodeSessions } from './node-sessions.ts';
 import type { Routes } from './routes.ts';
 
 const ROWS_AT_ONCE = 1000;
 
-const Nothing = z.strictObject({});
-const Anything = z.unknown();
 const Id = z
   .int()
   .min(0)
@@ -45,6 +36,33 @@ const LogMessage = z.strictObject({
   last: Id,
 });
 
+const NODE_STATE = z.enum(['up', 'connecting', 'unreachable']);
+const SCORE = z.number().min(0).max(1e9);
+const SECONDS = z.number().min(0);
+const ActionNames = z.array(z.string().max(64)).max(10_000);
+const Subnode = z.strictObject({
+  id: NODE_ID,
+  score: SCORE.exactOptional(),
+  actions: ActionNames.exactOptional(),
+  state: NODE_STATE.exactOptional(),
+});
+/** A node behind another: its id, or with what is known of it. */
+const SubnodeEntry = z.union([NODE_ID, Subnode]);
+const Node = z.strictObject({
+  id: NODE_ID,
+  name: z.string().max(255).exactOptional(),
+  actions: ActionNames.exactOptional(),
+  subnodes: z.array(SubnodeEntry).max(10_000).exactOptional(),
+  state: NODE_STATE,
+  kind: z.enum(['push', 'pull', 'ssh']).exactOptional(),
+  score: SCORE.exactOptional(),
+  version: z.string().max(64).exactOptional(),
+  lastPing: SECONDS.exactOptional(),
+  lastPong: SECONDS.exactOptional(),
+  roundTripMs: z.number().min(0).exactOptional(),
+  clockSkewSeconds: z.number().exactOptional(),
+});
+const Announcement = z.strictObject({ nodes: z.array(Node).max(10_000), gone: z.array(NODE_ID).max(10_000) });
 const Registration = z.strictObject({
   id: NODE_ID,
   name: z.string().max(255).exactOptional(),
@@ -54,63 +72,71 @@ const Registration = z.strictObject({
 });
 const Departure = z.strictObject({ id: NODE_ID });
 
-export interface FleetDependencies extends ServiceDependencies {
+export interface FleetActionsOptions {
+  /** This router's id. */
+  readonly id: string;
   readonly routes: Routes;
   readonly carriers: Carriers;
   readonly nodeSessions: NodeSessions;
+  readonly logs: Logs;
   readonly logStreams: LogStreams;
   readonly logSync: LogSync;
   readonly store: TokenStore;
 }
 
-/** What nodes and those who carry them say, and what is told of them. */
-export abstract class FleetActions extends ServiceActions {
-  abstract override readonly services: FleetDependencies;
+/** What nodes and their carriers say, and what is told of them. */
+@Plugin({ type: 'core', title: 'The router itself', isolation: 'core' })
+export class FleetActions {
+  constructor(private readonly options: FleetActionsOptions) {}
+
+  @Action('ANNOUNCE', {
+    ...CHANGE,
+    title: 'Say which nodes the asking instance carries: those that are new or changed, and those no more',
+    input: Announcement,
+    access: 'internal',
+  })
+  announce({ nodes, gone }: z.output<typeof Announcement>, { caller }: AskContext) {
+    this.options.carriers.announce(caller, nodes, gone);
+    // Whoever came last carries them: a version that was replaced brings no more of their logs.
+    const { logs } = this.options;
+    for (const { id, state } of nodes) logs.carriedBy(id, caller, state === 'up');
+  }
 
   @Action('CONSTATUS', {
+    ...READ,
     title: 'Ask which nodes are reached from here, and how they are',
-    input: Nothing,
-    output: Anything,
-    access: ['client', 'node'],
-    effects: 'read',
-    idempotent: true,
-    reply: 'ack',
+    input: NOTHING,
+    access: EVERYBODY,
   })
   conStatus() {
-    const { routes, logs } = this.services;
+    const { routes, logs } = this.options;
     return { nodes: routes.status().map((node) => ({ ...node, cursor: logs.cursorOf(node.id) })) };
   }
 
   @Action('REGISTERNODE', {
+    ...CHANGE,
     title: 'Be a node of this router, reached by the session that asks',
     description:
       'id is the identity of the session. The answer names those of nodes that this router does not accept from it. Registering again replaces what was said before.',
     input: Registration,
-    output: Anything,
     access: 'node',
-    effects: 'write',
-    idempotent: true,
-    reply: 'ack',
     runs: 'here',
   })
   registerNode({ id, ...registration }: z.output<typeof Registration>, { caller }: AskContext) {
     this.#checkNode('REGISTERNODE', id, caller);
-    return { refused: this.services.nodeSessions.register(caller, registration) };
+    return { refused: this.options.nodeSessions.register(caller, registration) };
   }
 
   @Action('UNREGISTERNODE', {
+    ...CHANGE,
     title: 'Be a node of this router no more',
     input: Departure,
-    output: Anything,
     access: 'node',
-    effects: 'write',
-    idempotent: true,
-    reply: 'ack',
     runs: 'here',
   })
   unregisterNode({ id }: z.output<typeof Departure>, { caller }: AskContext) {
     this.#checkNode('UNREGISTERNODE', id, caller);
-    return { registered: this.services.nodeSessions.unregister(caller) };
+    return { registered: this.options.nodeSessions.unregister(caller) };
   }
 
   /** A node can only speak of the identity that it proved. */
@@ -121,35 +147,29 @@ export abstract class FleetActions extends ServiceActions {
   }
 
   @Action('SETLOGS', {
+    ...CHANGE,
     title: "Hand over rows of a node's log",
     description:
       'All that the log has after the message before, up to last. A row counts for a request that was routed to its node. Of a plugin, TARGET names the node whose log it is. The answer says where the cursor of that log stands, and which rows were not stored, and why.',
     input: LogMessage,
-    output: Anything,
     access: 'node',
-    effects: 'write',
-    idempotent: true,
-    reply: 'ack',
     runs: 'here',
   })
   setLogs(input: z.output<typeof LogMessage>, { caller, target }: AskContext) {
-    return this.services.logs.take(caller, this.#tellerOf(caller, target), input);
+    return this.options.logs.take(caller, this.#tellerOf(caller, target), input);
   }
 
   @Action('SYNCLOGS', {
+    ...READ,
     title: "Have this router's log streamed to the session that asks",
     description:
       'Each row comes by SETLOGS, beginning where its answers say that the asker stands. The answer says where the log ends now. With a TARGET the log of that node is brought here first.',
-    input: Nothing,
-    output: Anything,
+    input: NOTHING,
     access: 'router',
-    effects: 'read',
-    idempotent: true,
-    reply: 'ack',
     runs: 'here',
   })
-  async syncLogs(_: z.output<typeof Nothing>, { caller, target, envelope }: AskContext) {
-    const { logStreams, logSync, store } = this.services;
+  async syncLogs(_: z.output<typeof NOTHING>, { caller, target, envelope }: AskContext) {
+    const { logStreams, logSync, store } = this.options;
     if (target !== '') await logSync.sync(target, envelope);
     if (caller.roles.has('router')) logStreams.serve(caller);
     return { epoch: store.epoch, last: await store.end() };
@@ -157,7 +177,7 @@ export abstract class FleetActions extends ServiceActions {
 
   /** Whose log a caller brings, and for whom it may speak: itself and the nodes behind it, or a node that it carries. */
   #tellerOf(caller: Peer, target: string): Teller {
-    const { carriers, id } = this.services;
+    const { carriers, id } = this.options;
     const { identity, roles } = caller;
     const carries = roles.has('plugin');
     const node = target === '' && !carries ? identity : target;

@@ -101,5 +101,17 @@ export async function openFleet(options: FleetOptions) {
     await logStreams.flush(FLUSH_MS);
     nodeSessions.stop();
   });
-  return { elsewhere: forwarding, forwarding, routes, carriers, nodeSessions, servedLinks, logs, logStreams, logSync };
+  const synchronise = (node: string, envelope: Envelope) => logSync.sync(node, envelope);
+  return {
+    elsewhere: forwarding,
+    synchronise,
+    forwarding,
+    routes,
+    carriers,
+    nodeSessions,
+    servedLinks,
+    logs,
+    logStreams,
+    logSync,
+  };
 }

@@ -2,10 +2,9 @@ import { type ActionManifest, CentreondError, failure, type JsonObject } from '@
 import type { Log } from '../log.ts';
 import type { Elsewhere } from '../router/elsewhere.ts';
 import { type Envelope, forwarded, ownerOf } from '../router/envelope.ts';
-import { Answer, type Asked, type Runner } from '../router/executor.ts';
 import type { Peer } from '../router/peer.ts';
-import { type RegisteredAction, unknownHere } from '../router/registry.ts';
-import type { OpenRequest } from '../router/request.ts';
+import { unknownHere } from '../router/registry.ts';
+import { Answer, type Asked, type OpenRequest, type RegisteredAction, type Runner } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
 import { type Bounds, Shares } from '../router/shares.ts';
 import { Inquiries, UNSURE } from './inquiries.ts';

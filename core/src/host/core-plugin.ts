@@ -1,6 +1,5 @@
 import { pathToFileURL } from 'node:url';
 import {
-  type ActionContext,
   type ActionManifest,
   type CentreondError,
   declarationOf,
@@ -18,18 +17,19 @@ import { RowWindow } from '@centreond/plugin-sdk/row-window';
 import { InstanceRuntime } from '@centreond/plugin-sdk/runtime';
 import { LinkTransport } from '@centreond/plugin-sdk/services';
 import type { Log } from '../log.ts';
+import type { AskContext } from '../router/declaring.ts';
 import type { Envelope } from '../router/envelope.ts';
-import { Answer, type Asked, type Executor, type Hearer, type PluginStatus } from '../router/executor.ts';
 import { type Grant, Leaving, type Peer, type PeerRole } from '../router/peer.ts';
-import type { OpenRequest } from '../router/request.ts';
+import {
+  Answer,
+  type Asked,
+  type Executor,
+  type Hearer,
+  type OpenRequest,
+  type PluginStatus,
+} from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
 import { ROW_BOUND } from './row-credit.ts';
-
-/** What an action that answers in the ACK is told besides: who asks, and over which routers. */
-export interface AskContext extends ActionContext {
-  readonly caller: Peer;
-  readonly envelope: Envelope;
-}
 
 const STOP_LIMIT_MS = 2000;
 
@@ -56,33 +56,58 @@ export interface CorePluginOptions {
   stopped?(): void;
 }
 
-/** Runs a plugin in the core's own process: the same runtime as in a child, without process and socket. */
+/** One object with actions, and what runs them. */
+interface Part {
+  readonly methods: Methods & Admits & Lifecycle;
+  readonly runtime: InstanceRuntime;
+}
+
+/**
+ * Runs a plugin in the core's own process: the same runtime as in a child, without process and socket. The core itself consists
+ * of several objects, each with some of its actions.
+ */
 export class CorePlugin implements Executor {
-  readonly manifest: Manifest;
+  readonly #parts: readonly Part[];
+  readonly #partOf = new Map<string, Part>();
   readonly #rows: RowWindow;
-  readonly #runtime: InstanceRuntime;
-  readonly #methods: Methods;
   readonly #running = new Map<string, OpenRequest>();
   #released: (() => void) | undefined;
 
+  /** `manifest` declares the actions of all `objects`. */
   constructor(
-    readonly plugin: object,
+    readonly manifest: Manifest,
+    objects: readonly object[],
     readonly options: CorePluginOptions,
   ) {
-    this.manifest = manifestOf(plugin.constructor as PluginClass);
-    this.#methods = plugin as Methods;
-    const log = lineLogger((line) => options.log.info({ plugin: this.manifest.type, ...JSON.parse(line) }));
+    const log = lineLogger((line) => options.log.info({ plugin: manifest.type, ...JSON.parse(line) }));
     this.#rows = new RowWindow({ send: (message) => this.#fromPlugin(message) }, ROW_BOUND);
-    this.#runtime = new InstanceRuntime(plugin, this.#rows, log, options.maxMessage);
+    this.#parts = objects.map((object) => {
+      const runtime = new InstanceRuntime(object, this.#rows, log, options.maxMessage);
+      const part = { methods: object as Part['methods'], runtime };
+      for (const { name } of manifestOf(object.constructor as PluginClass).actions) this.#partOf.set(name, part);
+      return part;
+    });
+  }
+
+  #part(action: string): Part {
+    const part = this.#partOf.get(action);
+    if (!part) throw new Error(`${this.manifest.type} has no action ${action}`);
+    return part;
   }
 
   admit({ action, owner }: OpenRequest, data: JsonObject, peer: Peer) {
-    return (this.plugin as Admits).admit?.(action.manifest.name, data, peer, owner);
+    const { name } = action.manifest;
+    return this.#part(name).methods.admit?.(name, data, peer, owner);
   }
 
-  ask(action: ActionManifest, data: JsonObject, peer: Peer, asked: Asked): Answer | Promise<Answer> {
-    const context = new Asking(asked, peer, action.timeoutSeconds);
-    const output = this.#methods[action.method]?.(data, context);
+  ask(
+    { name, method, timeoutSeconds }: ActionManifest,
+    data: JsonObject,
+    peer: Peer,
+    asked: Asked,
+  ): Answer | Promise<Answer> {
+    const context = new Asking(asked, peer, timeoutSeconds);
+    const output = this.#part(name).methods[method]?.(data, context);
     return output instanceof Promise ? output.then(answerOf) : answerOf(output);
   }
 
@@ -92,30 +117,32 @@ export class CorePlugin implements Executor {
     open.started(now, Math.min(now + timeoutSeconds * 1000, open.wantedUntil));
     this.#running.set(open.token, open);
     const $ = { from: open.owner, deadline: open.deadline, ...(open.workedOn !== '' && { target: open.workedOn }) };
-    this.#runtime.receive(formatMessage(name, open.token, '', { ...JSON.parse(open.data), $ }));
+    this.#part(name).runtime.receive(formatMessage(name, open.token, '', { ...JSON.parse(open.data), $ }));
   }
 
   #fromPlugin(message: string): void {
     const row = parseReply(message);
     if (row.action === 'RELEASED') this.#released?.();
-    // Only processes are to say that they heard an event.
+    // Only processes say that they heard an event.
     if (row.action !== 'ROW') return;
     const open = this.#running.get(row.token);
     const stored = open && this.options.requests.row(open, Number(row.target), row.data);
     void Promise.resolve(stored).then(() => this.#rows.stored(1, message.length));
-    if (!open) return;
-    if (open.state === 'ended') this.#running.delete(row.token);
+    if (open?.state === 'ended') this.#running.delete(row.token);
   }
 
   abort(open: OpenRequest, reason: CentreondError): void {
-    this.#runtime.receive(formatMessage('ABORT', open.token, '', reason.toData()));
+    this.#part(open.action.manifest.name).runtime.receive(formatMessage('ABORT', open.token, '', reason.toData()));
   }
 
   withdraw(): void {}
 
   hearers(): readonly Hearer[] {
-    const send = (message: string) => void this.#runtime.receive(message);
-    return [{ type: this.manifest.type, inCore: true, send }];
+    return this.#parts.map(({ runtime }) => ({
+      type: this.manifest.type,
+      inCore: true,
+      send: (message: string) => void runtime.receive(message),
+    }));
   }
 
   ids(): string[] {
@@ -131,15 +158,19 @@ export class CorePlugin implements Executor {
       setTimeout(resolve, (kill?.graceSeconds ?? 0) * 1000 + 100);
     });
     const error = failure('PLUGIN_KILLED', { type, token: 'these requests' });
-    this.#runtime.receive(formatMessage('RELEASE', '', '', { id: '1', ...error.toData() }));
+    const release = formatMessage('RELEASE', '', '', { id: '1', ...error.toData() });
+    for (const { runtime } of this.#parts) runtime.receive(release);
     await released;
   }
 
   /** Aborts what it runs and calls its stop(), within a limit. */
   async stop(): Promise<void> {
-    this.#runtime.abortAll(failure('INTERRUPTED', { token: 'this request' }));
     const limit = new Promise<void>((resolve) => setTimeout(resolve, STOP_LIMIT_MS).unref());
-    await Promise.race([(async () => (this.plugin as Lifecycle).stop?.())(), limit]);
+    const stopping = this.#parts.map(async ({ runtime, methods }) => {
+      runtime.abortAll(failure('INTERRUPTED', { token: 'this request' }));
+      await methods.stop?.();
+    });
+    await Promise.race([Promise.all(stopping), limit]);
     this.options.stopped?.();
   }
 
@@ -173,7 +204,12 @@ export async function openCorePlugin(
   const plugin = await construct(target, found.config, servicesOver(transport, log));
   await plugin.start?.();
   const stopped = () => peer.end();
-  return new CorePlugin(plugin, { ...options, package: found.package, version: found.version, stopped });
+  return new CorePlugin(manifestOf(target), [plugin], {
+    ...options,
+    package: found.package,
+    version: found.version,
+    stopped,
+  });
 }
 
 /** A plugin in this process, as a peer of the router. */

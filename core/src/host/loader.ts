@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { CentreondError, failure, type JsonObject, RESERVED_ACTIONS, reasonOf } from '@centreond/plugin-sdk';
-import { type Config, type PluginEntry, placedConfig, requestedEntry, validatePluginConfig } from '../config/config.ts';
-import { type Discovered, discover } from '../config/discovery.ts';
+import { type Config, type PluginEntry, placedConfig, requestedEntry } from '../config/config.ts';
+import type { Discovered } from '../config/discovery.ts';
+import { findPlugins } from '../config/find-plugins.ts';
 import { fault, type Problem, placeOf, problem, sentence } from '../errors.ts';
 import { TurnGate } from '../gate.ts';
 import type { Log } from '../log.ts';
@@ -57,6 +58,13 @@ export class Loader {
   }
   get #loaded(): Discovered[] {
     return [...this.#hosts.values(), ...this.#inCore.values()].map(({ found }) => found);
+  }
+  /** The plugins that run in processes of their own, with the names of their actions. */
+  get plugins(): { readonly type: string; readonly actions: readonly string[] }[] {
+    return this.hosts.map(({ manifest }) => ({
+      type: manifest.type,
+      actions: manifest.actions.map(({ name }) => name),
+    }));
   }
   host(type: string): PluginHost | undefined {
     return this.#hosts.get(type)?.host;
@@ -281,22 +289,6 @@ export class Loader {
   killNow(): void {
     for (const host of this.hosts) host.killNow();
   }
-}
-
-/** The plugins of a config that can be started, and what is wrong with the others. Runs no plugin code. */
-export function findPlugins(
-  config: Config,
-  coreActions: readonly string[],
-  loaded: readonly Discovered[] = [],
-): { plugins: Discovered[]; problems: Problem[] } {
-  const { plugins, problems } = discover(config, { coreActions, loaded });
-  const sound: Discovered[] = [];
-  for (const plugin of plugins) {
-    const faults = validatePluginConfig(plugin.entry, plugin.manifest);
-    problems.push(...faults);
-    if (!faults.some(({ severity }) => severity === 'error')) sound.push(plugin);
-  }
-  return { plugins: sound, problems };
 }
 
 /** The mark of one run of a daemon on a data folder: `DATA:RUN:`; the first part alone is that of all its runs. */

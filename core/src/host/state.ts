@@ -1,5 +1,5 @@
 import { type CentreondError, failure, faultOf, type Json, MAX_ROW_DEPTH } from '@centreond/plugin-sdk';
-import { Answer } from '../router/executor.ts';
+import { Answer } from '../router/request.ts';
 import type { StateStore } from '../store/token-store.ts';
 
 const KEY_CHARACTERS = 255;

@@ -1,6 +1,5 @@
 import type { CentreondError } from '@centreond/plugin-sdk';
-import type { RegisteredAction } from './registry.ts';
-import type { OpenRequest } from './request.ts';
+import type { OpenRequest, RegisteredAction } from './request.ts';
 
 /** Other nodes, as the ladder sees them. The fleet implements it. */
 export interface Elsewhere {

@@ -1,21 +1,16 @@
-import { Action, failure, faultOf, MAX_ROW_DEPTH, ROW_ROOM } from '@centreond/plugin-sdk';
+import { Action, failure, faultOf, MAX_ROW_DEPTH, Plugin, ROW_ROOM } from '@centreond/plugin-sdk';
 import { z } from 'zod';
-import { FleetActions, type FleetDependencies } from '../fleet/fleet-actions.ts';
-import type { AskContext } from '../host/core-plugin.ts';
 import type { RequestRecord, TokenStore } from '../store/token-store.ts';
 import { actsForAll, seesAll } from './authorize.ts';
-import { Answer } from './executor.ts';
+import { type AskContext, CHANGE, EVERYBODY, READ, TOKEN } from './declaring.ts';
+import type { Envelope } from './envelope.ts';
 import type { Followers } from './followers.ts';
 import { reservedFault } from './ladder.ts';
 import type { Registry } from './registry.ts';
 import { repeatFault } from './repeat.ts';
+import { Answer } from './request.ts';
 import type { Requests } from './requests.ts';
 
-/** A token that names something: not the empty one. */
-export const TOKEN = z.string().regex(/^[A-Za-z0-9._:-]{1,255}$/);
-/** Clients and nodes, and so everybody. */
-export const EVERYBODY = ['client', 'node'] as const;
-const Anything = z.unknown();
 const SECONDS = z
   .int()
   .min(0)
@@ -51,31 +46,30 @@ const Putlog = z.strictObject({
 });
 const Follow = z.strictObject({ token: TOKEN, id: ID.exactOptional() });
 
-/** What the actions on the history work on. */
-export interface HistoryDependencies extends FleetDependencies {
+export interface HistoryOptions {
   readonly id: string;
+  readonly maxMessage: number;
   readonly store: TokenStore;
   readonly followers: Followers;
   readonly requests: Requests;
   readonly registry: Registry;
-  readonly maxMessage: number;
   readonly clock: { now(): number };
+  /** Brings the log of `node` here. Rejects with NODE_UNREACHABLE. */
+  synchronise(node: string, envelope: Envelope): Promise<void>;
 }
 
 /** Reading, writing and following rows. */
-export abstract class HistoryActions extends FleetActions {
-  abstract override readonly services: HistoryDependencies;
+@Plugin({ type: 'core', title: 'The router itself', isolation: 'core' })
+export class HistoryActions {
+  constructor(private readonly options: HistoryOptions) {}
 
   @Action('GETLOG', {
+    ...READ,
     title: 'Read rows of the history',
     description:
       '= for token and code, > for ctime, etime and id; one of them at least. With a TARGET the log of that node is brought here first.',
     input: Getlog,
-    output: Anything,
     access: EVERYBODY,
-    effects: 'read',
-    idempotent: true,
-    reply: 'ack',
     runs: 'here',
   })
   async getlog(input: z.output<typeof Getlog>, { caller, target, envelope }: AskContext) {
@@ -83,8 +77,8 @@ export abstract class HistoryActions extends FleetActions {
     if (Object.keys(filter).length === 0) {
       throw failure('INVALID_DATA', { action: 'GETLOG', reason: 'one of token, code, ctime, etime, id is needed' });
     }
-    const { store, maxMessage, id, logSync } = this.services;
-    if (target !== '') await logSync.sync(target, envelope);
+    const { store, maxMessage, id, synchronise } = this.options;
+    if (target !== '') await synchronise(target, envelope);
     const { identity } = caller;
     const mine = seesAll(caller) ? {} : { owner: identity, ...(caller.roles.has('node') && { target: identity }) };
     const page = await store.queryText({ ...filter, ...mine, limit, maxBytes: Math.floor(maxMessage * 0.75) });
@@ -92,16 +86,13 @@ export abstract class HistoryActions extends FleetActions {
   }
 
   @Action('PUTLOG', {
+    ...CHANGE,
     title: 'Write one row under a token',
     input: Putlog,
-    output: Anything,
     access: EVERYBODY,
-    effects: 'write',
-    idempotent: true,
-    reply: 'ack',
   })
   async putlog(input: z.output<typeof Putlog>, { caller, token: own }: AskContext) {
-    const { store, requests, clock, id, registry } = this.services;
+    const { store, requests, clock, id, registry } = this.options;
     const { token, code, data } = input;
     const type = registry.reservedFor(token);
     if (type !== undefined && caller.identity !== `@${type}` && !caller.roles.has('router')) {
@@ -117,7 +108,7 @@ export abstract class HistoryActions extends FleetActions {
     const anyToken = running || actsForAll(caller);
     const row = { token, code, etime: input.etime ?? now, data: JSON.stringify(data) };
     const bytes = Buffer.byteLength(row.data);
-    const limit = this.services.maxMessage - ROW_ROOM;
+    const limit = this.options.maxMessage - ROW_ROOM;
     // A row beyond these could be sent to nobody, and would stop every page that it is on.
     if (bytes > limit) throw failure('TOO_LARGE', { bytes, limit });
     if (faultOf(data, MAX_ROW_DEPTH)) {
@@ -145,19 +136,16 @@ export abstract class HistoryActions extends FleetActions {
   }
 
   @Action('FOLLOW', {
+    ...READ,
     title: 'Get each row of a token as it is written',
     input: Follow,
-    output: Anything,
     access: EVERYBODY,
-    effects: 'read',
-    idempotent: true,
-    reply: 'ack',
     runs: 'here',
   })
   follow(input: z.output<typeof Follow>, context: AskContext): Answer | Promise<Answer> {
     const { token, id = 0 } = input;
     const { caller } = context;
-    const { requests, followers, store } = this.services;
+    const { requests, followers, store } = this.options;
     const recording = requests.get(token);
     if (recording?.state === 'recording') {
       // Both acknowledgements and the first row then go in one record.

@@ -16,12 +16,11 @@ import type { Accepted, RequestRecord, TokenStore } from '../store/token-store.t
 import { actsForAll, refusalFor } from './authorize.ts';
 import type { Elsewhere } from './elsewhere.ts';
 import { type Envelope, ownerOf, readEnvelope } from './envelope.ts';
-import type { Answer } from './executor.ts';
 import type { Followers } from './followers.ts';
 import type { Peer } from './peer.ts';
-import { type RegisteredAction, type Registry, unknownHere } from './registry.ts';
+import { type Registry, unknownHere } from './registry.ts';
 import { repeatFault, sameTarget } from './repeat.ts';
-import { OpenRequest } from './request.ts';
+import { type Answer, OpenRequest, type RegisteredAction } from './request.ts';
 import type { Requests } from './requests.ts';
 import type { Telemetry } from './telemetry.ts';
 import type { Verbs } from './verbs.ts';

@@ -3,9 +3,9 @@ import type { RequestRecord, TokenStore } from '../store/token-store.ts';
 import type { Elsewhere } from './elsewhere.ts';
 import { keptEnvelope } from './envelope.ts';
 import { WAIT_LIMIT_MS } from './ladder.ts';
-import type { RegisteredAction, Registry } from './registry.ts';
+import type { Registry } from './registry.ts';
 import { sameTarget } from './repeat.ts';
-import { OpenRequest } from './request.ts';
+import { OpenRequest, type RegisteredAction } from './request.ts';
 import type { Requests } from './requests.ts';
 
 export interface RecoveryOptions {

@@ -1,17 +1,8 @@
 import type { ActionManifest, JsonSchema, Manifest } from '@centreond/plugin-sdk';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
-import { near } from '../config/words.ts';
+import { near } from '../words.ts';
 import type { Guarded } from './authorize.ts';
-import type { Executor, Runner } from './executor.ts';
-
-/** An action that can be routed: its declaration, and who runs it. */
-export interface RegisteredAction {
-  readonly manifest: ActionManifest;
-  readonly type: string;
-  readonly executor: Runner;
-  /** What the input schema has against `data`, as one sentence part, or undefined. */
-  fault(data: object): string | undefined;
-}
+import type { Executor, RegisteredAction } from './request.ts';
 
 /** Which plugin runs which action. The only list of actions; it comes from the manifests. */
 export class Registry {

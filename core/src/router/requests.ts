@@ -2,10 +2,9 @@ import { CentreondError, type ErrorData, FAILED, failure, isTerminal, type JsonO
 import type { Log } from '../log.ts';
 import type { Adopted, ForeignRow, LogPage, Row, TokenStore } from '../store/token-store.ts';
 import { Appender } from './appender.ts';
-import { Answer } from './executor.ts';
 import type { Followers } from './followers.ts';
 import type { Peer } from './peer.ts';
-import { OpenRequest, type RequestParts } from './request.ts';
+import { Answer, OpenRequest, type RequestParts } from './request.ts';
 import { type Bounds, Shares } from './shares.ts';
 import type { Telemetry } from './telemetry.ts';
 

@@ -106,7 +106,7 @@ export class ForeignLogs {
     insertRow.run(id, row.token, row.code, row.etime, transaction.now, row.data);
     if (ends) {
       end.run(known.id);
-      known.request.state = 'ended';
+      known.request = { ...known.request, state: 'ended' };
     }
     ids.push(id);
     return counts ? known.request.owner : '';

@@ -1,0 +1,70 @@
+import { type JsonObject, parseData } from '@centreond/plugin-sdk';
+import type { EnvelopeOptions } from '@centreond/plugin-sdk/client';
+import { parseDuration } from '../config/units.ts';
+import { misuse } from './connection.ts';
+import type { Globals } from './exit.ts';
+import { momentText } from './print.ts';
+
+/** How long the router holds a request that names no deadline. */
+const HOLD_MS = 24 * 3600 * 1000;
+
+export interface CallOptions extends Globals {
+  /** A node, several with commas between, or `all`. */
+  readonly target?: string;
+  /** With several nodes each request has TOKEN:NODE. */
+  readonly token?: string;
+  readonly follow?: boolean;
+  /** `--no-wait`. */
+  readonly wait: boolean;
+  readonly timeout?: string;
+  /** How long to keep it where there is no way to the node; empty for as long as the router does by itself. */
+  readonly hold?: string;
+}
+
+/** What a request says, to whichever nodes. */
+export interface Asked {
+  readonly action: string;
+  readonly data: JsonObject;
+  readonly timeoutMs: number | undefined;
+  readonly envelope: EnvelopeOptions | undefined;
+  /** Only its ACK is waited for: nobody asked for more, or its answer is there. */
+  readonly ackOnly: boolean;
+  /** Its ACK has its answer: there are no rows, and nothing to keep. */
+  readonly isRead: boolean;
+}
+
+/** Until when the router holds a request. */
+export function untilText({ deadline }: EnvelopeOptions): string {
+  return momentText(deadline ?? Math.floor((Date.now() + HOLD_MS) / 1000));
+}
+
+/** The envelope of a request that is to be held; the empty duration leaves it to the router how long. */
+export function envelopeOf(hold: string): EnvelopeOptions {
+  if (hold === '') return { hold: true };
+  return { hold: true, deadline: Math.ceil((Date.now() + durationOf('--hold', hold)) / 1000) };
+}
+
+/** DATA from the command line: one JSON object, or `key=value` words, whose values are JSON where they parse as it. */
+export function dataOf(words: readonly string[]): JsonObject {
+  const [first = ''] = words;
+  if (words.length === 1 && first.trimStart().startsWith('{')) return parseData(first);
+  const data: JsonObject = {};
+  for (const word of words) {
+    const at = word.indexOf('=');
+    if (at < 1) throw misuse(`'${word}' is neither key=value nor a JSON object.`);
+    const text = word.slice(at + 1);
+    try {
+      data[word.slice(0, at)] = JSON.parse(text);
+    } catch {
+      data[word.slice(0, at)] = text;
+    }
+  }
+  return data;
+}
+
+/** Milliseconds of an option. Throws wrong usage. */
+export function durationOf(option: string, text: string): number {
+  const parsed = parseDuration(text);
+  if (typeof parsed === 'number') return parsed;
+  throw misuse(`${option} ${text}: ${parsed.refused}. Write a whole number and ms, s, m, h or d.`);
+}
