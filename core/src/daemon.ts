@@ -51,20 +51,22 @@ export interface Daemon {
 
 /**
  * Starts a daemon: opens the rooms in order, each of which says how it is closed. Rejects if it cannot serve at all, with
- * nothing left behind; a plugin that cannot be used is a problem, and the rest runs.
+ * nothing left behind; a plugin that cannot be used is a problem, and the rest runs. `died` is called if it cannot go on later:
+ * the process is to exit, so that it is started again.
  */
-export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
+export async function startDaemon(config: Config, log: Log, died: (cause: Error) => void): Promise<Daemon> {
   const closing = new Closing(log);
   try {
-    return await openRooms(config, log, closing);
+    return await openRooms(config, log, closing, died);
   } catch (error) {
     await closing.run(FAILED_START_MS);
     throw error;
   }
 }
 
-async function openRooms(config: Config, log: Log, closing: Closing): Promise<Daemon> {
-  const { id, maxMessage, limits, store: history } = config.core;
+async function openRooms(config: Config, log: Log, closing: Closing, died: (cause: Error) => void): Promise<Daemon> {
+  const { id, maxMessage, limits } = config.core;
+  const { synchronous, retention, maxSize: maxBytes } = config.core.store;
   const clock = CLOCK;
   const folder = await DataFolder.take(config.core.dataDir);
   closing.push('the data folder', 500, () => folder.release());
@@ -73,13 +75,8 @@ async function openRooms(config: Config, log: Log, closing: Closing): Promise<Da
   const trust = new Trust({ file: folder.file('keys', 'trust.json'), clients: config.clients, clock });
   for (const warning of trust.warnings) log.warn(warning);
   const store = await openStore({
-    file: folder.file('history.sdb'),
-    node: id,
-    synchronous: 'full',
-    retentionSeconds: history.retention / 1000,
-    maxBytes: history.maxSize,
-    clock,
-    log,
+    ...{ file: folder.file('history.sdb'), node: id, synchronous, retentionSeconds: retention / 1000, maxBytes },
+    ...{ reads: limits.reads, clock, log, died },
   });
   closing.push('the store', 3000, () => store.close());
 

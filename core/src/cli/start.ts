@@ -22,10 +22,14 @@ export async function start(globals: Globals & { join?: string }): Promise<numbe
   if (!config) return EXIT.failed;
   const log = openLog(config.core.log.level);
   boundYoungGeneration();
-  const starting = startDaemon(config, log);
+  let daemon: Daemon | undefined;
+  const starting = startDaemon(config, log, (cause) => {
+    log.fatal({ err: cause }, `centreond cannot go on: ${cause.message}. It exits, so that it is started again.`);
+    daemon?.abandon();
+    process.exit(EXIT.failed);
+  });
   // Before anything is said to be ready: a signal may come at any moment.
   const stopped = stopOnSignal(starting, log);
-  let daemon: Daemon;
   try {
     daemon = await starting;
   } catch (error) {

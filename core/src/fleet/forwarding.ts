@@ -6,7 +6,7 @@ import type { Peer } from '../router/peer.ts';
 import { unknownHere } from '../router/registry.ts';
 import { Answer, type Asked, type OpenRequest, type RegisteredAction, type Runner } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
-import { type Bounds, Shares } from '../router/shares.ts';
+import { type Bounds, Shares } from '../shares.ts';
 import { Inquiries, UNSURE } from './inquiries.ts';
 import type { Carried, Carrier, Delivered, Path, Routes } from './routes.ts';
 

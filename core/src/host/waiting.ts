@@ -1,55 +1,18 @@
+import { Turns } from '../turns.ts';
+
 /** What waits for an instance. */
 export interface Waits {
   readonly action: { readonly manifest: { readonly name: string } };
   readonly owner: string;
   /** Goes before all that is not. */
   readonly urgent: boolean;
+  /** Milliseconds since the epoch. */
   readonly acceptedAt: number;
-}
-
-/** What waits for one action: the owners take turns, each in its own order. */
-class Turns<T extends Waits> {
-  readonly #owners = new Map<string, Set<T>>();
-
-  get empty(): boolean {
-    return this.#owners.size === 0;
-  }
-
-  add(one: T): void {
-    const own = this.#owners.get(one.owner);
-    if (own) own.add(one);
-    else this.#owners.set(one.owner, new Set([one]));
-  }
-
-  delete(one: T): boolean {
-    const own = this.#owners.get(one.owner);
-    const deleted = own?.delete(one) ?? false;
-    if (own?.size === 0) this.#owners.delete(one.owner);
-    return deleted;
-  }
-
-  /** The oldest of the owner whose turn it is. */
-  first(): T | undefined {
-    for (const own of this.#owners.values()) for (const one of own) return one;
-    return undefined;
-  }
-
-  /** Takes `one` out, which was the first: it is the next owner's turn. */
-  shift(one: T): void {
-    const own = this.#owners.get(one.owner);
-    own?.delete(one);
-    this.#owners.delete(one.owner);
-    if (own && own.size > 0) this.#owners.set(one.owner, own);
-  }
-
-  *all(): Iterable<T> {
-    for (const own of this.#owners.values()) yield* own;
-  }
 }
 
 /**
  * What waits for an instance, by action, so that a slow action does not hold up the others. Within an action the urgent ones go
- * first, and owners take turns, so that one who queues many does not hold up the others.
+ * first, and owners take turns.
  */
 export class Waiting<T extends Waits> {
   readonly #byAction = new Map<string, { readonly urgent: Turns<T>; readonly others: Turns<T> }>();
@@ -68,7 +31,8 @@ export class Waiting<T extends Waits> {
     const { name } = one.action.manifest;
     let queues = this.#byAction.get(name);
     if (!queues) {
-      queues = { urgent: new Turns(), others: new Turns() };
+      const ownerOf = ({ owner }: T) => owner;
+      queues = { urgent: new Turns(ownerOf), others: new Turns(ownerOf) };
       this.#byAction.set(name, queues);
     }
     (one.urgent ? queues.urgent : queues.others).add(one);
@@ -80,7 +44,8 @@ export class Waiting<T extends Waits> {
     const { name } = one.action.manifest;
     const queues = this.#byAction.get(name);
     if (!queues || !(one.urgent ? queues.urgent : queues.others).delete(one)) return false;
-    this.#removed(name, queues);
+    this.#size--;
+    this.#tidy(name);
     return true;
   }
 
@@ -92,25 +57,23 @@ export class Waiting<T extends Waits> {
   /** Hands those of `action` to `take`, one after the other, as long as `hasRoom`. */
   drain(action: string, hasRoom: () => boolean, take: (one: T) => void): void {
     const queues = this.#byAction.get(action);
-    if (!queues) return;
-    while (hasRoom()) {
-      const turns = queues.urgent.empty ? queues.others : queues.urgent;
-      const one = turns.first();
-      if (!one) return;
-      turns.shift(one);
-      this.#removed(action, queues);
+    while (queues && hasRoom()) {
+      const one = queues.urgent.next() ?? queues.others.next();
+      if (!one) break;
+      this.#size--;
       take(one);
     }
+    this.#tidy(action);
   }
 
-  #removed(action: string, { urgent, others }: { urgent: Turns<T>; others: Turns<T> }): void {
-    this.#size--;
-    if (urgent.empty && others.empty) this.#byAction.delete(action);
+  #tidy(action: string): void {
+    const queues = this.#byAction.get(action);
+    if (queues && queues.urgent.size + queues.others.size === 0) this.#byAction.delete(action);
   }
 
   /** Empties it, the oldest first. */
   takeAll(): T[] {
-    const all = [...this.#byAction.values()].flatMap(({ urgent, others }) => [...urgent.all(), ...others.all()]);
+    const all = [...this.#byAction.values()].flatMap(({ urgent, others }) => [...urgent.clear(), ...others.clear()]);
     this.#byAction.clear();
     this.#size = 0;
     return all.sort((a, b) => a.acceptedAt - b.acceptedAt);

@@ -1,9 +1,9 @@
 import { isTerminal, reasonOf } from '@centreond/plugin-sdk';
 import type { Log } from '../log.ts';
+import { type Bounds, Shares } from '../shares.ts';
 import type { Row, TokenStore } from '../store/token-store.ts';
 import { seesAll } from './authorize.ts';
 import type { Peer } from './peer.ts';
-import { type Bounds, Shares } from './shares.ts';
 
 const CATCH_UP_ROWS = 1000;
 const CATCH_UP_BYTES = 4 * 1024 * 1024;
@@ -137,6 +137,7 @@ export class Followers {
           token,
           id: follower.lastId,
           counting: true,
+          as: peer.identity,
           limit: CATCH_UP_ROWS,
           maxBytes: CATCH_UP_BYTES,
         });

@@ -81,7 +81,13 @@ export class HistoryActions {
     if (target !== '') await synchronise(target, envelope);
     const { identity } = caller;
     const mine = seesAll(caller) ? {} : { owner: identity, ...(caller.roles.has('node') && { target: identity }) };
-    const page = await store.queryText({ ...filter, ...mine, limit, maxBytes: Math.floor(maxMessage * 0.75) });
+    const page = await store.queryText({
+      ...filter,
+      ...mine,
+      as: identity,
+      limit,
+      maxBytes: Math.floor(maxMessage * 0.75),
+    });
     return new Answer(`{"action":"getlog","id":"${id}","result":${page.text},"more":${page.more}}`);
   }
 

@@ -18,44 +18,52 @@ export interface RecoveryOptions {
   readonly clock: { now(): number };
 }
 
+/** Requests of an earlier run that are read at once, and settled before the next ones are read. */
+const PAGE = 1000;
+const PAGE_BYTES = 8 * 1024 * 1024;
+
 /**
- * Settles what the last run left open: idempotent actions run again, requests to other nodes go on, all others end
+ * Settles what the last run left open, page by page: idempotent actions run again, requests to other nodes go on, all others end
  * OUTCOME_UNKNOWN. Resolves when each has its end on disk or is open again. Call it once, before the first request is accepted.
  */
 export async function recover(options: RecoveryOptions): Promise<void> {
-  const { id, store, registry, requests, elsewhere, clock } = options;
-  const open = (record: RequestRecord, action: RegisteredAction, since: number): OpenRequest => {
-    const envelope = keptEnvelope(record.envelope);
-    const wantedUntil = envelope.deadline === undefined ? since + WAIT_LIMIT_MS : envelope.deadline * 1000;
-    const { token, owner, target, data } = record;
-    const urgent = owner === '@local';
-    const request = new OpenRequest({
-      token,
-      owner,
-      action,
-      target,
-      data,
-      envelope,
-      wantedUntil,
-      acceptedAt: clock.now(),
-      urgent,
-    });
-    request.forgetRows();
-    requests.enter(request);
-    request.recorded();
-    return request;
-  };
-  for (const record of await store.unsettled()) {
-    const action = registry.get(record.action);
-    if (!sameTarget(record.target, '', id) && action?.manifest.runs !== 'here') {
-      elsewhere.resume(open(record, elsewhere.action(record.action, action), record.etime * 1000));
-    } else if (action?.manifest.idempotent) {
-      action.executor.submit(open(record, action, clock.now()));
-    } else {
-      const { token } = record;
-      const unknown = failure('OUTCOME_UNKNOWN', { token, action: record.action });
-      const etime = Math.floor(clock.now() / 1000);
-      await store.append({ token, code: FAILED, etime, data: JSON.stringify(unknown.toData()) });
-    }
+  const { store } = options;
+  for (let after = 0; ; ) {
+    const { requests, last } = await store.unsettled(after, PAGE, PAGE_BYTES);
+    if (requests.length === 0) return;
+    after = last;
+    await Promise.all(requests.map((record) => settle(record, options)));
   }
+}
+
+async function settle(record: RequestRecord, options: RecoveryOptions): Promise<void> {
+  const { id, store, registry, elsewhere, clock } = options;
+  const action = registry.get(record.action);
+  if (!sameTarget(record.target, '', id) && action?.manifest.runs !== 'here') {
+    elsewhere.resume(reopen(record, elsewhere.action(record.action, action), record.etime * 1000, options));
+  } else if (action?.manifest.idempotent) {
+    action.executor.submit(reopen(record, action, clock.now(), options));
+  } else {
+    const { token } = record;
+    const unknown = failure('OUTCOME_UNKNOWN', { token, action: record.action });
+    const etime = Math.floor(clock.now() / 1000);
+    await store.append({ token, code: FAILED, etime, data: JSON.stringify(unknown.toData()) });
+  }
+}
+
+/** Enters a recorded request again; without a deadline it waits a day from `since` (milliseconds). */
+function reopen(
+  { token, owner, target, data, envelope: text }: RequestRecord,
+  action: RegisteredAction,
+  since: number,
+  { requests, clock }: RecoveryOptions,
+): OpenRequest {
+  const envelope = keptEnvelope(text);
+  const wantedUntil = envelope.deadline === undefined ? since + WAIT_LIMIT_MS : envelope.deadline * 1000;
+  const parts = { token, owner, action, target, data, envelope, wantedUntil, acceptedAt: clock.now() };
+  const open = new OpenRequest({ ...parts, urgent: owner === '@local' });
+  open.forgetRows();
+  requests.enter(open);
+  open.recorded();
+  return open;
 }

@@ -1,11 +1,11 @@
 import { CentreondError, type ErrorData, FAILED, failure, isTerminal, type JsonObject } from '@centreond/plugin-sdk';
 import type { Log } from '../log.ts';
+import { type Bounds, Shares } from '../shares.ts';
 import type { Adopted, ForeignRow, LogPage, Row, TokenStore } from '../store/token-store.ts';
 import { Appender } from './appender.ts';
 import type { Followers } from './followers.ts';
 import type { Peer } from './peer.ts';
 import { Answer, OpenRequest, type RequestParts } from './request.ts';
-import { type Bounds, Shares } from './shares.ts';
 import type { Telemetry } from './telemetry.ts';
 
 /** How long an aborted request may take to end by itself. */

@@ -248,7 +248,7 @@ export interface Purged {
 export type ToWriter =
   | { kind: 'batch'; batch: Batch }
   | { kind: 'again' }
-  | { kind: 'purge'; now: number }
+  | { kind: 'purge'; wall: number; monotonic: number }
   | { kind: 'close' };
 
 export type FromWriter =
@@ -258,4 +258,8 @@ export type FromWriter =
   | Outcome
   | Purged;
 
-export type WriterSettings = Pick<StoreOptions, 'file' | 'synchronous' | 'retentionSeconds' | 'maxBytes'>;
+export type WriterSettings = Pick<StoreOptions, 'file' | 'synchronous' | 'retentionSeconds' | 'maxBytes'> & {
+  /** When the store was opened, in seconds by the wall clock and by the monotonic one. */
+  readonly wall: number;
+  readonly monotonic: number;
+};

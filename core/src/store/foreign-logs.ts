@@ -1,7 +1,7 @@
-import { isTerminal } from '@centreond/plugin-sdk';
+import { FAILED, isTerminal } from '@centreond/plugin-sdk';
 import type Database from 'better-sqlite3';
 import { ENDED, KNOWN, type PageDone } from './batch.ts';
-import { END_REQUEST, INSERT_ROW, type StoredRequest } from './records.ts';
+import { END_REQUEST, FAIL_REQUEST, INSERT_ROW, type StoredRequest } from './records.ts';
 import type { ForeignRow, LogPage, SetAside } from './token-store.ts';
 
 /** Rows that were set aside are kept up to so many, and each up to so many characters. */
@@ -12,6 +12,7 @@ function prepare(db: Database.Database) {
   return {
     insertRow: db.prepare(INSERT_ROW),
     end: db.prepare(END_REQUEST),
+    fail: db.prepare(FAIL_REQUEST),
     insertOrigin: db.prepare(
       `INSERT INTO centreond_origin (id, type, node, epoch, origin_id, apart) VALUES (?, ?, ?, ?, ?, ?)
         ON CONFLICT (node, epoch, origin_id) DO NOTHING`,
@@ -106,6 +107,7 @@ export class ForeignLogs {
     insertRow.run(id, row.token, row.code, row.etime, transaction.now, row.data);
     if (ends) {
       end.run(known.id);
+      if (row.code === FAILED) this.#sql.fail.run(known.id);
       known.request = { ...known.request, state: 'ended' };
     }
     ids.push(id);

@@ -1,35 +1,45 @@
 import { Worker } from 'node:worker_threads';
 import { type CentreondError, failure, reasonOf } from '@centreond/plugin-sdk';
+import { Shares } from '../shares.ts';
+import { Turns } from '../turns.ts';
 import type { Answers, FromReader, Question, ReaderSettings, ToReader } from './reader.ts';
+import type { StoreOptions } from './token-store.ts';
 
-/** Questions that wait for the reader at most. */
-const QUEUE = 5000;
+/** Pages that the reader reads side by side: between their pieces it answers everything else. */
+const PAGES_AT_ONCE = 2;
+const READS = { count: 10_000, perIdentity: { count: 1_000 } };
 const CLOSE_MS = 10_000;
 
 interface Asked {
+  readonly question: Question;
+  /** Whose turn and share it is; undefined for what is answered at once. */
+  readonly as: string | undefined;
   resolve(answer: Answers[keyof Answers]): void;
   reject(error: CentreondError): void;
 }
 
-/** The main thread's side of the reader. Questions may overtake one that needs a long scan. */
+/**
+ * The main thread's side of the reader. A question for one entry goes to the reader at once; pages take turns between the
+ * identities that ask for them, so that nobody's reads hold up another's.
+ */
 export class HistoryReader {
   readonly #worker: Worker;
-  readonly #node: string;
+  readonly #options: Pick<StoreOptions, 'node' | 'died'>;
   readonly #asked = new Map<number, Asked>();
+  readonly #waiting = new Turns<Asked>(({ as = '' }) => as);
+  readonly #shares: Shares;
+  #pages = 0;
   #number = 0;
   #closed = false;
   #broken: string | undefined;
   #onExit: (() => void) | undefined;
 
-  private constructor(worker: Worker, node: string) {
+  private constructor(worker: Worker, options: Pick<StoreOptions, 'node' | 'died' | 'reads'>) {
     this.#worker = worker;
-    this.#node = node;
+    this.#options = options;
+    this.#shares = new Shares('reads of the history', options.reads ?? READS);
     worker.on('message', (message: FromReader) => {
-      if (message.kind !== 'answer') return;
-      const asked = this.#asked.get(message.number);
-      this.#asked.delete(message.number);
-      if (message.failed === undefined) asked?.resolve(message.answer);
-      else asked?.reject(failure('HISTORY_UNREADABLE', { reason: message.failed }));
+      if (message.kind === 'answer') this.#answered(message);
     });
     worker.on('error', (error) => this.#break(reasonOf(error)));
     worker.on('exit', () => {
@@ -39,7 +49,9 @@ export class HistoryReader {
   }
 
   /** Starts the reader of a database that the writer has prepared. Rejects with a plain Error. */
-  static open(workerData: ReaderSettings): Promise<HistoryReader> {
+  static open(options: Pick<StoreOptions, 'file' | 'node' | 'died' | 'reads'>): Promise<HistoryReader> {
+    const { file, node } = options;
+    const workerData: ReaderSettings = { file, node };
     const worker = new Worker(new URL('./reader.js', import.meta.url), {
       name: 'store-reader',
       workerData,
@@ -50,41 +62,83 @@ export class HistoryReader {
       worker.once('exit', () => reject(new Error('its reader ended')));
       worker.once('message', (message: FromReader) => {
         for (const event of ['message', 'error', 'exit']) worker.removeAllListeners(event);
-        if (message.kind === 'ready') resolve(new HistoryReader(worker, workerData.node));
+        if (message.kind === 'ready') resolve(new HistoryReader(worker, options));
         else reject(new Error(message.kind === 'unusable' ? message.reason : message.kind));
       });
     });
   }
 
+  /** Rejects with HISTORY_UNREADABLE, with BUSY beyond a share, and with STOPPING after `close`. */
   ask<K extends keyof Answers>(question: Question & { kind: K }): Promise<Answers[K]> {
     return new Promise((resolve, reject) => {
-      if (this.#closed) reject(failure('STOPPING', { router: this.#node }));
-      else if (this.#broken !== undefined) reject(failure('HISTORY_UNREADABLE', { reason: this.#broken }));
-      else if (this.#asked.size >= QUEUE)
-        reject(
-          failure('BUSY', {
-            what: "The queue of the history's readers",
-            limit: QUEUE,
-          }),
-        );
+      const as = askerOf(question);
+      const refusal = this.#refusal(as);
+      if (refusal) {
+        reject(refusal);
+        return;
+      }
+      // The reader answers each question with what Answers has for its kind.
+      const asked: Asked = { question, as, resolve: (answer) => resolve(answer as Answers[K]), reject };
+      if (as === undefined) this.#send(asked);
       else {
-        const number = ++this.#number;
-        // The reader answers each question with what Answers has for its kind.
-        this.#asked.set(number, { resolve: (answer) => resolve(answer as Answers[K]), reject });
-        this.#send({ kind: 'ask', number, question });
+        this.#shares.take(as, 0);
+        this.#waiting.add(asked);
+        this.#pump();
       }
     });
   }
 
-  #send(message: ToReader): void {
+  #refusal(as: string | undefined): CentreondError | undefined {
+    if (this.#closed) return failure('STOPPING', { router: this.#options.node });
+    if (this.#broken !== undefined) return failure('HISTORY_UNREADABLE', { reason: this.#broken });
+    // The router's own reads are bounded by what makes them.
+    return as === undefined || as === '' ? undefined : this.#shares.refusal(as, 0);
+  }
+
+  #pump(): void {
+    while (this.#pages < PAGES_AT_ONCE) {
+      const next = this.#waiting.next();
+      if (!next) return;
+      this.#pages++;
+      this.#send(next);
+    }
+  }
+
+  #send(asked: Asked): void {
+    const number = ++this.#number;
+    this.#asked.set(number, asked);
+    this.#post({ kind: 'ask', number, question: asked.question });
+  }
+
+  #answered({ number, answer, failed }: FromReader & { kind: 'answer' }): void {
+    const asked = this.#asked.get(number);
+    if (!asked) return;
+    this.#asked.delete(number);
+    if (asked.as !== undefined) {
+      this.#pages--;
+      this.#shares.give(asked.as, 0);
+      this.#pump();
+    }
+    if (failed === undefined) asked.resolve(answer);
+    else asked.reject(failure('HISTORY_UNREADABLE', { reason: failed }));
+    if (this.#closed) this.#closeIfIdle();
+  }
+
+  #post(message: ToReader): void {
     this.#worker.postMessage(message);
   }
 
   #break(reason: string): void {
-    this.#broken ??= reason;
+    if (this.#broken !== undefined) return;
+    this.#broken = reason;
     const error = failure('HISTORY_UNREADABLE', { reason });
-    for (const asked of this.#asked.values()) asked.reject(error);
+    for (const asked of [...this.#asked.values(), ...this.#waiting.clear()]) asked.reject(error);
     this.#asked.clear();
+    if (!this.#closed) this.#options.died?.(new Error(`the reading thread of the token store ended: ${reason}`));
+  }
+
+  #closeIfIdle(): void {
+    if (this.#asked.size + this.#waiting.size === 0) this.#post({ kind: 'close' });
   }
 
   /** Answers what was asked, then ends the reader; after 10 s with force. */
@@ -94,8 +148,24 @@ export class HistoryReader {
     const limit = setTimeout(() => this.#worker.terminate(), CLOSE_MS);
     await new Promise<void>((resolve) => {
       this.#onExit = resolve;
-      this.#send({ kind: 'close' });
+      this.#closeIfIdle();
     });
     clearTimeout(limit);
+  }
+}
+
+/** Who asks for a page; undefined for what the reader finds by one key. */
+function askerOf(question: Question): string | undefined {
+  switch (question.kind) {
+    case 'page':
+    case 'text':
+    case 'requests':
+      return question.filter.as ?? '';
+    case 'log':
+    case 'entries':
+    case 'unsettled':
+      return '';
+    default:
+      return undefined;
   }
 }

@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3';
+import { PurgeClock } from './purge-clock.ts';
 
 /** Nothing younger than this is ever purged, in seconds. */
 const MIN_AGE = 24 * 3600;
@@ -13,6 +14,9 @@ const STOP_AT = 0.9;
 interface Limits {
   retentionSeconds: number;
   maxBytes: number;
+  /** When the store was opened, in seconds by the wall clock and by the monotonic one. */
+  wall: number;
+  monotonic: number;
 }
 
 function prepare(db: Database) {
@@ -37,6 +41,7 @@ function prepare(db: Database) {
     ),
     hasRows: db.prepare<[string], number>('SELECT 1 FROM centreond_history WHERE token = ? LIMIT 1').pluck(),
     removeAside: db.prepare<[number]>('DELETE FROM centreond_aside WHERE ctime < ?'),
+    removeFailed: db.prepare<[number]>('DELETE FROM centreond_failed WHERE id = ?'),
     removeRequest: db.prepare<[number]>(
       'DELETE FROM centreond_request WHERE id = ? AND id NOT IN (SELECT id FROM centreond_open)',
     ),
@@ -51,6 +56,7 @@ export class Purge {
   readonly #db: Database;
   readonly #limits: Limits;
   readonly #sql: ReturnType<typeof prepare>;
+  readonly #clock: PurgeClock;
   #size = SMALLEST_CHUNK;
   #phase: 'rows' | 'requests' = 'rows';
   #now = 0;
@@ -67,11 +73,13 @@ export class Purge {
     this.#db = db;
     this.#limits = limits;
     this.#sql = prepare(db);
+    this.#clock = new PurgeClock(db);
+    this.#clock.tick(limits.wall, limits.monotonic);
   }
 
-  /** Starts a pass, or starts over. `now` in whole seconds. */
-  start(now: number): void {
-    this.#now = now;
+  /** Starts a pass, or starts over. `wall` in whole seconds by the wall clock, `monotonic` in seconds of this process. */
+  start(wall: number, monotonic: number): void {
+    this.#now = this.#clock.tick(wall, monotonic);
     this.#phase = 'rows';
     this.#ctime = -1;
     this.#id = 0;
@@ -138,7 +146,9 @@ export class Purge {
       this.#id = id;
       if (ctime >= this.#reached) continue;
       old++;
-      if (!this.#sql.hasRows.get(token)) this.#requests += this.#sql.removeRequest.run(id).changes;
+      if (this.#sql.hasRows.get(token) || this.#sql.removeRequest.run(id).changes === 0) continue;
+      this.#sql.removeFailed.run(id);
+      this.#requests++;
     }
     return old > 0;
   }

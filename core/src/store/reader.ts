@@ -4,8 +4,9 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { reasonOf } from '@centreond/plugin-sdk';
 import Database from 'better-sqlite3';
 import { SELECT_KNOWN, SELECT_OPEN, type StoredRequest, storedRequest } from './records.ts';
+import { RequestList } from './request-list.ts';
 import { type RawRow, Scan } from './scan.ts';
-import type { Cursor, Filter, OwnLog, PageText, StateEntry } from './token-store.ts';
+import type { Cursor, Filter, ListedRequest, OwnLog, PageText, RequestFilter, StateEntry } from './token-store.ts';
 
 export interface ReaderSettings {
   file: string;
@@ -15,7 +16,8 @@ export interface ReaderSettings {
 
 /** What the reader is asked. */
 export type Question =
-  | { kind: 'unsettled' }
+  | { kind: 'unsettled'; after: number; limit: number; maxBytes: number }
+  | { kind: 'requests'; filter: RequestFilter }
   | { kind: 'find'; token: string }
   | { kind: 'pinned'; identity: string }
   | { kind: 'kept'; type: string; key: string }
@@ -35,6 +37,7 @@ export interface Columns {
 
 export interface Answers {
   unsettled: StoredRequest[];
+  requests: { requests: ListedRequest[]; more: boolean };
   find: StoredRequest | undefined;
   pinned: string | undefined;
   kept: string | undefined;
@@ -73,10 +76,45 @@ type LogRow = [
   number | null,
 ];
 
+/** Where a page ends: after so many rows, before so many bytes, or after a while if it has rows. */
+class PageBound {
+  /** Whether there is, or may be, a further row. */
+  more = false;
+  readonly #started = performance.now();
+  #size = 0;
+  #count = 0;
+
+  constructor(
+    private readonly limit: number,
+    private readonly maxBytes: number,
+  ) {}
+
+  get #isLate(): boolean {
+    return this.#count > 0 && performance.now() - this.#started > PAGE_MS;
+  }
+
+  /** Whether a row of so many bytes still belongs to the page. */
+  takes(bytes: number): boolean {
+    this.#size += ROW_OVERHEAD + bytes;
+    this.more = this.#count === this.limit || (this.#count > 0 && this.#size > this.maxBytes) || this.#isLate;
+    if (this.more) return false;
+    this.#count++;
+    return true;
+  }
+
+  /** Lets other questions in. Resolves with whether the page goes on. */
+  async pause(): Promise<boolean> {
+    await nextTurn();
+    this.more = this.#isLate;
+    return !this.more;
+  }
+}
+
 class Reader {
   readonly #db: Database.Database;
   readonly #node: string;
   readonly #scan: Scan;
+  readonly #requests: RequestList;
   readonly #sql;
 
   constructor(settings: ReaderSettings) {
@@ -85,13 +123,14 @@ class Reader {
     this.#db = db;
     this.#node = settings.node;
     this.#scan = new Scan(db);
+    this.#requests = new RequestList(db);
     const entries = (from: '>=' | '>') =>
       db.prepare<[string, string], StateEntry>(
         `SELECT key, value FROM centreond_state WHERE type = ? AND key ${from} ? ORDER BY key`,
       );
     this.#sql = {
       known: db.prepare<[string], unknown[]>(SELECT_KNOWN).raw(),
-      open: db.prepare<[], unknown[]>(SELECT_OPEN).raw(),
+      open: db.prepare<[number, number], unknown[]>(SELECT_OPEN).raw(),
       pinned: db.prepare<[string], string>('SELECT key FROM centreond_identity WHERE identity = ?').pluck(),
       kept: db
         .prepare<[string, string], string>('SELECT value FROM centreond_state WHERE type = ? AND key = ?')
@@ -125,9 +164,34 @@ class Reader {
     if (question.kind === 'cursors') return this.#sql.cursors.all();
     if (question.kind === 'end') return this.#sql.end.get() ?? 0;
     if (question.kind === 'log') return this.#log(question);
-    if (question.kind === 'unsettled') return this.#sql.open.all().map(storedRequest);
+    if (question.kind === 'unsettled') return this.#unsettled(question);
+    if (question.kind === 'requests') return this.#list(question.filter);
     const row = this.#sql.known.get(question.token);
     return row && storedRequest(row);
+  }
+
+  #unsettled({ after, limit, maxBytes }: Question & { kind: 'unsettled' }): StoredRequest[] {
+    const requests: StoredRequest[] = [];
+    let size = 0;
+    for (const raw of this.#sql.open.iterate(after, limit)) {
+      const stored = storedRequest(raw);
+      size += ROW_OVERHEAD + stored.request.data.length;
+      if (requests.length > 0 && size > maxBytes) break;
+      requests.push(stored);
+    }
+    return requests;
+  }
+
+  async #list({ limit, maxBytes, ...filter }: RequestFilter): Promise<Answers['requests']> {
+    const requests: ListedRequest[] = [];
+    const page = new PageBound(limit, maxBytes);
+    const take = (request: ListedRequest) => {
+      if (!page.takes(request.token.length + Buffer.byteLength(request.data))) return false;
+      requests.push(request);
+      return true;
+    };
+    await this.#requests.each({ limit, maxBytes, ...filter }, take, () => page.pause());
+    return { requests, more: page.more };
   }
 
   #entries({ type, prefix, after, maxBytes }: Question & { kind: 'entries' }): Answers['entries'] {
@@ -184,26 +248,14 @@ class Reader {
 
   /** Calls `use` with each row of the page, and says whether there is, or may be, a further one. */
   async #each({ limit, maxBytes, ...filter }: Filter, use: (row: RawRow) => void): Promise<boolean> {
-    const started = performance.now();
-    let size = 0;
-    let count = 0;
-    let more = false;
-    const isLate = () => count > 0 && performance.now() - started > PAGE_MS;
+    const page = new PageBound(limit, maxBytes);
     const take = (row: RawRow) => {
-      size += ROW_OVERHEAD + (row[1]?.length ?? 0) + Buffer.byteLength(row[7] ?? '');
-      more = count === limit || (count > 0 && size > maxBytes) || isLate();
-      if (more) return false;
+      if (!page.takes((row[1]?.length ?? 0) + Buffer.byteLength(row[7] ?? ''))) return false;
       use(row);
-      count++;
       return true;
     };
-    const pause = async () => {
-      await nextTurn();
-      more = isLate();
-      return !more;
-    };
-    await this.#scan.each({ limit, maxBytes, ...filter }, take, pause);
-    return more;
+    await this.#scan.each({ limit, maxBytes, ...filter }, take, () => page.pause());
+    return page.more;
   }
 
   close(): void {

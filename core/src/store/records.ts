@@ -6,8 +6,14 @@ const COLUMNS =
 /** What is known of the token `?`. */
 export const SELECT_KNOWN = `SELECT ${COLUMNS} FROM centreond_request r LEFT JOIN centreond_open o ON o.id = r.id WHERE r.token = ?`;
 
-/** All open requests, oldest first. */
-export const SELECT_OPEN = `SELECT ${COLUMNS} FROM centreond_open o JOIN centreond_request r ON r.id = o.id ORDER BY o.id`;
+/** Open requests above an id, oldest first, so many at most. */
+export const SELECT_OPEN = `SELECT ${COLUMNS} FROM centreond_open o JOIN centreond_request r ON r.id = o.id
+  WHERE o.id > ? ORDER BY o.id LIMIT ?`;
+
+/** Code, time and data of the row that ended the token `?`. */
+export const LATEST_END = `SELECT h.code, h.etime, h.data FROM centreond_history h
+  LEFT JOIN centreond_origin o ON o.id = h.id
+  WHERE h.token = ? AND +h.code IN (1, 2) AND coalesce(o.apart, 0) = 0 ORDER BY h.id DESC LIMIT 1`;
 
 /** A row: its id, token, code, etime, ctime and data. */
 export const INSERT_ROW =
@@ -15,6 +21,9 @@ export const INSERT_ROW =
 
 /** Ends the request with the id `?`; changes nothing where it was not open. */
 export const END_REQUEST = 'DELETE FROM centreond_open WHERE id = ?';
+
+/** Marks the request with the id `?` as one that ended in a failure. */
+export const FAIL_REQUEST = 'INSERT OR IGNORE INTO centreond_failed VALUES (?)';
 
 export interface StoredRequest {
   id: number;

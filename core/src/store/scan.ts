@@ -16,7 +16,7 @@ export interface ScanSizes {
   largestWindow: number;
 }
 
-const SIZES: ScanSizes = { fewTokens: 2000, fewRows: 20_000, firstWindow: 5000, largestWindow: 40_000 };
+const SIZES: ScanSizes = { fewTokens: 2000, fewRows: 20_000, firstWindow: 5000, largestWindow: 20_000 };
 
 const SELECT_ROWS = `SELECT h.id, h.token, coalesce(o.type, r.action, ''), n.id, h.code, h.etime, h.ctime, h.data
   FROM centreond_history h

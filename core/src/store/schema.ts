@@ -93,6 +93,15 @@ CREATE TABLE IF NOT EXISTS centreond_aside (
 );
 `;
 
+// What GETREQUESTS searches by. An older centreond ignores the table, and keeps the index.
+const REQUESTS = `
+CREATE TABLE centreond_failed (id INTEGER PRIMARY KEY);
+INSERT INTO centreond_failed
+  SELECT DISTINCT r.id FROM centreond_history h JOIN centreond_request r ON r.token = h.token
+  LEFT JOIN centreond_origin o ON o.id = h.id WHERE h.code = 1 AND r.log = 0 AND coalesce(o.apart, 0) = 0;
+CREATE INDEX centreond_request_action ON centreond_request (action);
+`;
+
 /** apart = 1: a row of another node that counts for no request made here. */
 const APART = 'ALTER TABLE centreond_origin ADD COLUMN apart INTEGER NOT NULL DEFAULT 0';
 
@@ -108,6 +117,7 @@ export function prepareDatabase(db: Database): void {
     db.transaction(() => {
       db.exec(TABLES + ADDED);
       db.exec(APART);
+      db.exec(REQUESTS);
       const put = db.prepare('INSERT INTO centreond_meta VALUES (?, ?)');
       put.run('schema', String(SCHEMA_VERSION));
       put.run('epoch', newEpoch());
@@ -123,6 +133,8 @@ export function prepareDatabase(db: Database): void {
   db.exec(ADDED);
   const columns = db.pragma('table_info(centreond_origin)') as { name: string }[];
   if (!columns.some(({ name }) => name === 'apart')) db.exec(APART);
+  const hasFailed = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'centreond_failed'").get();
+  if (hasFailed === undefined) db.transaction(() => db.exec(REQUESTS)).immediate();
 }
 
 /** A fact about the database, `''` where it is not known. */

@@ -22,12 +22,14 @@ import type {
   Cursor,
   Filter,
   KnownRequest,
+  ListedRequest,
   LogPage,
   OwnLog,
   Page,
   PageText,
   Put,
   PutOptions,
+  RequestFilter,
   RequestRecord,
   Row,
   RowDraft,
@@ -49,10 +51,7 @@ export async function openStore(asked: StoreOptions): Promise<TokenStore> {
   try {
     makePrivate(options.file);
     queue = await WriteQueue.open(options);
-    const reader = await HistoryReader.open({
-      file: options.file,
-      node: options.node,
-    });
+    const reader = await HistoryReader.open(options);
     return new SqliteStore(options, queue, reader);
   } catch (error) {
     await queue?.close();
@@ -100,12 +99,21 @@ class SqliteStore implements TokenStore {
     };
   }
 
-  async unsettled(): Promise<RequestRecord[]> {
-    const stored = await this.#reader.ask({ kind: 'unsettled' });
-    return stored.map(({ id, request: { state: _, ctime: __, ...request } }) => {
+  async unsettled(
+    after: number,
+    limit: number,
+    maxBytes: number,
+  ): Promise<{ requests: RequestRecord[]; last: number }> {
+    const stored = await this.#reader.ask({ kind: 'unsettled', after, limit, maxBytes });
+    const requests = stored.map(({ id, request: { state: _, ctime: __, ...request } }) => {
       this.#open.set(request.token, { id, action: request.action });
       return request;
     });
+    return { requests, last: stored.at(-1)?.id ?? after };
+  }
+
+  requests(filter: RequestFilter): Promise<{ requests: ListedRequest[]; more: boolean }> {
+    return this.#reader.ask({ kind: 'requests', filter });
   }
 
   accept(request: RequestRecord, rowData: string): Promise<Accepted> {
@@ -348,6 +356,11 @@ class SqliteStore implements TokenStore {
       .purge()
       .then(({ rows, requests, failed }) => {
         if (failed !== undefined) throw failure('STORE_FAILED', { reason: failed });
+        if (rows + requests > 0) {
+          const { file, log, retentionSeconds } = this.#options;
+          const what = `${rows} rows and ${requests} requests were purged from the token store`;
+          log.info({ file, rows, requests, retentionSeconds }, what);
+        }
         return { rows, requests };
       })
       .finally(() => {

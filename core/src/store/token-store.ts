@@ -63,6 +63,8 @@ export interface Filter {
   target?: string;
   /** Only rows that count for the request of their token. So it is in any case where `owner` is given. */
   counting?: boolean;
+  /** The identity that asks: reads take turns between them, within a share each. '' or omitted: the router itself. */
+  as?: string;
   /** A page ends after this many rows… */
   limit: number;
   /** …or before the row that would bring it above this many bytes of JSON; it has at least one row if any matches. */
@@ -135,6 +137,42 @@ export interface OwnLog {
   more: boolean;
 }
 
+/** Which requests are listed: all that are given must hold. Times in whole seconds, both ends included. */
+export interface RequestFilter {
+  token?: string;
+  owner?: string;
+  action?: string;
+  /** TARGET; '' for requests to this router. */
+  node?: string;
+  state?: 'open' | 'finished' | 'failed';
+  since?: number;
+  until?: number;
+  /** Only requests with an id below this: where the page before ended. */
+  before?: number;
+  /** Only requests of this owner or, if given, with this target. */
+  mine?: { owner: string; target?: string };
+  /** The identity that asks: reads take turns between them, within a share each. '' is the router itself. */
+  as: string;
+  limit: number;
+  maxBytes: number;
+}
+
+/** A request as GETREQUESTS shows it; times in whole seconds. */
+export interface ListedRequest {
+  id: number;
+  token: string;
+  owner: string;
+  action: string;
+  target: string;
+  acceptedAt: number;
+  endedAt: number | null;
+  code: number | null;
+  /** The code of the error that it ended with. */
+  error: string | null;
+  /** JSON text of DATA; of more than 4096 characters, their beginning as a JSON string. */
+  data: string;
+}
+
 export interface PutOptions {
   /** Claims an unused token; writes under a used one only if it is this identity's. */
   owner: string;
@@ -156,16 +194,19 @@ export interface StoreOptions {
   /** This router's id: the node of what is written here. */
   node: string;
   /** `full`: resolved means fsynced. The others trade the last moments before a power cut for speed. */
-  synchronous: 'full' | 'normal' | 'off';
+  synchronous: 'extra' | 'full' | 'normal' | 'off';
   /** Rows are kept so long, and at least 24 h. */
   retentionSeconds: number;
   /** Bytes in use at which new requests are refused. */
   maxBytes: number;
   /** What may wait for the disk before calls get `BUSY`: 200,000 calls and 256 MiB if left out; twice that for appends. */
   queue?: { calls: number; bytes: number };
-  /** Milliseconds since the epoch. */
-  clock: { now(): number };
+  /** Pages of rows that wait to be read, in all and of one identity: 10,000 and 1,000 if omitted. */
+  reads?: { count: number; perIdentity: { count: number } };
+  clock: { now(): number; monotonic(): number };
   log: StoreLog;
+  /** A thread of the store ended by itself: nothing can be stored or read any more. Called once. */
+  died?(error: Error): void;
 }
 
 /** An entry of what a plugin keeps; `value` is JSON text. */
@@ -220,8 +261,11 @@ export interface StoreCounters {
  * (after close). After `STORE_FAILED` the store goes on by itself as soon as the disk does.
  */
 export interface TokenStore {
-  /** Requests that the last run left open, oldest first. To be called once, before the first accept. */
-  unsettled(): Promise<RequestRecord[]>;
+  /**
+   * A page of the requests that the last run left open, oldest first: those after the request with the id `after`, at least one if
+   * there is any. Call it before the first accept, page by page from 0 on, until it is empty.
+   */
+  unsettled(after: number, limit: number, maxBytes: number): Promise<{ requests: RequestRecord[]; last: number }>;
   /**
    * Records a request and its row of code 0 with `rowData` (JSON text) in one transaction. A token that exists is
    * returned as it is known and nothing is written; but one known only from PUTLOG by the same owner is taken over.
@@ -261,6 +305,8 @@ export interface TokenStore {
   query(filter: Filter): Promise<Page>;
   /** The same as JSON text, rendered off the caller's thread. */
   queryText(filter: Filter): Promise<PageText>;
+  /** Requests, the newest first. `more` is whether there is, or may be, a further one. */
+  requests(filter: RequestFilter): Promise<{ requests: ListedRequest[]; more: boolean }>;
   /** What plugins keep. */
   readonly state: StateStore;
   /** Pins a key to an identity, instead of the one that it had. */

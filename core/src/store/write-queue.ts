@@ -76,12 +76,14 @@ export class WriteQueue {
 
   /** Starts the writer. Rejects with a plain Error that says why the database cannot be used. */
   static open(options: StoreOptions): Promise<WriteQueue> {
-    const { file, synchronous, retentionSeconds, maxBytes } = options;
+    const { file, synchronous, retentionSeconds, maxBytes, clock } = options;
     const workerData: WriterSettings = {
       file,
       synchronous,
       retentionSeconds,
       maxBytes,
+      wall: Math.floor(clock.now() / 1000),
+      monotonic: clock.monotonic() / 1000,
     };
     const worker = new Worker(new URL('./writer-thread.js', import.meta.url), {
       name: 'store-writer',
@@ -237,7 +239,10 @@ export class WriteQueue {
   #break(reason: string): void {
     if (this.#broken !== undefined) return;
     this.#broken = reason;
-    if (!this.#closed) this.#report(reason);
+    if (!this.#closed) {
+      this.#report(reason);
+      this.#options.died?.(new Error(`the writing thread of the token store ended: ${reason}`));
+    }
     const error = failure('STORE_FAILED', { reason });
     const lost = [...this.#underWay.splice(0).flat(), ...this.#own.clear(), ...this.#foreign.clear()];
     this.counters.queued = 0;
@@ -255,12 +260,14 @@ export class WriteQueue {
 
   /** Has the writer purge; one at a time. */
   purge(): Promise<Purged> {
-    const now = Math.floor(this.#options.clock.now() / 1000);
+    const { clock } = this.#options;
+    const wall = Math.floor(clock.now() / 1000);
+    const monotonic = clock.monotonic() / 1000;
     const refusal = this.refusal(0, Number.POSITIVE_INFINITY);
     if (refusal) return Promise.reject(refusal);
     return new Promise((resolve) => {
       this.#onPurged = resolve;
-      this.#send({ kind: 'purge', now });
+      this.#send({ kind: 'purge', wall, monotonic });
     });
   }
 

@@ -54,7 +54,12 @@ function serve(port: MessagePort, settings: WriterSettings): void {
 
   const handle = (message: ToWriter) => {
     if (message.kind === 'purge') {
-      writer.purge.start(message.now);
+      try {
+        writer.purge.start(message.wall, message.monotonic);
+      } catch (error) {
+        send({ kind: 'purged', rows: 0, requests: 0, bytes: writer.bytes, failed: reasonOf(error) });
+        return;
+      }
       if (!purging) setImmediate(purgeOn);
       purging = true;
     } else if (message.kind === 'again') halted = undefined;

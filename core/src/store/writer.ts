@@ -1,4 +1,4 @@
-import { isTerminal, reasonOf } from '@centreond/plugin-sdk';
+import { FAILED, isTerminal, reasonOf } from '@centreond/plugin-sdk';
 import Database from 'better-sqlite3';
 import {
   ACCEPT,
@@ -19,7 +19,15 @@ import {
 } from './batch.ts';
 import { ForeignLogs } from './foreign-logs.ts';
 import { Purge } from './purge.ts';
-import { END_REQUEST, INSERT_ROW, SELECT_KNOWN, type StoredRequest, storedRequest } from './records.ts';
+import {
+  END_REQUEST,
+  FAIL_REQUEST,
+  INSERT_ROW,
+  LATEST_END,
+  SELECT_KNOWN,
+  type StoredRequest,
+  storedRequest,
+} from './records.ts';
 import { prepareDatabase, readMeta } from './schema.ts';
 import type { LogPage, RequestRecord } from './token-store.ts';
 
@@ -60,6 +68,15 @@ function prepare(db: Database.Database) {
     known: db.prepare<[string], unknown[]>(SELECT_KNOWN).raw(),
     open: db.prepare('INSERT INTO centreond_open VALUES (?)'),
     end: db.prepare(END_REQUEST),
+    fail: db.prepare(FAIL_REQUEST),
+    latestEnd: db.prepare<[string], [number, number, string]>(LATEST_END).raw(),
+    firstRow: db.prepare<[string], number | null>('SELECT min(id) FROM centreond_history WHERE token = ?').pluck(),
+    renumber: db.prepare('UPDATE centreond_request SET id = ? WHERE id = ?'),
+    // Rows of the node to which a request goes that came before the request itself: they count for it.
+    count: db.prepare<[string, string]>(
+      `UPDATE centreond_origin SET apart = 0 WHERE apart = 1 AND node = (SELECT number FROM centreond_node WHERE id = ?)
+			 AND id IN (SELECT id FROM centreond_history WHERE token = ?)`,
+    ),
     pinAgain: db.prepare('UPDATE centreond_identity SET ctime = ?, key = ? WHERE identity = ?'),
     pinFirst: db.prepare('INSERT INTO centreond_identity (ctime, key, identity) VALUES (?, ?, ?)'),
     keep: db.prepare('INSERT OR REPLACE INTO centreond_state VALUES (?, ?, ?)'),
@@ -232,10 +249,28 @@ export class Writer {
         this.#takeOver(requestId, request);
       }
     }
+    if (request.target !== '') {
+      requestId = this.#cameBefore(requestId, request);
+      const [code] = requestId < id ? (this.#sql.latestEnd.get(request.token) ?? []) : [];
+      if (code === FAILED) this.#sql.fail.run(requestId);
+      const ended = code === undefined ? undefined : this.#known(request.token);
+      if (ended) return { known: ended.request };
+    }
     this.#sql.open.run(requestId);
     this.#sql.insertRow.run(id, request.token, 0, request.etime, this.#now, rowData);
     this.#nextId++;
     return requestId === id ? id : { id, requestId };
+  }
+
+  /**
+   * After an older copy of the database was put back, the rows of a node's request may be here before the request is sent again.
+   * They count for it then. Returns the request's id, which is never above that of its token's first row.
+   */
+  #cameBefore(requestId: number, { token, target }: RequestRecord): number {
+    if (this.#sql.count.run(target, token).changes === 0) return requestId;
+    const first = Math.min(this.#sql.firstRow.get(token) ?? requestId, requestId);
+    this.#sql.renumber.run(first, requestId);
+    return first;
   }
 
   #append(row: FullDraft, openId: number): Done {
@@ -248,6 +283,7 @@ export class Writer {
       type = known.request.action;
     }
     if (isTerminal(row.code) && this.#sql.end.run(requestId).changes === 0) return refused('TOKEN_ENDED');
+    if (row.code === FAILED) this.#sql.fail.run(requestId);
     const id = this.#insert(row, row.type === type ? '' : row.type);
     return type === '' ? id : { id, type: row.type || type };
   }

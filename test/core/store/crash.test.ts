@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import type { TokenStore } from '../../../core/dist/store/token-store.js';
-import { allRows, folder, opened } from './opened.ts';
+import { allRows, folder, opened, unsettled } from './opened.ts';
 
 const PROGRAM = path.join(import.meta.dirname, 'writing-child.ts');
 
@@ -54,7 +54,7 @@ function writing(file: string, seed: number): Said {
 
 /** Holds a store to all that was ever said to be on disk. */
 async function holds(store: TokenStore, said: readonly string[]): Promise<void> {
-  const open = new Set((await store.unsettled()).map((request) => request.token));
+  const open = new Set((await unsettled(store)).map((request) => request.token));
   const rows = await allRows(store);
   const byId = new Map(rows.map((row) => [row.id, row]));
   for (const line of said) {

@@ -12,8 +12,27 @@ export const START = 1_767_225_600;
 /** A clock that stands still until it is told otherwise. */
 export class TestClock {
   seconds = START;
+  #passed = 0;
+  #last = START;
   now(): number {
     return this.seconds * 1000;
+  }
+  /** Time really passes where the clock goes forward, and never backward. */
+  monotonic(): number {
+    this.#passed += Math.max(0, this.seconds - this.#last);
+    this.#last = this.seconds;
+    return this.#passed * 1000;
+  }
+}
+
+/** All requests that the last run left open. */
+export async function unsettled(store: TokenStore): Promise<RequestRecord[]> {
+  const all: RequestRecord[] = [];
+  for (let after = 0; ; ) {
+    const { requests, last } = await store.unsettled(after, 100, 1e6);
+    if (requests.length === 0) return all;
+    all.push(...requests);
+    after = last;
   }
 }
 

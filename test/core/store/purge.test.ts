@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { TokenStore } from '../../../core/dist/store/token-store.js';
-import { allRows, DAY, draft, opened, request, START, TestClock } from './opened.ts';
+import { allRows, DAY, draft, opened, request, START, TestClock, unsettled } from './opened.ts';
 
 async function settled(store: TokenStore, token: string, data = '{}'): Promise<void> {
   await store.accept(request(token), data);
@@ -49,7 +49,7 @@ describe('purging by age', () => {
     await settled(store, 'last');
     await store.purge();
     expect(await tokens(store)).toEqual(['held', 'last', 'last']);
-    expect(await store.unsettled()).toHaveLength(1);
+    expect(await unsettled(store)).toHaveLength(1);
     await store.append(draft('held', 1));
     await store.purge();
     expect(await tokens(store)).toEqual(['last', 'last', 'held']);

@@ -3,7 +3,7 @@ import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { openStore } from '../../../core/dist/store/sqlite-store.js';
-import { allRows, draft, folder, opened, options, request, START, TestClock } from './opened.ts';
+import { allRows, draft, folder, opened, options, request, START, TestClock, unsettled } from './opened.ts';
 
 const all = { id: 0, limit: 10_000, maxBytes: 1e8 };
 
@@ -117,7 +117,7 @@ describe('PUTLOG', () => {
       owner: 'alice',
       state: 'log',
     });
-    expect(await store.unsettled()).toEqual([]);
+    expect(await unsettled(store)).toEqual([]);
   });
 
   test("writes nothing under another's token, unless the caller answers for it", async () => {
@@ -160,9 +160,7 @@ describe('reopening', () => {
     await first.append(draft('t2', 1));
     await first.close();
     const second = await opened({ file });
-    expect(await second.unsettled()).toEqual(
-      ['t1', 't3'].map((token) => request(token, { envelope: '{"hold":true}' })),
-    );
+    expect(await unsettled(second)).toEqual(['t1', 't3'].map((token) => request(token, { envelope: '{"hold":true}' })));
     expect(await second.append(draft('t1', 1))).toMatchObject({
       id: 5,
       type: 'WEATHER',
@@ -237,7 +235,7 @@ describe('closing', () => {
     expect((await Promise.all(queued)).every((a) => !a.known)).toBe(true);
     await closed;
     expect(readdirSync(path.dirname(file))).toEqual(['history.sdb']);
-    expect(await (await opened({ file })).unsettled()).toHaveLength(500);
+    expect(await unsettled(await opened({ file }))).toHaveLength(500);
   });
 });
 

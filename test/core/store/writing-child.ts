@@ -13,7 +13,7 @@ const store = await openStore({
   synchronous: 'full',
   retentionSeconds: 7 * 24 * 3600,
   maxBytes: 1024 ** 3,
-  clock: Date,
+  clock: { now: () => Date.now(), monotonic: () => performance.now() },
   log: silent,
 });
 const pause = new Int32Array(new SharedArrayBuffer(4));
@@ -61,6 +61,6 @@ async function work(): Promise<void> {
     }
   }
 }
-await store.unsettled();
+await store.unsettled(0, 1000, 1e6);
 say('open');
 await Promise.all(Array.from({ length: 20 }, work));

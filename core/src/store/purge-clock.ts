@@ -1,0 +1,39 @@
+import type { Database } from 'better-sqlite3';
+import { readMeta } from './schema.ts';
+
+/** The purge's clock runs at most so many times as fast as time really passes. */
+const FASTEST = 24;
+const KEY = 'purge_clock';
+
+/**
+ * The clock by which the purge counts age. It follows the wall clock, but forwards never faster than 24 times the monotonic one,
+ * also over restarts: a wall clock that is wrong for an hour costs no row. Kept in the database.
+ */
+export class PurgeClock {
+  readonly #db: Database;
+  #seconds: number | undefined;
+  /** When it was last read, in monotonic seconds of this process. */
+  #readAt: number | undefined;
+
+  constructor(db: Database) {
+    this.#db = db;
+    const kept = readMeta(db, KEY);
+    this.#seconds = kept === '' ? undefined : Number(kept);
+  }
+
+  /** Advances it and returns the time in whole seconds. Both arguments are in seconds. Throws what SQLite throws. */
+  tick(wall: number, monotonic: number): number {
+    const passed = this.#readAt === undefined ? 0 : Math.max(0, monotonic - this.#readAt);
+    const before = this.#seconds ?? this.#newestRow() ?? wall;
+    const seconds = Math.min(wall, before + FASTEST * passed);
+    this.#readAt = monotonic;
+    this.#seconds = seconds;
+    this.#db.prepare('INSERT OR REPLACE INTO centreond_meta VALUES (?, ?)').run(KEY, String(seconds));
+    return Math.floor(seconds);
+  }
+
+  /** When an older centreond last wrote to the database. */
+  #newestRow(): number | undefined {
+    return this.#db.prepare<[], number | null>('SELECT max(ctime) FROM centreond_history').pluck().get() ?? undefined;
+  }
+}
