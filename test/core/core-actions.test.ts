@@ -12,6 +12,7 @@ test("the core's actions are for the roles that PROTOCOL.md section 4 names", ()
     PUTLOG: 'client node',
     FOLLOW: 'client node',
     CANCEL: 'client node',
+    GETREQUESTS: 'client node',
     KILL: 'router',
     LOADPLUGIN: 'admin',
     UNLOADPLUGIN: 'admin',

@@ -1,5 +1,6 @@
 import { type HistoryRow, isCentreondError, newToken, reasonOf } from '@centreond/plugin-sdk';
 import type { Client } from '@centreond/plugin-sdk/client';
+import { TurnGate } from '../gate.ts';
 import { type Asked, type CallOptions, untilText } from './asked.ts';
 import { CliError, misuse } from './connection.ts';
 import { EXIT } from './exit.ts';
@@ -7,7 +8,6 @@ import { type Fleet, fleetOf, isReached } from './fleet.ts';
 import { dataLines, meaning, printJson, rowLines } from './print.ts';
 import { type Fate, Tally } from './tally.ts';
 import { everyNodeWith, type Named } from './targets.ts';
-import { Window } from './window.ts';
 
 /** Requests on their way to the router at a time. What it has accepted runs at its node, and makes room for another. */
 const AT_ONCE = 100;
@@ -49,10 +49,10 @@ class Calls {
     const interrupt = () => this.#interrupted.abort(new CliError('INTERRUPTED', 'Interrupted.', EXIT.failed));
     process.once('SIGINT', interrupt);
     try {
-      const window = new Window(AT_ONCE);
+      const gate = new TurnGate(AT_ONCE);
       const running: Promise<void>[] = [];
       for (const [i, target] of targets.entries()) {
-        const leave = await window.enter();
+        const leave = await gate.turn();
         running.push(this.#one(target, tokens[i] as string, leave).finally(leave));
       }
       await Promise.all(running);

@@ -1,14 +1,22 @@
-import { isTerminal } from '@centreond/plugin-sdk';
+import { type HistoryRow, isCentreondError, isTerminal } from '@centreond/plugin-sdk';
+import type { Client } from '@centreond/plugin-sdk/client';
 import { cliFault, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
-import { printJson, rowLines } from './print.ts';
+import { dataLines, momentText, printJson, rowLines } from './print.ts';
+import { requestOf } from './requests.ts';
 
-/** Prints the rows of a token; with --follow also those to come, until the terminal one. Exit 1 where it failed. */
+/**
+ * Prints a token's request, with its DATA, and its rows; with --follow also those to come, until the terminal one. Exit 1 if it
+ * failed.
+ */
 export async function log(options: Globals & { follow?: boolean }, token: string): Promise<number> {
   const client = await openClient(options);
   try {
+    if (!options.json) process.stdout.write(await requestText(client, token));
     let last = -1;
-    const rows = options.follow ? client.follow(token) : await client.query({ token });
+    const rows: AsyncIterable<HistoryRow> | HistoryRow[] = options.follow
+      ? client.follow(token)
+      : await client.query({ token });
     for await (const row of rows) {
       if (options.json) printJson(row);
       else process.stdout.write(rowLines(row));
@@ -21,18 +29,17 @@ export async function log(options: Globals & { follow?: boolean }, token: string
   }
 }
 
-/** Ends a request. Exit 1 where it is not one's own, or had ended. */
-export async function cancel(options: Globals, token: string): Promise<number> {
-  const client = await openClient(options);
+/** Who asked for what, and with which DATA; empty for a token that only has rows. */
+async function requestText(client: Client, token: string): Promise<string> {
   try {
-    const { data, ok } = await client.call('CANCEL', { token });
-    if (options.json) printJson(data);
-    else {
-      const { cancelled } = data as { cancelled?: boolean };
-      process.stdout.write(cancelled ? `${token} is told to stop.\n` : `${token} had ended already.\n`);
-    }
-    return ok ? EXIT.done : EXIT.failed;
-  } finally {
-    await client.close();
+    const request = await requestOf(client, token);
+    if (!request) return '';
+    const { action, owner, target, acceptedAt, data } = request;
+    const on = target === '' ? '' : ` on ${target}`;
+    return `${momentText(acceptedAt)}  ${owner} asked for ${action}${on}\n${dataLines(data)}`;
+  } catch (error) {
+    // A router of an earlier version does not list requests.
+    if (isCentreondError(error) && error.code === 'UNKNOWN_ACTION') return '';
+    throw error;
   }
 }

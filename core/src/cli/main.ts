@@ -90,10 +90,24 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description('print the rows of a token')
     .option('--follow', 'and those to come, until it ends')
     .action(verb(async (globals, token: string) => (await import('./log.ts')).log(globals, token)));
-  program
-    .command('cancel <token>')
-    .description("end a request of one's own")
-    .action(verb(async (globals, token: string) => (await import('./log.ts')).cancel(globals, token)));
+  const filtered = (command: Command) =>
+    command
+      .option('--open', 'only requests that have not ended')
+      .option('--since <when>', 'accepted at most so long ago, for example 1h, or since 2026-01-31T12:00:00')
+      .option('--until <when>', 'accepted at least so long ago, or until a date')
+      .option('--node <id>', 'only requests to this node')
+      .option('--owner <identity>', 'only requests of this identity')
+      .option('--action <action>', 'only requests for this action');
+  filtered(program.command('requests'))
+    .description('the requests of the past and those that are open, the newest first')
+    .option('--failed', 'only requests that failed')
+    .option('--finished', 'only requests that finished')
+    .option('--limit <number>', 'how many at most (default: 50)')
+    .action(verb(async (globals) => (await import('./requests.ts')).requests(globals)));
+  filtered(program.command('cancel [tokens...]'))
+    .description('end open requests, by token or by filters')
+    .option('--yes', 'do not ask before requests that the filters found are ended')
+    .action(verb(async (globals, tokens: string[]) => (await import('./requests.ts')).cancel(globals, tokens)));
   program
     .command('status')
     .description('what runs, with figures')

@@ -1,36 +1,9 @@
-import { cellsOf, cut, padded, plain } from './cells.ts';
+import { plain } from './cells.ts';
+import { type Column, tableLines } from './columns.ts';
 import type { Fleet, FleetNode } from './fleet.ts';
 import { headOf, isSkewed, pongText, remarksOf, skewOf, stateOf, tripText, type View } from './node-text.ts';
 import { lineOf, type Piece } from './painted.ts';
 import { countText } from './print.ts';
-
-const GAP = '  ';
-
-interface Column {
-  readonly heading: string;
-  /** It can be cut down to so many cells. */
-  readonly least?: number;
-  readonly cutAt?: 'middle';
-  /** Where a line is too short, the highest goes first. Those without one stay. */
-  readonly goes?: number;
-  piece(node: FleetNode, now: number): Piece;
-}
-
-const NODE: Column = { heading: 'NODE', least: 16, cutAt: 'middle', piece: ({ id }) => plain(id) };
-const NAME: Column = { heading: 'NAME', least: 8, goes: 4, piece: ({ name }) => plain(name) };
-const STATE: Column = { heading: 'STATE', piece: stateOf };
-const COLUMNS: readonly Column[] = [
-  NODE,
-  NAME,
-  { heading: 'KIND', goes: 5, piece: ({ kind }) => plain(kind) },
-  STATE,
-  { heading: 'RTT', goes: 2, piece: ({ roundTripMs }) => (roundTripMs === null ? '-' : tripText(roundTripMs)) },
-  { heading: 'SKEW', goes: 3, piece: skewOf },
-  { heading: 'PONG', goes: 1, piece: pongText },
-  { heading: 'CURSOR', goes: 6, piece: ({ cursor }) => String(cursor ?? '-') },
-  { heading: 'VERSION', goes: 8, piece: ({ version }) => plain(version ?? '-') },
-  { heading: 'ACTIONS', goes: 7, piece: ({ actions }) => (actions.length === 0 ? '-' : String(actions.length)) },
-];
 
 /** A line of the table: a node, or one behind it. */
 interface Line {
@@ -39,6 +12,34 @@ interface Line {
   readonly behind?: string;
   /** The last one behind it. */
   readonly last?: boolean;
+}
+
+/** The columns of the fleet's table at the time `now`. A line of a node behind another has its name and state only. */
+function columnsAt(now: number): { readonly all: readonly Column<Line>[]; readonly name: Column<Line> } {
+  const of = (column: Omit<Column<Line>, 'piece'>, piece: (node: FleetNode) => Piece): Column<Line> => ({
+    ...column,
+    piece: ({ node, behind }) => (behind === undefined ? piece(node) : ''),
+  });
+  const node: Column<Line> = {
+    heading: 'NODE',
+    least: 16,
+    cutAt: 'middle',
+    piece: ({ node, behind, last }) => plain(behind === undefined ? node.id : `${last ? '└' : '├'} ${behind}`),
+  };
+  const name = of({ heading: 'NAME', least: 8, goes: 4 }, ({ name }) => plain(name));
+  const all = [
+    node,
+    name,
+    of({ heading: 'KIND', goes: 5 }, ({ kind }) => plain(kind)),
+    { heading: 'STATE', piece: ({ node }: Line) => stateOf(node) },
+    of({ heading: 'RTT', goes: 2 }, ({ roundTripMs }) => (roundTripMs === null ? '-' : tripText(roundTripMs))),
+    of({ heading: 'SKEW', goes: 3 }, skewOf),
+    of({ heading: 'PONG', goes: 1 }, (one) => pongText(one, now)),
+    of({ heading: 'CURSOR', goes: 6 }, ({ cursor }) => String(cursor ?? '-')),
+    of({ heading: 'VERSION', goes: 8 }, ({ version }) => plain(version ?? '-')),
+    of({ heading: 'ACTIONS', goes: 7 }, ({ actions }) => (actions.length === 0 ? '-' : String(actions.length))),
+  ];
+  return { all, name };
 }
 
 /** The fleet for a terminal: how many and how they are, a line each, then what somebody has to look after. */
@@ -79,61 +80,9 @@ function troubleFirst(lines: readonly Line[]): Line[] {
 }
 
 function tableOf(lines: readonly Line[], { width, now, paint }: View): string[] {
-  const all = lines.some(({ node }) => node.name !== '') ? COLUMNS : COLUMNS.filter((column) => column !== NAME);
-  const cells = new Map(all.map((column) => [column, lines.map((line) => pieceOf(column, line, now))]));
-  const natural = new Map(
-    all.map((column) => [column, Math.max(column.heading.length, longest(cells.get(column) ?? []))] as const),
-  );
-  const widths = fitted(natural, width);
-  const columns = [...widths.keys()];
-  const line = (pieceIn: (column: Column) => Piece) => {
-    const pieces = columns.flatMap((column, i): Piece[] => {
-      const piece = pieceIn(column);
-      const room = widths.get(column) ?? 0;
-      const text = cut(textOf(piece), room, column.cutAt);
-      const space = i === columns.length - 1 ? '' : padded(text, room).slice(text.length) + GAP;
-      return [typeof piece === 'string' ? text : { text, color: piece.color }, space];
-    });
-    return lineOf(pieces, paint, width).trimEnd();
-  };
-  return [line(({ heading }) => heading), ...lines.map((_, i) => line((column) => cells.get(column)?.[i] ?? ''))];
-}
-
-function pieceOf(column: Column, { node, behind, last }: Line, now: number): Piece {
-  if (behind === undefined || column === STATE) return column.piece(node, now);
-  return column === NODE ? `${last ? '└' : '├'} ${plain(behind)}` : '';
-}
-
-/** The columns that fit, with their widths: the longest are cut first, then columns go. */
-function fitted(natural: ReadonlyMap<Column, number>, width: number | undefined): Map<Column, number> {
-  const widths = new Map(natural);
-  if (width === undefined) return widths;
-  for (;;) {
-    let over = GAP.length * (widths.size - 1) - width;
-    for (const cells of widths.values()) over += cells;
-    const spareOf = ([{ least }, cells]: [Column, number]) => (least === undefined ? 0 : Math.max(0, cells - least));
-    const spares = [...widths].map((entry) => [entry[0], spareOf(entry)] as const);
-    const spare = spares.reduce((sum, [, one]) => sum + one, 0);
-    const next = [...widths.keys()].reduce((a, b) => ((b.goes ?? 0) > (a.goes ?? 0) ? b : a));
-    // With nothing left to go, lines are cut.
-    if (over > spare && next.goes !== undefined) {
-      widths.delete(next);
-      continue;
-    }
-    for (let i = Math.min(over, spare); i > 0; i--) {
-      const [column] = [...widths].reduce((a, b) => (spareOf(b) > spareOf(a) ? b : a));
-      widths.set(column, (widths.get(column) ?? 0) - 1);
-    }
-    return widths;
-  }
-}
-
-function longest(pieces: readonly Piece[]): number {
-  return pieces.reduce((most, piece) => Math.max(most, cellsOf(textOf(piece))), 0);
-}
-
-function textOf(piece: Piece): string {
-  return typeof piece === 'string' ? piece : piece.text;
+  const { all, name } = columnsAt(now);
+  const columns = lines.some(({ node }) => node.name !== '') ? all : all.filter((column) => column !== name);
+  return tableLines(columns, lines, width, paint);
 }
 
 function emptyText(router: string): string {

@@ -1,5 +1,4 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { styleText } from 'node:util';
 import { isCentreondError } from '@centreond/plugin-sdk';
 import type { Client } from '@centreond/plugin-sdk/client';
 import { near } from '../words.ts';
@@ -10,7 +9,7 @@ import { type Fleet, fleetOf, idsOf } from './fleet.ts';
 import { LiveScreen } from './live-screen.ts';
 import { nodeText, type View } from './node-text.ts';
 import { fleetText } from './nodes-table.ts';
-import { lineOf, type Paint } from './painted.ts';
+import { lineOf, paintFor } from './painted.ts';
 import { momentText, printJson } from './print.ts';
 
 const REDRAW_MS = 1000;
@@ -84,7 +83,7 @@ async function watch(client: Client, offsetMs: number, id: string | undefined): 
 
 const AWAY: ReadonlySet<string> = new Set(['WAIT_OVER', 'NOT_CONNECTED', 'STOPPING', 'BUSY']);
 
-const paint: Paint = (color, text) => styleText(color, text, { stream: process.stdout });
+const paint = paintFor(process.stdout);
 
 function textOf(fleet: Fleet, id: string | undefined, view: View): string {
   if (id === undefined) return fleetText(fleet, view);

@@ -1,3 +1,4 @@
+import { styleText } from 'node:util';
 import { cellsOf, cut } from './cells.ts';
 
 export type Color = 'green' | 'yellow' | 'red';
@@ -7,6 +8,11 @@ export type Piece = string | { readonly text: string; readonly color: Color };
 
 /** How a piece is coloured where it is seen: not at all where that is no terminal, or NO_COLOR says so. */
 export type Paint = (color: Color, text: string) => string;
+
+/** Colours for a stream that is a terminal. */
+export function paintFor(stream: NodeJS.WriteStream): Paint {
+  return (color, text) => styleText(color, text, { stream });
+}
 
 /** A line in at most so many cells; a colour takes none. */
 export function lineOf(pieces: readonly Piece[], paint: Paint, width?: number): string {

@@ -9,7 +9,13 @@ export function printJson(value: unknown): void {
 
 /** A row as a person reads it: when, what, and its data below. */
 export function rowLines(row: HistoryRow): string {
-  return `${momentText(row.etime)}  ${row.node}  ${row.type}  ${meaning(row.code)}\n${dataLines(row.data)}`;
+  const said = row.code === 0 && !isAcceptance(row.data) ? 'progress' : meaning(row.code);
+  return `${momentText(row.etime)}  ${row.node}  ${row.type}  ${said}\n${dataLines(row.data)}`;
+}
+
+/** Whether the data of a row of code 0 is that of the first row of a request, and not of progress. */
+function isAcceptance(data: Json): boolean {
+  return typeof data === 'object' && data !== null && 'owner' in data && 'target' in data;
 }
 
 /** What a status code says. */

@@ -8,15 +8,40 @@ import {
 } from '@centreond/plugin-sdk';
 import { z } from 'zod';
 import type { TokenStore } from '../store/token-store.ts';
-import { EVERYBODY, TOKEN } from './declaring.ts';
+import { seesAll } from './authorize.ts';
+import { type AskContext, EVERYBODY, READ, TOKEN } from './declaring.ts';
 import type { Peer } from './peer.ts';
+import { Answer } from './request.ts';
 import type { Requests } from './requests.ts';
 
 const Cancel = z.strictObject({ token: TOKEN });
 const Cancelled = z.strictObject({ token: z.string(), cancelled: z.boolean() });
 
+const SECONDS = z
+  .int()
+  .min(0)
+  .max(2 ** 52);
+const GetRequests = z.strictObject({
+  token: TOKEN.exactOptional(),
+  owner: z.string().min(1).max(200).describe('Who asked for it.').exactOptional(),
+  action: z.string().min(1).max(64).exactOptional(),
+  node: z
+    .string()
+    .max(64)
+    .describe('Its TARGET; empty, or the id of the router, for the router itself.')
+    .exactOptional(),
+  state: z.enum(['open', 'finished', 'failed']).exactOptional(),
+  since: SECONDS.describe('Accepted at this second or later.').exactOptional(),
+  until: SECONDS.describe('Accepted at this second or before.').exactOptional(),
+  before: SECONDS.describe('The id of the last request of the page before.').exactOptional(),
+  limit: z.int().min(1).max(1000).describe('100 if omitted.').exactOptional(),
+});
+
 export interface RequestActionsOptions {
-  readonly store: Pick<TokenStore, 'find'>;
+  /** This router's id. */
+  readonly id: string;
+  readonly maxMessage: number;
+  readonly store: Pick<TokenStore, 'find' | 'requests'>;
   readonly requests: Requests;
 }
 
@@ -40,6 +65,31 @@ export class RequestActions {
     if (!open || open.state === 'ended') return { token, cancelled: false };
     requests.abort(open, failure('CANCELLED', { token, by: identity }));
     return { token, cancelled: true };
+  }
+
+  @Action('GETREQUESTS', {
+    ...READ,
+    title: 'List requests, the newest first',
+    description:
+      'All filters that are given must hold. data is the DATA of the request; of more than 4096 characters, their beginning as a string.',
+    input: GetRequests,
+    access: EVERYBODY,
+  })
+  async getRequests(input: z.output<typeof GetRequests>, { caller }: AskContext): Promise<Answer> {
+    const { id, maxMessage, store } = this.options;
+    const { limit = 100, node, ...filter } = input;
+    const page = await store.requests({
+      ...filter,
+      ...(node !== undefined && { node: node === id ? '' : node }),
+      ...(!seesAll(caller) && { mine: caller.identity }),
+      as: caller.identity,
+      limit,
+      maxBytes: Math.floor(maxMessage * 0.75),
+    });
+    const texts = page.requests.map(
+      ({ data, ...request }) => `${JSON.stringify(request).slice(0, -1)},"data":${data}}`,
+    );
+    return new Answer(`{"requests":[${texts.join(',')}],"more":${page.more}}`);
   }
 
   /** Whether `asking`, who will own the CANCEL, may cancel that token; asked before the CANCEL is recorded. */

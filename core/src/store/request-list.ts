@@ -138,10 +138,7 @@ function planOf({ token, owner, action, node, state, since, until, mine }: Reque
     driven = true;
   }
   const atOnce = driven;
-  if (mine) {
-    if (mine.target === undefined) and(`${column('owner')} = ?`, mine.owner);
-    else and("(+r.owner = ? OR (+r.target = ? AND +r.target <> ''))", mine.owner, mine.target);
-  }
+  if (mine !== undefined) and(`${column('owner')} = ?`, mine);
   if (owner !== undefined) and(`${column('owner')} = ?`, owner);
   if (node !== undefined && node !== '') and(`${column('target')} = ? AND r.target <> ''`, node);
   if (action !== undefined) and(`${column('action')} = ?`, action);

@@ -149,8 +149,8 @@ export interface RequestFilter {
   until?: number;
   /** Only requests with an id below this: where the page before ended. */
   before?: number;
-  /** Only requests of this owner or, if given, with this target. */
-  mine?: { owner: string; target?: string };
+  /** Only requests of this owner, besides what `owner` says. */
+  mine?: string;
   /** The identity that asks: reads take turns between them, within a share each. '' is the router itself. */
   as: string;
   limit: number;
