@@ -1,6 +1,6 @@
 import { type HistoryRow, isCentreondError, newToken, reasonOf } from '@centreond/plugin-sdk';
 import type { Client } from '@centreond/plugin-sdk/client';
-import { TurnGate } from '../gate.ts';
+import { TurnGate } from '../turns.ts';
 import { type Asked, type CallOptions, untilText } from './asked.ts';
 import { CliError, misuse } from './connection.ts';
 import { EXIT } from './exit.ts';

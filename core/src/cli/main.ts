@@ -172,6 +172,11 @@ export async function main(argv: readonly string[]): Promise<void> {
     .command('revoke <key>')
     .description('shut a key out, by fingerprint or identity; its session ends')
     .action(verb(async (globals, key: string) => (await keyVerbs()).revokeKey(globals, key)));
+  // A reader that went away (`status | head`) has what it wanted.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(EXIT.done);
+  });
   try {
     await program.parseAsync(wordsOf(argv));
   } catch (error) {

@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline/promises';
 import { isCentreondError, type JsonObject, reasonOf } from '@centreond/plugin-sdk';
 import type { Client } from '@centreond/plugin-sdk/client';
 import { z } from 'zod';
-import { TurnGate } from '../gate.ts';
+import { TurnGate } from '../turns.ts';
 import { durationOf } from './asked.ts';
 import { plain } from './cells.ts';
 import { type Column, tableLines } from './columns.ts';

@@ -1,19 +1,23 @@
-import { execFile } from 'node:child_process';
 import { isCentreondError, reasonOf } from '@centreond/plugin-sdk';
 import { loadConfig } from '../config/config.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';
 import { placeOf } from '../errors.ts';
 import { type Log, openLog } from '../log.ts';
+import { openFilesLimit } from '../open-files.ts';
 import { VERSION } from '../version.ts';
 import { EXIT, type Globals } from './exit.ts';
+import { type Notify, openNotify } from './notify.ts';
 import { boundYoungGeneration } from './young-generation.ts';
 
+/** Below this many open files the start warns. */
+const FEW_FILES = 4096;
 /** Nothing may keep the process beyond this once it was asked to stop. */
 const STOP_LIMIT_MS = 10_000;
 
 /**
- * Is the daemon, after it became a node where there is a join code: starts it, says on standard output what to type next, and stays until a signal ends it. SIGTERM and
- * SIGINT drain and stop, a second one stops at once; SIGHUP reads `clients` and the log level again.
+ * Runs the daemon in the foreground, after making this machine a node if there is a join code. Says on standard output what to type
+ * next, tells systemd, and returns when a signal has ended it. SIGTERM and SIGINT drain and stop, a second one stops at once;
+ * SIGHUP applies the configuration again, once the start is over.
  */
 export async function start(globals: Globals & { join?: string }): Promise<number> {
   const file = globals.join === undefined ? globals.config : await join(globals, globals.join);
@@ -22,37 +26,76 @@ export async function start(globals: Globals & { join?: string }): Promise<numbe
   if (!config) return EXIT.failed;
   const log = openLog(config.core.log.level);
   boundYoungGeneration();
+  warnOfSurroundings(log);
+  const notify = await openNotify(log);
   let daemon: Daemon | undefined;
   const starting = startDaemon(config, log, (cause) => {
     log.fatal({ err: cause }, `centreond cannot go on: ${cause.message}. It exits, so that it is started again.`);
+    log.flush();
     daemon?.abandon();
     process.exit(EXIT.failed);
   });
   // Before anything is said to be ready: a signal may come at any moment.
-  const stopped = stopOnSignal(starting, log);
+  const stopped = stopOnSignal(starting, notify, log);
+  reloadOnSignal(starting, notify, log);
   try {
     daemon = await starting;
   } catch (error) {
     process.stderr.write(
       `centreond cannot start: ${isCentreondError(error) ? `${error.code} ` : ''}${reasonOf(error)}\n`,
     );
+    notify.close();
     return EXIT.failed;
   }
-  process.on('SIGHUP', () => {
-    daemon.reload().then(
-      (remarks) => {
-        log.info('SIGHUP: read the configuration again');
-        for (const remark of remarks) log.warn(remark);
-      },
-      (error: unknown) => log.error({ err: error }, `SIGHUP: nothing changed: ${reasonOf(error)}`),
-    );
-  });
   const { id, fingerprint, endpoint, plugins } = daemon;
   process.stdout.write(
     globals.json ? `${JSON.stringify({ id, fingerprint, endpoint, plugins, pid: process.pid })}\n` : greeting(daemon),
   );
-  notify('--ready', `--status=router ${id}`);
+  notify.ready(statusOf(daemon));
   return stopped;
+}
+
+function statusOf({ id, plugins, problems }: Daemon): string {
+  const broken = problems.length === 0 ? '' : `, ${problems.length} not loaded`;
+  return `router ${id}, ${plugins.length} plugins${broken}`;
+}
+
+/** What the system gives too little of, or nothing, and what to change. */
+function warnOfSurroundings(log: Log): void {
+  const limit = openFilesLimit();
+  if (limit !== undefined && limit < FEW_FILES) {
+    log.warn(
+      { limit },
+      `centreond may open ${limit} files, which are as many connections at most; allow ${FEW_FILES} or more (ulimit -n, LimitNOFILE)`,
+    );
+  }
+  if (process.pid !== 1) return;
+  log.warn(
+    'centreond runs as PID 1 and does not reap the orphans of commands: start the container with an init (docker run --init)',
+  );
+}
+
+/** SIGHUP: the first one waits for the start, and one at a time. */
+function reloadOnSignal(starting: Promise<Daemon>, notify: Notify, log: Log): void {
+  let reloading = starting.then(
+    () => {},
+    () => {},
+  );
+  process.on('SIGHUP', () => {
+    reloading = reloading.then(async () => {
+      const daemon = await starting;
+      notify.reloading();
+      try {
+        const remarks = await daemon.reload();
+        log.info('SIGHUP: read the configuration again');
+        for (const remark of remarks) log.warn(remark);
+      } catch (error) {
+        log.error({ err: error }, `SIGHUP: nothing changed: ${reasonOf(error)}`);
+      }
+      notify.ready(statusOf(daemon));
+    });
+    reloading.catch(() => {}); // the start failed, which says so itself
+  });
 }
 
 async function join(globals: Globals, code: string): Promise<string> {
@@ -61,7 +104,7 @@ async function join(globals: Globals, code: string): Promise<string> {
 }
 
 /** Resolves with the exit code once the daemon, started or still starting, has stopped on a signal. */
-function stopOnSignal(starting: Promise<Daemon>, log: Log): Promise<number> {
+function stopOnSignal(starting: Promise<Daemon>, notify: Notify, log: Log): Promise<number> {
   return new Promise((resolve) => {
     let asked = false;
     let daemon: Daemon | undefined;
@@ -76,7 +119,7 @@ function stopOnSignal(starting: Promise<Daemon>, log: Log): Promise<number> {
       }
       asked = true;
       log.info(`${signal}: draining`);
-      notify('--stopping');
+      notify.stopping();
       setTimeout(() => {
         log.error(`not stopped within ${STOP_LIMIT_MS / 1000} s: leaving`);
         leave();
@@ -84,6 +127,7 @@ function stopOnSignal(starting: Promise<Daemon>, log: Log): Promise<number> {
       try {
         daemon = await starting;
         await daemon.stop();
+        notify.close();
         resolve(EXIT.done);
       } catch (error) {
         log.error({ err: error }, `the stop failed: ${reasonOf(error)}`);
@@ -110,9 +154,4 @@ function greeting({ id, fingerprint, endpoint, plugins, problems }: Daemon): str
     '',
   ];
   return lines.join('\n');
-}
-
-/** Tells systemd, where it started us with Type=notify. */
-function notify(...args: string[]): void {
-  if (process.env.NOTIFY_SOCKET) execFile('systemd-notify', [`--pid=${process.pid}`, ...args], () => {});
 }

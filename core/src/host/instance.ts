@@ -315,7 +315,13 @@ export class Instance implements InstanceLink {
     clearTimeout(this.#startTimer);
     clearTimeout(this.#patience);
     clearInterval(this.#beat);
-    if (this.pid !== undefined) killGroup(this.pid, 'SIGKILL');
+    if (this.pid !== undefined && !killGroup(this.pid, 'SIGKILL')) {
+      const { log, type, id } = this.options;
+      log.warn(
+        { plugin: type, instance: id },
+        `the plugin ${type} started something as another user, which is not ended with it: it may still run`,
+      );
+    }
     this.options.tickets.withdraw(this.#ticket);
     this.events.exited(this.#cause ?? how);
     this.#peer?.end();

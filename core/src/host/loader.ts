@@ -4,10 +4,10 @@ import { type Config, type PluginEntry, placedConfig, requestedEntry } from '../
 import type { Discovered } from '../config/discovery.ts';
 import { findPlugins } from '../config/find-plugins.ts';
 import { fault, type Problem, placeOf, problem, sentence } from '../errors.ts';
-import { TurnGate } from '../gate.ts';
 import type { Log } from '../log.ts';
 import type { Tickets } from '../router/instance-link.ts';
 import type { Registry } from '../router/registry.ts';
+import { TurnGate } from '../turns.ts';
 import { type CorePlugin, openCorePlugin } from './core-plugin.ts';
 import type { GenerationOptions } from './generation.ts';
 import { PluginHost, type PluginHostOptions, type PluginVersion } from './plugin-host.ts';

@@ -5,13 +5,19 @@ import { readdir, readFile } from 'node:fs/promises';
 /** The environment variable by which whatever an instance started is found again. */
 export const MARK = 'CENTREOND_INSTANCE';
 
-/** Kills the process group of `pid` (its leader may be gone already). */
-export function killGroup(pid: number, signal: NodeJS.Signals): void {
+/**
+ * Signals the process group of `pid`, whose leader may be gone already. Returns false if some of it may not be signalled: a plugin
+ * started something as another user.
+ */
+export function killGroup(pid: number, signal: NodeJS.Signals): boolean {
   try {
     process.kill(-pid, signal);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EPERM') return false;
+    if (code !== 'ESRCH') throw error;
   }
+  return true;
 }
 
 /**
