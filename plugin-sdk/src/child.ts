@@ -9,6 +9,7 @@ import { readGreeting } from './greeting.ts';
 import { InternalLink } from './link.ts';
 import { lineLogger } from './logger.ts';
 import { manifestOf } from './manifest.ts';
+import { loadOneCopy } from './one-copy.ts';
 import { RowWindow } from './row-window.ts';
 import { InstanceRuntime } from './runtime.ts';
 import { LinkTransport } from './services.ts';
@@ -50,6 +51,7 @@ process.on('SIGTERM', () => void end(0, ORPHAN_LIMIT_MS, async () => {}));
 
 try {
   const greeting = await readGreeting(process.stdin, () => void end(1, ORPHAN_LIMIT_MS, async () => {}));
+  loadOneCopy();
   const target = pluginOf(await import(pathToFileURL(greeting.main).href), greeting.main);
   const link = new InternalLink(greeting.endpoint, greeting.maxMessage);
   rows = new RowWindow(link, greeting.rowBound);

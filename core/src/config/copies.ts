@@ -3,7 +3,7 @@ import { firstPackageFolder, modulePlaces, type Package, readPackage } from './p
 /** The package that plugins are written against. */
 export const SDK = '@centreond/plugin-sdk';
 
-/** Modules of which a plugin's process must hold one copy: two would not see each other's decorators and tokens. */
+/** Modules of which one process must hold one copy: two would not see each other's decorators and tokens. */
 const SHARED_MODULES = [SDK, 'reflect-metadata', 'tsyringe'];
 
 /** What a plugin's modules reach of the shared ones. */

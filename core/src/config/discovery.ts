@@ -148,11 +148,11 @@ function sharedModules(
     for (const [module, folders] of copies) {
       const shared = resolveModule(installation, module);
       if (shared !== undefined && !folders.includes(shared)) folders.push(shared);
+      // A process of its own loads the SDK's copies, whichever copies its modules would find.
+      if (folders.length > 1)
+        faults.push(problem('PLUGIN_TWO_COPIES', at, { package: pkg.name, module, copies: folders }));
     }
   }
-  for (const [module, folders] of copies)
-    if (folders.length > 1)
-      faults.push(problem('PLUGIN_TWO_COPIES', at, { package: pkg.name, module, copies: folders }));
   const sdk = copies.get(SDK)?.[0] ?? resolveModule(pkg.folder, SDK) ?? own ?? pkg.folder;
   return { sdk, faults };
 }
