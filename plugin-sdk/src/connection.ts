@@ -113,7 +113,7 @@ export class Connection {
   #flushing = false;
   #silent = 0;
 
-  /** Connects at once. Throws the socket's error for an address that is none. */
+  /** Connects at once. Throws zeromq's error if the address is invalid. */
   constructor(options: ConnectionOptions, handlers: ConnectionHandlers) {
     this.#options = options;
     this.#handlers = handlers;
@@ -129,6 +129,8 @@ export class Connection {
       maxMessageSize: options.inboundLimit,
       // A session does not outlive its connection, so the socket must not make another one by itself.
       reconnectInterval: -1,
+      // Names with IPv6 addresses only are reached, too; IPv4 is not affected.
+      ipv6: true,
     });
     const watched = this.#watch(this.#socket.events);
     try {

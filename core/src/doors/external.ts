@@ -6,6 +6,7 @@ import { fault } from '../errors.ts';
 import type { Peer } from '../router/peer.ts';
 import { Admission, type AdmissionLimits, REFUSAL, Refused } from './admission.ts';
 import { callersOf } from './callers.ts';
+import { Crowd } from './crowd.ts';
 import { Bucket, Buckets, type Clock } from './limits.ts';
 import type { Outbox } from './outbox.ts';
 import { type Route, type SessionLimits, Sessions } from './sessions.ts';
@@ -94,7 +95,8 @@ export class ExternalDoor {
   readonly #admission: Admission;
   readonly #pubkey: string;
   readonly #refusals = new Bucket(20, 100);
-  readonly #pubkeys = new Bucket(20, 100);
+  /** A constant, so that only one connection's share of answers is bounded. */
+  readonly #pubkeys = new Buckets(5, 5, 16_384, true);
   readonly #noSessions = new Buckets(1, 1, 16_384, false);
   // Reading a HELO costs some tens of microseconds: one connection must not spend them all.
   readonly #heloRate = new Buckets(50, 200, 16_384, true);
@@ -106,6 +108,7 @@ export class ExternalDoor {
   #retrying: NodeJS.Timeout | undefined;
   #sweeping: NodeJS.Timeout | undefined;
   #summarised = { at: 0, unanswered: 0 };
+  #crowd: Crowd | undefined;
   #loop: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -126,7 +129,7 @@ export class ExternalDoor {
       receiveHighWaterMark: 256,
       tcpKeepalive: 1,
       tcpKeepaliveIdle: 60,
-      ipv6: options.listen.includes('['),
+      ipv6: /^tcp:\/\/[[*]/.test(options.listen),
     });
     this.#admission = new Admission({
       routerKeys,
@@ -166,6 +169,7 @@ export class ExternalDoor {
     }
     const endpoint = this.#socket.lastEndpoint ?? listen;
     this.#port = Number(endpoint.slice(endpoint.lastIndexOf(':') + 1));
+    this.#crowd = new Crowd(this.#socket, endpoint, this.#options.log);
     return endpoint;
   }
 
@@ -204,6 +208,7 @@ export class ExternalDoor {
     const now = clock.monotonic();
     this.#noSessions.sweep(now);
     this.#heloRate.sweep(now);
+    this.#pubkeys.sweep(now);
     const { unanswered } = this.counters;
     if (unanswered > this.#summarised.unanswered && now - this.#summarised.at >= SUMMARY_MS) {
       log.warn(
@@ -288,7 +293,7 @@ export class ExternalDoor {
   }
 
   #sendPubkey(route: Route): void {
-    if (this.#pubkeys.take(this.#options.clock.monotonic())) this.#sendClear(route, this.#pubkey);
+    if (this.#pubkeys.take(route.key, this.#options.clock.monotonic())) this.#sendClear(route, this.#pubkey);
     else this.counters.ignored++;
   }
 
@@ -336,6 +341,7 @@ export class ExternalDoor {
 
   async #close(): Promise<void> {
     clearInterval(this.#sweeping);
+    this.#crowd?.close();
     let timer: NodeJS.Timeout | undefined;
     const limit = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, this.#limits.stopMs);
