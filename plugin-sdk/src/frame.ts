@@ -24,8 +24,17 @@ export class FrameError extends CentreondError {
   }
 }
 
+/** DATA has more keys and elements than a request may have. */
+export class TooManyElements extends Error {
+  constructor(limit: number) {
+    super(`it has more than ${limit} keys and elements`);
+  }
+}
+
 /** DATA may nest this deep; the object itself is level 1. */
 export const MAX_DEPTH = 32;
+/** Keys and elements that DATA of a request may have in all. */
+export const MAX_ELEMENTS = 50_000;
 /** A row's data may nest this deep, so that every message that carries rows stays within MAX_DEPTH. */
 export const MAX_ROW_DEPTH = 28;
 /** A row's data stays so many bytes below the largest message, so that each message that carries one row can be sent. */
@@ -136,13 +145,17 @@ function killData(text: string, echo: string): string {
 }
 
 /**
- * DATA as an object. Throws {@link FrameError} where it is no JSON object, nests deeper than {@link MAX_DEPTH} or has
- * an own key `__proto__` anywhere.
+ * DATA as an object. Throws {@link FrameError} if it is not a JSON object, nests deeper than {@link MAX_DEPTH} or has an own key
+ * `__proto__` anywhere; {@link TooManyElements} if it has more than `elements` keys and elements. Both limits are checked by a
+ * linear scan before anything is parsed.
  */
-export function parseData(data: string, token = ''): JsonObject {
+export function parseData(data: string, token = '', elements = Number.POSITIVE_INFINITY): JsonObject {
   if (data === '') return {};
-  if (data.length > SCANNED_LENGTH && nestsDeeper(data, MAX_DEPTH))
-    throw new FrameError(`DATA nests too deep (the limit is ${MAX_DEPTH} levels)`, token);
+  if (data.length > SCANNED_LENGTH) {
+    const fault = scan(data, MAX_DEPTH, elements);
+    if (fault === 'depth') throw new FrameError(`DATA nests too deep (the limit is ${MAX_DEPTH} levels)`, token);
+    if (fault === 'elements') throw new TooManyElements(elements);
+  }
   let value: unknown;
   try {
     value = JSON.parse(data);
@@ -157,19 +170,24 @@ export function parseData(data: string, token = ''): JsonObject {
   return value as JsonObject;
 }
 
-/** Whether JSON text opens more than `limit` brackets within one another. A linear scan; strings are skipped. */
-function nestsDeeper(text: string, limit: number): boolean {
+/** Which limit JSON text passes first, if any: brackets within one another, or keys and elements in all. Strings are skipped. */
+function scan(text: string, maxDepth: number, maxElements: number): 'depth' | 'elements' | undefined {
   let depth = 0;
+  let elements = 0;
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i);
     if (c === 34) {
       i = stringEnd(text, i);
-      if (i < 0) return false;
+      if (i < 0) return undefined;
+    } else if (c === 44) {
+      if (++elements > maxElements) return 'elements';
     } else if (c === 91 || c === 123) {
-      if (++depth > limit) return true;
+      if (++depth > maxDepth) return 'depth';
+      // A container that is not empty has one element more than commas.
+      if (++elements > maxElements) return 'elements';
     } else if (c === 93 || c === 125) depth--;
   }
-  return false;
+  return undefined;
 }
 
 /** The position of the quote that ends the string opened at `from`, or -1. */
@@ -193,8 +211,11 @@ export function faultOf(value: unknown, maxDepth: number): string | undefined {
     }
     return undefined;
   }
-  for (const [key, item] of Object.entries(value)) {
+  const object = value as JsonObject;
+  for (const key in object) {
     if (key === '__proto__') return 'has a key __proto__';
+    const item = object[key];
+    if (typeof item !== 'object') continue;
     const fault = faultOf(item, maxDepth - 1);
     if (fault) return fault;
   }

@@ -357,3 +357,19 @@ test('an identity is a target that can also be a file name', () => {
   for (const name of ['', '.', '..', '@local', 'a/b', 'a b', 'é', 'x'.repeat(65)])
     expect(isIdentity(name), name).toBe(false);
 });
+
+describe('the bound of keys and elements', () => {
+  const keys = (count: number) => `{${Array.from({ length: count }, (_, i) => `"key-number-${i}":1`).join(',')}}`;
+  test.each<[string, string, boolean]>([
+    ['fewer keys', keys(900), true],
+    ['more keys', keys(1100), false],
+    ['elements of a list', `{"list":[${'1,'.repeat(3000)}1]}`, false],
+    ['empty lists', `{"list":[${'[],'.repeat(1500)}[]]}`, false],
+    ['commas in a string', `{"text":"${',{['.repeat(3000)}"}`, true],
+    ['escaped quotes in a string', `{"text":"${'\\",'.repeat(3000)}"}`, true],
+  ])('counts %s while scanning', (_, text, fits) => {
+    const parse = () => parseData(text, 't', 1000);
+    if (fits) expect(parse()).toEqual(JSON.parse(text));
+    else expect(parse).toThrow(/more than 1000 keys and elements/);
+  });
+});

@@ -1,7 +1,6 @@
 import { reasonOf } from '@centreond/plugin-sdk';
 import type { Router } from 'zeromq';
 import { openFiles, openFilesLimit } from '../open-files.ts';
-import type { DoorLog } from './external.ts';
 
 /** Files that strangers' connections may not take: the store, plugins, commands and local clients need them. */
 const RESERVE = { part: 0.25, least: 128, most: 4096 };
@@ -23,7 +22,10 @@ export class Crowd {
   constructor(
     private readonly socket: Router,
     private readonly endpoint: string,
-    private readonly log: DoorLog,
+    private readonly log: {
+      info(fields: object, message: string): void;
+      error(fields: object, message: string): void;
+    },
   ) {
     const limit = openFilesLimit() ?? Number.POSITIVE_INFINITY;
     const reserve = Math.min(RESERVE.most, Math.max(RESERVE.least, Math.floor(limit * RESERVE.part)));

@@ -6,10 +6,13 @@ import {
   formatAck,
   isCentreondError,
   type JsonObject,
+  MAX_ELEMENTS,
+  type Message,
   newToken,
   parseData,
   parseMessage,
   reasonOf,
+  TooManyElements,
 } from '@centreond/plugin-sdk';
 import type { Log } from '../log.ts';
 import type { Accepted, RequestRecord, TokenStore } from '../store/token-store.ts';
@@ -25,6 +28,7 @@ import type { Requests } from './requests.ts';
 import type { Telemetry } from './telemetry.ts';
 import type { Verbs } from './verbs.ts';
 
+const LINK_ACTIONS: ReadonlySet<string> = new Set(['SETLOGS', 'REGISTERNODE', 'ANNOUNCE']);
 /** How long a request may wait for its plugin if its caller set no deadline. */
 export const WAIT_LIMIT_MS = 24 * 3600 * 1000;
 
@@ -72,13 +76,24 @@ export class Ladder {
       }
       const message = parseMessage(decodeText(bytes));
       token = message.token;
-      const { $, ...data } = parseData(message.data, token);
+      const data = this.#parse(message);
+      const { $ } = data;
+      if ($ !== undefined) delete data.$;
       this.#options.telemetry.received++;
       this.#take(peer, message.action, token, message.target, data, $);
     } catch (error) {
       this.#refuse(peer, error instanceof FrameError ? error.token : token, error);
     }
   };
+
+  /** Messages of links hold pages, which are bounded by rows and bytes; all others are bounded in keys and elements. */
+  #parse({ action, token, data }: Message): JsonObject {
+    try {
+      return parseData(data, token, LINK_ACTIONS.has(action) ? Number.POSITIVE_INFINITY : MAX_ELEMENTS);
+    } catch (error) {
+      throw error instanceof TooManyElements ? failure('INVALID_DATA', { action, reason: error.message }) : error;
+    }
+  }
 
   #take(peer: Peer, name: string, token: string, target: string, data: JsonObject, $: unknown): void {
     const { registry, elsewhere, id } = this.#options;
