@@ -20,6 +20,7 @@ import { z } from 'zod';
 import type { Log } from '../log.ts';
 import type { InstanceLink, InstancePeer, Tickets } from '../router/instance-link.ts';
 import type { Peer } from '../router/peer.ts';
+import type { Hearer } from '../router/request.ts';
 import { descendants, killGroup, MARK, memoryOf, reap, sessionGivesWay } from './reaper.ts';
 import { ROW_BOUND, RowCredit } from './row-credit.ts';
 
@@ -80,8 +81,26 @@ export interface InstanceEvents {
   exited(cause: string): void;
 }
 
+/** A process of a plugin as its slot sees it. */
+export interface InstanceProcess extends Hearer {
+  readonly pid: number | undefined;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  /** The last lines that it wrote, newest last. */
+  readonly tail: readonly string[];
+  /** Whether it was ever ready. */
+  readonly wasReady: boolean;
+  /** Ends it at once; `what` is the cause of its exit. */
+  condemn(what: string): void;
+  /** Lets the plugin's kill handler release what it holds. Resolves when it has, or after `graceMs`. */
+  release(id: string, reason: CentreondError, graceMs: number): Promise<void>;
+  /** Asks it to stop, then SIGTERM, then SIGKILL, `limitMs` in all. Resolves when it is gone. */
+  stop(limitMs: number): Promise<void>;
+  kill(signal: NodeJS.Signals): void;
+}
+
 /** One process of a plugin: starting → ready → stopping → gone. */
-export class Instance implements InstanceLink {
+export class Instance implements InstanceLink, InstanceProcess {
   state: 'starting' | 'ready' | 'stopping' | 'gone' = 'starting';
   readonly startedAt = Date.now();
   /** The last lines that it wrote, newest last. */

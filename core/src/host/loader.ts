@@ -10,6 +10,7 @@ import type { Registry } from '../router/registry.ts';
 import { TurnGate } from '../turns.ts';
 import { type CorePlugin, openCorePlugin } from './core-plugin.ts';
 import type { GenerationOptions } from './generation.ts';
+import { Instance } from './instance.ts';
 import { PluginHost, type PluginHostOptions, type PluginVersion } from './plugin-host.ts';
 import { memoryOf } from './reaper.ts';
 
@@ -138,6 +139,7 @@ export class Loader {
         keys,
         startTurn: () => this.#gate.turn(),
         memoryOf,
+        launch: (options, events) => new Instance(options, events),
         maxInstances: instances ?? declared ?? MOST_INSTANCES,
         instance: {
           type: manifest.type,

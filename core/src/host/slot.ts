@@ -12,7 +12,7 @@ import type { Peer } from '../router/peer.ts';
 import type { Hearer, OpenRequest } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
 import { Durations } from '../router/telemetry.ts';
-import { Instance, type InstanceOptions } from './instance.ts';
+import type { InstanceEvents, InstanceOptions, InstanceProcess } from './instance.ts';
 import { InstanceWords } from './instance-words.ts';
 import { type RestartLimits, Supervisor } from './supervisor.ts';
 
@@ -43,6 +43,8 @@ export interface SlotOptions {
   readonly clock: { now(): number };
   readonly log: Log;
   readonly requests: Pick<Requests, 'row' | 'fail'>;
+  /** Starts a process. It calls `exited` exactly once, also if it never started, and not within this call. */
+  launch(options: InstanceOptions, events: InstanceEvents): InstanceProcess;
   /** Waits for its turn to start a process; the result is called when the start is over. */
   startTurn(): Promise<() => void>;
   /** Resident memory of a process in bytes, or null. */
@@ -85,7 +87,7 @@ export class Slot {
   #numbers = 0;
   readonly #runningOf = new Map<string, number>();
   readonly #limits: ReadonlyMap<string, number>;
-  #instance: Instance | undefined;
+  #instance: InstanceProcess | undefined;
   #starts = 0;
   #timer: NodeJS.Timeout | undefined;
   #dying: Promise<void> | undefined;
@@ -129,7 +131,7 @@ export class Slot {
     this.state = 'starting';
     this.#starts++;
     await new Promise<void>((settled) => {
-      const instance: Instance = new Instance(
+      const instance: InstanceProcess = this.options.launch(
         { ...this.options.instance, id: this.id },
         {
           ready: () => {
@@ -194,7 +196,7 @@ export class Slot {
   }
 
   /** Its process said `code` of what it runs under `name`. A process that says what it may not is ended with that as its cause. */
-  #said(instance: Instance, name: string, code: number, data: string): Promise<void> | undefined {
+  #said(instance: InstanceProcess, name: string, code: number, data: string): Promise<void> | undefined {
     const open = this.#running.get(name);
     if (!open) return undefined;
     const said = this.#words.check(code, data);
@@ -235,7 +237,7 @@ export class Slot {
     return [...this.#running.values()].map((open) => `${open.action.manifest.name} ${open.token}`.trimEnd());
   }
 
-  #exited(instance: Instance, cause: string): void {
+  #exited(instance: InstanceProcess, cause: string): void {
     if (this.#instance !== instance) return;
     const { clock, manifest } = this.options;
     this.#instance = undefined;
@@ -262,7 +264,7 @@ export class Slot {
     if (!this.live) this.options.vacant(this);
   }
 
-  #afterExit({ tail, wasReady }: Instance, cause: string, ordered: boolean): void {
+  #afterExit({ tail, wasReady }: InstanceProcess, cause: string, ordered: boolean): void {
     const { log } = this.options;
     if (ordered) {
       this.state = 'idle';

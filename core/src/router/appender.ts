@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { isCentreondError, reasonOf } from '@centreond/plugin-sdk';
 import type { Log } from '../log.ts';
 import type { Row, RowDraft, TokenStore } from '../store/token-store.ts';
@@ -68,7 +67,7 @@ export class Appender {
       const [first] = late;
       if (!first) break;
       // A process that is to end does not wait for it: what has not ended on disk is settled at the next start.
-      await pause(RETRY_MS, undefined, { ref: false });
+      await new Promise<void>((resolve) => void setTimeout(resolve, RETRY_MS).unref());
       // The first alone: once it is there, whatever was sent before it and failed is known, and waits here.
       if ((await this.#store(open, first.draft)) !== undefined) continue;
       settle(late, first);

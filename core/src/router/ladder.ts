@@ -278,6 +278,8 @@ export class Ladder {
     }
     telemetry.accepted++;
     open.recorded();
+    // Rows of its node may have ended it in the same moment.
+    if (open.state === 'ended') return;
     if (open.abortedFor) {
       action.executor.withdraw(open);
       requests.fail(open, open.abortedFor);

@@ -192,7 +192,8 @@ export class Requests {
     const claims = new Map<OpenRequest, () => void>();
     const rows = page.rows.map((row): ForeignRow => {
       const open = this.#open.get(row.token);
-      if (!open) return row;
+      // Of one that is being recorded the store knows more: which of the two came first.
+      if (!open || open.state === 'recording') return row;
       const failedOnTheWay = row.code === FAILED && reaches(open.target);
       const counts = open.action.executor.elsewhere === true && (row.node === open.target || failedOnTheWay);
       const claim = counts && isTerminal(row.code) ? open.endsWith() : undefined;
@@ -213,7 +214,7 @@ export class Requests {
       if (counts) open?.keep(row);
       if (counts || !open) this.#options.followers.publish(row, owner);
       if (!open || !counts || !isTerminal(row.code)) continue;
-      claims.delete(open);
+      if (!claims.delete(open)) open.whenRecorded(() => void open.ended());
       open.action.executor.withdraw(open);
       this.leave(open);
     }

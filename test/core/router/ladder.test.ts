@@ -1,0 +1,267 @@
+import { parseReply } from '@centreond/plugin-sdk';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { wrongMoveCount } from '../../../core/dist/router/request.js';
+import { manifest, settle, TestPeer, World } from './world.ts';
+
+let world: World;
+let alice: TestPeer;
+beforeEach(async () => {
+  vi.useFakeTimers();
+  world = new World();
+  alice = new TestPeer('alice');
+  await world.start();
+});
+afterEach(() => {
+  vi.useRealTimers();
+  expect(wrongMoveCount()).toBe(0);
+});
+
+const refusal = (peer: TestPeer) => {
+  const { data } = JSON.parse(parseReply(peer.heard.at(-1) ?? '').data) as { data: { error: string; message: string } };
+  return data;
+};
+
+describe('the ladder', () => {
+  test('checks form, action, role, target and data, in this order, and a refused request leaves no trace', async () => {
+    const nobody = new TestPeer('eve', 'router');
+    world.ladder.receive(alice, Buffer.from('[once] [t] [] {}'));
+    expect(refusal(alice).error).toBe('MALFORMED_FRAME');
+    world.ladder.receive(alice, Buffer.from('[NONE] [t] [] {"$":1}'));
+    expect(refusal(alice).error).toBe('UNKNOWN_ACTION');
+    world.send(new TestPeer('n', 'node'), 'ONCE', 't');
+    world.send(alice, 'ONCE', 't2', { $: { from: 'bob' } });
+    expect(refusal(alice).error).toBe('INVALID_DATA');
+    await settle();
+    expect([...world.disk.requests.keys()]).toEqual(['t']);
+    expect(nobody.heard).toEqual([]);
+  });
+
+  test('acknowledges only what is on disk, and hands it over only then', async () => {
+    world.send(alice, 'ONCE', 't');
+    expect([alice.heard, world.given]).toEqual([[], []]);
+    await settle();
+    expect([alice.acks('t'), world.given]).toEqual([['accepted'], ['t']]);
+  });
+
+  test('answers a repeat with duplicate, other content with TOKEN_REUSED, and another identity with FORBIDDEN', async () => {
+    const bob = new TestPeer('bob');
+    world.send(alice, 'ONCE', 't', { a: 1, b: 2 });
+    world.send(alice, 'ONCE', 't', { b: 2, a: 1 });
+    await settle();
+    world.send(alice, 'ONCE', 't', { a: 1 });
+    world.send(bob, 'ONCE', 't', { a: 1, b: 2 });
+    expect(alice.acks('t')).toEqual(['accepted', 'duplicate', 'TOKEN_REUSED']);
+    expect(bob.acks('t')).toEqual(['FORBIDDEN']);
+    expect(world.given).toEqual(['t']);
+  });
+
+  test('refuses with STORE_FAILED what the disk does not take, and accepts the same request once it does', async () => {
+    world.disk.isFull = true;
+    world.send(alice, 'ONCE', 't');
+    await settle();
+    world.disk.isFull = false;
+    world.send(alice, 'ONCE', 't');
+    await settle();
+    expect(alice.acks('t')).toEqual(['STORE_FAILED', 'accepted']);
+    expect(world.given).toEqual(['t']);
+  });
+
+  test('a token that begins with the type of a plugin is first used by that plugin, or by a router for it', async () => {
+    const plugin = new TestPeer('@work', 'plugin');
+    const router = new TestPeer('north', 'router');
+    const admin = new TestPeer('@local', 'admin');
+    for (const peer of [alice, admin]) {
+      world.send(peer, 'ONCE', 'work:job:1');
+      expect(peer.acks('work:job:1')).toEqual(['FORBIDDEN']);
+    }
+    world.send(alice, 'ONCE', 'works:job');
+    world.send(plugin, 'ONCE', 'work:job:1');
+    world.send(router, 'ONCE', 'work:job:2', { $: { from: '@work' } });
+    world.send(router, 'ONCE', 'work:job:3', { $: { from: 'bob' } });
+    await settle();
+    expect(alice.acks('works:job')).toEqual(['accepted']);
+    expect(plugin.acks('work:job:1')).toEqual(['accepted']);
+    expect(router.acks('work:job:2')).toEqual(['accepted']);
+    expect(router.acks('work:job:3')).toEqual(['FORBIDDEN']);
+  });
+
+  test('a drain lets go of a request that the disk refused, and ends one that was being recorded without running it', async () => {
+    world.disk.isFull = true;
+    world.send(alice, 'ONCE', 'refused');
+    const drained = world.requests.drain(60_000, 1000);
+    await settle();
+    world.disk.isFull = false;
+    await drained;
+    const release = world.disk.hold();
+    world.send(alice, 'ONCE', 'late');
+    const second = world.requests.drain(100, 1000);
+    await vi.advanceTimersByTimeAsync(200);
+    release();
+    await vi.advanceTimersByTimeAsync(2000);
+    await second;
+    expect(world.given).toEqual([]);
+    expect(world.disk.endsOf('late')).toMatchObject([{ code: 1, data: expect.stringContaining('INTERRUPTED') }]);
+  });
+});
+
+describe('shares', () => {
+  test('one identity that has its share open is refused with BUSY, whose and how many; others go on', async () => {
+    const open = { count: 10, bytes: 1e6, perIdentity: { count: 3, bytes: 1e6 } };
+    world = new World(undefined, { open });
+    await world.start();
+    for (let i = 0; i < 5; i++) world.send(alice, 'ONCE', `a${i}`);
+    expect(refusal(alice)).toMatchObject({
+      error: 'BUSY',
+      message: expect.stringMatching(/open requests of alice.*\(3\)/),
+    });
+    const bob = new TestPeer('bob');
+    world.send(bob, 'ONCE', 'b');
+    await settle();
+    expect(bob.acks('b')).toEqual(['accepted']);
+    for (const { given, instance } of world.running) instance.say(given, 2);
+    await settle();
+    world.send(alice, 'ONCE', 'again');
+    await settle();
+    expect(alice.acks('again')).toEqual(['accepted']);
+  });
+
+  test('bytes are bounded, in all and for each identity', async () => {
+    const open = { count: 1000, bytes: 2500, perIdentity: { count: 1000, bytes: 1500 } };
+    world = new World(undefined, { open });
+    await world.start();
+    const data = { x: 'x'.repeat(1000) };
+    world.send(alice, 'ONCE', 'a1', data);
+    world.send(alice, 'ONCE', 'a2', data);
+    expect(refusal(alice).message).toMatch(/memory for open requests of alice.*1500/);
+    world.send(new TestPeer('bob'), 'ONCE', 'b1', data);
+    const carol = new TestPeer('carol');
+    world.send(carol, 'ONCE', 'c1', data);
+    expect(refusal(carol).message).toMatch(/open requests in all.*2500/);
+  });
+
+  test('before a plugin the owners take turns, administrators first', async () => {
+    const bob = new TestPeer('bob');
+    const root = new TestPeer('root', 'admin');
+    for (let i = 0; i < 20; i++) world.send(alice, 'ONCE', `a${i}`);
+    await settle();
+    for (let i = 0; i < 3; i++) world.send(bob, 'ONCE', `b${i}`);
+    world.send(root, 'ONCE', 'r');
+    await settle();
+    for (let i = 0; i < 8; i++) {
+      const [one] = world.running;
+      if (one) one.instance.say(one.given, 2);
+    }
+    expect(world.given.slice(0, 2)).toEqual(['a0', 'a1']);
+    expect(world.given.slice(2, 9)).toEqual(['r', 'a2', 'b0', 'a3', 'b1', 'a4', 'b2']);
+  });
+});
+
+describe('what a process says', () => {
+  test.each<[string, number, unknown, RegExp]>([
+    ['no JSON', 10, 'not json', /data is not JSON/],
+    ['a code that is no number', Number.NaN, {}, /code NaN/],
+    ['a negative code', -1, {}, /code -1/],
+    ["one of the core's codes", 3, {}, /code 3/],
+    ['a code that it did not declare', 777, {}, /code 777/],
+    ['too much', 10, { x: 'x'.repeat(1e6) }, /bytes/],
+    ['an error without a message', 1, { error: 'X' }, /without error and message/],
+    ['a value that nests too deep', 10, `${'['.repeat(40)}${']'.repeat(40)}`, /nests too deep/],
+  ])(
+    'is checked where it enters: %s ends the process with that cause, and is not stored',
+    async (_, code, data, cause) => {
+      world.send(alice, 'ONCE', 't');
+      await settle();
+      const [one] = world.running;
+      one?.instance.say(one.given, 10, { step: 1 });
+      one?.instance.say(one.given, code, data);
+      await settle();
+      expect(one?.instance.condemnedFor).toMatch(cause);
+      const rows = world.disk.rows.filter(({ token }) => token === 't');
+      expect(rows.map((row) => row.code)).toEqual([0, 10, 1]);
+      expect(JSON.parse(rows[2]?.data ?? '')).toMatchObject({
+        error: 'PLUGIN_CRASHED',
+        message: expect.stringMatching(cause),
+      });
+    },
+  );
+
+  test('an answer in the ACK is checked, too', async () => {
+    world.send(alice, 'ASK', 'q');
+    await settle();
+    const [one] = world.running;
+    one?.instance.say(one.given, 2, '{garbage');
+    expect(alice.acks('q')).toEqual([]);
+    await settle();
+    expect(alice.acks('q')).toEqual(['PLUGIN_CRASHED']);
+  });
+});
+
+describe('a request', () => {
+  test('whose process dies while a reload drains runs on the new version', async () => {
+    world.send(alice, 'AGAIN', 't');
+    await settle();
+    const [old] = world.instances;
+    const replaced = world.host.replace(world.version(manifest()), () => {});
+    await settle();
+    old?.exit('exit code 1');
+    await settle();
+    expect(world.given).toEqual(['t', 't']);
+    expect(world.running[0]?.instance).not.toBe(old);
+    await vi.advanceTimersByTimeAsync(5000);
+    await replaced;
+  });
+
+  test('of a reload that cannot be registered stays with the old version', async () => {
+    world.send(alice, 'ONCE', 't');
+    await settle();
+    const replaced = world.host.replace(world.version(manifest()), () => {
+      throw new Error('its schema does not compile');
+    });
+    replaced.catch(() => {});
+    await vi.advanceTimersByTimeAsync(5000);
+    await expect(replaced).rejects.toMatchObject({
+      code: 'INVALID_PLUGIN',
+      message: expect.stringContaining('compile'),
+    });
+    const [one] = world.running;
+    one?.instance.say(one.given, 2);
+    await settle();
+    world.send(alice, 'ONCE', 'u');
+    await settle();
+    expect(world.given).toEqual(['t', 'u']);
+  });
+
+  test('that expires before it ever ran says so', async () => {
+    for (let i = 0; i < 3; i++)
+      world.send(alice, 'ONCE', `t${i}`, { $: { deadline: Math.floor(Date.now() / 1000) + 5 } });
+    await vi.advanceTimersByTimeAsync(20_000);
+    const said = (token: string) =>
+      String((JSON.parse(world.disk.endsOf(token)[0]?.data ?? '{}') as { message?: string }).message);
+    expect(said('t0')).toMatch(/did not end within/);
+    expect(said('t2')).toMatch(/never started/);
+  });
+
+  test('that is answered in the ACK ends TIMEOUT at its time, and takes up its room until its process answers', async () => {
+    for (const token of ['q1', 'q2', 'q3']) world.send(alice, 'ASK', token);
+    await vi.advanceTimersByTimeAsync(31_000);
+    expect(alice.heard.filter((message) => message.includes('TIMEOUT'))).toHaveLength(3);
+    expect(world.running).toHaveLength(2);
+    for (const { given, instance } of world.running) instance.say(given, 2);
+    expect(alice.acks('q1')).toEqual(['TIMEOUT']);
+  });
+
+  test('of an earlier run is settled: idempotent ones run again, those of other nodes go on, others end OUTCOME_UNKNOWN', async () => {
+    world.send(alice, 'ONCE', 'once');
+    world.send(alice, 'AGAIN', 'again');
+    world.send(alice, 'ONCE', 'away', {}, 'paris');
+    await settle();
+    world.kill();
+    const next = new World(world.disk);
+    await next.start();
+    await next.recover();
+    await settle();
+    expect(world.disk.endsOf('once')[0]?.data).toContain('OUTCOME_UNKNOWN');
+    expect(next.given).toEqual(['again']);
+    expect([...next.elsewhere.has].map(({ token }) => token)).toEqual(['away']);
+  });
+});
