@@ -1,104 +1,112 @@
-import { chmod, mkdir, readFile, rm, stat } from 'node:fs/promises';
-import net from 'node:net';
+import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { reasonOf } from '@centreond/plugin-sdk';
+import Database from 'better-sqlite3';
 import { fault } from './errors.ts';
-import { writePrivateFile } from './private-file.ts';
 
-/** The folder of everything that the daemon keeps, held by one daemon at a time. */
+/** How long to wait for the pid of a daemon that has just taken the folder, in steps. */
+const PID_STEPS = 10;
+const PID_STEP_MS = 20;
+
+/**
+ * The folder of everything that the daemon keeps, held by one process at a time. The hold is a lock of the kernel on the
+ * file `lock`, by SQLite: it ends with the process, however that ends, and holds between containers that share the folder.
+ * `run/daemon.pid` is for people only.
+ */
 export class DataFolder {
-  private constructor(
-    /** Absolute. */
-    readonly path: string,
-    private readonly pidFile: string,
-    private readonly lock: net.Server | undefined,
-  ) {}
+  // Referenced for as long as the folder is held: SQLite gives the lock back when this is collected.
+  readonly #lock: Database.Database;
 
-  /**
-   * Makes the folder (0700) and takes it. Throws DATA_DIR_TAKEN if another live daemon has it, and DATA_DIR_UNUSABLE if it cannot
-   * be made. The lock is a socket without a file, which the kernel frees however the process ends.
-   */
+  private constructor(
+    readonly path: string,
+    lock: Database.Database,
+  ) {
+    this.#lock = lock;
+  }
+
+  /** Makes the folder (0700) and takes it. Throws DATA_DIR_TAKEN while another process has it, or DATA_DIR_UNUSABLE. */
   static async take(folder: string): Promise<DataFolder> {
     try {
-      for (const part of ['', 'run', 'keys', 'plugins']) await makeFolder(path.join(folder, part));
+      for (const part of ['', 'run', 'keys', 'plugins']) {
+        const made = path.join(folder, part);
+        await makeFolder(made);
+        await chmod(made, 0o700);
+      }
     } catch (error) {
       throw fault('DATA_DIR_UNUSABLE', { path: folder, reason: reasonOf(error) });
     }
-    const pidFile = path.join(folder, 'run', 'daemon.pid');
-    const { dev, ino } = await stat(folder);
-    const lock = await listen(`\0centreond-${dev}-${ino}`);
-    // The lock is per network namespace; a daemon in another one is known by its pid file.
-    const holder = await holderOf(pidFile);
-    if (lock === 'taken' || holder !== undefined) {
-      if (lock !== 'taken') await close(lock);
-      const who = holder === undefined ? 'Another daemon' : `The daemon with pid ${holder}`;
-      throw fault('DATA_DIR_TAKEN', { path: folder, holder: who });
-    }
-    writePrivateFile(pidFile, `${process.pid} ${await startTime(process.pid)}\n`, true);
-    return new DataFolder(folder, pidFile, lock);
+    const lock = await locked(folder);
+    await writeFile(pidFileOf(folder), `${process.pid}\n`, { mode: 0o600 });
+    return new DataFolder(folder, lock);
   }
 
   file(...parts: string[]): string {
     return path.join(this.path, ...parts);
   }
 
-  /** Gives the folder back. */
+  /** Gives the folder back. May be called again. */
   async release(): Promise<void> {
-    await rm(this.pidFile, { force: true });
-    await close(this.lock);
+    if (!this.#lock.open) return;
+    await rm(pidFileOf(this.path), { force: true });
+    this.#lock.close();
   }
 }
 
-/** Makes a folder and those above it, for this uid alone. Unlike mkdir's own recursion it ends below /proc, too. */
-async function makeFolder(folder: string): Promise<void> {
-  await makeFolders(folder);
-  await chmod(folder, 0o700);
-}
-
-async function makeFolders(folder: string): Promise<void> {
+async function locked(folder: string): Promise<Database.Database> {
+  const file = path.join(folder, 'lock');
+  let lock: Database.Database | undefined;
   try {
-    await mkdir(folder, { mode: 0o700 });
+    // SQLite makes it with the mode that the umask leaves.
+    await writeFile(file, '', { flag: 'a', mode: 0o600 });
+    lock = new Database(file, { timeout: 0 });
+    lock.exec('BEGIN EXCLUSIVE');
+    return lock;
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST' && (await stat(folder)).isDirectory()) return;
-    const parent = path.dirname(folder);
-    if (code !== 'ENOENT' || parent === folder) throw error;
-    await makeFolders(parent);
-    await mkdir(folder, { mode: 0o700 });
-  }
-}
-
-/** Listens on an abstract socket. Undefined if this system has none. */
-function listen(name: string): Promise<net.Server | 'taken' | undefined> {
-  return new Promise((resolve) => {
-    const server = net.createServer((socket) => socket.destroy());
-    server.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'EADDRINUSE' ? 'taken' : undefined));
-    server.listen({ path: name }, () => resolve(server.unref()));
-  });
-}
-
-function close(server: net.Server | undefined): Promise<void> {
-  return new Promise((resolve) => (server ? server.close(() => resolve()) : resolve()));
-}
-
-/** The pid of the live daemon that wrote the file, or undefined if it is gone (its pid may be another process's now). */
-async function holderOf(pidFile: string): Promise<number | undefined> {
-  const [pid, since] = (await readFile(pidFile, 'utf8').catch(() => '')).trim().split(' ');
-  if (!pid || !since || Number(pid) === process.pid) return undefined;
-  return (await startTime(Number(pid))) === since ? Number(pid) : undefined;
-}
-
-/** When a process started, as the kernel counts it; '' if there is none, '?' if it lives and that cannot be told. */
-async function startTime(pid: number): Promise<string> {
-  try {
-    const text = await readFile(`/proc/${pid}/stat`, 'utf8');
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '?';
-  } catch {
-    try {
-      process.kill(pid, 0);
-      return '?';
-    } catch {
-      return '';
+    lock?.close();
+    if (!(error instanceof Database.SqliteError && error.code === 'SQLITE_BUSY')) {
+      throw fault('DATA_DIR_UNUSABLE', { path: folder, reason: reasonOf(error) });
     }
+    const pid = await holderOf(folder);
+    const holder = pid === undefined ? 'Another daemon' : `The daemon with pid ${pid}`;
+    throw fault('DATA_DIR_TAKEN', { path: folder, holder });
   }
+}
+
+/** Makes a folder and what is missing above it. Node's own `recursive` never ends below /proc, which says ENOENT for ever. */
+async function makeFolder(folder: string): Promise<void> {
+  const missing: string[] = [];
+  let at = folder;
+  while (!(await exists(at))) {
+    missing.push(at);
+    at = path.dirname(at);
+  }
+  for (let next = missing.pop(); next !== undefined; next = missing.pop()) {
+    await mkdir(next, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+  }
+}
+
+async function exists(folder: string): Promise<boolean> {
+  try {
+    await stat(folder);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/** The pid of the process that holds the folder; undefined if it has not written that yet. */
+async function holderOf(folder: string): Promise<number | undefined> {
+  for (let step = 0; step < PID_STEPS; step++) {
+    const pid = Number(await readFile(pidFileOf(folder), 'utf8').catch(() => ''));
+    if (pid > 0 && (await exists(`/proc/${pid}`).catch(() => true))) return pid;
+    await new Promise((resolve) => setTimeout(resolve, PID_STEP_MS));
+  }
+  return undefined;
+}
+
+function pidFileOf(folder: string): string {
+  return path.join(folder, 'run', 'daemon.pid');
 }

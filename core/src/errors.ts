@@ -50,8 +50,16 @@ const SENTENCES = {
     `The secret ${d.reference} cannot be read: ${d.reason}.`,
   DATA_DIR_TAKEN: (d: { path: string; holder: string }) =>
     `${d.holder} already works on ${d.path}. Stop it, or give this one a core.dataDir of its own.`,
+  DOOR_IN_USE: (d: { listen: string }) =>
+    `The external door cannot listen on ${d.listen}: another process has that port. Stop that process, or set core.external.listen to another port.`,
+  DOOR_NOT_THIS_MACHINE: (d: { listen: string }) =>
+    `The external door cannot listen on ${d.listen}: no network interface of this machine has that address. Set core.external.listen to an address that \`ip addr\` shows, or to tcp://*:PORT for all of them.`,
+  DOOR_FORBIDDEN: (d: { listen: string }) =>
+    `The external door cannot listen on ${d.listen}: this user may not use that port. Set core.external.listen to a port above 1023, or give the daemon CAP_NET_BIND_SERVICE.`,
   DOOR_CLOSED: (d: { listen: string; reason: string }) =>
-    `The external door cannot listen on ${d.listen}: ${d.reason}. Stop what holds it or change core.external.listen.`,
+    `The external door cannot listen on ${d.listen}: ${d.reason}. Correct core.external.listen.`,
+  OPEN_FILES_LOW: (d: { limit: number; wanted: number }) =>
+    `This process may open ${d.limit} files, and each connection takes one. Raise the hard limit to ${d.wanted} or more: LimitNOFILE=1024:65536 in a systemd unit, \`ulimit -Hn\` in a shell, --ulimit nofile in Docker.`,
   KEY_FILE: (d: { path: string; what: string; remedy: string }) => `The key file ${d.path} ${d.what}. ${d.remedy}`,
   KEY_REFUSED: (d: { reason: string }) => d.reason,
   TRUST_FILE: (d: { path: string; what: string }) =>

@@ -1,7 +1,9 @@
+import { spawn } from 'node:child_process';
 import net from 'node:net';
+import path from 'node:path';
 import { connect } from '@centreond/plugin-sdk/client';
 import { expect, onTestFinished, test } from 'vitest';
-import { DaemonProcess, until } from '../daemon-process.ts';
+import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
 
 test('connections up to the limit of open files end no daemon: local calls go on, and clients come back', async () => {
   const daemon = new DaemonProcess();
@@ -23,4 +25,50 @@ test('connections up to the limit of open files end no daemon: local calls go on
   const client = await connect(daemon.door(ada));
   expect((await client.call('COMMAND', { command: 'true' })).ok).toBe(true);
   await client.close();
+});
+
+/** A daemon that an operator starts, by the installed command, in a shell with these limits. */
+async function startedUnder(limits: string): Promise<{ daemon: DaemonProcess; stderr: () => string }> {
+  const daemon = new DaemonProcess({});
+  const args = ['start', '--json', '--config', daemon.writeConfig()];
+  const child = spawn('/bin/sh', ['-c', `${limits}; exec "$0" "$@"`, path.join(ROOT, 'core/bin/centreond'), ...args], {
+    cwd: daemon.folder,
+    env: { ...process.env, PATH: `${path.dirname(process.execPath)}:${process.env.PATH}` },
+  });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  onTestFinished(async () => {
+    child.kill('SIGTERM');
+    await exited;
+    await daemon.dispose();
+  });
+  await Promise.race([
+    new Promise((resolve) => child.stdout.once('data', resolve)),
+    exited.then(() => Promise.reject(new Error(stderr))),
+  ]);
+  return { daemon, stderr: () => stderr };
+}
+
+test('a command inherits the soft limit of open files that the daemon was started with, though Node raised its own', async () => {
+  const { daemon, stderr } = await startedUnder('ulimit -Sn 512');
+  const run = async (command: string) => {
+    const { stdout } = await daemon.cli('call', 'COMMAND', JSON.stringify({ command }), '--json');
+    return JSON.parse(stdout) as { data: { stdout: string; message: string } };
+  };
+  const hard = (await run('sh -c "ulimit -Hn"')).data.stdout;
+  expect((await run('sh -c "ulimit -Sn"')).data.stdout).toBe('512\n');
+  expect(hard).not.toBe('512\n');
+  expect((await run('sh -c "echo $0"')).data.stdout).toBe('sh\n');
+  // What cannot start says why, as without the limit.
+  expect((await run('no-such-program')).data.message).toContain('no folder of PATH has a program of this name');
+  expect(stderr()).not.toContain('OPEN_FILES_LOW');
+});
+
+test('a daemon that may open few files says so, with the figure and what to do', async () => {
+  const { stderr } = await startedUnder('ulimit -n 300');
+  await until('the warning', () => stderr().includes('OPEN_FILES_LOW'));
+  expect(stderr()).toContain('may open 300 files');
 });

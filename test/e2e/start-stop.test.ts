@@ -30,7 +30,7 @@ describe('a daemon that cannot start', () => {
   test.each<[string, string, (daemon: DaemonProcess) => Promise<unknown> | unknown]>([
     [
       'its port is taken',
-      'DOOR_CLOSED',
+      'DOOR_IN_USE',
       async (daemon) => {
         const other = net.createServer().listen(0, '127.0.0.1');
         await new Promise((resolve) => other.once('listening', resolve));
@@ -41,7 +41,7 @@ describe('a daemon that cannot start', () => {
     ],
     [
       'its address is not one of this machine',
-      'DOOR_CLOSED',
+      'DOOR_NOT_THIS_MACHINE',
       (daemon) => {
         daemon.settings.core = { external: { listen: 'tcp://192.0.2.1:5555' } };
       },

@@ -1,16 +1,14 @@
 import { isCentreondError, reasonOf } from '@centreond/plugin-sdk';
 import { loadConfig } from '../config/config.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';
-import { placeOf } from '../errors.ts';
+import { placeOf, sentence } from '../errors.ts';
 import { type Log, openLog } from '../log.ts';
-import { openFilesLimit } from '../open-files.ts';
+import { OPEN_FILES_WANTED, openFileLimits, SOFT_LIMIT, softLimitBefore } from '../open-files.ts';
 import { VERSION } from '../version.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { type Notify, openNotify } from './notify.ts';
 import { boundYoungGeneration } from './young-generation.ts';
 
-/** Below this many open files the start warns. */
-const FEW_FILES = 4096;
 /** Nothing may keep the process beyond this once it was asked to stop. */
 const STOP_LIMIT_MS = 10_000;
 
@@ -62,12 +60,13 @@ function statusOf({ id, plugins, problems }: Daemon): string {
 
 /** What the system gives too little of, or nothing, and what to change. */
 function warnOfSurroundings(log: Log): void {
-  const limit = openFilesLimit();
-  if (limit !== undefined && limit < FEW_FILES) {
-    log.warn(
-      { limit },
-      `centreond may open ${limit} files, which are as many connections at most; allow ${FEW_FILES} or more (ulimit -n, LimitNOFILE)`,
-    );
+  const limits = openFileLimits();
+  if (limits) {
+    const details = { limit: limits.soft, wanted: OPEN_FILES_WANTED };
+    if (limits.soft < OPEN_FILES_WANTED)
+      log.warn({ ...limits }, `OPEN_FILES_LOW ${sentence('OPEN_FILES_LOW', details)}`);
+    // Plugins hand it on: what commands inherit is the limit from before Node raised it.
+    process.env[SOFT_LIMIT] = String(softLimitBefore(process.env, limits, openFileLimits(process.ppid)));
   }
   if (process.pid !== 1) return;
   log.warn(

@@ -1,6 +1,6 @@
 import { reasonOf } from '@centreond/plugin-sdk';
 import type { Router } from 'zeromq';
-import { openFiles, openFilesLimit } from '../open-files.ts';
+import { openFileCount, openFileLimits } from '../open-files.ts';
 
 /** Files that strangers' connections may not take: the store, plugins, commands and local clients need them. */
 const RESERVE = { part: 0.25, least: 128, most: 4096 };
@@ -27,7 +27,7 @@ export class Crowd {
       error(fields: object, message: string): void;
     },
   ) {
-    const limit = openFilesLimit() ?? Number.POSITIVE_INFINITY;
+    const limit = openFileLimits()?.soft ?? Number.POSITIVE_INFINITY;
     const reserve = Math.min(RESERVE.most, Math.max(RESERVE.least, Math.floor(limit * RESERVE.part)));
     this.#most = limit - reserve;
     void this.#watch();
@@ -44,7 +44,7 @@ export class Crowd {
   }
 
   #look(): void {
-    if (this.#isOver || this.#closed || (openFiles() ?? 0) < this.#most) return;
+    if (this.#isOver || this.#closed || (openFileCount() ?? 0) < this.#most) return;
     this.#isOver = true;
     this.log.error(
       { files: this.#most },
@@ -55,7 +55,7 @@ export class Crowd {
   }
 
   #reopen(): void {
-    if (this.#closed || (openFiles() ?? 0) >= this.#most * 0.9) return;
+    if (this.#closed || (openFileCount() ?? 0) >= this.#most * 0.9) return;
     clearInterval(this.#timer);
     this.socket.bind(this.endpoint).then(
       () => {

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { reasonOf } from '@centreond/plugin-sdk';
+import { type CentreondError, reasonOf } from '@centreond/plugin-sdk';
 import { b64, CIPHERS, type Cipher, type KeyPair, type PublicJwk } from '@centreond/plugin-sdk/channel';
 import { Router } from 'zeromq';
 import { fault } from '../errors.ts';
@@ -159,13 +159,13 @@ export class ExternalDoor {
     trust.onRevoked(({ fingerprint }) => this.#sessions.revoke(fingerprint));
   }
 
-  /** Binds. Resolves with the endpoint, its port filled in. Throws DOOR_CLOSED if it cannot bind. What comes waits for `serve`. */
+  /** Binds. Resolves with the endpoint, its port filled in. Throws DOOR_IN_USE, DOOR_NOT_THIS_MACHINE, DOOR_FORBIDDEN or DOOR_CLOSED. What comes waits for `serve`. */
   async listen(): Promise<string> {
     const { listen } = this.#options;
     try {
       await this.#socket.bind(listen);
     } catch (error) {
-      throw fault('DOOR_CLOSED', { listen, reason: reasonOf(error) });
+      throw bindFault(listen, error);
     }
     const endpoint = this.#socket.lastEndpoint ?? listen;
     this.#port = Number(endpoint.slice(endpoint.lastIndexOf(':') + 1));
@@ -352,6 +352,14 @@ export class ExternalDoor {
     this.#socket.close();
     await this.#loop;
   }
+}
+
+function bindFault(listen: string, error: unknown): CentreondError {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'EADDRINUSE') return fault('DOOR_IN_USE', { listen });
+  if (code === 'EADDRNOTAVAIL' || code === 'ENODEV') return fault('DOOR_NOT_THIS_MACHINE', { listen });
+  if (code === 'EACCES') return fault('DOOR_FORBIDDEN', { listen });
+  return fault('DOOR_CLOSED', { listen, reason: reasonOf(error) });
 }
 
 function startsWith(frame: Buffer, start: Buffer): boolean {

@@ -76,8 +76,8 @@ function commandLineOf(folder: string): string {
   const require = createRequire(pathToFileURL(path.join(folder, 'package.json')));
   try {
     const file = require.resolve('@centreond/core/package.json');
-    const { bin } = JSON.parse(readFileSync(file, 'utf8')) as { bin: { centreond: string } };
-    return path.join(path.dirname(file), bin.centreond);
+    // Its `bin` is a shell script, which starts this.
+    return path.join(path.dirname(file), 'bin/centreond.js');
   } catch {
     const reason = 'there is no router to run it: install one here with `npm install --save-dev @centreond/core`';
     throw failure('INVALID_PLUGIN', { plugin: folder, reason });

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { type CentreondError, failure, reasonOf } from '@centreond/plugin-sdk';
+import { withSoftLimit } from './soft-limit.ts';
 
 /** A command's own process: stdin is /dev/null, both outputs are pipes. */
 export type CommandProcess = ChildProcessByStdio<null, Readable, Readable> & { readonly pid: number };
@@ -28,9 +29,11 @@ export function environment(given: Readonly<Record<string, string>> = {}): Recor
 }
 
 /** Starts a program as the leader of a session of its own. Throws COMMAND_NOT_STARTED, which names it and the cause. */
-export async function launch({ argv: [program = '', ...args], cwd, env }: Launch): Promise<CommandProcess> {
+export async function launch({ argv, cwd, env }: Launch): Promise<CommandProcess> {
+  const [program = ''] = argv;
   try {
-    const child = spawn(program, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    const [file = '', ...args] = await withSoftLimit(argv, cwd, env);
+    const child = spawn(file, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
     if (child.pid !== undefined) return child as CommandProcess;
     const [error] = await once(child, 'error');
     throw error;
