@@ -14,6 +14,32 @@ afterEach(() => {
 const hourly = { id: 'backup', schedule: '0 * * * *', action: 'RUN', data: {} };
 const hours = (on: Stage) => on.accepted.map(({ token }) => token.slice(-15, -4));
 
+describe('a clock that was ahead', () => {
+  const definitions = [{ ...hourly, missed: 'skip' as const }];
+
+  it('leaves nothing silent once it is right again: the schedule goes on from there, under the same tokens', async () => {
+    const on = stage();
+    await on.plugin({ definitions });
+    on.clock.set('2025-12-22T10:59:59Z');
+    await on.clock.to('2025-12-22T11:10:00Z');
+    on.clock.set('2025-11-22T10:10:00Z');
+    await on.clock.to('2025-11-22T12:10:00Z');
+    expect(hours(on)).toEqual(['12-22T11:00', '11-22T11:00', '11-22T12:00']);
+  });
+
+  it('nor over a restart', async () => {
+    const on = stage();
+    await on.plugin({ definitions });
+    on.clock.set('2025-12-22T10:59:59Z');
+    await on.clock.to('2025-12-22T11:10:00Z');
+    on.stop();
+    on.clock.set('2025-11-22T10:10:00Z');
+    await on.plugin({ definitions });
+    await on.clock.to('2025-11-22T11:10:00Z');
+    expect(hours(on).at(-1)).toBe('11-22T11:00');
+  });
+});
+
 describe('what fell due while nobody was there', () => {
   async function restarted(stop: string, missed: string, schedule = hourly.schedule) {
     const on = stage();

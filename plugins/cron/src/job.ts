@@ -21,6 +21,8 @@ export const CODES = { SKIPPED: 110, MISSED: 111, REFUSED: 112 } as const;
 
 /** A run that is later than this was missed. */
 export const LATE_MS = 60_000;
+/** A clock that goes back by more than this was wrong before. */
+const STEP_BACK_MS = 60_000;
 /** How long a refusal that may pass is met by sending again. */
 export const RETRY_MS = 60_000;
 /** How long an accepted run is followed: longer than a request can be held for a node, and then run. */
@@ -94,11 +96,27 @@ export class Job {
       void this.journal.save();
     }
     this.#next = enabled ? this.#schedule.next(this.#seen) : undefined;
+    this.#rewind(this.services.clock.now());
+  }
+
+  /** Plans again if the clock was ahead: else nothing would be due until it gets there again. */
+  #rewind(now: number): void {
+    if (this.#seen - now <= STEP_BACK_MS) return;
+    const { id, enabled } = this.#definition;
+    this.services.log.warn(
+      { id },
+      `the clock went back from ${isoSecond(this.#seen)}; ${id} is planned again from now on`,
+    );
+    this.journal.rewind(now);
+    this.#seen = now;
+    this.#next = enabled ? this.#schedule.next(now) : undefined;
+    void this.journal.save();
   }
 
   /** Deals with everything that is due. */
   tick(): void {
     const now = this.services.clock.now();
+    this.#rewind(now);
     if (this.#next === undefined || this.#next > now) return;
     const due = this.#schedule.between(this.#seen, now, RUNS_LIMIT + 1);
     const latest = due.at(-1);

@@ -96,6 +96,11 @@ export class Journal {
     this.#kept.through = Math.max(this.#kept.through, at);
   }
 
+  /** The clock went back to `now`: what is due from there on is fired again, and its token keeps it from running twice. */
+  rewind(now: number): void {
+    this.#kept.through = now;
+  }
+
   begin(at: number, token: string): OpenRun {
     const run: OpenRun = { at, token, state: 'sending' };
     this.#kept.open.push(run);
