@@ -8,7 +8,7 @@ import { resolveSecret } from '../../../core/dist/config/config.js';
 import { defaultId } from '../../../core/dist/config/schema.js';
 import { parseSource } from '../../../core/dist/config/source.js';
 import { formatDuration, formatSize, parseDuration, parseSize } from '../../../core/dist/config/units.js';
-import { near } from '../../../core/dist/config/words.js';
+import { near } from '../../../core/dist/words.js';
 
 const DURATIONS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const SIZES = { B: 1, KiB: 1_024, MiB: 1_024 ** 2, GiB: 1_024 ** 3 };
