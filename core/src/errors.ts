@@ -128,6 +128,9 @@ const SENTENCES = {
     `The router ${d.router} answers ${d.action} in a way that is not known here: ${d.reason} Use a centreond of its version.`,
 } as const;
 
+/** The table itself, for the page of all error codes. */
+export const CORE_ERROR_TABLE: Readonly<Record<string, unknown>> = SENTENCES;
+
 type Sentences = typeof SENTENCES;
 
 /** A stable code of this table. */
@@ -143,7 +146,7 @@ export interface Position {
   column: number;
 }
 
-/** A mistake of a config file or of a plugin, with the place where to mend it. */
+/** A mistake of a config file or of a plugin, with the place where to fix it. */
 export interface Problem extends Position {
   code: string;
   message: string;

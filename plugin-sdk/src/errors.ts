@@ -27,7 +27,7 @@ const SENTENCES = {
   BUSY: (d: { what: string; limit: number }) => `${d.what} is full (${d.limit}). Send again in a moment.`,
   STOPPING: (d: { router: string }) => `The router ${d.router} is stopping. Send again once it is back.`,
   STORE_FAILED: (d: { reason: string }) =>
-    `The request could not be put on disk: ${d.reason}. Nothing was run; mend the disk or core.store, then send again.`,
+    `The request could not be put on disk: ${d.reason}. Nothing was run; fix the disk or core.store, then send again.`,
   INTERNAL: (d: { reference: string }) =>
     `The router failed on this request. Its log has the cause under ${d.reference}; please report it.`,
   INVALID_EVENT: (d: { type: string; event: string; reason: string }) =>
@@ -54,7 +54,9 @@ const SENTENCES = {
   OUTCOME_UNKNOWN: (d: { token: string; action: string; cause?: string }) =>
     `${d.cause ?? 'The router ended'} while ${d.token} ran, and ${d.action} is not declared idempotent, so it was not run again. Look at its effect, then send a new request if need be.`,
   INVALID_OUTPUT: (d: { action: string; reason: string }) =>
-    `${d.action} ran, but answered what its output schema does not allow: ${d.reason}. The plugin's author has to mend it.`,
+    `${d.action} ran, but answered what its output schema does not allow: ${d.reason}. The plugin's author has to fix it.`,
+  CALL_REFUSED: (d: { action: string; error: string; message: string }) =>
+    `The plugin's own call of ${d.action} was refused (${d.error}): ${d.message} The request itself was in order; the plugin's log has more.`,
   ACTION_FAILED: (d: { reason: string }) => d.reason,
   COMMAND_NOT_STARTED: (d: { program: string; reason: string }) =>
     `The command ${d.program} could not be started: ${d.reason}.`,
@@ -62,7 +64,7 @@ const SENTENCES = {
   FILES_OUT_OF_STEP: (d: { path: string; reason: string }) =>
     `The file ${d.path} is not where its sender takes it to be: ${d.reason}. The sender opens it again and goes on from there.`,
   FILES_INCOMPLETE: (d: { count: number; of: number; list: string }) =>
-    `${d.count} of ${d.of} files and folders were not taken: ${d.list.replace(/\.$/, '')}. The others have arrived; mend these and send again.`,
+    `${d.count} of ${d.of} files and folders were not taken: ${d.list.replace(/\.$/, '')}. The others have arrived; fix these and send again.`,
   // At the caller: raised by the client, the runtime and the manifest, never sent.
   BROKEN_RECORD: (d: { reason: string }) =>
     `The record does not open: ${d.reason}. The session ends; a new handshake follows.`,
@@ -86,6 +88,9 @@ const SENTENCES = {
     `The plugin ${d.plugin} declares something else than its manifest says. Run \`centreond-plugin build\` in its package.`,
   INVALID_PLUGIN: (d: { plugin: string; reason: string }) => `The plugin ${d.plugin} cannot be used: ${d.reason}.`,
 } as const;
+
+/** The table itself, for the page of all error codes. */
+export const ERROR_TABLE: Readonly<Record<string, unknown>> = SENTENCES;
 
 type Sentences = typeof SENTENCES;
 
@@ -115,6 +120,35 @@ export class CentreondError extends Error {
   /** The shape in which this error travels. */
   toData(): ErrorData {
     return { error: this.code, message: this.message };
+  }
+}
+
+/** Refusals that speak of the request that they refuse: passed on, they would be taken for its caller's fault. */
+const OF_THE_REQUEST: ReadonlySet<string> = new Set([
+  'MALFORMED_FRAME',
+  'TOO_LARGE',
+  'INVALID_DATA',
+  'UNKNOWN_ACTION',
+  'UNKNOWN_TARGET',
+  'UNKNOWN_INSTANCE',
+  'FORBIDDEN',
+  'TOKEN_REUSED',
+]);
+
+/** What a plugin's own call met. `code` and `message` are the refusal's; a plugin that does not catch it ends CALL_REFUSED. */
+export class CallRefusal extends CentreondError {
+  constructor(
+    readonly action: string,
+    code: string,
+    message: string,
+  ) {
+    super(code, message);
+  }
+
+  /** As the end of the request whose plugin made the call. */
+  asEnd(): CentreondError {
+    const { action, code: error, message } = this;
+    return OF_THE_REQUEST.has(error) ? failure('CALL_REFUSED', { action, error, message }) : this;
   }
 }
 

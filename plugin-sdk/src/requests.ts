@@ -1,6 +1,7 @@
 import { failure } from './errors.ts';
 import { aborted, type Follower, type HistoryRow } from './follower.ts';
 import { type Json, type JsonObject, parseData } from './frame.ts';
+import { after } from './long-timer.ts';
 import { FINISHED, isTerminal } from './status.ts';
 
 /** How a request ended. `ok` is code 2; else `data` is `{error, message, …}`. */
@@ -40,7 +41,7 @@ export abstract class Request implements Waiting {
   sends = 0;
   readonly repeats = true;
   protected over = false;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Disposable | undefined;
   #signal: AbortSignal | undefined;
 
   constructor(
@@ -53,7 +54,7 @@ export abstract class Request implements Waiting {
 
   /** Starts the clock of this wait. */
   limit(timeoutMs: number, signal: AbortSignal | undefined): void {
-    this.#timer = setTimeout(this.#onTime, timeoutMs, timeoutMs);
+    this.#timer = after(timeoutMs, () => this.#onTime(timeoutMs));
     this.#signal = signal;
     signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
@@ -68,7 +69,7 @@ export abstract class Request implements Waiting {
 
   protected end(): void {
     this.over = true;
-    clearTimeout(this.#timer);
+    this.#timer?.[Symbol.dispose]();
     this.#signal?.removeEventListener('abort', this.#onAbort);
     this.owner.settle(this);
     this.owner.release(this);

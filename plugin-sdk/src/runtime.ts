@@ -1,7 +1,7 @@
 import type { ActionContext, Logger } from './contract.ts';
 import type { ActionDeclaration, PluginClass } from './decorators.ts';
 import { declarationOf } from './decorators.ts';
-import { CentreondError, type ErrorData, failure, isCentreondError, reasonOf } from './errors.ts';
+import { CallRefusal, CentreondError, type ErrorData, failure, isCentreondError, reasonOf } from './errors.ts';
 import {
   decodeText,
   faultOf,
@@ -218,6 +218,10 @@ export class InstanceRuntime {
   #failureOf(thrown: unknown, context: RequestContext, action: string): object {
     const reason = context.aborted;
     if (reason && !(isCentreondError(thrown) && thrown.code === reason.code)) return reason.toData();
+    if (thrown instanceof CallRefusal) {
+      const end = thrown.asEnd();
+      return { ...end.toData(), ...(end !== thrown && { cause: thrown.toData() }) };
+    }
     if (isCentreondError(thrown)) return { error: thrown.code, message: thrown.message.slice(0, THROWN_CHARACTERS) };
     this.log.error(
       { err: thrown, token: context.token, action },

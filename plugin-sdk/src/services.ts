@@ -15,8 +15,9 @@ import type {
   Transport,
 } from './contract.ts';
 import type { PluginOptions } from './decorators.ts';
-import { CentreondError, failure } from './errors.ts';
+import { CallRefusal, type CentreondError, failure } from './errors.ts';
 import { formatMessage, type JsonObject, type Message } from './frame.ts';
+import { after } from './long-timer.ts';
 import { RouterLink } from './router-link.ts';
 import { validate } from './schema.ts';
 import { isTerminal } from './status.ts';
@@ -29,6 +30,7 @@ export interface Core {
 }
 
 interface Waiting {
+  readonly action: string;
   resolve(data: JsonObject): void;
   reject(error: CentreondError): void;
 }
@@ -93,7 +95,7 @@ export class LinkTransport implements Transport, Core {
     if (!waiting) return;
     const { code, data } = JSON.parse(message.data) as { code: number; data: JsonObject };
     if (code === 0) waiting.resolve(data);
-    else waiting.reject(new CentreondError(String(data.error), String(data.message)));
+    else waiting.reject(new CallRefusal(waiting.action, String(data.error), String(data.message)));
   }
 
   async send(action: string, data: object, options: CallOptions = {}): Promise<Ack> {
@@ -110,7 +112,7 @@ export class LinkTransport implements Transport, Core {
     const token = options.token ?? newToken();
     const seconds = (options.timeoutMs ?? 0) / 1000;
     let following: Following | undefined;
-    let timer: NodeJS.Timeout | undefined;
+    let timer: Disposable | undefined;
     let onAbort = () => {};
     const ended = new Promise<HistoryRow>((resolve, reject) => {
       following = this.#follow(token, 0, (row) => {
@@ -118,7 +120,7 @@ export class LinkTransport implements Transport, Core {
         if (isTerminal(row.code)) resolve(row);
       });
       if (options.timeoutMs !== undefined) {
-        timer = setTimeout(() => reject(failure('WAIT_OVER', { token, seconds })), options.timeoutMs);
+        timer = after(options.timeoutMs, () => reject(failure('WAIT_OVER', { token, seconds })));
       }
       onAbort = () => reject(options.signal?.reason);
       options.signal?.addEventListener('abort', onAbort, { once: true });
@@ -132,7 +134,7 @@ export class LinkTransport implements Transport, Core {
       const row = await ended;
       return { token, ok: row.code === 2, code: row.code, data: row.data, row };
     } finally {
-      clearTimeout(timer);
+      timer?.[Symbol.dispose]();
       options.signal?.removeEventListener('abort', onAbort);
       if (following) this.#unfollow(token, following);
     }
@@ -212,6 +214,7 @@ export class LinkTransport implements Transport, Core {
         this.#waiting.delete(token);
       };
       const waiting: Waiting = {
+        action,
         resolve: (answer) => {
           settle();
           resolve(answer);

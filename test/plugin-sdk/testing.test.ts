@@ -186,9 +186,11 @@ describe('a plugin run in process', () => {
       (await weather.call('TRY', { what: 'append', ...row })) as { ok: boolean; data: object };
     expect(await append({})).toMatchObject({ ok: true });
     expect(await append({ token: 'own' })).toMatchObject({ ok: true });
-    expect(await append({ token: 'anothers' })).toMatchObject({ data: { error: 'FORBIDDEN' } });
-    expect(await append({ code: 2 })).toMatchObject({ data: { error: 'INVALID_DATA' } });
-    expect(await append({ code: 99 })).toMatchObject({ data: { error: 'INVALID_DATA' } });
+    expect(await append({ token: 'anothers' })).toMatchObject({
+      data: { error: 'CALL_REFUSED', cause: { error: 'FORBIDDEN' } },
+    });
+    expect(await append({ code: 2 })).toMatchObject({ data: { cause: { error: 'INVALID_DATA' } } });
+    expect(await append({ code: 99 })).toMatchObject({ data: { cause: { error: 'INVALID_DATA' } } });
     expect((await weather.call('TRY', { what: 'query' })).data).toEqual({ rows: 1 });
     expect((await weather.call('TRY', { what: 'follow', token: 'anothers' })).data).toEqual({ rows: [0, 120, 2] });
   });
@@ -242,7 +244,11 @@ describe('a plugin run in process', () => {
     expect(asked).toEqual([['COMMAND', '', { command: 'ls' }]]);
     expect(await call('FAIL')).toMatchObject({ ok: false, data: { error: 'COMMAND_NOT_STARTED' } });
     expect(await call('WEATHER', { city: 'Rome' })).toMatchObject({ ok: true, data: { city: 'Rome' } });
-    expect(await call('NONE')).toMatchObject({ error: 'UNKNOWN_ACTION' });
+    expect(await call('NONE')).toMatchObject({
+      error: 'CALL_REFUSED',
+      message: expect.stringMatching(/own call of NONE was refused \(UNKNOWN_ACTION\): .*/),
+      cause: { error: 'UNKNOWN_ACTION' },
+    });
     expect(
       weather.rows.filter(({ code }) => code === 0).map(({ data }) => (data as { owner: string }).owner),
     ).toContain('@weather');

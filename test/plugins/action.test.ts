@@ -391,7 +391,7 @@ describe.concurrent('a command that is stopped', () => {
     const asked = request(() => new Promise(() => {}));
     const started = performance.now();
     await expect(run({ command: 'yes', timeoutSeconds: 0.2 }, { asked })).rejects.toMatchObject({ code: 'TIMEOUT' });
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(performance.now() - started).toBeLessThan(60_000);
   });
 
   it('is as it ended when it was faster than the stop', async () => {
@@ -407,7 +407,7 @@ describe.concurrent('what a command leaves behind', () => {
     const started = performance.now();
     const script = `sleep ${seconds} & (trap '' TERM; sleep ${seconds}; sleep ${seconds}) & echo up`;
     expect(await run({ command: ['sh', '-c', script] })).toMatchObject({ exitCode: 0, stdout: 'up\n' });
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(performance.now() - started).toBeLessThan(60_000);
     expect(running(seconds)).toEqual([]);
   });
 
@@ -418,7 +418,7 @@ describe.concurrent('what a command leaves behind', () => {
     const started = performance.now();
     try {
       expect(await run({ command: ['sh', '-c', script] })).toMatchObject({ exitCode: 0, stdout: 'up\n' });
-      expect(performance.now() - started).toBeLessThan(10_000);
+      expect(performance.now() - started).toBeLessThan(60_000);
       expect(running(seconds)).toHaveLength(1);
     } finally {
       process.kill(Number(readFileSync(file, 'utf8')), 'SIGKILL');

@@ -207,7 +207,7 @@ export class PushNode implements CarriedNode {
     const { id, address } = this.config;
     session.answers = 'stranger';
     this.#reason = `the router that answers there is ${other}`;
-    const remedy = `Give the node the id ${other} in the config, or mend its address and fingerprint.`;
+    const remedy = `Give the node the id ${other} in the config, or correct its address and fingerprint.`;
     this.#sayOnce(`at ${address} answers the router ${other}, not ${id}: nothing goes there. ${remedy}`);
     this.#judge();
   }

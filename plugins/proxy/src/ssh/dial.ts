@@ -17,7 +17,7 @@ const HOST_KEYS: Readonly<Record<string, readonly ServerHostKeyAlgorithm[]>> = {
   'ssh-rsa': ['rsa-sha2-512', 'rsa-sha2-256'],
 };
 
-/** Why there is no connection: a clause for "the node X …". `lasting`: it takes a person to mend it. */
+/** Why there is no connection: a clause for "the node X …". `lasting`: it takes a person to fix it. */
 export class LinkFault extends Error {
   constructor(
     message: string,

@@ -8,7 +8,7 @@ import type { Sight } from './watch.ts';
 const UNREACHABLE_MS = 15_000;
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5000;
-/** What only a person can mend is tried less often: a server may lock out who fails to log in. */
+/** What only a person can fix is tried less often: a server may lock out who fails to log in. */
 const LASTING_RETRY_MS = 30_000;
 
 export interface ConnectionOptions {
