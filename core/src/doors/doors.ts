@@ -37,8 +37,8 @@ export interface Doors {
 }
 
 /**
- * Binds both doors. The internal one serves from here on; the external one once its `serve` is called. Rejects with DOOR_CLOSED if
- * one cannot bind.
+ * Binds both doors. The internal one serves from here on; the external one once its `serve` is called. Rejects with DOOR_IN_USE,
+ * DOOR_NOT_THIS_MACHINE, DOOR_FORBIDDEN or DOOR_CLOSED if one cannot bind.
  */
 export async function openDoors(options: DoorsOptions): Promise<Doors> {
   const { config, keys, trust, tickets, receive, store, clock, log, closing } = options;

@@ -3,6 +3,7 @@ import { Action, Plugin } from '@centreond/plugin-sdk';
 import type { TokenStore } from '../store/token-store.ts';
 import { EVERYBODY, NOTHING, READ } from './declaring.ts';
 import type { Registry } from './registry.ts';
+import { wrongMoveCount } from './request.ts';
 import type { Requests } from './requests.ts';
 import type { Telemetry } from './telemetry.ts';
 
@@ -54,6 +55,7 @@ export class StatusActions {
     }));
     const { received, accepted, refused, signatures, droppedRows } = telemetry;
     const { count: open, bytes: openBytes } = requests.used();
+    const wrongMoves = wrongMoveCount();
     return {
       id,
       version,
@@ -62,7 +64,7 @@ export class StatusActions {
       uptimeSeconds: Math.floor((clock.now() - this.#startedAt) / 1000),
       plugins,
       actions: registry.actions,
-      counters: { received, accepted, refused, signatures, droppedRows, open, openBytes, ...counters() },
+      counters: { received, accepted, refused, signatures, droppedRows, open, openBytes, wrongMoves, ...counters() },
     };
   }
 }
