@@ -159,7 +159,8 @@ class LogStream {
     try {
       while (!this.#over && failed === undefined) {
         this.#wakened = false;
-        const page = await this.#options.store.log(at, this.#rows, this.#bytes);
+        // A turn of its own: it waits neither for other streams nor for what the same router asks.
+        const page = await this.#options.store.log(at, this.#rows, this.#bytes, `log to ${this.#peer.identity}`);
         if (page.rows.length === 0) {
           if (underWay.size === 0) for (const resolve of this.#onTold.splice(0)) resolve();
           if (await this.#sleep(underWay)) return;

@@ -170,7 +170,7 @@ export class HistoryActions {
       if (rows) return new Answer('{}', () => followers.goLive(follower, rows, open.owner));
       return new Answer('{}', () => void followers.catchUp(follower, open.owner));
     }
-    return store.find(token).then(
+    return store.find(token, caller.identity).then(
       (known) => {
         if (!known) return new Answer('{}', () => followers.goLive(follower, [], caller.identity));
         if (known.owner !== caller.identity && !seesAll(caller)) throw refuse();

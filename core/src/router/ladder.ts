@@ -239,7 +239,8 @@ export class Ladder {
   /** Refuses what cannot be accepted now, unless it repeats what was accepted before. For BUSY the store is not asked. */
   async #refuseNew(peer: Peer, token: string, asked: OpenRequest, refusal: CentreondError): Promise<void> {
     try {
-      const known = token === '' || refusal.code === 'BUSY' ? undefined : await this.#options.store.find(token);
+      const known =
+        token === '' || refusal.code === 'BUSY' ? undefined : await this.#options.store.find(token, peer.identity);
       if (known && known.state !== 'log') this.#answerRepeat(peer, asked, known);
       else this.#refuse(peer, token, refusal);
     } catch (error) {

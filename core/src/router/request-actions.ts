@@ -97,7 +97,7 @@ export class RequestActions {
     if (action !== 'CANCEL') return undefined;
     const token = String(data.token);
     const { requests, store } = this.options;
-    const owner = (requests.get(token) ?? (await store.find(token)))?.owner;
+    const owner = (requests.get(token) ?? (await store.find(token, peer.identity)))?.owner;
     if (owner === undefined) {
       return failure('INVALID_DATA', { action, reason: `there is no request with the token ${token}` });
     }

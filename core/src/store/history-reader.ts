@@ -8,27 +8,45 @@ import type { StoreOptions } from './token-store.ts';
 /** Pages that the reader reads side by side: between their pieces it answers everything else. */
 const PAGES_AT_ONCE = 2;
 const READS = { count: 10_000, perIdentity: { count: 1_000 } };
+/** Questions for one entry that are with the reader: one that comes next waits for so many at most. */
+const ENTRIES_AT_ONCE = 64;
+const ENTRIES = { count: 400_000, perIdentity: { count: 100_000 } };
 const CLOSE_MS = 10_000;
 
 interface Asked {
   readonly question: Question;
-  /** Whose turn and share it is; undefined for what is answered at once. */
-  readonly as: string | undefined;
+  /** Whose turn and share it is; '' for the router itself. */
+  readonly as: string;
+  readonly lane: Lane;
   resolve(answer: Answers[keyof Answers]): void;
   reject(error: CentreondError): void;
 }
 
+/** Questions of one kind, of which so many are with the reader at once. The identities that ask take turns, within a share each. */
+class Lane {
+  readonly waiting = new Turns<Asked>(({ as }) => as);
+  readonly shares: Shares;
+  /** How many are with the reader. */
+  asked = 0;
+
+  constructor(
+    readonly atOnce: number,
+    limits: StoreOptions['reads'] & {},
+  ) {
+    this.shares = new Shares('reads of the history', limits);
+  }
+}
+
 /**
- * The main thread's side of the reader. A question for one entry goes to the reader at once; pages take turns between the
- * identities that ask for them, so that nobody's reads hold up another's.
+ * The main thread's side of the reader. Pages and questions for one entry have a lane each, so that nobody's reads hold up
+ * another's, and no page an entry.
  */
 export class HistoryReader {
   readonly #worker: Worker;
   readonly #options: Pick<StoreOptions, 'node' | 'died'>;
   readonly #asked = new Map<number, Asked>();
-  readonly #waiting = new Turns<Asked>(({ as = '' }) => as);
-  readonly #shares: Shares;
-  #pages = 0;
+  readonly #pages: Lane;
+  readonly #entries = new Lane(ENTRIES_AT_ONCE, ENTRIES);
   #number = 0;
   #closed = false;
   #broken: string | undefined;
@@ -37,7 +55,7 @@ export class HistoryReader {
   private constructor(worker: Worker, options: Pick<StoreOptions, 'node' | 'died' | 'reads'>) {
     this.#worker = worker;
     this.#options = options;
-    this.#shares = new Shares('reads of the history', options.reads ?? READS);
+    this.#pages = new Lane(PAGES_AT_ONCE, options.reads ?? READS);
     worker.on('message', (message: FromReader) => {
       if (message.kind === 'answer') this.#answered(message);
     });
@@ -72,34 +90,32 @@ export class HistoryReader {
   ask<K extends keyof Answers>(question: Question & { kind: K }): Promise<Answers[K]> {
     return new Promise((resolve, reject) => {
       const as = askerOf(question);
-      const refusal = this.#refusal(as);
+      const lane = PAGES.has(question.kind) ? this.#pages : this.#entries;
+      const refusal = this.#refusal(lane, as);
       if (refusal) {
         reject(refusal);
         return;
       }
       // The reader answers each question with what Answers has for its kind.
-      const asked: Asked = { question, as, resolve: (answer) => resolve(answer as Answers[K]), reject };
-      if (as === undefined) this.#send(asked);
-      else {
-        this.#shares.take(as, 0);
-        this.#waiting.add(asked);
-        this.#pump();
-      }
+      const asked: Asked = { question, as, lane, resolve: (answer) => resolve(answer as Answers[K]), reject };
+      lane.shares.take(as, 0);
+      lane.waiting.add(asked);
+      this.#pump(lane);
     });
   }
 
-  #refusal(as: string | undefined): CentreondError | undefined {
+  #refusal(lane: Lane, as: string): CentreondError | undefined {
     if (this.#closed) return failure('STOPPING', { router: this.#options.node });
     if (this.#broken !== undefined) return failure('HISTORY_UNREADABLE', { reason: this.#broken });
     // The router's own reads are bounded by what makes them.
-    return as === undefined || as === '' ? undefined : this.#shares.refusal(as, 0);
+    return as === '' ? undefined : lane.shares.refusal(as, 0);
   }
 
-  #pump(): void {
-    while (this.#pages < PAGES_AT_ONCE) {
-      const next = this.#waiting.next();
+  #pump(lane: Lane): void {
+    while (lane.asked < lane.atOnce) {
+      const next = lane.waiting.next();
       if (!next) return;
-      this.#pages++;
+      lane.asked++;
       this.#send(next);
     }
   }
@@ -114,11 +130,10 @@ export class HistoryReader {
     const asked = this.#asked.get(number);
     if (!asked) return;
     this.#asked.delete(number);
-    if (asked.as !== undefined) {
-      this.#pages--;
-      this.#shares.give(asked.as, 0);
-      this.#pump();
-    }
+    const { lane, as } = asked;
+    lane.asked--;
+    lane.shares.give(as, 0);
+    this.#pump(lane);
     if (failed === undefined) asked.resolve(answer);
     else asked.reject(failure('HISTORY_UNREADABLE', { reason: failed }));
     if (this.#closed) this.#closeIfIdle();
@@ -132,13 +147,15 @@ export class HistoryReader {
     if (this.#broken !== undefined) return;
     this.#broken = reason;
     const error = failure('HISTORY_UNREADABLE', { reason });
-    for (const asked of [...this.#asked.values(), ...this.#waiting.clear()]) asked.reject(error);
+    const waiting = [this.#pages, this.#entries].flatMap((lane) => lane.waiting.clear());
+    for (const asked of [...this.#asked.values(), ...waiting]) asked.reject(error);
     this.#asked.clear();
     if (!this.#closed) this.#options.died?.(new Error(`the reading thread of the token store ended: ${reason}`));
   }
 
   #closeIfIdle(): void {
-    if (this.#asked.size + this.#waiting.size === 0) this.#post({ kind: 'close' });
+    const waiting = this.#pages.waiting.size + this.#entries.waiting.size;
+    if (this.#asked.size + waiting === 0) this.#post({ kind: 'close' });
   }
 
   /** Answers what was asked, then ends the reader; after 10 s with force. */
@@ -154,18 +171,17 @@ export class HistoryReader {
   }
 }
 
-/** Who asks for a page; undefined for what the reader finds by one key. */
-function askerOf(question: Question): string | undefined {
-  switch (question.kind) {
-    case 'page':
-    case 'text':
-    case 'requests':
-      return question.filter.as ?? '';
-    case 'log':
-    case 'entries':
-    case 'unsettled':
-      return '';
-    default:
-      return undefined;
-  }
+const PAGES: ReadonlySet<Question['kind']> = new Set([
+  'page',
+  'text',
+  'requests',
+  'log',
+  'entries',
+  'unsettled',
+] as const);
+
+/** Who asks; '' for the router itself. */
+function askerOf(question: Question): string {
+  if ('filter' in question) return question.filter.as ?? '';
+  return 'as' in question ? question.as : '';
 }

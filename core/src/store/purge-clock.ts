@@ -1,13 +1,14 @@
 import type { Database } from 'better-sqlite3';
 import { readMeta } from './schema.ts';
 
-/** The purge's clock runs at most so many times as fast as time really passes. */
+/** The purge's clock moves at most so many times as fast as time really passes, forwards and backwards. */
 const FASTEST = 24;
 const KEY = 'purge_clock';
 
 /**
- * The clock by which the purge counts age. It follows the wall clock, but forwards never faster than 24 times the monotonic one,
- * also over restarts: a wall clock that is wrong for an hour costs no row. Kept in the database.
+ * The clock by which the purge counts age. It moves towards the wall clock, but never faster than 24 times the monotonic one,
+ * also over restarts: a wall clock that is wrong for an hour costs no row, and one that is right again is soon caught up with.
+ * Kept in the database.
  */
 export class PurgeClock {
   readonly #db: Database;
@@ -25,7 +26,8 @@ export class PurgeClock {
   tick(wall: number, monotonic: number): number {
     const passed = this.#readAt === undefined ? 0 : Math.max(0, monotonic - this.#readAt);
     const before = this.#seconds ?? this.#newestRow() ?? wall;
-    const seconds = Math.min(wall, before + FASTEST * passed);
+    const reach = FASTEST * passed;
+    const seconds = Math.min(Math.max(wall, before - reach), before + reach);
     this.#readAt = monotonic;
     this.#seconds = seconds;
     this.#db.prepare('INSERT OR REPLACE INTO centreond_meta VALUES (?, ?)').run(KEY, String(seconds));

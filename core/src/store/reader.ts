@@ -18,13 +18,13 @@ export interface ReaderSettings {
 export type Question =
   | { kind: 'unsettled'; after: number; limit: number; maxBytes: number }
   | { kind: 'requests'; filter: RequestFilter }
-  | { kind: 'find'; token: string }
+  | { kind: 'find'; token: string; as: string }
   | { kind: 'pinned'; identity: string }
   | { kind: 'kept'; type: string; key: string }
-  | { kind: 'entries'; type: string; prefix: string; after: string; maxBytes: number }
+  | { kind: 'entries'; as: string; type: string; prefix: string; after: string; maxBytes: number }
   | { kind: 'cursors' }
   | { kind: 'end' }
-  | { kind: 'log'; after: number; limit: number; maxBytes: number }
+  | { kind: 'log'; as: string; after: number; limit: number; maxBytes: number }
   | { kind: 'page'; filter: Filter }
   | { kind: 'text'; filter: Filter };
 

@@ -199,8 +199,8 @@ class SqliteStore implements TokenStore {
     return this.#reader.ask({ kind: 'cursors' });
   }
 
-  log(after: number, limit: number, maxBytes: number): Promise<OwnLog> {
-    return this.#reader.ask({ kind: 'log', after, limit, maxBytes });
+  log(after: number, limit: number, maxBytes: number, as = ''): Promise<OwnLog> {
+    return this.#reader.ask({ kind: 'log', as, after, limit, maxBytes });
   }
 
   end(): Promise<number> {
@@ -241,7 +241,8 @@ class SqliteStore implements TokenStore {
 
   readonly state: StateStore = {
     get: (type, key) => this.#reader.ask({ kind: 'kept', type, key }),
-    list: (type, prefix, after, maxBytes) => this.#reader.ask({ kind: 'entries', type, prefix, after, maxBytes }),
+    list: (type, prefix, after, maxBytes) =>
+      this.#reader.ask({ kind: 'entries', as: `@${type}`, type, prefix, after, maxBytes }),
     set: (type, { key, value }, limit) => this.#keep(type, key, value, limit),
     delete: (type, key) => this.#keep(type, key, undefined, 0),
   };
@@ -318,8 +319,8 @@ class SqliteStore implements TokenStore {
     }
   }
 
-  async find(token: string): Promise<KnownRequest | undefined> {
-    return (await this.#reader.ask({ kind: 'find', token }))?.request;
+  async find(token: string, as = ''): Promise<KnownRequest | undefined> {
+    return (await this.#reader.ask({ kind: 'find', token, as }))?.request;
   }
 
   async query(filter: Filter): Promise<Page> {

@@ -290,7 +290,7 @@ export interface TokenStore {
   /** Where the logs of all nodes stand. */
   cursors(): Promise<Cursor[]>;
   /** This router's own log after an id, those of nodes behind it included. A page ends as one of `query` does. */
-  log(after: number, limit: number, maxBytes: number): Promise<OwnLog>;
+  log(after: number, limit: number, maxBytes: number, as?: string): Promise<OwnLog>;
   /** The highest id of this router's own log. */
   end(): Promise<number>;
   /** Names this database: random, new when the database is new. */
@@ -299,8 +299,8 @@ export interface TokenStore {
   renewEpoch(): Promise<void>;
   /** `listener` is called after each transaction that wrote rows, also those of other nodes. */
   onWritten(listener: () => void): void;
-  /** What is known of a token. */
-  find(token: string): Promise<KnownRequest | undefined>;
+  /** What is known of a token. `as` is the identity that asks; omitted: the router itself. */
+  find(token: string, as?: string): Promise<KnownRequest | undefined>;
   /** Rows by ascending id. */
   query(filter: Filter): Promise<Page>;
   /** The same as JSON text, rendered off the caller's thread. */

@@ -43,6 +43,14 @@ describe("the purge's clock", () => {
     expect(clock.tick(START + 180, 180)).toBe(START + 180);
   });
 
+  test('forgets a wall clock that was in 1970 for a minute within as much again', () => {
+    const clock = new PurgeClock(database());
+    clock.tick(START, 0);
+    expect(clock.tick(60, 60)).toBe(START - 24 * 60);
+    expect(clock.tick(START + 120, 120)).toBe(START);
+    expect(clock.tick(START + 180, 180)).toBe(START + 180);
+  });
+
   test('does not advance over a restart by what the wall clock says alone', () => {
     const db = database();
     new PurgeClock(db).tick(START, 1000);

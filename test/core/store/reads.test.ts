@@ -36,6 +36,17 @@ test('pages take turns between identities, and one entry is found before all of 
   expect(order.indexOf('modest')).toBeLessThan(8);
 });
 
+test("one identity's questions for one entry do not hold up another's", async () => {
+  const store = await opened();
+  await fill(store, 1);
+  let answered = 0;
+  const greedy = Array.from({ length: 50_000 }, () => store.find('big', 'greedy').then(() => void answered++));
+  await store.find('big', 'modest');
+  expect(answered).toBeLessThan(1000);
+  await Promise.all(greedy);
+  expect(answered).toBe(50_000);
+});
+
 test('what the last run left open is read in pages that are bounded in number and in bytes', async () => {
   const file = path.join(folder(), 'history.sdb');
   const first = await opened({ file });
