@@ -36,7 +36,7 @@ const SENTENCES = {
   CONFIG_BAD_ADDRESS: (d: { where: string; reason: string }) =>
     `${d.where} ${d.reason}. An address to listen on is tcp://ADDRESS:PORT, such as tcp://127.0.0.1:5555 or tcp://*:5555.`,
   CONFIG_BAD_IDENTITY: (d: { where: string; reason: string }) =>
-    `${d.where} ${d.reason}. An identity is 1 to 64 of A-Z a-z 0-9 . _ - and neither . nor ..`,
+    `${d.where} ${d.reason}. An identity is 1 to 64 of A-Z a-z 0-9 . _ - and not ., .. or all`,
   CONFIG_BAD_FINGERPRINT: (d: { where: string; reason: string }) =>
     `${d.where} ${d.reason}. A fingerprint is the 43 characters that \`centreond keys show\` prints on the client's machine.`,
   CONFIG_DUPLICATE: (d: { what: string; first: string; remedy: string }) =>

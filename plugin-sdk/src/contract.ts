@@ -126,6 +126,10 @@ export interface NodeAnnouncement {
   roundTripMs?: number;
   /** How far its clock is ahead of this router's. */
   clockSkewSeconds?: number;
+  /** Why it is not up, as a clause: "its link has ended". At most 1024 characters. */
+  reason?: string;
+  /** What people call it by, beside its name. */
+  labels?: Readonly<Record<string, string>>;
 }
 
 export type NodeState = 'up' | 'connecting' | 'unreachable';

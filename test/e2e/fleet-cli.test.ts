@@ -41,8 +41,11 @@ beforeAll(async () => {
   );
   await central.start();
   local = await connect({ address: central.socket });
-  // Before any node is there.
-  expect(await central.cli('nodes')).toMatchObject({ code: 0, stdout: expect.stringContaining('No nodes are linked') });
+  // Before any node is there: those that were let in are listed, and a request to all of them says that they are away.
+  expect((await central.cli('nodes')).stdout).toMatch(
+    /^router central, 3 nodes: 3 unreachable\n.*\nwarning {2}lyon is unreachable: it has not linked since this router started\.\n/s,
+  );
+  expect((await central.cli('call', 'STEPS', '{}', '--target', 'all')).code).not.toBe(0);
   const router = { address: central.endpoint, fingerprint: central.fingerprint };
   for (const poller of pollers) {
     const pull = { package: path.join(ROOT, 'plugins/pull'), allowCore: true, config: { router } };

@@ -9,6 +9,8 @@ const FleetNode = z.object({
   name: z.string(),
   kind: z.string(),
   state: z.string(),
+  reason: z.string().nullable().default(null),
+  labels: z.record(z.string(), z.string()).default({}),
   lastPong: Figure,
   lastPing: Figure,
   roundTripMs: Figure,

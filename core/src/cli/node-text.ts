@@ -23,9 +23,12 @@ export interface View {
 export function nodeText(node: FleetNode, { width = 120, now, paint }: View): string {
   const { id, name, lastPong, lastPing, roundTripMs, clockSkewSeconds, cursor, actions, subnodes } = node;
   const label = name === '' || name === id ? '' : ` (${plain(name)})`;
+  const labels = Object.entries(node.labels).map(([key, value]) => plain(`${key}=${value}`));
   const when = (seconds: number | null) =>
     seconds === null ? 'never' : `${momentText(seconds)}, ${agoText(seconds, now)}`;
   const rows: [string, string][] = [
+    ...(node.reason === null ? [] : ([['reason', plain(node.reason)]] satisfies [string, string][])),
+    ...(labels.length === 0 ? [] : ([['labels', labels.join(' ')]] satisfies [string, string][])),
     ['kind', plain(node.kind)],
     ['version', plain(node.version ?? 'not told')],
     ['last PONG', when(lastPong)],
@@ -112,9 +115,9 @@ function colorOf(state: string): Color {
   return state === 'up' ? 'green' : state === 'unreachable' ? 'red' : 'yellow';
 }
 
-function sinceText({ lastPong }: FleetNode, now: number): string {
+function sinceText({ lastPong, reason }: FleetNode, now: number): string {
   return lastPong === null
-    ? 'it never answered'
+    ? plain(reason ?? 'it never answered')
     : `no answer for ${spanText(sinceSeconds(lastPong, now))}, since ${momentText(lastPong)}`;
 }
 

@@ -10,8 +10,9 @@ function identity(description: string) {
   return text(
     'CONFIG_BAD_IDENTITY',
     'an identity',
-    { description, pattern: '^(?!\\.{1,2}$)[A-Za-z0-9._-]{1,64}$' },
-    isIdentity,
+    { description, pattern: '^(?!(\\.{1,2}|all)$)[A-Za-z0-9._-]{1,64}$' },
+    // `all` stands for every node.
+    (word) => isIdentity(word) && word !== 'all',
   );
 }
 

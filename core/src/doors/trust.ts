@@ -103,6 +103,11 @@ export class Trust {
     return false;
   }
 
+  /** The identities of all nodes that may come by themselves. */
+  nodes(): string[] {
+    return [...this.#byIdentity.values()].flatMap(({ identity, roles }) => (roles.includes('node') ? [identity] : []));
+  }
+
   /** Whether the key was revoked; such a one is never listed as pending. */
   isRevoked(cid: string): boolean {
     return this.#kept.revoked.some((entry) => entry.fingerprint === cid);
@@ -138,9 +143,7 @@ export class Trust {
         `${fingerprint} is no fingerprint: it has 43 characters of A-Z a-z 0-9 - _ (\`centreond keys list\`).`,
       );
     }
-    if (!isIdentity(identity)) {
-      throw refusal(`${JSON.stringify(identity)} cannot be an identity: use 1 to 64 of A-Z a-z 0-9 . _ -, not . or ..`);
-    }
+    if (!mayBeIdentity(identity)) throw refusal(oddIdentity(identity));
     if (roles.length === 0 || !roles.every((role) => ROLES.includes(role))) {
       throw refusal(`${roles.join(', ') || 'No role'} will not do: give one or more of ${ROLES.join(', ')}.`);
     }
@@ -190,10 +193,8 @@ export class Trust {
     until: number;
   } {
     const { identity, seconds, by, subnodes = [] } = request;
-    const odd = [identity, ...subnodes].find((id) => !isIdentity(id));
-    if (odd !== undefined) {
-      throw refusal(`${JSON.stringify(odd)} cannot be an identity: use 1 to 64 of A-Z a-z 0-9 . _ -, not . or ..`);
-    }
+    const odd = [identity, ...subnodes].find((id) => !mayBeIdentity(id));
+    if (odd !== undefined) throw refusal(oddIdentity(odd));
     if (!(seconds > 0 && seconds <= LONGEST_INVITATION)) {
       throw refusal(`A join token is open for 1 to ${LONGEST_INVITATION} seconds, not for ${seconds}.`);
     }
@@ -394,4 +395,14 @@ function sameGrant(a: Grant, b: Grant): boolean {
   const text = (grant: Grant) =>
     JSON.stringify([grant.identity, grant.roles, grant.actions, grant.targets, grant.subnodes]);
   return text(a) === text(b);
+}
+
+/** Whether it may name one machine or person: `all` stands for every node. */
+function mayBeIdentity(text: string): boolean {
+  return isIdentity(text) && text !== 'all';
+}
+
+function oddIdentity(text: string): string {
+  const why = text === 'all' ? 'it stands for every node' : 'use 1 to 64 of A-Z a-z 0-9 . _ -, not . or ..';
+  return `${JSON.stringify(text)} cannot be an identity: ${why}`;
 }

@@ -48,6 +48,9 @@ const Subnode = z.strictObject({
 });
 /** A node behind another: its id, or with what is known of it. */
 const SubnodeEntry = z.union([NODE_ID, Subnode]);
+const Labels = z
+  .record(z.string().regex(/^[A-Za-z0-9._/-]{1,64}$/), z.string().max(255))
+  .refine((labels) => Object.keys(labels).length <= 64, 'at most 64 labels');
 const Node = z.strictObject({
   id: NODE_ID,
   name: z.string().max(255).exactOptional(),
@@ -61,11 +64,14 @@ const Node = z.strictObject({
   lastPong: SECONDS.exactOptional(),
   roundTripMs: z.number().min(0).exactOptional(),
   clockSkewSeconds: z.number().exactOptional(),
+  reason: z.string().max(1024).exactOptional(),
+  labels: Labels.exactOptional(),
 });
 const Announcement = z.strictObject({ nodes: z.array(Node).max(10_000), gone: z.array(NODE_ID).max(10_000) });
 const Registration = z.strictObject({
   id: NODE_ID,
   name: z.string().max(255).exactOptional(),
+  labels: Labels.exactOptional(),
   version: z.string().max(64),
   actions: ActionNames,
   nodes: z.array(SubnodeEntry).max(10_000).exactOptional(),

@@ -35,7 +35,7 @@ export interface FleetOptions {
   readonly verbs: Verbs;
   readonly events: Events;
   /** Who is authorised now. */
-  readonly trust: { expects(node: string): boolean; grantOf(identity: string): Grant | undefined };
+  readonly trust: { expects(node: string): boolean; nodes(): string[]; grantOf(identity: string): Grant | undefined };
   readonly held: Bounds;
   readonly clock: Clock;
   readonly log: Log;
@@ -48,7 +48,7 @@ export type Fleet = Awaited<ReturnType<typeof openFleet>>;
 /** Opens the fleet. Nodes may register, and requests may go to them, from here on. Rejects if the store cannot be read. */
 export async function openFleet(options: FleetOptions) {
   const { id, maxMessage, store, registry, requests, verbs, events, trust, held, clock, log, closing } = options;
-  const routes = new Routes({ id, log, expected: (node) => trust.expects(node) });
+  const routes = new Routes({ id, log, expected: (node) => trust.expects(node), nodes: () => trust.nodes() });
   const forwarding = new Forwarding({
     id,
     routes,

@@ -18,6 +18,7 @@ const CONGESTED_BYTES = 8 * 1024 * 1024;
 /** What a node says of itself. */
 export interface Registration {
   readonly name?: string;
+  readonly labels?: Readonly<Record<string, string>>;
   readonly version: string;
   readonly actions: readonly string[];
   readonly nodes?: readonly (string | Subnode)[];
@@ -89,7 +90,7 @@ export class NodeSessions {
   }
 
   /** Takes what a node says of itself, the first time or anew. Returns the ids behind it that its grant does not list. */
-  register(peer: Peer, { name, version, actions, nodes = [] }: Registration): string[] {
+  register(peer: Peer, { name, labels, version, actions, nodes = [] }: Registration): string[] {
     const { id, requests, clock, events, log } = this.#options;
     const entries = nodes.map((entry): Subnode => (typeof entry === 'string' ? { id: entry } : entry));
     const others = entries.filter((entry) => entry.id !== id && entry.id !== peer.identity);
@@ -99,6 +100,7 @@ export class NodeSessions {
     const told: NodeAnnouncement = {
       id: peer.identity,
       ...(name !== undefined && { name }),
+      ...(labels !== undefined && { labels }),
       version,
       actions,
       subnodes,
@@ -156,7 +158,7 @@ export class NodeSessions {
       if (now - session.pingedAt >= PING_EVERY_MS) void this.#ping(session);
       const heardAt = Math.max(session.since, session.peer.heardAt ?? 0);
       if (now - heardAt > SILENCE_MS && session.announcement.state === 'up') {
-        this.#announce(session, { state: 'unreachable' });
+        this.#announce(session, { state: 'unreachable', reason: 'it does not answer' });
       }
     }
   }

@@ -42,6 +42,9 @@ export interface NodeStatus {
   readonly name: string;
   readonly kind: 'push' | 'pull' | 'ssh';
   readonly state: NodeState;
+  /** Why it is not up, as a clause; null where it is, or where nobody said why. */
+  readonly reason: string | null;
+  readonly labels: Readonly<Record<string, string>>;
   readonly lastPing: number | null;
   readonly lastPong: number | null;
   readonly roundTripMs: number | null;
@@ -57,6 +60,8 @@ export interface RoutesOptions {
   readonly log: Log;
   /** Whether a node that nobody carries now is expected: the configuration names it. */
   expected?(id: string): boolean;
+  /** The ids of all nodes that may come by themselves, linked or not. */
+  nodes?(): readonly string[];
 }
 
 interface Known {
@@ -66,6 +71,7 @@ interface Known {
 }
 
 const HOPS_LIMIT = 8;
+const NEVER_LINKED = 'it has not linked since this router started';
 
 /** The nodes that are reached from here, and by whom. A node whose carrier left stays known, and unreachable. */
 export class Routes {
@@ -154,7 +160,9 @@ export class Routes {
   left(carrier: Carrier): void {
     const own = this.#byCarrier.get(carrier);
     if (!own) return;
-    const orphans = [...own.values()].map(({ node }): NodeAnnouncement => ({ ...node, state: 'unreachable' }));
+    const orphans = [...own.values()].map(
+      ({ node }): NodeAnnouncement => ({ ...node, state: 'unreachable', reason: 'its link has ended' }),
+    );
     const touched = new Set<string>();
     for (const { id } of orphans) this.#forget(carrier, id, touched);
     this.#byCarrier.delete(carrier);
@@ -208,7 +216,7 @@ export class Routes {
     return [...this.#paths.keys()].filter((id) => this.actionsOf(id)?.has(action)).sort();
   }
 
-  /** The nodes that are carried directly, each once. */
+  /** The nodes that are carried directly or expected, each once. */
   status(): NodeStatus[] {
     const best = new Map<string, Known>();
     for (const own of this.#byCarrier.values()) {
@@ -218,7 +226,11 @@ export class Routes {
         if (!otherPath || better(path, otherPath) < 0) best.set(known.node.id, known);
       }
     }
-    return [...best.values()].map(({ node }) => this.#statusOf(node)).sort((a, b) => (a.id < b.id ? -1 : 1));
+    const away = (this.#options.nodes?.() ?? [])
+      .filter((id) => id !== this.#options.id && !best.has(id))
+      .map((id): NodeAnnouncement => ({ id, kind: 'pull', state: 'unreachable', reason: NEVER_LINKED }));
+    const nodes = [...[...best.values()].map(({ node }) => node), ...away];
+    return nodes.map((node) => this.#statusOf(node)).sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
   #statusOf(node: NodeAnnouncement): NodeStatus {
@@ -228,6 +240,8 @@ export class Routes {
       name,
       kind,
       state,
+      reason: state === 'up' ? null : (node.reason ?? null),
+      labels: node.labels ?? {},
       lastPing: node.lastPing ?? null,
       lastPong: node.lastPong ?? null,
       roundTripMs: node.roundTripMs ?? null,

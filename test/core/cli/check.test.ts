@@ -145,7 +145,7 @@ test('a dozen mistakes in YAML: each at its place, in one pass, and exit 1', asy
   const { code, out } = await run();
   expect(code).toBe(1);
   expect(out).toBe(
-    `centreond.yaml:2:7    error    CONFIG_BAD_IDENTITY  core.id cannot be "no id". An identity is 1 to 64 of A-Z a-z 0-9 . _ - and neither . nor ..
+    `centreond.yaml:2:7    error    CONFIG_BAD_IDENTITY  core.id cannot be "no id". An identity is 1 to 64 of A-Z a-z 0-9 . _ - and not ., .. or all
 centreond.yaml:3:3    error    CONFIG_UNKNOWN_KEY  core has no key datadir; did you mean dataDir?
 centreond.yaml:4:23   error    CONFIG_BAD_ADDRESS  core.external.listen cannot be "localhost:5555". An address to listen on is tcp://ADDRESS:PORT, such as tcp://127.0.0.1:5555 or tcp://*:5555.
 centreond.yaml:5:23   error    CONFIG_BAD_DURATION  core.store.retention has no unit: 7. A duration is a whole number and ms, s, m, h or d, such as 30s.

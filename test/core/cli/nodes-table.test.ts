@@ -11,6 +11,8 @@ const node = (id: string, more: Partial<FleetNode> = {}): FleetNode => ({
   name: '',
   kind: 'pull',
   state: 'up',
+  reason: null,
+  labels: {},
   lastPing: ago(1),
   lastPong: ago(1),
   roundTripMs: 0.734,

@@ -254,6 +254,7 @@ describe('a join token', () => {
     const at = await openDoor();
     expect(() => invite(at, 'alice')).toThrow(aliceKeys.thumbprint);
     expect(() => invite(at, '..')).toThrow('cannot be an identity');
+    expect(() => invite(at, 'all')).toThrow('it stands for every node');
     await connect(at.wire(), joiner(at, invite(at)));
     expect(() => invite(at)).toThrow(paris.thumbprint);
     at.trust.revoke('paris-1');

@@ -74,6 +74,21 @@ describe('what is known of nodes', () => {
     expect([table.knows('expected'), table.pick('expected')]).toEqual([true, undefined]);
   });
 
+  test('is shown of a node that is expected and has not come', () => {
+    const table = new Routes({ id: 'central', log: new TestLog() as never, nodes: () => ['paris', 'central', 'rome'] });
+    table.announce(carrier('a'), [up('rome', { labels: { site: 'south' } })]);
+    expect(table.status()).toMatchObject([
+      {
+        id: 'paris',
+        kind: 'pull',
+        state: 'unreachable',
+        reason: expect.stringMatching(/has not linked/),
+        lastPong: null,
+      },
+      { id: 'rome', state: 'up', reason: null, labels: { site: 'south' } },
+    ]);
+  });
+
   test('stays when a carrier leaves, as unreachable, until another carries them', () => {
     const { table } = routes();
     const [a, b, c] = ['a', 'b', 'c'].map(carrier) as [Carrier, Carrier, Carrier];
@@ -87,7 +102,7 @@ describe('what is known of nodes', () => {
     expect([table.knows('x'), table.knows('y'), table.pick('x')]).toEqual([true, true, undefined]);
     expect(table.status()).toMatchObject([
       { id: 'shared', state: 'up' },
-      { id: 'x', name: 'Ex', state: 'unreachable', subnodes: ['y'] },
+      { id: 'x', name: 'Ex', state: 'unreachable', reason: 'its link has ended', subnodes: ['y'] },
     ]);
     table.announce(c, [up('x', { name: 'Back' })]);
     expect(table.status()).toMatchObject([{ id: 'shared' }, { id: 'x', name: 'Back', state: 'up' }]);
