@@ -152,7 +152,16 @@ describe('ways', () => {
     const node = { name: 'Oslo', kind: 'ssh', actions: ['DONE'], version: '9', lastPing: 5, roundTripMs: 1.5 };
     await carry([up('oslo', { ...node, subnodes: ['bergen', { id: 'tromso', score: 3 }] })]);
     const oslo = async () => (await nodes()).find(({ id }) => id === 'oslo');
-    const shown = { id: 'oslo', state: 'up', ...node, lastPong: null, clockSkewSeconds: null, cursor: null };
+    const shown = {
+      id: 'oslo',
+      state: 'up',
+      reason: null,
+      labels: {},
+      ...node,
+      lastPong: null,
+      clockSkewSeconds: null,
+      cursor: null,
+    };
     expect(await oslo()).toEqual({ ...shown, subnodes: ['bergen', 'tromso'] });
     await carry([up('oslo', { state: 'connecting' })]);
     expect(await oslo()).toMatchObject({ name: '', state: 'connecting', subnodes: [] });
@@ -227,7 +236,7 @@ describe('a row of another node', () => {
     expect(await hand({ id: 2, token: 'nobodys' })).toMatchObject({ stored: 1 });
     await expect(
       admin.call('FOREIGNROW', { name, node: 'zurich', token: 'x', id: 1, code: 2, data: 1 }),
-    ).resolves.toMatchObject({ ok: false, data: { error: 'UNKNOWN_TARGET' } });
+    ).resolves.toMatchObject({ ok: false, data: { error: 'CALL_REFUSED', cause: { error: 'UNKNOWN_TARGET' } } });
     expect(await alice.query({ token: 'nobodys' })).toEqual([]);
     expect(await admin.query({ token: 'nobodys' })).toMatchObject([{ node: 'bern' }]);
     expect(await hand({ id: 3, code: 2, data: 'end' })).toMatchObject({ stored: 1 });

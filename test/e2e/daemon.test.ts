@@ -138,7 +138,10 @@ describe('a daemon with a plugin', () => {
   test('lets a plugin call other actions and read what came of them', async () => {
     const { data } = await alice.call('RELAY', { action: 'COMMAND', data: { command: 'echo relayed' } });
     expect(data).toMatchObject({ ok: true, data: { stdout: 'relayed\n' }, rows: 3 });
-    expect((await alice.call('RELAY', { action: 'RELAYS', data: {} })).data).toMatchObject({ error: 'UNKNOWN_ACTION' });
+    expect((await alice.call('RELAY', { action: 'RELAYS', data: {} })).data).toMatchObject({
+      error: 'CALL_REFUSED',
+      cause: { error: 'UNKNOWN_ACTION' },
+    });
   });
 
   test('keeps an action for admins from others', async () => {

@@ -50,6 +50,7 @@ test('lists more than fits into one message, and says what is too large', async 
   await admin.call('FILL', { prefix: 'page', count: 9, bytes: 1_000_000 });
   expect((await admin.call('KEPTLIST', { key: 'page' })).data).toEqual(Array.from({ length: 9 }, (_, i) => `page${i}`));
   expect((await admin.call('KEEP', { key: 'large', value: 'x'.repeat(1024 * 1024) })).data).toMatchObject({
-    error: 'INVALID_DATA',
+    error: 'CALL_REFUSED',
+    cause: { error: 'INVALID_DATA' },
   });
 });
