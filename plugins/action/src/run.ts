@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { Output } from '@centreond/plugin-sdk/command';
 import { ProcessGroup } from './group.ts';
 import { type CommandProcess, type Launch, launch } from './launch.ts';
@@ -44,6 +44,8 @@ interface Running {
 export class Runs {
   readonly #running = new Set<Running>();
   #reason: ((token: string) => Error) | undefined;
+  /** Resolves when the next program may start. */
+  #start: Promise<void> = Promise.resolve();
 
   readonly #onExit = (): void => {
     for (const { group } of this.#running) group.kill();
@@ -54,6 +56,10 @@ export class Runs {
    * once they are gone. Rejects with COMMAND_NOT_STARTED, with what `give` rejects, and with the reason of {@link close}.
    */
   async run(what: Launch, stop: AbortController, asker: Asker): Promise<Result> {
+    // Starting a program holds the event loop: one a turn, or the host takes a busy machine's instance for stuck.
+    const turn = this.#start;
+    this.#start = turn.then(() => nextTurn());
+    await turn;
     this.#stopIfClosed(stop, asker);
     stop.signal.throwIfAborted();
     const child = await launch(what);
