@@ -5,7 +5,7 @@ import type { ForeignRow } from '../../../core/dist/store/token-store.js';
 import { MemoryStore } from './memory-store.ts';
 import { manifest, settle, TestPeer, World } from './world.ts';
 
-const RUNS = Number(process.env.LIFE_MODEL_RUNS ?? 200);
+const RUNS = Number(process.env.LIFE_MODEL_RUNS ?? 100);
 
 /** Time passes, and everything has its turn a few times meanwhile. */
 async function pass(ms: number): Promise<void> {
