@@ -71,16 +71,15 @@ export class RequestActions {
     ...READ,
     title: 'List requests, the newest first',
     description:
-      'All filters that are given must hold. data is the DATA of the request; of more than 4096 characters, their beginning as a string.',
+      'All filters that are given must hold. data is the DATA of the request; if its JSON has more than 4 KiB, the first 4 KiB of that as a string.',
     input: GetRequests,
     access: EVERYBODY,
   })
   async getRequests(input: z.output<typeof GetRequests>, { caller }: AskContext): Promise<Answer> {
-    const { id, maxMessage, store } = this.options;
-    const { limit = 100, node, ...filter } = input;
+    const { maxMessage, store } = this.options;
+    const { limit = 100, ...filter } = input;
     const page = await store.requests({
       ...filter,
-      ...(node !== undefined && { node: node === id ? '' : node }),
       ...(!seesAll(caller) && { mine: caller.identity }),
       as: caller.identity,
       limit,

@@ -42,6 +42,7 @@ function prepare(db: Database) {
     hasRows: db.prepare<[string], number>('SELECT 1 FROM centreond_history WHERE token = ? LIMIT 1').pluck(),
     removeAside: db.prepare<[number]>('DELETE FROM centreond_aside WHERE ctime < ?'),
     removeFailed: db.prepare<[number]>('DELETE FROM centreond_failed WHERE id = ?'),
+    removeLate: db.prepare<[number]>('DELETE FROM centreond_late WHERE id = ?'),
     removeRequest: db.prepare<[number]>(
       'DELETE FROM centreond_request WHERE id = ? AND id NOT IN (SELECT id FROM centreond_open)',
     ),
@@ -148,6 +149,7 @@ export class Purge {
       old++;
       if (this.#sql.hasRows.get(token) || this.#sql.removeRequest.run(id).changes === 0) continue;
       this.#sql.removeFailed.run(id);
+      this.#sql.removeLate.run(id);
       this.#requests++;
     }
     return old > 0;

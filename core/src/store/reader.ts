@@ -123,7 +123,7 @@ class Reader {
     this.#db = db;
     this.#node = settings.node;
     this.#scan = new Scan(db);
-    this.#requests = new RequestList(db);
+    this.#requests = new RequestList(db, settings.node);
     const entries = (from: '>=' | '>') =>
       db.prepare<[string, string], StateEntry>(
         `SELECT key, value FROM centreond_state WHERE type = ? AND key ${from} ? ORDER BY key`,
@@ -186,7 +186,8 @@ class Reader {
     const requests: ListedRequest[] = [];
     const page = new PageBound(limit, maxBytes);
     const take = (request: ListedRequest) => {
-      if (!page.takes(request.token.length + Buffer.byteLength(request.data))) return false;
+      const { data, ...others } = request;
+      if (!page.takes(Buffer.byteLength(JSON.stringify(others)) + Buffer.byteLength(data))) return false;
       requests.push(request);
       return true;
     };

@@ -10,8 +10,8 @@ export const SELECT_KNOWN = `SELECT ${COLUMNS} FROM centreond_request r LEFT JOI
 export const SELECT_OPEN = `SELECT ${COLUMNS} FROM centreond_open o JOIN centreond_request r ON r.id = o.id
   WHERE o.id > ? ORDER BY o.id LIMIT ?`;
 
-/** Code, time and data of the row that ended the token `?`. */
-export const LATEST_END = `SELECT h.code, h.etime, h.data FROM centreond_history h
+/** Code and time of the row that ended the token `?`, and its data if it failed. */
+export const LATEST_END = `SELECT h.code, h.etime, CASE h.code WHEN 1 THEN h.data END FROM centreond_history h
   LEFT JOIN centreond_origin o ON o.id = h.id
   WHERE h.token = ? AND +h.code IN (1, 2) AND coalesce(o.apart, 0) = 0 ORDER BY h.id DESC LIMIT 1`;
 
@@ -24,6 +24,9 @@ export const END_REQUEST = 'DELETE FROM centreond_open WHERE id = ?';
 
 /** Marks the request with the id `?` as one that ended in a failure. */
 export const FAIL_REQUEST = 'INSERT OR IGNORE INTO centreond_failed VALUES (?)';
+
+/** Marks the request with the id `?` as one that is younger than its id. */
+export const LATE_REQUEST = 'INSERT OR IGNORE INTO centreond_late VALUES (?)';
 
 export interface StoredRequest {
   id: number;

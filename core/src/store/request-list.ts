@@ -1,49 +1,59 @@
 import { FAILED } from '@centreond/plugin-sdk';
-import type { Database, Statement } from 'better-sqlite3';
+import type { Database } from 'better-sqlite3';
 import { LATEST_END } from './records.ts';
+import { type Plan, RequestPlans } from './request-plan.ts';
 import { readMeta } from './schema.ts';
 import type { ListedRequest, RequestFilter } from './token-store.ts';
 
-/** DATA is shown up to so many characters. */
-const DATA_CHARACTERS = 4096;
-/** Ids that are looked at between two pauses. */
-const WINDOW = 20_000;
-const LARGEST_WINDOW = 200_000;
+/** DATA is shown up to so many bytes of its text. */
+const DATA_BYTES = 4096;
+const ERROR_CHARACTERS = 255;
+/** How long a piece is to keep other questions waiting. */
+const PIECE_MS = 8;
+/** Ids that a piece looks at: at first, at least and at most. */
+const FIRST_WINDOW = 20_000;
+const SMALLEST_WINDOW = 1000;
+const LARGEST_WINDOW = 100_000;
+/** Requests that a piece reads at most. */
+const AT_ONCE = 200;
 
-type Raw = [number, string, string, string, string, number, string, number];
+/** Token, owner, action, target, ctime, bytes of DATA, and its beginning. */
+type Details = [string, string, string, string, number, number, string];
 
-/** A plan: the table that drives the search, and the conditions. */
-interface Plan {
-  readonly from: string;
-  readonly where: readonly string[];
-  readonly values: readonly (string | number)[];
-  /** The column that bounds and orders the ids: the driving table's. */
-  readonly id: string;
-  /** One statement over all ids is cheap: an index gives few rows. */
-  readonly atOnce: boolean;
+function prepare(db: Database) {
+  return {
+    details: db
+      .prepare<[number], Details>(
+        `SELECT token, owner, action, target, ctime, octet_length(data),
+          CASE WHEN octet_length(data) > ${DATA_BYTES} THEN substr(data, 1, ${DATA_BYTES}) ELSE data END
+          FROM centreond_request WHERE id = ?`,
+      )
+      .raw(),
+    end: db.prepare<[string], [number, number, string | null]>(LATEST_END).raw(),
+    isOpen: db.prepare<[number], number>('SELECT 1 FROM centreond_open WHERE id = ?').pluck(),
+    highest: db.prepare<[], number | null>('SELECT max(id) FROM centreond_request').pluck(),
+    /** The next one above an id: its id and ctime, and whether that is younger than its id. */
+    next: db
+      .prepare<[number, number], [number, number, number]>(
+        `SELECT r.id, r.ctime, EXISTS (SELECT 1 FROM centreond_late l WHERE l.id = r.id)
+          FROM centreond_request r WHERE r.id > ? AND r.id <= ? ORDER BY r.id LIMIT 1`,
+      )
+      .raw(),
+    anyLate: db.prepare<[], number>('SELECT 1 FROM centreond_late LIMIT 1').pluck(),
+  };
 }
 
 /** Finds requests by their filters, the newest first, by an index whatever the size of the history. */
 export class RequestList {
   readonly #db: Database;
-  readonly #statements = new Map<string, Statement<(string | number)[], Raw>>();
-  readonly #end: Statement<[string], [number, number, string]>;
-  readonly #highest: Statement<[], number | null>;
-  readonly #secondAfter: Statement<[number], number | null>;
-  readonly #firstOfSecond: Statement<[number], number | null>;
-  readonly #isOpen: Statement<[number], number>;
+  readonly #plans: RequestPlans;
+  readonly #sql: ReturnType<typeof prepare>;
 
-  constructor(db: Database) {
+  /** `node` is this router's id. */
+  constructor(db: Database, node: string) {
     this.#db = db;
-    this.#end = db.prepare<[string], [number, number, string]>(LATEST_END).raw();
-    this.#highest = db.prepare<[], number | null>('SELECT max(id) FROM centreond_request').pluck();
-    this.#secondAfter = db
-      .prepare<[number], number | null>('SELECT min(ctime) FROM centreond_history WHERE ctime > ?')
-      .pluck();
-    this.#firstOfSecond = db
-      .prepare<[number], number | null>('SELECT min(id) FROM centreond_history WHERE ctime = ?')
-      .pluck();
-    this.#isOpen = db.prepare<[number], number>('SELECT 1 FROM centreond_open WHERE id = ?').pluck();
+    this.#plans = new RequestPlans(db, node);
+    this.#sql = prepare(db);
   }
 
   /** Calls `take` with each request, and awaits `pause` between pieces, until one of them returns false. */
@@ -52,38 +62,67 @@ export class RequestList {
     take: (request: ListedRequest) => boolean,
     pause: () => Promise<boolean>,
   ): Promise<void> {
-    const { from, id, where, values, atOnce } = planOf(filter);
-    const conditions = where.map((condition) => `AND ${condition}`).join(' ');
-    const statement = this.#statement(
-      `SELECT r.id, r.token, r.owner, r.action, r.target, r.ctime,
-        substr(r.data, 1, ${DATA_CHARACTERS + 1}), length(r.data)
-        FROM ${from} WHERE ${id} > ? AND ${id} <= ? AND r.log = 0 AND +r.action <> 'PUTLOG' ${conditions} ORDER BY ${id} DESC`,
-    );
-    const lowest = filter.since === undefined ? 0 : this.#idBefore(filter.since);
-    let to = Math.min((filter.before ?? Number.MAX_SAFE_INTEGER) - 1, this.#highest.get() ?? 0);
-    if (filter.until !== undefined) to = Math.min(to, this.#idAfter(filter.until));
-    let window = atOnce ? Number.POSITIVE_INFINITY : WINDOW;
-    while (to > lowest) {
-      const low = Math.max(lowest, to - window);
-      for (const raw of statement.iterate(low, to, ...values)) if (!take(this.#listed(raw))) return;
-      to = low;
-      window = Math.min(window * 2, LARGEST_WINDOW);
-      if (to > lowest && !(await pause())) return;
+    const { since, until, before = Number.MAX_SAFE_INTEGER } = filter;
+    const back = Number(readMeta(this.#db, 'clock_back'));
+    let high = Math.min(before - 1, this.#sql.highest.get() ?? 0);
+    // Past the longest step back, no later request has an earlier time.
+    if (until !== undefined) high = this.#search(until + back + 1, high).above;
+    const low = since === undefined ? 0 : this.#search(since - back, high).below;
+    if (!(await this.#range(this.#plans.of(filter, low, high), low, high, take, pause))) return;
+    // What took over a token of PUTLOG is younger than its id.
+    if (low > 0 && this.#sql.anyLate.get() !== undefined) {
+      const last = Math.min(low, high);
+      if (await pause()) await this.#range(this.#plans.late(filter), 0, last, take, pause);
     }
   }
 
-  #statement(sql: string): Statement<(string | number)[], Raw> {
-    let statement = this.#statements.get(sql);
-    if (!statement) {
-      statement = this.#db.prepare<(string | number)[], Raw>(sql).raw();
-      this.#statements.set(sql, statement);
+  /** Goes down from `high` to above `low`. Resolves with false where `take` or `pause` said so. */
+  async #range(
+    { ids, few }: Plan,
+    low: number,
+    high: number,
+    take: (request: ListedRequest) => boolean,
+    pause: () => Promise<boolean>,
+  ): Promise<boolean> {
+    let window = FIRST_WINDOW;
+    for (let to = high; to > low; ) {
+      const started = performance.now();
+      const from = few ? low : Math.max(low, to - window);
+      const next = this.#piece(() => ids(from, to, AT_ONCE), from, started, take);
+      if (next === undefined) return false;
+      const ms = performance.now() - started;
+      if (ms > PIECE_MS) window = Math.max(SMALLEST_WINDOW, Math.floor(window / 2));
+      else if (ms < PIECE_MS / 2) window = Math.min(LARGEST_WINDOW, window * 2);
+      to = next;
+      if (to > low && !(await pause())) return false;
     }
-    return statement;
+    return true;
   }
 
-  #listed([id, token, owner, action, target, acceptedAt, text, length]: Raw): ListedRequest {
-    const [code, endedAt, endData] = (this.#isOpen.get(id) === undefined && this.#end.get(token)) || [];
-    const data = length > DATA_CHARACTERS ? JSON.stringify(text.slice(0, DATA_CHARACTERS)) : text || '{}';
+  /** Reads what it has time for, as of one moment. Returns up to where it is still to be read, undefined where it is over. */
+  #piece(
+    find: () => number[],
+    from: number,
+    started: number,
+    take: (request: ListedRequest) => boolean,
+  ): number | undefined {
+    return this.#db.transaction(() => {
+      const ids = find();
+      for (const id of ids) {
+        const request = this.#listed(id);
+        if (request && !take(request)) return undefined;
+        if (performance.now() - started > PIECE_MS) return id - 1;
+      }
+      return ids.length < AT_ONCE ? from : (ids.at(-1) ?? from) - 1;
+    })();
+  }
+
+  #listed(id: number): ListedRequest | undefined {
+    const { details, isOpen, end } = this.#sql;
+    const row = details.get(id);
+    if (!row) return undefined;
+    const [token, owner, action, target, acceptedAt, bytes, text] = row;
+    const [code, endedAt, endData] = (isOpen.get(id) === undefined && end.get(token)) || [];
     return {
       id,
       token,
@@ -94,68 +133,44 @@ export class RequestList {
       endedAt: endedAt ?? null,
       code: code ?? null,
       error: code === FAILED ? errorOf(endData ?? '') : null,
-      data,
+      data: bytes > DATA_BYTES ? JSON.stringify(headOf(text)) : text || '{}',
     };
   }
 
-  // ctime ascends with the id but for the steps that the clock made back: clock_back is the longest of them.
-  #idBefore(since: number): number {
-    const second = this.#secondAfter.get(since - 1 - Number(readMeta(this.#db, 'clock_back')));
-    if (second === null || second === undefined) return Number.MAX_SAFE_INTEGER;
-    return (this.#firstOfSecond.get(second) ?? 0) - 1;
-  }
-
-  #idAfter(until: number): number {
-    const second = this.#secondAfter.get(until + Number(readMeta(this.#db, 'clock_back')));
-    if (second === null || second === undefined) return Number.MAX_SAFE_INTEGER;
-    return this.#firstOfSecond.get(second) ?? Number.MAX_SAFE_INTEGER;
+  /**
+   * Searches for the first request with a ctime of `seconds` or more: returns the last id that was seen below, 0 for none, and one
+   * before the first that was seen not to be, `high` for none. ctime ascends with the id but for the steps that the clock made
+   * back, which the callers allow for, and for late requests: only that such a one is below says something of those before it.
+   */
+  #search(seconds: number, high: number): { below: number; above: number } {
+    let below = 0;
+    let above = high;
+    for (let end = high; below < end; ) {
+      const middle = Math.floor((below + end) / 2);
+      const [id = 0, ctime = 0, late = 0] = this.#sql.next.get(middle, end) ?? [];
+      if (id !== 0 && ctime < seconds) {
+        below = id;
+        continue;
+      }
+      if (id !== 0 && late === 0) above = id - 1;
+      end = middle;
+    }
+    return { below, above };
   }
 }
 
-function planOf({ token, owner, action, node, state, since, until, mine }: RequestFilter): Plan {
-  const where: string[] = [];
-  const values: (string | number)[] = [];
-  const and = (condition: string, ...more: (string | number)[]) => {
-    where.push(condition);
-    values.push(...more);
-  };
-  // A unary plus keeps the planner from a second index: the ids of the first are in order already.
-  let driven = false;
-  const column = (name: string) => {
-    const text = driven ? `+r.${name}` : `r.${name}`;
-    driven = true;
-    return text;
-  };
-  let from = 'centreond_request r';
-  let id = 'r.id';
-  if (token !== undefined) and(`${column('token')} = ?`, token);
-  if (state === 'open' || state === 'failed') {
-    if (driven) and(`r.id IN (SELECT id FROM centreond_${state})`);
-    else {
-      from = `centreond_${state} s CROSS JOIN centreond_request r ON r.id = s.id`;
-      id = 's.id';
-    }
-    driven = true;
-  }
-  const atOnce = driven;
-  if (mine !== undefined) and(`${column('owner')} = ?`, mine);
-  if (owner !== undefined) and(`${column('owner')} = ?`, owner);
-  if (node !== undefined && node !== '') and(`${column('target')} = ? AND r.target <> ''`, node);
-  if (action !== undefined) and(`${column('action')} = ?`, action);
-  if (node === '') and("+r.target = ''");
-  if (state === 'finished') {
-    and('r.id NOT IN (SELECT id FROM centreond_open)');
-    and('r.id NOT IN (SELECT id FROM centreond_failed)');
-  }
-  if (since !== undefined) and('+r.ctime >= ?', since);
-  if (until !== undefined) and('+r.ctime <= ?', until);
-  return { from, id, where, values, atOnce };
+/** The first 4 KiB, and of the last character all or nothing. */
+function headOf(text: string): string {
+  const bytes = Buffer.from(text);
+  let end = Math.min(DATA_BYTES, bytes.length);
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  return bytes.toString('utf8', 0, end);
 }
 
 function errorOf(data: string): string | null {
   try {
     const { error } = JSON.parse(data) as { error?: unknown };
-    return typeof error === 'string' ? error : null;
+    return typeof error === 'string' ? error.slice(0, ERROR_CHARACTERS) : null;
   } catch {
     return null;
   }

@@ -52,8 +52,6 @@ CREATE TABLE centreond_request (
     envelope TEXT NOT NULL,
     data TEXT NOT NULL
 );
-CREATE INDEX centreond_request_owner ON centreond_request (owner);
-CREATE INDEX centreond_request_target ON centreond_request (target) WHERE target <> '';
 -- Requests without a terminal row. A table of its own: ending a request then never rewrites its data.
 CREATE TABLE centreond_open (id INTEGER PRIMARY KEY);
 
@@ -93,17 +91,33 @@ CREATE TABLE IF NOT EXISTS centreond_aside (
 );
 `;
 
-// What GETREQUESTS searches by. An older centreond ignores the table, and keeps the index.
-const REQUESTS = `
+// What GETREQUESTS searches by. An older centreond ignores the tables, and keeps the indexes.
+const FAILED = `
 CREATE TABLE centreond_failed (id INTEGER PRIMARY KEY);
 INSERT INTO centreond_failed
   SELECT DISTINCT r.id FROM centreond_history h JOIN centreond_request r ON r.token = h.token
   LEFT JOIN centreond_origin o ON o.id = h.id WHERE h.code = 1 AND r.log = 0 AND coalesce(o.apart, 0) = 0;
-CREATE INDEX centreond_request_action ON centreond_request (action);
+`;
+// Requests that are younger than their ids: PUTLOG, or a row of their node, had the token before. A request's own first row has no
+// origin; of one whose first row is purged nobody knows.
+const LATE = `
+CREATE TABLE centreond_late (id INTEGER PRIMARY KEY);
+INSERT INTO centreond_late
+  SELECT r.id FROM centreond_request r WHERE r.log = 0 AND (EXISTS (SELECT 1 FROM centreond_origin o WHERE o.id = r.id)
+    OR (r.action <> 'PUTLOG' AND NOT EXISTS (SELECT 1 FROM centreond_history h WHERE h.id = r.id)));
+`;
+// Each holds all columns that filters compare: what does not match is passed over without reading the request.
+const INDEXES = `
+DROP INDEX IF EXISTS centreond_request_owner;
+DROP INDEX IF EXISTS centreond_request_action;
+DROP INDEX IF EXISTS centreond_request_target;
+CREATE INDEX IF NOT EXISTS centreond_request_by_owner ON centreond_request (owner, id, action, target, log);
+CREATE INDEX IF NOT EXISTS centreond_request_by_action ON centreond_request (action, id, target, log);
+CREATE INDEX IF NOT EXISTS centreond_request_by_target ON centreond_request (target, id, action, log);
 `;
 
 /** apart = 1: a row of another node that counts for no request made here. */
-const APART = 'ALTER TABLE centreond_origin ADD COLUMN apart INTEGER NOT NULL DEFAULT 0';
+const APART = 'ALTER TABLE centreond_origin ADD COLUMN apart INTEGER NOT NULL DEFAULT 0;';
 
 /** A name for a database. */
 export function newEpoch(): string {
@@ -116,8 +130,7 @@ export function prepareDatabase(db: Database): void {
   if (exists === undefined) {
     db.transaction(() => {
       db.exec(TABLES + ADDED);
-      db.exec(APART);
-      db.exec(REQUESTS);
+      db.exec(APART + FAILED + LATE + INDEXES);
       const put = db.prepare('INSERT INTO centreond_meta VALUES (?, ?)');
       put.run('schema', String(SCHEMA_VERSION));
       put.run('epoch', newEpoch());
@@ -133,8 +146,12 @@ export function prepareDatabase(db: Database): void {
   db.exec(ADDED);
   const columns = db.pragma('table_info(centreond_origin)') as { name: string }[];
   if (!columns.some(({ name }) => name === 'apart')) db.exec(APART);
-  const hasFailed = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'centreond_failed'").get();
-  if (hasFailed === undefined) db.transaction(() => db.exec(REQUESTS)).immediate();
+  const has = db.prepare('SELECT 1 FROM sqlite_schema WHERE name = ?');
+  db.transaction(() => {
+    if (has.get('centreond_failed') === undefined) db.exec(FAILED);
+    if (has.get('centreond_late') === undefined) db.exec(LATE);
+    db.exec(INDEXES);
+  }).immediate();
 }
 
 /** A fact about the database, `''` where it is not known. */

@@ -142,7 +142,7 @@ export interface RequestFilter {
   token?: string;
   owner?: string;
   action?: string;
-  /** TARGET; '' for requests to this router. */
+  /** TARGET; '' or the id of this router for requests to it. */
   node?: string;
   state?: 'open' | 'finished' | 'failed';
   since?: number;
@@ -167,9 +167,9 @@ export interface ListedRequest {
   acceptedAt: number;
   endedAt: number | null;
   code: number | null;
-  /** The code of the error that it ended with. */
+  /** The code of the error that it ended with, its first 255 characters. */
   error: string | null;
-  /** JSON text of DATA; of more than 4096 characters, their beginning as a JSON string. */
+  /** JSON text of DATA; if that has more than 4 KiB, its first 4 KiB as a JSON string. */
   data: string;
 }
 

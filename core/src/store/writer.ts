@@ -23,6 +23,7 @@ import {
   END_REQUEST,
   FAIL_REQUEST,
   INSERT_ROW,
+  LATE_REQUEST,
   LATEST_END,
   SELECT_KNOWN,
   type StoredRequest,
@@ -69,6 +70,7 @@ function prepare(db: Database.Database) {
     open: db.prepare('INSERT INTO centreond_open VALUES (?)'),
     end: db.prepare(END_REQUEST),
     fail: db.prepare(FAIL_REQUEST),
+    late: db.prepare(LATE_REQUEST),
     latestEnd: db.prepare<[string], [number, number, string]>(LATEST_END).raw(),
     firstRow: db.prepare<[string], number | null>('SELECT min(id) FROM centreond_history WHERE token = ?').pluck(),
     renumber: db.prepare('UPDATE centreond_request SET id = ? WHERE id = ?'),
@@ -270,6 +272,7 @@ export class Writer {
     if (this.#sql.count.run(target, token).changes === 0) return requestId;
     const first = Math.min(this.#sql.firstRow.get(token) ?? requestId, requestId);
     this.#sql.renumber.run(first, requestId);
+    if (first < requestId) this.#sql.late.run(first);
     return first;
   }
 
@@ -361,6 +364,7 @@ export class Writer {
   }
 
   #takeOver(id: number, r: RequestRecord): void {
+    this.#sql.late.run(id);
     this.#sql.keepTypes.run(id);
     this.#sql.takeOver.run(this.#now, r.etime, r.action, r.target, r.envelope, r.data, id);
   }

@@ -1,8 +1,9 @@
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
-import type { RequestFilter, TokenStore } from '../../../core/dist/store/token-store.js';
-import { draft, folder, opened, request, START, TestClock } from './opened.ts';
+import { RequestList } from '../../../core/dist/store/request-list.js';
+import type { ListedRequest, RequestFilter, TokenStore } from '../../../core/dist/store/token-store.js';
+import { allRows, DAY, draft, folder, opened, request, START, TestClock } from './opened.ts';
 
 async function scene(): Promise<{ store: TokenStore; clock: TestClock }> {
   const clock = new TestClock();
@@ -79,23 +80,189 @@ describe('requests', () => {
     expect(seen).toEqual(['a3', 'b2', 'b1', 'a2', 'a1']);
   });
 
-  test('show the beginning of DATA that is longer than 4096 characters, as a JSON string', async () => {
+  test('show whole DATA up to 4 KiB, and the first 4 KiB of longer DATA as a JSON string, never half a character', async () => {
     const store = await opened();
-    const data = JSON.stringify({ x: 'x'.repeat(5000) });
-    await store.accept(request('long', { data }), '{}');
-    const [long] = await list(store);
-    expect(JSON.parse(long?.data ?? '')).toBe(data.slice(0, 4096));
+    const whole = JSON.stringify({ x: 'x'.repeat(4096 - 8) });
+    const long = JSON.stringify({ ab: '日'.repeat(3000) });
+    await store.accept(request('whole', { data: whole }), '{}');
+    await store.accept(request('long', { data: long }), '{}');
+    const [cut, kept] = await list(store);
+    expect(kept?.data).toBe(whole);
+    const head: unknown = JSON.parse(cut?.data ?? '');
+    expect(head).toBe(`{"ab":"${'日'.repeat(1363)}`);
+    expect(Buffer.byteLength(String(head))).toBe(4096);
   });
 
-  test('of a database from before are found by how they ended', async () => {
-    const file = path.join(folder(), 'history.sdb');
-    const store = await opened({ file });
+  test('to this router are found whether their TARGET was empty or its own id', async () => {
+    const { store } = await scene();
+    await store.accept(request('named', { target: 'central' }), '{}');
+    expect(await tokens(store, { node: '' })).toEqual(['named', 'a3', 'a2', 'a1']);
+    expect(await tokens(store, { node: 'central', state: 'open' })).toEqual(['named', 'a3']);
+    expect(await tokens(store, { node: 'central', owner: 'alice', action: 'COMMAND' })).toEqual(['a2']);
+  });
+
+  test('show the beginning of an error code that is too long for one', async () => {
+    const store = await opened();
     await store.accept(request('t'), '{}');
+    await store.append(draft('t', 1, { data: JSON.stringify({ error: 'E'.repeat(1e6) }) }));
+    expect((await list(store))[0]?.error).toBe('E'.repeat(255));
+  });
+
+  test('of a database from before are found by every filter', async () => {
+    const file = path.join(folder(), 'history.sdb');
+    const clock = new TestClock();
+    const store = await opened({ file, clock });
+    await store.put(draft('noted', 10), { owner: 'alice' });
+    clock.seconds += 3600;
+    await store.accept(request('t', { target: 'paris' }), '{}');
     await store.append(draft('t', 1, { data: '{"error":"X","message":"x"}' }));
+    clock.seconds += 3600;
+    await store.accept(request('noted'), '{}');
     await store.close();
     const db = new Database(file);
-    db.exec('DROP TABLE centreond_failed; DROP INDEX centreond_request_action');
+    db.exec(`DROP TABLE centreond_failed;
+      DROP TABLE centreond_late;
+      DROP INDEX centreond_request_by_owner;
+      DROP INDEX centreond_request_by_action;
+      DROP INDEX centreond_request_by_target;
+      CREATE INDEX centreond_request_owner ON centreond_request (owner);
+      CREATE INDEX centreond_request_action ON centreond_request (action);
+      CREATE INDEX centreond_request_target ON centreond_request (target) WHERE target <> ''`);
     db.close();
-    expect(await tokens(await opened({ file }), { state: 'failed' })).toEqual(['t']);
+    const again = await opened({ file, clock });
+    expect(await tokens(again, { state: 'failed' })).toEqual(['t']);
+    expect(await tokens(again, { node: 'paris', owner: 'alice', action: 'WEATHER' })).toEqual(['t']);
+    expect(await tokens(again, { since: clock.seconds - 60 })).toEqual(['noted']);
+    await again.close();
+    const left = new Database(file, { readonly: true });
+    const indexes = left.prepare("SELECT name FROM sqlite_schema WHERE name LIKE 'centreond_request_%'").pluck().all();
+    left.close();
+    expect(indexes.toSorted()).toEqual(['action', 'owner', 'target'].map((by) => `centreond_request_by_${by}`));
+  });
+});
+
+describe('since and until', () => {
+  test('hold for the time of acceptance, whatever steps the clock made back', async () => {
+    const clock = new TestClock();
+    const store = await opened({ clock });
+    for (const [token, seconds] of [
+      ['early', 0],
+      ['ahead', 100],
+      ['back', 90],
+      ['late', 120],
+    ] as const) {
+      clock.seconds = START + seconds;
+      await store.accept(request(token), '{}');
+    }
+    expect(await tokens(store, { since: START + 100 })).toEqual(['late', 'ahead']);
+    expect(await tokens(store, { since: START + 90, until: START + 99 })).toEqual(['back']);
+    expect(await tokens(store, { until: START + 99 })).toEqual(['back', 'early']);
+  });
+
+  test('find a request whose token was known from PUTLOG long before', async () => {
+    const { store, clock } = await scene();
+    clock.seconds += 3600;
+    await store.accept(request('note'), '{}');
+    const since = clock.seconds - 60;
+    expect(await tokens(store, { since })).toEqual(['note']);
+    expect(await tokens(store, { since, owner: 'alice', action: 'WEATHER', state: 'open' })).toEqual(['note']);
+    expect(await tokens(store, { since, state: 'failed' })).toEqual([]);
+    expect(await tokens(store, { until: since })).not.toContain('note');
+  });
+
+  test('find a request whose first row is purged', async () => {
+    const clock = new TestClock();
+    const store = await opened({ clock, retentionSeconds: 2 * DAY });
+    await store.accept(request('long'), '{}');
+    clock.seconds += 2 * DAY;
+    await store.append(draft('long', 2));
+    clock.seconds += DAY;
+    await store.accept(request('young'), '{}');
+    await store.append(draft('young', 2));
+    await store.purge();
+    expect(await allRows(store)).toHaveLength(3);
+    expect(await tokens(store, { since: START })).toEqual(['young', 'long']);
+  });
+});
+
+describe('a page', () => {
+  /** A store with so many requests, as `of` describes them, which have ended. */
+  async function crowd(count: number, of: (i: number) => { owner: string; action: string; failed: boolean }) {
+    const file = path.join(folder(), 'history.sdb');
+    await (await opened({ file })).close();
+    const db = new Database(file);
+    const add = db.prepare('INSERT INTO centreond_request VALUES (?, ?, ?, 0, 0, ?, ?, ?, ?, ?)');
+    const fail = db.prepare('INSERT INTO centreond_failed VALUES (?)');
+    db.transaction(() => {
+      for (let i = 1; i <= count; i++) {
+        const { owner, action, failed } = of(i);
+        add.run(i, `t${i}`, START, owner, action, '', '', '{}');
+        if (failed) fail.run(i);
+      }
+    })();
+    db.close();
+    return file;
+  }
+
+  /** Reads the page that finds nothing: how often it let others in, and by which plan each of its statements ran. */
+  async function read(file: string, filter: Partial<RequestFilter>): Promise<{ pauses: number; plans: string[] }> {
+    const texts = new Set<string>();
+    const db = new Database(file, { readonly: true, verbose: (text) => texts.add(String(text)) });
+    let pauses = 0;
+    const found: ListedRequest[] = [];
+    await new RequestList(db, 'central').each(
+      { as: '', limit: 100, maxBytes: 1e6, ...filter },
+      (request) => found.push(request) > 0,
+      async () => ++pauses > 0,
+    );
+    expect(found).toEqual([]);
+    const plans = [...texts]
+      .filter((text) => text.startsWith('SELECT '))
+      .flatMap((text) => db.prepare<[], { detail: string }>(`EXPLAIN QUERY PLAN ${text}`).all())
+      .map(({ detail }) => detail);
+    db.close();
+    return { pauses, plans };
+  }
+
+  const of = (owner: string, action: string, failed: boolean) => ({ owner, action, failed });
+  const disjoint = (i: number) =>
+    i === 1 ? of('bob', 'WEATHER', false) : i % 2 ? of('alice', 'WEATHER', true) : of('carol', 'COMMAND', false);
+
+  test.each<[string, Partial<RequestFilter>]>([
+    ['a client with few requests asks for failed ones', { mine: 'bob', state: 'failed' }],
+    ['a client with few requests asks for an action of many', { mine: 'bob', action: 'COMMAND' }],
+    ['a node is asked for that has none', { node: 'paris', state: 'finished', owner: 'alice' }],
+    ['a token is not known', { token: 'nobody', state: 'failed' }],
+  ])('reads few entries where %s', async (_, filter) => {
+    const { pauses } = await read(await crowd(150_000, disjoint), filter);
+    expect(pauses).toBe(0);
+  });
+
+  test.each<[string, Partial<RequestFilter>]>([
+    ['an owner never called that action', { owner: 'alice', action: 'COMMAND' }],
+    ['that action never failed', { action: 'COMMAND', state: 'failed' }],
+    ['what this router is asked for never failed', { node: '', action: 'COMMAND', state: 'failed' }],
+  ])('lets others in, and reads no request but only an index, where %s', async (_, filter) => {
+    const { pauses, plans } = await read(await crowd(300_000, disjoint), filter);
+    expect(pauses).toBeGreaterThan(1);
+    expect(plans.filter((detail) => detail.startsWith('SEARCH r USING COVERING INDEX'))).not.toEqual([]);
+    expect(plans.filter((detail) => /^SCAN r\b|TEMP B-TREE/.test(detail))).toEqual([]);
+  });
+
+  test('ends before the bytes that it may have, errors and names counted, and the next goes on', async () => {
+    const store = await opened();
+    for (let i = 0; i < 20; i++) {
+      await store.accept(request(`t${i}`), '{}');
+      await store.append(draft(`t${i}`, 1, { data: JSON.stringify({ error: '"'.repeat(200) }) }));
+    }
+    const seen: string[] = [];
+    for (let before = Number.MAX_SAFE_INTEGER; ; ) {
+      const page = await store.requests({ as: '', limit: 100, maxBytes: 3000, before });
+      expect(Buffer.byteLength(JSON.stringify(page.requests))).toBeLessThan(4000);
+      seen.push(...page.requests.map(({ token }) => token));
+      if (!page.more) break;
+      before = page.requests.at(-1)?.id ?? 0;
+    }
+    expect(seen).toEqual(Array.from({ length: 20 }, (_, i) => `t${19 - i}`));
   });
 });
