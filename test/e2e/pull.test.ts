@@ -78,6 +78,20 @@ test('PING is answered by the node, and a request runs there for whoever asked, 
   await expect(alice.send('ECH', {}, { target: 'lyon' })).rejects.toMatchObject({ code: 'NODE_LACKS_ACTION' });
 });
 
+test('a caller is shown the requests that it sent to a node, those of others there only if it is the operator', async () => {
+  await alice.call('ECHO', { of: 'alice' }, { target: 'lyon', token: 'alice-at-lyon' });
+  expect((await poller.cli('call', 'ECHO', 'of=lyon', '--token', 'lyon-itself')).code).toBe(0);
+  const listed = async (filter: object) => {
+    const { data } = await alice.send('GETREQUESTS', filter, { target: 'lyon' });
+    return (data.requests as { token: string; owner: string }[]).map(({ token, owner }) => `${token} ${owner}`);
+  };
+  expect(await listed({ action: 'ECHO' })).toEqual(['alice-at-lyon central/alice']);
+  expect(await listed({ owner: '@local' })).toEqual([]);
+  expect(await listed({ token: 'lyon-itself' })).toEqual([]);
+  const all = await central.cli('--json', 'call', 'GETREQUESTS', 'action=ECHO', '--target', 'lyon');
+  expect(JSON.parse(all.stdout).data.requests).toMatchObject([{ token: 'lyon-itself' }, { token: 'alice-at-lyon' }]);
+});
+
 test('a node registers nobody but itself', async () => {
   const ghost = await connect(central.door(who.ghost));
   const data = { version: '1', actions: [], nodes: [] };

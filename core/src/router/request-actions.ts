@@ -10,6 +10,7 @@ import { z } from 'zod';
 import type { TokenStore } from '../store/token-store.ts';
 import { seesAll } from './authorize.ts';
 import { type AskContext, EVERYBODY, READ, TOKEN } from './declaring.ts';
+import { type Envelope, ownerOf } from './envelope.ts';
 import type { Peer } from './peer.ts';
 import { Answer } from './request.ts';
 import type { Requests } from './requests.ts';
@@ -45,6 +46,15 @@ export interface RequestActionsOptions {
   readonly requests: Requests;
 }
 
+/**
+ * Whether `caller` may list everybody's requests. A router asks for a client of its own too: it is shown what it forwarded for that
+ * client, and everything only for its operator, its plugins and itself.
+ */
+function seesAllThrough(caller: Peer, { from }: Envelope): boolean {
+  if (caller.roles.has('router') && from !== undefined && !from.startsWith('@')) return false;
+  return seesAll(caller);
+}
+
 /** What a caller may do with requests that were accepted. */
 @Plugin({ type: 'core', title: 'The router itself', isolation: 'core' })
 export class RequestActions {
@@ -75,12 +85,12 @@ export class RequestActions {
     input: GetRequests,
     access: EVERYBODY,
   })
-  async getRequests(input: z.output<typeof GetRequests>, { caller }: AskContext): Promise<Answer> {
+  async getRequests(input: z.output<typeof GetRequests>, { caller, envelope }: AskContext): Promise<Answer> {
     const { maxMessage, store } = this.options;
     const { limit = 100, ...filter } = input;
     const page = await store.requests({
       ...filter,
-      ...(!seesAll(caller) && { mine: caller.identity }),
+      ...(!seesAllThrough(caller, envelope) && { mine: ownerOf(caller, envelope) }),
       as: caller.identity,
       limit,
       maxBytes: Math.floor(maxMessage * 0.75),
