@@ -12,6 +12,8 @@ export const RESERVED_ACTIONS: ReadonlySet<string> = new Set([...LINK_VERBS, ...
 export const RESERVED_TYPES: ReadonlySet<string> = new Set(['core', 'local']);
 
 /** Events that only the core emits. */
+/** A day: KILL waits no longer for a plugin to release what it holds. */
+export const LONGEST_GRACE_SECONDS = 86_400;
 const CORE_EVENTS: ReadonlySet<string> = new Set(['REGISTERNODE', 'UNREGISTERNODE']);
 
 const ACCESS = ['client', 'node', 'router', 'admin', 'internal'];
@@ -49,7 +51,11 @@ export function faultOfDeclaration(
     if (lacks(method)) return `@On('${event}'): the class has no method ${method}`;
   }
   if (kill !== undefined && lacks(kill)) return `@Kill: the class has no method ${kill}`;
-  if (manifest.kill && !isAtLeast(manifest.kill.graceSeconds, 0)) return '@Kill: graceSeconds is no number from 0 up';
+  if (
+    manifest.kill &&
+    !(isAtLeast(manifest.kill.graceSeconds, 0) && manifest.kill.graceSeconds <= LONGEST_GRACE_SECONDS)
+  )
+    return `@Kill: graceSeconds is no number from 0 to ${LONGEST_GRACE_SECONDS}`;
   for (const { name, schema } of emits) {
     if (!isAction(name)) return `its event '${name}' is not a capital letter and up to 63 of A-Z 0-9 _ -`;
     if (CORE_EVENTS.has(name)) return `its event ${name} is the core's own; choose another name`;

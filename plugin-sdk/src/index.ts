@@ -1,5 +1,5 @@
 export * from './contract.ts';
-export { RESERVED_ACTIONS, RESERVED_TYPES } from './declaration-fault.ts';
+export { LONGEST_GRACE_SECONDS, RESERVED_ACTIONS, RESERVED_TYPES } from './declaration-fault.ts';
 export * from './decorators.ts';
 export * from './errors.ts';
 export * from './frame.ts';

@@ -167,7 +167,7 @@ describe('a declaration that does not hold is refused with what and where', () =
     'a kill handler without method': [{ more: (p) => Kill({ graceSeconds: 1 })(p, 'gone') }, '@Kill: the class has no'],
     'a grace that is none': [
       { more: (p) => Kill({ graceSeconds: -1 })(p, 'look') },
-      '@Kill: graceSeconds is no number',
+      '@Kill: graceSeconds is no number from 0 to 86400',
     ],
     'an empty pool': [{ plugin: { instances: { pool: 0 } } }, 'instances.pool is no whole number'],
     'a pool in the core': [{ plugin: { instances: { pool: 2 }, isolation: 'core' } }, 'no processes to pool'],

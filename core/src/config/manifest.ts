@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { isAction, RESERVED_ACTIONS, RESERVED_TYPES, reasonOf } from '@centreond/plugin-sdk';
+import { isAction, LONGEST_GRACE_SECONDS, RESERVED_ACTIONS, RESERVED_TYPES, reasonOf } from '@centreond/plugin-sdk';
 import { z } from 'zod';
 import { formatPath } from './source.ts';
 
@@ -64,7 +64,7 @@ const ManifestShape = z.object({
     }),
   ]),
   isolation: z.enum(['process', 'core']),
-  kill: z.object({ graceSeconds: z.number().min(0) }).nullable(),
+  kill: z.object({ graceSeconds: z.number().min(0).max(LONGEST_GRACE_SECONDS) }).nullable(),
   config: JsonSchema.nullable(),
   unexpressed: z.array(z.string()),
   hash: text,

@@ -1,3 +1,5 @@
+import { after } from '../long-timer.ts';
+
 /** What the testing kit asks of time: the real one, or one that a test moves. */
 export interface Clock {
   /** Milliseconds since the epoch. */
@@ -10,9 +12,8 @@ export interface Clock {
 export const REAL_CLOCK: Clock = {
   now: () => Date.now(),
   in: (ms, run) => {
-    const timer = setTimeout(run, ms);
-    timer.unref();
-    return () => clearTimeout(timer);
+    const timer = after(ms, run, { unref: true });
+    return () => timer[Symbol.dispose]();
   },
 };
 
