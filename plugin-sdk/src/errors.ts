@@ -53,8 +53,10 @@ const SENTENCES = {
     `The router stopped before ${d.token} was done. Send it again with a new token if it is still wanted.`,
   OUTCOME_UNKNOWN: (d: { token: string; action: string; cause?: string }) =>
     `${d.cause ?? 'The router ended'} while ${d.token} ran, and ${d.action} is not declared idempotent, so it was not run again. Look at its effect, then send a new request if need be.`,
-  INVALID_OUTPUT: (d: { action: string; reason: string }) =>
-    `${d.action} ran, but answered what its output schema does not allow: ${d.reason}. The plugin's author has to fix it.`,
+  INVALID_OUTPUT: (d: { action: string; reason: string; row?: true }) =>
+    d.row === true
+      ? `${d.action} cannot write this row: ${d.reason}. The plugin's author has to fix it.`
+      : `${d.action} ran, but answered what its output schema does not allow: ${d.reason}. The plugin's author has to fix it.`,
   CALL_REFUSED: (d: { action: string; error: string; message: string }) =>
     `The plugin's own call of ${d.action} was refused (${d.error}): ${d.message} The request itself was in order; the plugin's log has more.`,
   ACTION_FAILED: (d: { reason: string }) => d.reason,

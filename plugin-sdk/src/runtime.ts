@@ -14,7 +14,7 @@ import {
 } from './frame.ts';
 import { Hearing } from './hearing.ts';
 import { validate } from './schema.ts';
-import { ACCEPTED, FAILED, FINISHED } from './status.ts';
+import { ACCEPTED, FAILED, FINISHED, FIRST_PLUGIN_CODE } from './status.ts';
 
 /**
  * The verbs of the link between the core and an instance, besides actions and replies. They cannot be action names.
@@ -246,6 +246,13 @@ function rowText(value: unknown, maxMessage: number, refuse: (reason: string) =>
   return text;
 }
 
+/** Why no row of `code` can be written, which is not one of `codes`: 0 and those that the plugin declares. */
+function codeFault(code: number, codes: ReadonlySet<number>): string {
+  const own = [...codes].filter((one) => one !== ACCEPTED).join(', ') || 'none are declared';
+  const isRouters = Number.isInteger(code) && code > ACCEPTED && code < FIRST_PLUGIN_CODE;
+  return `the code ${code} ${isRouters ? "is the router's own" : 'is not declared'}; progress() takes 0 and the plugin's codes (${own})`;
+}
+
 class RequestContext implements ActionContext, Running {
   readonly identity: string;
   readonly target: string;
@@ -292,16 +299,13 @@ class RequestContext implements ActionContext, Running {
       this.log.warn({ rowAfterEnd: late }, `${this.action} wrote a row after the end of ${this.token}; it is dropped`);
       return;
     }
-    if (!this.codes) {
-      throw failure('INVALID_OUTPUT', { action: this.action, reason: 'it answers in the ACK and writes no rows' });
-    }
-    if (!this.codes.has(code)) {
-      throw failure('INVALID_OUTPUT', { action: 'progress', reason: `${code} is neither 0 nor in the plugin's codes` });
-    }
+    const refuse = (reason: string) => failure('INVALID_OUTPUT', { action: this.action, reason, row: true });
+    if (!this.codes) throw refuse('it answers in the ACK');
+    if (!this.codes.has(code)) throw refuse(codeFault(code, this.codes));
     if (this.link.held >= HELD_ROWS) {
       throw failure('BUSY', { what: 'the list of rows that wait for the disk', limit: HELD_ROWS });
     }
-    const text = rowText(data, this.maxMessage, (reason) => failure('INVALID_OUTPUT', { action: 'progress', reason }));
+    const text = rowText(data, this.maxMessage, refuse);
     this.link.row(formatMessage('ROW', this.token, String(code), text));
     const ready = this.link.ready();
     if (ready) await this.#orAborted(ready);

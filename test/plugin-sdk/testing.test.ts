@@ -84,7 +84,7 @@ class WeatherPlugin {
   async try(input: z.output<typeof Anything>, context: ActionContext): Promise<z.input<typeof Anything>> {
     const { what, ...rest } = input;
     if (what === 'throw') throw new Error('out of order');
-    if (what === 'wrong code') await context.progress(121, {});
+    if (what === 'code') await context.progress(Number(rest.code), {});
     if (what === 'late') setTimeout(() => void context.progress(120, {}), 1);
     if (what === 'append') await this.tokens.append([{ token: context.token, data: {}, code: 120, ...rest } as never]);
     if (what === 'emit') await this.transport.emit(String(rest.event ?? 'SEEN'), { city: 'Paris' });
@@ -168,7 +168,16 @@ describe('a plugin run in process', () => {
       message: expect.stringContaining('city: is under water'),
     });
     expect(await said('TRY', { what: 'throw' })).toEqual({ error: 'ACTION_FAILED', message: 'out of order' });
-    expect(await said('TRY', { what: 'wrong code' })).toMatchObject({ error: 'INVALID_OUTPUT' });
+    expect(await said('TRY', { what: 'code', code: 121 })).toEqual({
+      error: 'INVALID_OUTPUT',
+      message:
+        "TRY cannot write this row: the code 121 is not declared; progress() takes 0 and the plugin's codes (120). The plugin's author has to fix it.",
+    });
+    expect(await said('TRY', { what: 'code', code: 2 })).toEqual({
+      error: 'INVALID_OUTPUT',
+      message:
+        "TRY cannot write this row: the code 2 is the router's own; progress() takes 0 and the plugin's codes (120). The plugin's author has to fix it.",
+    });
     expect(await said('WEATHER', { city: 3 }, { unchecked: true })).toMatchObject({ error: 'INVALID_DATA' });
   });
 
