@@ -35,6 +35,8 @@ export class TooManyElements extends Error {
 export const MAX_DEPTH = 32;
 /** Keys and elements that DATA of a request may have in all. */
 export const MAX_ELEMENTS = 50_000;
+/** What links say to each other: pages, which are bounded by rows and bytes and not by {@link MAX_ELEMENTS}. */
+export const LINK_ACTIONS: ReadonlySet<string> = new Set(['SETLOGS', 'REGISTERNODE', 'ANNOUNCE']);
 /** A row's data may nest this deep, so that every message that carries rows stays within MAX_DEPTH. */
 export const MAX_ROW_DEPTH = 28;
 /** A row's data stays so many bytes below the largest message, so that each message that carries one row can be sent. */
@@ -184,10 +186,27 @@ function scan(text: string, maxDepth: number, maxElements: number): 'depth' | 'e
     } else if (c === 91 || c === 123) {
       if (++depth > maxDepth) return 'depth';
       // A container that is not empty has one element more than commas.
-      if (++elements > maxElements) return 'elements';
+      if (!closesAt(text, i + 1) && ++elements > maxElements) return 'elements';
     } else if (c === 93 || c === 125) depth--;
   }
   return undefined;
+}
+
+/** Whether the next character that is not a space closes a container. */
+function closesAt(text: string, from: number): boolean {
+  let i = from;
+  let c = text.charCodeAt(i);
+  while (c === 32 || c === 9 || c === 10 || c === 13) c = text.charCodeAt(++i);
+  return c === 93 || c === 125;
+}
+
+/** DATA of a request as JSON text. Throws INVALID_DATA if the router would refuse the number of its keys and elements. */
+export function requestData(action: string, data: object): string {
+  const text = JSON.stringify(data);
+  if (!LINK_ACTIONS.has(action) && text.length > MAX_ELEMENTS && scan(text, MAX_DEPTH, MAX_ELEMENTS) === 'elements') {
+    throw failure('INVALID_DATA', { action, reason: new TooManyElements(MAX_ELEMENTS).message });
+  }
+  return text;
 }
 
 /** The position of the quote that ends the string opened at `from`, or -1. */

@@ -24,7 +24,9 @@ import {
   parseData,
   parseMessage,
   parseReply,
+  requestData,
 } from './frame.ts';
+import { after } from './long-timer.ts';
 import { AckRequest, CallRequest, type Outcome, type Request, Room, type Waiting } from './requests.ts';
 import { newToken } from './token.ts';
 import { Uplink } from './uplink.ts';
@@ -120,7 +122,7 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
     const { signal, timeoutMs = limitMs ?? CONNECT_MS } = this.#options;
     signal?.throwIfAborted();
     const timer = Number.isFinite(timeoutMs)
-      ? setTimeout(() => this.#first?.reject(this.#notConnected(timeoutMs)), timeoutMs)
+      ? after(timeoutMs, () => this.#first?.reject(this.#notConnected(timeoutMs)))
       : undefined;
     const onAbort = () => signal && this.#first?.reject(aborted(signal));
     signal?.addEventListener('abort', onAbort, { once: true });
@@ -129,7 +131,7 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
         this.#first = { resolve, reject };
       });
     } finally {
-      clearTimeout(timer);
+      timer?.[Symbol.dispose]();
       signal?.removeEventListener('abort', onAbort);
       this.#first = undefined;
     }
@@ -415,7 +417,7 @@ function requestOf(action: string, token: string, data: object, options: SendOpt
   if (token === '' || !isToken(token)) throw new FrameError(`${JSON.stringify(token)} cannot be a TOKEN`, '');
   if (!isTarget(target)) throw new FrameError(`${JSON.stringify(target)} cannot be a TARGET`, token);
   if (Array.isArray(data)) throw new FrameError('DATA is not an object', token);
-  return formatMessage(action, token, target, JSON.stringify(envelope ? { ...data, $: envelope } : data));
+  return formatMessage(action, token, target, requestData(action, envelope ? { ...data, $: envelope } : data));
 }
 
 /** A GETLOG's answer. Throws {@link FrameError} when it is none. */

@@ -16,7 +16,7 @@ import type {
 } from './contract.ts';
 import type { PluginOptions } from './decorators.ts';
 import { CallRefusal, type CentreondError, failure } from './errors.ts';
-import { formatMessage, type JsonObject, type Message } from './frame.ts';
+import { formatMessage, type JsonObject, type Message, requestData } from './frame.ts';
 import { after } from './long-timer.ts';
 import { RouterLink } from './router-link.ts';
 import { validate } from './schema.ts';
@@ -205,7 +205,7 @@ export class LinkTransport implements Transport, Core {
       if (this.#waiting.size >= WAITING_LIMIT) {
         throw failure('BUSY', { what: "the list of this instance's requests", limit: WAITING_LIMIT });
       }
-      const message = formatMessage(action, token, target, body);
+      const message = formatMessage(action, token, target, requestData(action, body));
       const limit = this.options.maxMessage;
       const bytes = message.length > limit / 3 ? Buffer.byteLength(message) : 0;
       if (bytes > limit) throw failure('TOO_LARGE', { bytes, limit });

@@ -210,6 +210,25 @@ describe('a request', () => {
     expect(router.frames.length).toBe(before + 1);
   });
 
+  test('of more keys and elements than a router takes does not leave; a page of a link does', async () => {
+    const client = await alice();
+    const before = router.frames.length;
+    const rows = Array.from({ length: 50_000 }, () => 1);
+    await expect(client.send('ECHO', { rows })).rejects.toMatchObject({
+      code: 'INVALID_DATA',
+      message: expect.stringContaining('more than 50000 keys and elements'),
+    });
+    await expect(client.call('ECHO', { rows })).rejects.toMatchObject({ code: 'INVALID_DATA' });
+    expect(router.frames.length).toBe(before);
+    expect(await codeOf(client.send('ECHO', { rows: rows.slice(1) }))).toBe('resolved');
+    expect(await codeOf(client.send('SETLOGS', { rows }))).toBe('resolved');
+  });
+
+  test('waits for its first session for longer than setTimeout takes', async () => {
+    const connecting = alice({ timeoutMs: 60 * 24 * 3600 * 1000 });
+    expect((await connecting).connected).toBe(true);
+  });
+
   test('waits no longer than it may', async () => {
     const client = await alice();
     router.onRequest = () => undefined;

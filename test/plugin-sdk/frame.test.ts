@@ -364,7 +364,10 @@ describe('the bound of keys and elements', () => {
     ['fewer keys', keys(900), true],
     ['more keys', keys(1100), false],
     ['elements of a list', `{"list":[${'1,'.repeat(3000)}1]}`, false],
-    ['empty lists', `{"list":[${'[],'.repeat(1500)}[]]}`, false],
+    ['as many elements as may be', `{"list":[${'1000000,'.repeat(998)}1]}`, true],
+    ['one element more', `{"list":[${'1000000,'.repeat(999)}1]}`, false],
+    ['empty lists as one element each', `{"list":[${'[ ],{},'.repeat(499)}[\n]]}`, true],
+    ['more empty lists', `{"list":[${'[],'.repeat(1500)}[]]}`, false],
     ['commas in a string', `{"text":"${',{['.repeat(3000)}"}`, true],
     ['escaped quotes in a string', `{"text":"${'\\",'.repeat(3000)}"}`, true],
   ])('counts %s while scanning', (_, text, fits) => {

@@ -91,6 +91,8 @@ describe('a transport', () => {
 
   test('refuses what is too large and a token that is under way, and gives up after 30 s', async () => {
     await expect(core.transport.send('A', { x: 'x'.repeat(10_000) })).rejects.toMatchObject({ code: 'TOO_LARGE' });
+    const many = { x: Array.from({ length: 50_000 }, () => 1) };
+    await expect(core.transport.send('A', many)).rejects.toMatchObject({ code: 'INVALID_DATA' });
     vi.useFakeTimers();
     core.answer = () => undefined;
     const waiting = core.transport.send('A', {}, { token: 't' });

@@ -6,6 +6,7 @@ import {
   formatAck,
   isCentreondError,
   type JsonObject,
+  LINK_ACTIONS,
   MAX_ELEMENTS,
   type Message,
   newToken,
@@ -28,7 +29,6 @@ import type { Requests } from './requests.ts';
 import type { Telemetry } from './telemetry.ts';
 import type { Verbs } from './verbs.ts';
 
-const LINK_ACTIONS: ReadonlySet<string> = new Set(['SETLOGS', 'REGISTERNODE', 'ANNOUNCE']);
 /** How long a request may wait for its plugin if its caller set no deadline. */
 export const WAIT_LIMIT_MS = 24 * 3600 * 1000;
 
@@ -76,7 +76,7 @@ export class Ladder {
       }
       const message = parseMessage(decodeText(bytes));
       token = message.token;
-      const data = this.#parse(message);
+      const data = this.#parse(peer, message);
       const { $ } = data;
       if ($ !== undefined) delete data.$;
       this.#options.telemetry.received++;
@@ -87,9 +87,10 @@ export class Ladder {
   };
 
   /** Messages of links hold pages, which are bounded by rows and bytes; all others are bounded in keys and elements. */
-  #parse({ action, token, data }: Message): JsonObject {
+  #parse({ roles }: Peer, { action, token, data }: Message): JsonObject {
+    const isOfLink = LINK_ACTIONS.has(action) && (roles.has('node') || roles.has('router') || roles.has('plugin'));
     try {
-      return parseData(data, token, LINK_ACTIONS.has(action) ? Number.POSITIVE_INFINITY : MAX_ELEMENTS);
+      return parseData(data, token, isOfLink ? Number.POSITIVE_INFINITY : MAX_ELEMENTS);
     } catch (error) {
       throw error instanceof TooManyElements ? failure('INVALID_DATA', { action, reason: error.message }) : error;
     }

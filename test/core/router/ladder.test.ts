@@ -36,6 +36,26 @@ describe('the ladder', () => {
     expect(nobody.heard).toEqual([]);
   });
 
+  test.each([['client'], ['admin']] as const)(
+    'counts the keys of a message of a link, too, if it comes from the role %s',
+    (role) => {
+      const peer = new TestPeer('eve', role);
+      for (const name of ['SETLOGS', 'REGISTERNODE', 'ANNOUNCE']) {
+        world.send(peer, name, 't', { rows: Array.from({ length: 50_000 }, () => 1) });
+        expect(refusal(peer)).toMatchObject({
+          error: 'INVALID_DATA',
+          message: expect.stringContaining('more than 50000 keys and elements'),
+        });
+      }
+    },
+  );
+
+  test('does not count the keys of a message of a link from a node', () => {
+    const node = new TestPeer('lyon', 'node');
+    world.send(node, 'SETLOGS', 't', { rows: Array.from({ length: 50_000 }, () => 1) });
+    expect(refusal(node).error).toBe('UNKNOWN_ACTION');
+  });
+
   test('acknowledges only what is on disk, and hands it over only then', async () => {
     world.send(alice, 'ONCE', 't');
     expect([alice.heard, world.given]).toEqual([[], []]);
