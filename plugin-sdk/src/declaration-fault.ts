@@ -11,9 +11,10 @@ export const RESERVED_ACTIONS: ReadonlySet<string> = new Set([...LINK_VERBS, ...
 /** Types that no plugin outside the core can have: `@local` and `@core` name who asks. */
 export const RESERVED_TYPES: ReadonlySet<string> = new Set(['core', 'local']);
 
-/** Events that only the core emits. */
 /** A day: KILL waits no longer for a plugin to release what it holds. */
 export const LONGEST_GRACE_SECONDS = 86_400;
+
+/** Events that only the core emits. */
 const CORE_EVENTS: ReadonlySet<string> = new Set(['REGISTERNODE', 'UNREGISTERNODE']);
 
 const ACCESS = ['client', 'node', 'router', 'admin', 'internal'];
