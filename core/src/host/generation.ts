@@ -145,8 +145,7 @@ export class Generation {
       this.#crashed(open, this.#stopped ? 'it is stopped' : (group.slots[0]?.reason ?? 'it is stopped'));
       return;
     }
-    const action = open.action.manifest.name;
-    const slot = group.waiting.has(action) ? undefined : freest(group.slots, action);
+    const slot = group.waiting.hasBefore(open) ? undefined : freest(group.slots, open);
     if (slot) slot.run(open);
     else {
       group.waiting.add(open);
@@ -206,7 +205,7 @@ export class Generation {
     for (const name of action === undefined ? group.waiting.actions : [action]) {
       group.waiting.drain(
         name,
-        () => slot.hasRoom(name),
+        (urgent) => slot.hasRoom(name, urgent),
         (open) => slot.run(open),
       );
     }
@@ -313,10 +312,10 @@ export class Generation {
   }
 }
 
-function freest(slots: readonly Slot[], action: string): Slot | undefined {
+function freest(slots: readonly Slot[], { action, urgent }: OpenRequest): Slot | undefined {
   let best: Slot | undefined;
   for (const slot of slots) {
-    if (slot.hasRoom(action) && (!best || slot.inFlight < best.inFlight)) best = slot;
+    if (slot.hasRoom(action.manifest.name, urgent) && (!best || slot.inFlight < best.inFlight)) best = slot;
   }
   return best;
 }

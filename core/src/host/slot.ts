@@ -68,6 +68,8 @@ export interface SlotOptions {
 
 const EXITS_KEPT = 10;
 const SIGTERM_MS = 3000;
+/** One in so many of what runs at once is kept for urgent requests, so that an operator need not wait for what others run. */
+const URGENT_SHARE = 16;
 
 /** One instance of a plugin over time: its process, what it runs, its restarts. */
 export class Slot {
@@ -86,7 +88,8 @@ export class Slot {
   readonly #nameOf = new Map<OpenRequest, string>();
   #numbers = 0;
   readonly #runningOf = new Map<string, number>();
-  readonly #limits: ReadonlyMap<string, number>;
+  /** How many of an action run at once: in all, and of those that are not urgent. */
+  readonly #limits: ReadonlyMap<string, { readonly all: number; readonly others: number }>;
   #instance: InstanceProcess | undefined;
   #starts = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -97,7 +100,12 @@ export class Slot {
   constructor(readonly options: SlotOptions) {
     this.supervisor = new Supervisor(options.restart, options.clock);
     this.#words = new InstanceWords(options.manifest, options.instance.maxMessage);
-    this.#limits = new Map(options.manifest.actions.map(({ name, concurrency }) => [name, concurrency]));
+    this.#limits = new Map(
+      options.manifest.actions.map(({ name, concurrency: all }) => [
+        name,
+        { all, others: all - Math.floor(all / URGENT_SHARE) },
+      ]),
+    );
     this.lastUsed = options.clock.now();
   }
 
@@ -159,8 +167,9 @@ export class Slot {
   }
 
   /** Whether it can run one more request of `action` now. */
-  hasRoom(action: string): boolean {
-    return this.state === 'ready' && (this.#runningOf.get(action) ?? 0) < (this.#limits.get(action) ?? 0);
+  hasRoom(action: string, urgent: boolean): boolean {
+    const limit = this.#limits.get(action)?.[urgent ? 'all' : 'others'] ?? 0;
+    return this.state === 'ready' && (this.#runningOf.get(action) ?? 0) < limit;
   }
 
   /** Runs a request. Only when it has room. One that ends before its instance says so takes up its room until then. */

@@ -49,19 +49,24 @@ export class Waiting<T extends Waits> {
     return true;
   }
 
-  /** Whether any of `action` wait. */
-  has(action: string): boolean {
-    return this.#byAction.has(action);
+  /** Whether some of its action go before one that would be added now. */
+  hasBefore({ action, urgent }: T): boolean {
+    const queues = this.#byAction.get(action.manifest.name);
+    return queues !== undefined && (!urgent || queues.urgent.size > 0);
   }
 
-  /** Hands those of `action` to `take`, one after the other, as long as `hasRoom`. */
-  drain(action: string, hasRoom: () => boolean, take: (one: T) => void): void {
+  /** Hands those of `action` to `take`, one after the other, as long as there is room for an urgent one or for others. */
+  drain(action: string, hasRoom: (urgent: boolean) => boolean, take: (one: T) => void): void {
     const queues = this.#byAction.get(action);
-    while (queues && hasRoom()) {
-      const one = queues.urgent.next() ?? queues.others.next();
-      if (!one) break;
-      this.#size--;
-      take(one);
+    if (!queues) return;
+    for (const urgent of [true, false]) {
+      const queue = urgent ? queues.urgent : queues.others;
+      while (queue.size > 0 && hasRoom(urgent)) {
+        const one = queue.next();
+        if (!one) break;
+        this.#size--;
+        take(one);
+      }
     }
     this.#tidy(action);
   }
