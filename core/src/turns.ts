@@ -27,9 +27,10 @@ export class Turns<T> {
     return true;
   }
 
-  /** Takes out the oldest of the owner whose turn it is. */
-  next(): T | undefined {
+  /** Takes out the oldest of the owner whose turn it is; those that may not go now keep theirs. */
+  next(mayGo: (owner: string) => boolean = () => true): T | undefined {
     for (const [owner, own] of this.#owners) {
+      if (!mayGo(owner)) continue;
       for (const one of own) {
         own.delete(one);
         this.#size--;

@@ -5,12 +5,12 @@ import { Turns } from '../turns.ts';
 import type { Answers, FromReader, Question, ReaderSettings, ToReader } from './reader.ts';
 import type { StoreOptions } from './token-store.ts';
 
-/** Pages that the reader reads side by side: between their pieces it answers everything else. */
-const PAGES_AT_ONCE = 2;
+/** Pages that the reader reads side by side, one of each identity: between their pieces it answers everything else. */
+const PAGES = { atOnce: 8, ofOne: 1 };
 const READS = { count: 10_000, perIdentity: { count: 1_000 } };
 /** Questions for one entry that are with the reader: one that comes next waits for so many at most. */
-const ENTRIES_AT_ONCE = 64;
-const ENTRIES = { count: 400_000, perIdentity: { count: 100_000 } };
+const ENTRIES = { atOnce: 64, ofOne: 64 };
+const ENTRY_READS = { count: 400_000, perIdentity: { count: 100_000 } };
 const CLOSE_MS = 10_000;
 
 interface Asked {
@@ -24,16 +24,36 @@ interface Asked {
 
 /** Questions of one kind, of which so many are with the reader at once. The identities that ask take turns, within a share each. */
 class Lane {
+  /** How many are with the reader: of all, and of each identity. */
+  #asked = 0;
+  readonly #askedOf = new Map<string, number>();
   readonly waiting = new Turns<Asked>(({ as }) => as);
   readonly shares: Shares;
-  /** How many are with the reader. */
-  asked = 0;
 
   constructor(
-    readonly atOnce: number,
+    private readonly most: { readonly atOnce: number; readonly ofOne: number },
     limits: StoreOptions['reads'] & {},
   ) {
     this.shares = new Shares('reads of the history', limits);
+  }
+
+  /** Takes out the next one that may go to the reader now. */
+  next(): Asked | undefined {
+    if (this.#asked >= this.most.atOnce) return undefined;
+    const next = this.waiting.next((as) => (this.#askedOf.get(as) ?? 0) < this.most.ofOne);
+    if (!next) return undefined;
+    this.#asked++;
+    this.#askedOf.set(next.as, (this.#askedOf.get(next.as) ?? 0) + 1);
+    return next;
+  }
+
+  /** One that was taken out has its answer. */
+  answered({ as }: Asked): void {
+    this.#asked--;
+    const left = (this.#askedOf.get(as) ?? 1) - 1;
+    if (left > 0) this.#askedOf.set(as, left);
+    else this.#askedOf.delete(as);
+    this.shares.give(as, 0);
   }
 }
 
@@ -46,7 +66,7 @@ export class HistoryReader {
   readonly #options: Pick<StoreOptions, 'node' | 'died'>;
   readonly #asked = new Map<number, Asked>();
   readonly #pages: Lane;
-  readonly #entries = new Lane(ENTRIES_AT_ONCE, ENTRIES);
+  readonly #entries = new Lane(ENTRIES, ENTRY_READS);
   #number = 0;
   #closed = false;
   #broken: string | undefined;
@@ -55,7 +75,7 @@ export class HistoryReader {
   private constructor(worker: Worker, options: Pick<StoreOptions, 'node' | 'died' | 'reads'>) {
     this.#worker = worker;
     this.#options = options;
-    this.#pages = new Lane(PAGES_AT_ONCE, options.reads ?? READS);
+    this.#pages = new Lane(PAGES, options.reads ?? READS);
     worker.on('message', (message: FromReader) => {
       if (message.kind === 'answer') this.#answered(message);
     });
@@ -90,7 +110,7 @@ export class HistoryReader {
   ask<K extends keyof Answers>(question: Question & { kind: K }): Promise<Answers[K]> {
     return new Promise((resolve, reject) => {
       const as = askerOf(question);
-      const lane = PAGES.has(question.kind) ? this.#pages : this.#entries;
+      const lane = PAGE_KINDS.has(question.kind) ? this.#pages : this.#entries;
       const refusal = this.#refusal(lane, as);
       if (refusal) {
         reject(refusal);
@@ -112,12 +132,7 @@ export class HistoryReader {
   }
 
   #pump(lane: Lane): void {
-    while (lane.asked < lane.atOnce) {
-      const next = lane.waiting.next();
-      if (!next) return;
-      lane.asked++;
-      this.#send(next);
-    }
+    for (let next = lane.next(); next; next = lane.next()) this.#send(next);
   }
 
   #send(asked: Asked): void {
@@ -130,9 +145,8 @@ export class HistoryReader {
     const asked = this.#asked.get(number);
     if (!asked) return;
     this.#asked.delete(number);
-    const { lane, as } = asked;
-    lane.asked--;
-    lane.shares.give(as, 0);
+    const { lane } = asked;
+    lane.answered(asked);
     this.#pump(lane);
     if (failed === undefined) asked.resolve(answer);
     else asked.reject(failure('HISTORY_UNREADABLE', { reason: failed }));
@@ -171,7 +185,7 @@ export class HistoryReader {
   }
 }
 
-const PAGES: ReadonlySet<Question['kind']> = new Set([
+const PAGE_KINDS: ReadonlySet<Question['kind']> = new Set([
   'page',
   'text',
   'requests',

@@ -18,6 +18,9 @@ export interface ScanSizes {
 
 const SIZES: ScanSizes = { fewTokens: 2000, fewRows: 20_000, firstWindow: 5000, largestWindow: 20_000 };
 
+/** How long a piece keeps other questions waiting, unless it finds nothing for longer. */
+const PIECE_MS = 8;
+
 const SELECT_ROWS = `SELECT h.id, h.token, coalesce(o.type, r.action, ''), n.id, h.code, h.etime, h.ctime, h.data
   FROM centreond_history h
   LEFT JOIN centreond_origin o ON o.id = h.id
@@ -74,8 +77,15 @@ export class Scan {
     let window = atOnce ? Number.POSITIVE_INFINITY : Math.max(this.#sizes.firstWindow, 2 * filter.limit);
     for (let from = low; from < highest; ) {
       const to = Math.min(from + window, highest);
-      for (const row of statement.iterate(from, to, ...values)) if (!take(row)) return;
-      from = to;
+      const endsAt = performance.now() + PIECE_MS;
+      let reached = to;
+      for (const row of statement.iterate(from, to, ...values)) {
+        if (!take(row)) return;
+        if (performance.now() < endsAt) continue;
+        reached = row[0];
+        break;
+      }
+      from = reached;
       window = Math.min(window * 2, this.#sizes.largestWindow);
       if (from < highest && !(await pause())) return;
     }

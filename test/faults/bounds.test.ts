@@ -1,0 +1,220 @@
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { type Client, connect } from '@centreond/plugin-sdk/client';
+import { afterEach, expect, onTestFinished, test } from 'vitest';
+import { DaemonProcess, type DaemonSettings, type Identity, ROOT, until } from '../daemon-process.ts';
+import type { Flood, Flooded } from './flooder.ts';
+
+const LONG = process.env.LONG === '1';
+const MIB = 2 ** 20;
+const HOUR_MS = 3_600_000;
+const fixture = (name: string) => path.join(ROOT, 'test/fixtures', name);
+const FLOODER = path.join(ROOT, 'test/faults/flooder.ts');
+
+const daemons: DaemonProcess[] = [];
+afterEach(async () => {
+  for (const daemon of daemons.splice(0)) await daemon.dispose();
+});
+
+function made(settings: DaemonSettings): DaemonProcess {
+  const daemon = new DaemonProcess(settings);
+  daemons.push(daemon);
+  return daemon;
+}
+
+async function connected(daemon: DaemonProcess, who: Identity): Promise<Client> {
+  const client = await connect({ ...daemon.door(who), timeoutMs: 60_000 });
+  onTestFinished(() => client.close());
+  return client;
+}
+
+/** Floods the daemon from a process of its own. */
+async function flood(daemon: DaemonProcess, who: Identity, what: Omit<Flood, 'door'>): Promise<Flooded> {
+  const order: Flood = { door: daemon.door(who), ...what };
+  const child = spawn(process.execPath, [FLOODER, JSON.stringify(order)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let text = '';
+  child.stdout.on('data', (chunk) => (text += chunk));
+  await new Promise((resolve) => child.once('close', resolve));
+  return JSON.parse(text) as Flooded;
+}
+
+/** Milliseconds that each of a hundred calls a second takes, as long as `during` goes on. */
+async function latencies(client: Client, during: Promise<unknown>): Promise<number[]> {
+  const taken: number[] = [];
+  let isOver = false;
+  void during.finally(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    const startedAt = performance.now();
+    await client.call('ECHO', {});
+    taken.push(performance.now() - startedAt);
+    await pause(10);
+  }
+  return taken.sort((a, b) => a - b);
+}
+
+function p99(sorted: readonly number[]): number {
+  return sorted[Math.floor(sorted.length * 0.99)] ?? 0;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Bytes of memory of its own that the process holds. */
+function memoryOf(pid: number): number {
+  const [, kib] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? [];
+  return Number(kib) * 1024;
+}
+
+async function seconds(work: () => Promise<unknown>): Promise<number> {
+  const startedAt = performance.now();
+  await work();
+  return (performance.now() - startedAt) / 1000;
+}
+
+function print(figures: object): void {
+  process.stdout.write(`${expect.getState().currentTestName}: ${JSON.stringify(figures)}\n`);
+}
+
+test('gigabytes of waiting requests of one identity: BUSY at its share, flat memory, others go on, and a start after kill -9', async () => {
+  const daemon = made({ plugins: [{ package: fixture('probe') }] });
+  const [mallory, bob] = [daemon.client('mallory'), daemon.client('bob')];
+  await daemon.start();
+  const client = await connected(daemon, bob);
+  const calm = await latencies(client, pause(5_000));
+  const before = memoryOf(daemon.pid);
+  let highest = 0;
+  const watch = setInterval(() => {
+    highest = Math.max(highest, memoryOf(daemon.pid));
+  }, 50);
+  const noteBytes = 300_000;
+  const bytes = (LONG ? 3 : 1) * 1024 * MIB;
+  const flooding = flood(daemon, mallory, {
+    action: 'AGAIN',
+    data: { ms: HOUR_MS },
+    noteBytes,
+    count: Math.ceil(bytes / noteBytes),
+    atOnce: 64,
+  });
+  const busy = await latencies(client, flooding);
+  clearInterval(watch);
+  const { accepted, refused, seconds: took } = await flooding;
+  await daemon.end('SIGKILL');
+  const start = await seconds(() => daemon.start());
+  print({
+    accepted,
+    refused,
+    took,
+    before: before / MIB,
+    highest: highest / MIB,
+    calm: p99(calm),
+    busy: p99(busy),
+    start,
+  });
+  expect(Object.keys(refused)).toEqual(['BUSY']);
+  expect(accepted * noteBytes).toBeGreaterThan(120 * MIB);
+  expect(accepted * noteBytes).toBeLessThanOrEqual(128 * MIB);
+  expect(highest - before).toBeLessThan(400 * MIB);
+  expect(start).toBeLessThan(5);
+});
+
+test('a hundred thousand open requests of one identity: the operator comes at once, and both ways to end are short', async () => {
+  const daemon = made({ plugins: [{ package: path.join(ROOT, 'plugins/action') }] });
+  const mallory = daemon.client('mallory');
+  await daemon.start();
+  const count = 99_990;
+  const flooded = await flood(daemon, mallory, {
+    action: 'COMMAND',
+    data: { command: 'sleep 3600', timeoutSeconds: 3600 },
+    noteBytes: 0,
+    count,
+    atOnce: 5_000,
+  });
+  const command = await seconds(async () => {
+    const local = await connect({ address: daemon.socket });
+    onTestFinished(() => local.close());
+    expect((await local.call('COMMAND', { command: 'true' })).ok).toBe(true);
+  });
+  await daemon.end('SIGKILL');
+  const start = await seconds(() => daemon.start());
+  const stop = await seconds(async () => expect(await daemon.end('SIGTERM')).toBe(0));
+  print({ flooded, command, start, stop });
+  expect(flooded.accepted).toBe(count);
+  expect(command).toBeLessThan(1);
+  expect(start).toBeLessThan(5);
+  expect(stop).toBeLessThan(10);
+});
+
+test('twelve thousand keys of an on-demand plugin: none is refused, and no more processes run than may', async () => {
+  const instances = 4;
+  const daemon = made({ plugins: [{ package: fixture('keyed'), limits: { instances } }] });
+  const ada = daemon.client('ada');
+  await daemon.start();
+  const client = await connected(daemon, ada);
+  let most = 0;
+  const watch = setInterval(() => {
+    most = Math.max(most, childrenOf(daemon.pid).length);
+  }, 50);
+  onTestFinished(() => clearInterval(watch));
+  const keys = 12_000;
+  const wanted = LONG ? keys : 100;
+  let finished = 0;
+  const failed: unknown[] = [];
+  // In the short form the last ones are still open at the end.
+  for (let i = 0; i < keys; i++) {
+    const call = client.call('VISIT', { city: `city-${i}` }, { timeoutMs: 24 * HOUR_MS });
+    call.then(
+      ({ ok, data }) => (ok ? finished++ : failed.push(data)),
+      (error: { code: string }) => finished < wanted && failed.push(error),
+    );
+  }
+  await until('they have ended', () => finished >= wanted || failed.length > 0, LONG ? 3 * HOUR_MS : 120_000);
+  const accepted = (await client.send('GETREQUESTS', { state: 'open', limit: 1 })).data;
+  clearInterval(watch);
+  print({ keys, finished, most, accepted });
+  expect(failed).toEqual([]);
+  // One that ends is still there while the next one starts.
+  expect(most).toBeLessThanOrEqual(instances + 1);
+});
+
+test('five thousand GETLOGs of one client: the FOLLOW of another is answered within 100 ms', async () => {
+  const daemon = made({ plugins: [{ package: fixture('probe') }] });
+  const [mallory, bob] = [daemon.client('mallory'), daemon.client('bob')];
+  await daemon.start();
+  const client = await connected(daemon, bob);
+  const other = await connected(daemon, mallory);
+  await other.call('STEPS', { rows: 20_000 }, { token: 'many' });
+  await other.close();
+  const reads = flood(daemon, mallory, {
+    action: 'GETLOG',
+    data: { token: 'many', limit: 10_000 },
+    noteBytes: 0,
+    count: 5_000,
+    atOnce: 5_000,
+  });
+  let isOver = false;
+  void reads.finally(() => {
+    isOver = true;
+  });
+  const taken: number[] = [];
+  for (let i = 0; !isOver; i++) {
+    const { token } = await client.send('ECHO', {}, { token: `followed-${i}` });
+    const startedAt = performance.now();
+    for await (const _ of client.follow(token));
+    taken.push(performance.now() - startedAt);
+    await pause(20);
+  }
+  taken.sort((a, b) => a - b);
+  print({ reads: await reads, follows: taken.length, p99: p99(taken), most: taken.at(-1) });
+  expect(taken.length).toBeGreaterThan(5);
+  expect(p99(taken)).toBeLessThan(100);
+});
+
+function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();
+  return text === '' ? [] : text.split(' ').map(Number);
+}
