@@ -24,14 +24,10 @@ export async function call(options: CallOptions, action: string, words: readonly
     isRead,
   };
   const named = target === undefined ? undefined : targetsOf(target);
-  const client = await openClient(options);
-  try {
-    if (named?.many) return await callEach(client, asked, named, options);
-    const held = asked.envelope && (await heldText(client, target, asked.envelope));
-    return asked.ackOnly ? await ask(client, asked, options, held) : await run(client, asked, options, held);
-  } finally {
-    await client.close();
-  }
+  await using client = await openClient(options);
+  if (named?.many) return await callEach(client, asked, named, options);
+  const held = asked.envelope && (await heldText(client, target, asked.envelope));
+  return asked.ackOnly ? await ask(client, asked, options, held) : await run(client, asked, options, held);
 }
 
 async function ask(client: Client, asked: Asked, options: CallOptions, held: string | undefined): Promise<number> {

@@ -131,10 +131,8 @@ async function introduce(
   { config }: Home,
 ): Promise<string | undefined> {
   try {
-    const client = await connect({ address, identity, key, router, join: token, timeoutMs: CONNECT_LIMIT_MS });
-    const { id } = client;
-    await client.close();
-    return id;
+    await using client = await connect({ address, identity, key, router, join: token, timeoutMs: CONNECT_LIMIT_MS });
+    return client.id;
   } catch (error) {
     const code = isCentreondError(error) ? error.code : '';
     if (code === 'HANDSHAKE_REFUSED') throw fault('JOIN_REFUSED', { address, identity, key: key.thumbprint });

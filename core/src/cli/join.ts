@@ -27,28 +27,24 @@ export async function join(options: JoinOptions, identity: string): Promise<numb
     throw misuse(`--address ${wanted}: an address is tcp://host:port, such as tcp://10.0.0.5:5555.`);
   }
   const seconds = options.for === undefined ? undefined : secondsOf(options.for);
-  const client = await openClient(options);
-  try {
-    const request = {
-      identity,
-      ...(seconds !== undefined && { seconds }),
-      ...(subnodes && { subnodes: subnodes.flatMap((word) => word.split(',')) }),
-    };
-    const joining = (await client.send('JOIN', request)).data as unknown as Joining;
-    const { token, fingerprint, until, reach } = joining;
-    const address = addressOf(options, joining);
-    const code = formatJoinCode({ identity, address, router: fingerprint, token });
-    const line = `npx centreond start --join ${code}`;
-    if (options.json) {
-      printJson({ identity, line, code, router: client.id, fingerprint, address, reach, until });
-      return EXIT.done;
-    }
-    process.stderr.write(guidance(options, { identity, address, router: client.id, joining }));
-    process.stdout.write(`${line}\n`);
+  await using client = await openClient(options);
+  const request = {
+    identity,
+    ...(seconds !== undefined && { seconds }),
+    ...(subnodes && { subnodes: subnodes.flatMap((word) => word.split(',')) }),
+  };
+  const joining = (await client.send('JOIN', request)).data as unknown as Joining;
+  const { token, fingerprint, until, reach } = joining;
+  const address = addressOf(options, joining);
+  const code = formatJoinCode({ identity, address, router: fingerprint, token });
+  const line = `npx centreond start --join ${code}`;
+  if (options.json) {
+    printJson({ identity, line, code, router: client.id, fingerprint, address, reach, until });
     return EXIT.done;
-  } finally {
-    await client.close();
   }
+  process.stderr.write(guidance(options, { identity, address, router: client.id, joining }));
+  process.stdout.write(`${line}\n`);
+  return EXIT.done;
 }
 
 function secondsOf(text: string): number {

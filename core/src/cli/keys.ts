@@ -101,16 +101,12 @@ async function withTrust<T>(
   if (config && !(await answers(config.core.socket))) {
     return offline(new Trust({ file: path.join(config.core.dataDir, 'keys', 'trust.json'), clients: config.clients }));
   }
-  const client = await openClient(globals.connect ? options : globals);
-  try {
-    return await online(async (action, data) => {
-      if (action === 'KEYS') return (await client.send(action, data)).data;
-      const outcome = await client.call(action, data);
-      if (outcome.ok) return outcome.data;
-      const { error, message } = outcome.data as { error: string; message: string };
-      throw new CliError(error, message, EXIT.failed);
-    });
-  } finally {
-    await client.close();
-  }
+  await using client = await openClient(globals.connect ? options : globals);
+  return await online(async (action, data) => {
+    if (action === 'KEYS') return (await client.send(action, data)).data;
+    const outcome = await client.call(action, data);
+    if (outcome.ok) return outcome.data;
+    const { error, message } = outcome.data as { error: string; message: string };
+    throw new CliError(error, message, EXIT.failed);
+  });
 }

@@ -38,20 +38,16 @@ async function change(
   data: object,
   told: (output: JsonObject) => string,
 ): Promise<number> {
-  const client = await openClient(options);
-  try {
-    const onRow = ({ code, data: step }: HistoryRow) => {
-      const said = (step as { step?: string } | null)?.step;
-      if (code === 0 && said !== undefined && !options.json) process.stderr.write(`${said}\n`);
-    };
-    const { ok, data: output, row } = await client.call(action, data, { onRow });
-    if (options.json) printJson(row);
-    else if (ok) process.stdout.write(`${told(output as JsonObject)}\n`);
-    else process.stderr.write(`${(output as { error: string }).error}: ${(output as { message: string }).message}\n`);
-    return ok ? EXIT.done : EXIT.failed;
-  } finally {
-    await client.close();
-  }
+  await using client = await openClient(options);
+  const onRow = ({ code, data: step }: HistoryRow) => {
+    const said = (step as { step?: string } | null)?.step;
+    if (code === 0 && said !== undefined && !options.json) process.stderr.write(`${said}\n`);
+  };
+  const { ok, data: output, row } = await client.call(action, data, { onRow });
+  if (options.json) printJson(row);
+  else if (ok) process.stdout.write(`${told(output as JsonObject)}\n`);
+  else process.stderr.write(`${(output as { error: string }).error}: ${(output as { message: string }).message}\n`);
+  return ok ? EXIT.done : EXIT.failed;
 }
 
 interface Why {
@@ -63,15 +59,11 @@ interface Why {
 
 /** How the instances of a plugin ended lately, newest first, each with the last lines that it wrote. */
 export async function why(options: Globals, type: string): Promise<number> {
-  const client = await openClient(options);
-  try {
-    const { data } = await client.send('WHY', { type });
-    if (options.json) printJson(data);
-    else process.stdout.write(whyText(data as unknown as Why));
-    return EXIT.done;
-  } finally {
-    await client.close();
-  }
+  await using client = await openClient(options);
+  const { data } = await client.send('WHY', { type });
+  if (options.json) printJson(data);
+  else process.stdout.write(whyText(data as unknown as Why));
+  return EXIT.done;
 }
 
 function whyText({ type, state, reason, exits }: Why): string {

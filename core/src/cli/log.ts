@@ -10,23 +10,19 @@ import { requestOf } from './requests.ts';
  * failed.
  */
 export async function log(options: Globals & { follow?: boolean }, token: string): Promise<number> {
-  const client = await openClient(options);
-  try {
-    if (!options.json) process.stdout.write(await requestText(client, token));
-    let last = -1;
-    const rows: AsyncIterable<HistoryRow> | HistoryRow[] = options.follow
-      ? client.follow(token)
-      : await client.query({ token });
-    for await (const row of rows) {
-      if (options.json) printJson(row);
-      else process.stdout.write(rowLines(row));
-      last = row.code;
-    }
-    if (last === -1) throw cliFault('NO_ROWS', { token });
-    return isTerminal(last) && last === 1 ? EXIT.failed : EXIT.done;
-  } finally {
-    await client.close();
+  await using client = await openClient(options);
+  if (!options.json) process.stdout.write(await requestText(client, token));
+  let last = -1;
+  const rows: AsyncIterable<HistoryRow> | HistoryRow[] = options.follow
+    ? client.follow(token)
+    : await client.query({ token });
+  for await (const row of rows) {
+    if (options.json) printJson(row);
+    else process.stdout.write(rowLines(row));
+    last = row.code;
   }
+  if (last === -1) throw cliFault('NO_ROWS', { token });
+  return isTerminal(last) && last === 1 ? EXIT.failed : EXIT.done;
 }
 
 /** Who asked for what, and with which DATA; empty for a token that only has rows. */

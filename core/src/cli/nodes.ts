@@ -25,16 +25,12 @@ export async function nodes(options: NodesOptions, id: string | undefined): Prom
   if (options.watch && (options.json || !process.stdout.isTTY)) {
     throw misuse('--watch draws on a terminal. For a program, call `centreond nodes --json` again and again.');
   }
-  const client = await openClient(options);
-  try {
-    // Times are the router's: from elsewhere its clock is asked for, once.
-    const offsetMs = options.connect ? await clockOffset(client) : 0;
-    if (options.watch) await watch(client, offsetMs, id);
-    else print(await fleetOf(client), id, offsetMs, options);
-    return EXIT.done;
-  } finally {
-    await client.close();
-  }
+  await using client = await openClient(options);
+  // Times are the router's: from elsewhere its clock is asked for, once.
+  const offsetMs = options.connect ? await clockOffset(client) : 0;
+  if (options.watch) await watch(client, offsetMs, id);
+  else print(await fleetOf(client), id, offsetMs, options);
+  return EXIT.done;
 }
 
 function print(fleet: Fleet, id: string | undefined, offsetMs: number, { json }: Globals): void {

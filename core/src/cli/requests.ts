@@ -51,18 +51,14 @@ export interface RequestOptions extends Globals {
 /** Prints the requests that the filters find, the newest first. */
 export async function requests(options: RequestOptions): Promise<number> {
   const limit = limitOf(options.limit);
-  const client = await openClient(options);
-  try {
-    const found = await requestsOf(client, filterOf(options), limit);
-    if (options.json) for (const one of found.requests) printJson(one);
-    else if (found.requests.length === 0)
-      process.stdout.write('No request matches. Widen the filters, or ask further back with --since.\n');
-    else process.stdout.write(requestsText(found.requests, view()));
-    if (found.more) process.stderr.write(`There are more than these ${limit}: --limit N shows more of them.\n`);
-    return EXIT.done;
-  } finally {
-    await client.close();
-  }
+  await using client = await openClient(options);
+  const found = await requestsOf(client, filterOf(options), limit);
+  if (options.json) for (const one of found.requests) printJson(one);
+  else if (found.requests.length === 0)
+    process.stdout.write('No request matches. Widen the filters, or ask further back with --since.\n');
+  else process.stdout.write(requestsText(found.requests, view()));
+  if (found.more) process.stderr.write(`There are more than these ${limit}: --limit N shows more of them.\n`);
+  return EXIT.done;
 }
 
 /** Ends the requests of these tokens or, without any, those that the filters find, after asking. */
@@ -76,23 +72,19 @@ export async function cancel(options: RequestOptions, tokens: readonly string[])
       'cancel needs a token, or a filter such as --owner, --action, --node or --since; --open alone means all open requests.',
     );
   }
-  const client = await openClient(options);
-  try {
-    if (tokens.length > 0) return await cancelAll(client, tokens, options);
-    const { requests: found } = await requestsOf(client, { ...filter, state: 'open' }, MOST);
-    if (found.length === 0) {
-      if (!options.json) process.stdout.write('No open request matches: there is nothing to cancel.\n');
-      return EXIT.done;
-    }
-    if (!options.yes && !(await isConfirmed(found))) return EXIT.failed;
-    return await cancelAll(
-      client,
-      found.map(({ token }) => token),
-      options,
-    );
-  } finally {
-    await client.close();
+  await using client = await openClient(options);
+  if (tokens.length > 0) return await cancelAll(client, tokens, options);
+  const { requests: found } = await requestsOf(client, { ...filter, state: 'open' }, MOST);
+  if (found.length === 0) {
+    if (!options.json) process.stdout.write('No open request matches: there is nothing to cancel.\n');
+    return EXIT.done;
   }
+  if (!options.yes && !(await isConfirmed(found))) return EXIT.failed;
+  return await cancelAll(
+    client,
+    found.map(({ token }) => token),
+    options,
+  );
 }
 
 /** The requests that `filter` finds, page by page, so many at most. */

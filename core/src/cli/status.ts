@@ -28,15 +28,11 @@ interface Information {
 
 /** What runs, with figures. `--json` prints the answer of INFORMATION. */
 export async function status(options: Globals): Promise<number> {
-  const client = await openClient(options);
-  try {
-    const { data } = await client.send('INFORMATION', {});
-    if (options.json) printJson(data);
-    else process.stdout.write(statusText(data as unknown as Information));
-    return EXIT.done;
-  } finally {
-    await client.close();
-  }
+  await using client = await openClient(options);
+  const { data } = await client.send('INFORMATION', {});
+  if (options.json) printJson(data);
+  else process.stdout.write(statusText(data as unknown as Information));
+  return EXIT.done;
 }
 
 function statusText({ id, version, uptimeSeconds, plugins, counters }: Information): string {
