@@ -1,5 +1,5 @@
 import { type JsonObject, parseData } from '@centreond/plugin-sdk';
-import type { EnvelopeOptions } from '@centreond/plugin-sdk/client';
+import type { EnvelopeOptions, SendOptions } from '@centreond/plugin-sdk/client';
 import { parseDuration } from '../config/units.ts';
 import { misuse } from './connection.ts';
 import type { Globals } from './exit.ts';
@@ -25,8 +25,8 @@ export interface CallOptions extends Globals {
 export interface Asked {
   readonly action: string;
   readonly data: JsonObject;
-  readonly timeoutMs: number | undefined;
-  readonly envelope: EnvelopeOptions | undefined;
+  /** How long to wait for it, and how long the router holds it. */
+  readonly sending: Pick<SendOptions, 'timeoutMs' | 'envelope'>;
   /** Only its ACK is waited for: nobody asked for more, or its answer is there. */
   readonly ackOnly: boolean;
   /** Its ACK has its answer: there are no rows, and nothing to keep. */

@@ -20,7 +20,7 @@ const LATE: ReadonlySet<string> = new Set(['WAIT_OVER', 'NOT_CONNECTED']);
  * its node, and no end of the others.
  */
 export async function callEach(client: Client, asked: Asked, named: Named, options: CallOptions): Promise<number> {
-  const fleet = named.ids === 'all' || asked.envelope ? await fleetOf(client) : undefined;
+  const fleet = named.ids === 'all' || asked.sending.envelope ? await fleetOf(client) : undefined;
   const chosen =
     named.ids === 'all' ? everyNodeWith(asked.action, fleet as Fleet) : { targets: named.ids, lacking: [] };
   const tally = new Tally(asked, named.ids === 'all', options.wait);
@@ -65,14 +65,8 @@ class Calls {
     const { client, asked, options, tally } = this;
     const { signal } = this.#interrupted;
     if (signal.aborted) return tally.add(target, 'unsent');
-    const { action, data, timeoutMs, envelope, ackOnly } = asked;
-    const common = {
-      token,
-      target,
-      signal,
-      ...(timeoutMs !== undefined && { timeoutMs }),
-      ...(envelope && { envelope }),
-    };
+    const { action, data, sending, ackOnly } = asked;
+    const common = { ...sending, token, target, signal };
     let isAccepted = false;
     try {
       if (ackOnly) {
@@ -102,9 +96,10 @@ class Calls {
 
   #accepted(target: string): void {
     const { asked, fleet, tally } = this;
-    if (!asked.envelope || !fleet || isReached(fleet, target)) return;
+    const { envelope } = asked.sending;
+    if (!envelope || !fleet || isReached(fleet, target)) return;
     tally.held(target);
-    process.stderr.write(`${target}  held until ${untilText(asked.envelope)}: there is no way to it now\n`);
+    process.stderr.write(`${target}  held until ${untilText(envelope)}: there is no way to it now\n`);
   }
 
   #row(target: string, row: HistoryRow): void {

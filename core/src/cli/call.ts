@@ -18,24 +18,24 @@ export async function call(options: CallOptions, action: string, words: readonly
   const asked = {
     action,
     data: dataOf(words),
-    timeoutMs: options.timeout === undefined ? undefined : durationOf('--timeout', options.timeout),
-    envelope: hold === undefined ? undefined : envelopeOf(hold),
+    sending: {
+      ...(options.timeout !== undefined && { timeoutMs: durationOf('--timeout', options.timeout) }),
+      ...(hold !== undefined && { envelope: envelopeOf(hold) }),
+    },
     ackOnly: !wait || isRead,
     isRead,
   };
   const named = target === undefined ? undefined : targetsOf(target);
   await using client = await openClient(options);
   if (named?.many) return await callEach(client, asked, named, options);
-  const held = asked.envelope && (await heldText(client, target, asked.envelope));
+  const { envelope } = asked.sending;
+  const held = envelope && (await heldText(client, target, envelope));
   return asked.ackOnly ? await ask(client, asked, options, held) : await run(client, asked, options, held);
 }
 
 async function ask(client: Client, asked: Asked, options: CallOptions, held: string | undefined): Promise<number> {
-  const { action, data, timeoutMs } = asked;
-  const ack = await client.send(action, data, {
-    ...common(asked, options),
-    ...(timeoutMs !== undefined && { timeoutMs }),
-  });
+  const { action, data } = asked;
+  const ack = await client.send(action, data, common(asked, options));
   if (options.json) printJson(ack);
   else
     process.stdout.write(asked.isRead ? `${action} ${ack.token} answered\n${dataLines(ack.data)}` : `${ack.token}\n`);
@@ -44,11 +44,10 @@ async function ask(client: Client, asked: Asked, options: CallOptions, held: str
 }
 
 async function run(client: Client, asked: Asked, options: CallOptions, held: string | undefined): Promise<number> {
-  const { action, data, timeoutMs } = asked;
+  const { action, data } = asked;
   let isAccepted = false;
   const outcome = await client.call(action, data, {
     ...common(asked, options),
-    ...(timeoutMs !== undefined && { timeoutMs }),
     onRow: (row) => {
       if (!isAccepted && held !== undefined) process.stderr.write(held);
       isAccepted = true;
@@ -64,8 +63,8 @@ async function run(client: Client, asked: Asked, options: CallOptions, held: str
   return outcome.ok ? EXIT.done : EXIT.failed;
 }
 
-function common({ envelope }: Asked, { token, target }: CallOptions) {
-  return { ...(token && { token }), ...(target && { target }), ...(envelope && { envelope }) };
+function common({ sending }: Asked, { token, target }: CallOptions) {
+  return { ...sending, ...(token && { token }), ...(target && { target }) };
 }
 
 /** What to say once a request is accepted for a node to which there is no way now. */

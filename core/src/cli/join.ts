@@ -1,6 +1,6 @@
 import { parseDuration } from '../config/units.ts';
 import { formatJoinCode, isDoorAddress } from '../doors/join-code.ts';
-import type { Reach } from '../doors/reach.ts';
+import type { KeyActions } from '../doors/key-actions.ts';
 import { cliFault, misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { printJson } from './print.ts';
@@ -12,13 +12,7 @@ export interface JoinOptions extends Globals {
   readonly subnodes?: readonly string[];
 }
 
-interface Joining {
-  readonly token: string;
-  readonly fingerprint: string;
-  readonly reach: Reach['kind'];
-  readonly addresses: readonly string[];
-  readonly until: number;
-}
+type Joining = ReturnType<KeyActions['join']>;
 
 /** `join IDENTITY`: prints the one line to paste on the machine that is to be that node, and says elsewhere what it does. */
 export async function join(options: JoinOptions, identity: string): Promise<number> {

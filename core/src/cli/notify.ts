@@ -10,7 +10,6 @@ export interface Notify {
   /** A reload begins; `ready` says that it is over. */
   reloading(): void;
   stopping(): void;
-  status(text: string): void;
   close(): void;
 }
 
@@ -31,7 +30,6 @@ export async function openNotify(log: Log): Promise<Notify> {
     ready: (status) => send(`READY=1\nSTATUS=${status}`),
     reloading: () => send(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}\nSTATUS=reloading`),
     stopping: () => send('STOPPING=1\nSTATUS=stopping'),
-    status: (text) => send(`STATUS=${text}`),
     close: () => {
       clearInterval(watchdog);
       close();

@@ -18,7 +18,8 @@ const STOP_LIMIT_MS = 10_000;
  * SIGHUP applies the configuration again, once the start is over.
  */
 export async function start(globals: Globals & { join?: string }): Promise<number> {
-  const file = globals.join === undefined ? globals.config : await join(globals, globals.join);
+  const { join, config: named } = globals;
+  const file = join === undefined ? named : await (await import('./enrol.ts')).enrol(globals, join);
   const { config, problems } = await loadConfig({ file, cwd: process.cwd() });
   for (const problem of problems) process.stderr.write(`${placeOf(problem)} ${problem.code} ${problem.message}\n`);
   if (!config) return EXIT.failed;
@@ -95,11 +96,6 @@ function reloadOnSignal(starting: Promise<Daemon>, notify: Notify, log: Log): vo
     });
     reloading.catch(() => {}); // the start failed, which says so itself
   });
-}
-
-async function join(globals: Globals, code: string): Promise<string> {
-  const { enrol } = await import('./enrol.ts');
-  return enrol(globals, code);
 }
 
 /** Resolves with the exit code once the daemon, started or still starting, has stopped on a signal. */

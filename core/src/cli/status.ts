@@ -1,30 +1,9 @@
+import type { StatusActions } from '../router/status-actions.ts';
 import { openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { msText, printJson, table } from './print.ts';
 
-interface Information {
-  id: string;
-  version: string;
-  uptimeSeconds: number;
-  plugins: {
-    type: string;
-    version: string;
-    state: string;
-    reason?: string;
-    waiting: number;
-    instances: {
-      id: string;
-      pid: number | null;
-      restarts: number;
-      inFlight: number;
-      p50Ms: number | null;
-      p99Ms: number | null;
-      rss: number | null;
-    }[];
-    actions: { finished: number; failed: number }[];
-  }[];
-  counters: { open: number; accepted: number; refused: number };
-}
+type Information = ReturnType<StatusActions['information']>;
 
 /** What runs, with figures. `--json` prints the answer of INFORMATION. */
 export async function status(options: Globals): Promise<number> {

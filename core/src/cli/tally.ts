@@ -70,7 +70,9 @@ export class Tally {
   }
 
   #hint(why: string): string {
-    return why === 'NODE_UNREACHABLE' && !this.asked.envelope && !this.asked.isRead ? ' (--hold has it kept)' : '';
+    return why === 'NODE_UNREACHABLE' && !this.asked.sending.envelope && !this.asked.isRead
+      ? ' (--hold has it kept)'
+      : '';
   }
 
   #word(fate: keyof typeof WORDS): string {
