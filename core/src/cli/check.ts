@@ -1,19 +1,19 @@
-import { relative } from 'node:path';
 import { styleText } from 'node:util';
-import { type Loaded, loadConfig, validatePluginConfig } from '../config/config.ts';
-import { type Discovered, discover } from '../config/discovery.ts';
+import type { Loaded } from '../config/config.ts';
 import { configSchema } from '../config/editor-schema.ts';
-import { inOrder, type Problem, placeOf } from '../errors.ts';
-import { countText } from './print.ts';
+import { examine, type FoundPlugins } from '../config/find-plugins.ts';
+import { coreActionNames } from '../core-actions.ts';
+import { type Problem, placeOf } from '../errors.ts';
+import { countText, shortPath } from './print.ts';
 
 export interface CheckOptions {
   /** The file of --config; searched for when left out. */
   config?: string | undefined;
   /** Prints one JSON object instead of lines. */
-  json: boolean;
+  json?: boolean;
   /** Prints the JSON Schema of the config file, with the settings of the plugins that it lists, instead of a report. */
   schema?: boolean;
-  cwd: string;
+  cwd?: string;
   /** Actions of the core's own, which no plugin may claim. */
   coreActions?: readonly string[];
   /** The folder of the machine's own config. */
@@ -22,22 +22,19 @@ export interface CheckOptions {
   stderr?: NodeJS.WritableStream;
 }
 
-interface Report extends Loaded {
-  /** What was found, and of it what has no mistake. */
-  plugins: Discovered[];
-  sound: Discovered[];
-}
+type Report = Loaded & FoundPlugins;
 
 /**
  * `centreond check`: reports every mistake of every config file and plugin, and shortly what is fine. Runs no plugin code
  * and needs no daemon. The exit status: 0 fine (warnings or not), 1 with mistakes, 2 where --config names no config file.
  */
 export async function check(options: CheckOptions): Promise<number> {
-  const { cwd, stdout = process.stdout, stderr = process.stderr } = options;
-  const report = await examine(options);
+  const { config: file, systemFolder, coreActions = coreActionNames } = options;
+  const { cwd = process.cwd(), stdout = process.stdout, stderr = process.stderr } = options;
+  const report = await examine({ file, cwd, systemFolder }, coreActions);
   const { problems } = report;
   if (options.schema) {
-    stdout.write(jsonText(configSchema(report.plugins)));
+    stdout.write(jsonText(configSchema(report.found)));
     stderr.write(problemText(problems, cwd, stderr));
   } else if (options.json) stdout.write(jsonText(asJson(report)));
   else
@@ -50,23 +47,8 @@ export async function check(options: CheckOptions): Promise<number> {
   return problems.some(isError) ? 1 : 0;
 }
 
-async function examine(options: CheckOptions): Promise<Report> {
-  const { config: file, cwd, systemFolder, coreActions = [] } = options;
-  const loaded = await loadConfig({ file, cwd, systemFolder });
-  if (!loaded.scope) return { ...loaded, plugins: [], sound: [] };
-  const { plugins, problems } = discover(loaded.scope, { coreActions });
-  const sound: Discovered[] = [];
-  for (const plugin of plugins) {
-    const mistakes = validatePluginConfig(plugin.entry, plugin.manifest);
-    problems.push(...mistakes);
-    if (mistakes.length === 0) sound.push(plugin);
-  }
-  const all = inOrder([...loaded.problems, ...problems], loaded.file);
-  return { ...loaded, plugins, sound, problems: all };
-}
-
 function asJson(report: Report): object {
-  const { config, file, files, problems, plugins, scope, sound } = report;
+  const { config, file, files, found, plugins, problems, scope } = report;
   return {
     ok: !problems.some(isError),
     file,
@@ -79,8 +61,8 @@ function asJson(report: Report): object {
       trust: config.clients.trust,
       authorized: config.clients.authorized.length,
     },
-    plugins: plugins.map((plugin) => ({
-      ok: sound.includes(plugin),
+    plugins: found.map((plugin) => ({
+      ok: plugins.includes(plugin),
       type: plugin.manifest.type,
       package: plugin.package,
       version: plugin.version,
@@ -94,7 +76,7 @@ function asJson(report: Report): object {
 function problemText(problems: readonly Problem[], cwd: string, stream: NodeJS.WritableStream): string {
   const files = Map.groupBy(problems, ({ file }) => file);
   const blocks = [...files.values()].map((group) => {
-    const places = group.map((at) => placeOf({ ...at, file: short(at.file, cwd) }));
+    const places = group.map((at) => placeOf({ ...at, file: shortPath(at.file, cwd) }));
     const width = Math.max(...places.map((place) => place.length));
     return group
       .map(({ code, message, severity }, i) => {
@@ -110,19 +92,19 @@ function problemText(problems: readonly Problem[], cwd: string, stream: NodeJS.W
 
 /** What is fine, in a line each. */
 function soundText(report: Report, cwd: string): string {
-  const { config, files, scope, sound } = report;
+  const { config, files, plugins, scope } = report;
   const lines: [string, string][] = [];
-  if (files.length > 0) lines.push(['config', files.map((file) => short(file, cwd)).join(', ')]);
+  if (files.length > 0) lines.push(['config', files.map((file) => shortPath(file, cwd)).join(', ')]);
   if (config) {
     const { core, clients } = config;
     const known = `${clients.authorized.length} authorized`;
     lines.push(
       ['router', core.name === undefined ? core.id : `${core.id} (${core.name})`],
-      ['data', short(core.dataDir, cwd)],
+      ['data', shortPath(core.dataDir, cwd)],
       ['door', core.external ? `${core.external.listen}, trust ${clients.trust}, ${known}` : 'internal only'],
     );
   }
-  for (const { manifest, version, package: name } of sound) {
+  for (const { manifest, version, package: name } of plugins) {
     const actions = manifest.actions.map((action) => action.name).join(' ');
     lines.push(['plugin', `${manifest.type}, ${name} ${version}: ${actions || 'no actions'}`]);
   }
@@ -130,14 +112,14 @@ function soundText(report: Report, cwd: string): string {
   return lines.map(([what, text]) => `${what.padEnd(8)}${text}\n`).join('');
 }
 
-function summary({ files, problems, sound }: Report): string {
+function summary({ files, problems, plugins }: Report): string {
   const errors = problems.filter(isError).length;
   const warnings = problems.length - errors;
   const found = [
     ...(errors > 0 ? [countText(errors, 'error')] : []),
     ...(warnings > 0 ? [countText(warnings, 'warning')] : []),
   ].join(' and ');
-  const checked = `${countText(files.length, 'file')} and ${countText(sound.length, 'sound plugin')}`;
+  const checked = `${countText(files.length, 'file')} and ${countText(plugins.length, 'sound plugin')}`;
   return `${found || 'No mistakes'} in ${checked}.\n`;
 }
 
@@ -147,10 +129,4 @@ function isError({ severity }: Problem): boolean {
 
 function jsonText(value: object): string {
   return `${JSON.stringify(value, undefined, 2)}\n`;
-}
-
-/** A path as one would type it from `cwd`. */
-function short(file: string, cwd: string): string {
-  const path = relative(cwd, file);
-  return path === '' ? '.' : path.startsWith('..') ? file : path;
 }

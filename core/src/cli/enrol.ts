@@ -3,8 +3,8 @@ import path from 'node:path';
 import { isCentreondError, reasonOf } from '@centreond/plugin-sdk';
 import type { KeyPair } from '@centreond/plugin-sdk/channel';
 import { connect } from '@centreond/plugin-sdk/client';
-import { type Config, type Loaded, loadConfig, validatePluginConfig } from '../config/config.ts';
-import { discover } from '../config/discovery.ts';
+import { type Config, loadConfig } from '../config/config.ts';
+import { examine } from '../config/find-plugins.ts';
 import { differenceFrom, linkIn, pollerConfig } from '../config/poller-config.ts';
 import { coreActionNames } from '../core-actions.ts';
 import { DataFolder } from '../data-folder.ts';
@@ -12,8 +12,9 @@ import { type JoinCode, parseJoinCode } from '../doors/join-code.ts';
 import { loadOrCreateKey } from '../doors/keys.ts';
 import { fault } from '../errors.ts';
 import { readPrivateFile, writePrivateFile } from '../private-file.ts';
-import { cliFault, misuse } from './connection.ts';
-import { type Globals } from './exit.ts';
+import { cliFault, configOf, misuse } from './connection.ts';
+import type { Globals } from './exit.ts';
+import { shortPath } from './print.ts';
 
 /** An attempt has 5 s. */
 const CONNECT_LIMIT_MS = 6000;
@@ -46,8 +47,8 @@ export async function enrol(globals: Globals, code: string): Promise<string> {
     if (!home.config && !isNew) await readOwn(home.file, joining);
     const { thumbprint, created } = keys;
     if (router !== undefined) say(`${identity} is a node of the router ${router} (${joining.address}) now.`);
-    say(`  key     ${thumbprint}, ${short(keyFile)}${created ? ' (made now)' : ''}`);
-    say(`  config  ${short(home.file)}${isNew ? ' (written now)' : ''}`);
+    say(`  key     ${thumbprint}, ${shortPath(keyFile)}${created ? ' (made now)' : ''}`);
+    say(`  config  ${shortPath(home.file)}${isNew ? ' (written now)' : ''}`);
     const address = home.config && linkIn(home.config).address;
     if (address !== undefined && address !== joining.address) {
       say(
@@ -75,7 +76,11 @@ async function findHome({ config: named }: Globals, joining: JoinCode): Promise<
   const owner = readPrivateFile(ownerFile(dataDir))?.text.trim();
   if (owner === undefined ? existsSync(path.join(dataDir, 'history.sdb')) : owner !== joining.identity) {
     const whose = owner === undefined ? 'of another daemon' : `of ${owner}, not of ${joining.identity}`;
-    throw fault('JOIN_FOLDER_TAKEN', { path: short(dataDir), what: `holds the key and history ${whose}`, ...joining });
+    throw fault('JOIN_FOLDER_TAKEN', {
+      path: shortPath(dataDir),
+      what: `holds the key and history ${whose}`,
+      ...joining,
+    });
   }
   await rehearse(file, joining);
   return { file, dataDir, config: undefined };
@@ -83,22 +88,21 @@ async function findHome({ config: named }: Globals, joining: JoinCode): Promise<
 
 /** The config of a node that joined before. Throws JOIN_FOLDER_TAKEN for any other. */
 async function readOwn(file: string, joining: JoinCode): Promise<Config> {
-  const config = soundConfig(await loadConfig({ file, cwd: process.cwd() }));
+  const config = await configOf({ config: file });
   const what = differenceFrom(config, joining);
-  if (what !== undefined) throw fault('JOIN_FOLDER_TAKEN', { path: short(file), what, ...joining });
+  if (what !== undefined) throw fault('JOIN_FOLDER_TAKEN', { path: shortPath(file), what, ...joining });
   return config;
-}
-
-function soundConfig({ config, problems }: Pick<Loaded, 'config' | 'problems'>): Config {
-  if (config) return config;
-  throw cliFault('CONFIG', { problems });
 }
 
 /** The file would be found before any other in its folder: what a daemon has served from here must not be hidden by it. */
 async function checkNoneServes(file: string, joining: JoinCode): Promise<void> {
   const { file: other, scope } = await loadConfig({ cwd: path.dirname(file) });
   if (!scope || !other.startsWith(path.dirname(file) + path.sep) || !existsSync(scope.core.dataDir)) return;
-  throw fault('JOIN_FOLDER_TAKEN', { path: short(other), what: 'is the config of a daemon that ran here', ...joining });
+  throw fault('JOIN_FOLDER_TAKEN', {
+    path: shortPath(other),
+    what: 'is the config of a daemon that ran here',
+    ...joining,
+  });
 }
 
 /** Has the config checked as it will be read, plugins included: a token must not be used for what cannot start. */
@@ -108,17 +112,11 @@ async function rehearse(file: string, joining: JoinCode): Promise<void> {
   const draft = path.join(folder, `.join-${process.pid}.yaml`);
   writeFileSync(draft, pollerConfig(joining), { mode: 0o600 });
   try {
-    const loaded = await loadConfig({ file: draft, cwd: process.cwd() });
-    const { scope } = loaded;
-    const coreActions = coreActionNames;
-    const { plugins, problems } = scope ? discover(scope, { coreActions }) : { plugins: [], problems: [] };
-    const all = [
-      ...loaded.problems,
-      ...problems,
-      ...plugins.flatMap(({ entry, manifest }) => validatePluginConfig(entry, manifest)),
-    ].filter(({ severity }) => severity === 'error');
-    const moved = all.map((problem) => ({ ...problem, file: problem.file === draft ? file : problem.file }));
-    soundConfig({ config: all.length === 0 ? loaded.config : undefined, problems: moved });
+    const { problems } = await examine({ file: draft, cwd: process.cwd() }, coreActionNames);
+    const errors = problems
+      .filter(({ severity }) => severity === 'error')
+      .map((problem) => ({ ...problem, file: problem.file === draft ? file : problem.file }));
+    if (errors.length > 0) throw cliFault('CONFIG', { problems: errors });
   } finally {
     rmSync(draft, { force: true });
   }
@@ -150,10 +148,4 @@ function ownerFile(dataDir: string): string {
 
 function say(line: string): void {
   process.stderr.write(`${line}\n`);
-}
-
-/** A path as one would type it here. */
-function short(file: string): string {
-  const relative = path.relative(process.cwd(), file);
-  return relative.startsWith('..') ? file : relative;
 }

@@ -70,7 +70,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .command('check')
     .description('validate the config and the plugins it names, offline')
     .option('--schema', "print the JSON Schema of the config file, the plugins' parts included")
-    .action(verb(async (globals) => (await import('./check-verb.ts')).checkVerb(globals)));
+    .action(verb(async (globals) => (await import('./check.ts')).check(globals)));
   program
     .command('call <action> [data...]')
     .description('send a request ({json} or key=value…) and print its outcome')

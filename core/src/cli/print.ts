@@ -1,3 +1,4 @@
+import { relative } from 'node:path';
 import { type HistoryRow, isCentreondError, type Json, reasonOf } from '@centreond/plugin-sdk';
 import { CliError } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
@@ -54,6 +55,12 @@ export function table(rows: readonly (readonly string[])[]): string {
           .trimEnd()}\n`,
     )
     .join('');
+}
+
+/** A path as one would type it from `cwd`. */
+export function shortPath(file: string, cwd: string = process.cwd()): string {
+  const path = relative(cwd, file);
+  return path === '' ? '.' : path.startsWith('..') ? file : path;
 }
 
 /** Says on standard error (or as JSON) what failed, and gives the exit code that it means. */

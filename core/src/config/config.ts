@@ -11,7 +11,6 @@ import { formatPath, type Path, plainSource, type Source } from './source.ts';
 
 export type { AuthorizedClient, Config, PluginEntry, Scope } from './entry.ts';
 export { placedConfig } from './placed.ts';
-export { validatePluginConfig } from './plugin-config.ts';
 export { resolveSecret, Secret } from './secret.ts';
 
 /** What {@link loadConfig} found. */

@@ -3,8 +3,9 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { loadConfig, type Scope, validatePluginConfig } from '../../../core/dist/config/config.js';
+import { loadConfig, type Scope } from '../../../core/dist/config/config.js';
 import { type Discovered, discover } from '../../../core/dist/config/discovery.js';
+import { validatePluginConfig } from '../../../core/dist/config/plugin-config.js';
 
 let root: string;
 let folder: string;
