@@ -44,10 +44,6 @@ const SENTENCES = {
   CONFIG_NO_EFFECT: (d: { where: string; reason: string }) => `${d.where} has no effect: ${d.reason}.`,
   SOCKET_PATH_TOO_LONG: (d: { path: string; bytes: number; limit: number }) =>
     `The internal socket ${d.path} has ${d.bytes} bytes and the system takes ${d.limit}. Set core.dataDir to a shorter path.`,
-  SECRET_MALFORMED: (d: { where: string }) =>
-    `${d.where} is no reference to a secret. Write file:PATH or env:NAME, never the secret itself.`,
-  SECRET_UNREADABLE: (d: { reference: string; reason: string }) =>
-    `The secret ${d.reference} cannot be read: ${d.reason}.`,
   DATA_DIR_TAKEN: (d: { path: string; holder: string }) =>
     `${d.holder} already works on ${d.path}. Stop it, or give this one a core.dataDir of its own.`,
   DOOR_IN_USE: (d: { listen: string }) =>

@@ -4,14 +4,13 @@ import { reasonOf } from '@centreond/plugin-sdk';
 import { z } from 'zod';
 import { inOrder, type Position, type Problem, placeOf, problem } from '../errors.ts';
 import type { Config, PluginEntry, Scope } from './entry.ts';
-import { pathOf, valueAt, zodProblems } from './issues.ts';
+import { valueAt, zodProblems } from './issues.ts';
 import { ConfigFile, defaultId, Fragment, isPackagePath, jsonSchemaOf, PluginPart } from './schema.ts';
 import { findSource, listFragments, openSource } from './search.ts';
 import { formatPath, type Path, plainSource, type Source } from './source.ts';
 
 export type { AuthorizedClient, Config, PluginEntry, Scope } from './entry.ts';
 export { placedConfig } from './placed.ts';
-export { resolveSecret, Secret } from './secret.ts';
 
 /** What {@link loadConfig} found. */
 export interface Loaded {
@@ -83,11 +82,6 @@ export function requestedEntry(
   const part = readPart(plainSource(file, { plugins: [request] }), Fragment);
   const [entry] = entriesOf(part.source, part.value);
   return entry ?? part.problems;
-}
-
-/** Where the value at `pointer`, a JSON pointer into an entry's `config`, stands; if there is none, what is around it. */
-export function configAt({ source, path }: PluginEntry, pointer: string): Position {
-  return source.at([...path, 'config', ...pathOf(pointer)]);
 }
 
 interface Part<T> {

@@ -1,6 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import type { Json, JsonObject } from '@centreond/plugin-sdk';
 import type { PluginEntry } from './entry.ts';
+import { pathOf, valueAt } from './issues.ts';
 import type { Manifest } from './manifest.ts';
 import { SECRET_FORMAT } from './secret.ts';
 
@@ -67,11 +68,7 @@ class Placing {
 
   #referred(reference: string): unknown {
     if (!reference.startsWith('#')) return undefined;
-    const steps = reference.slice(1).split('/').slice(1);
-    return steps.reduce<unknown>(
-      (at, step) => schemaOf(at)[step.replaceAll('~1', '/').replaceAll('~0', '~')],
-      this.root,
-    );
+    return valueAt(this.root, pathOf(reference.slice(1)));
   }
 }
 

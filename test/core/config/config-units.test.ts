@@ -1,10 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { resolveSecret } from '../../../core/dist/config/config.js';
 import { defaultId } from '../../../core/dist/config/schema.js';
 import { parseSource } from '../../../core/dist/config/source.js';
 import { formatDuration, formatSize, parseDuration, parseSize } from '../../../core/dist/config/units.js';
@@ -114,29 +109,4 @@ test.each([
 
 test('of several near words the nearest is meant', () => {
   expect(near('stroe', ['score', 'store'])).toBe('store');
-});
-
-test('a secret is read from a file or the environment, and shows nowhere but in reveal()', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'centreond-secret-'));
-  try {
-    writeFileSync(join(folder, 'pass'), 'hunter2\n');
-    writeFileSync(join(folder, 'none'), '\n');
-    const environment = { PASS: 'hunter3', NONE: '' };
-    const secrets = [
-      await resolveSecret('file:pass', folder, environment),
-      await resolveSecret(`file:${join(folder, 'pass')}`, '/', environment),
-      await resolveSecret('env:PASS', folder, environment),
-    ];
-    expect(secrets.map((secret) => secret.reveal())).toEqual(['hunter2', 'hunter2', 'hunter3']);
-    for (const secret of secrets)
-      for (const shown of [`${secret}`, JSON.stringify({ secret }), inspect({ secret }, { showHidden: true })])
-        expect(shown).not.toMatch(/hunter/);
-    for (const reference of ['file:absent', 'file:none', 'env:ABSENT', 'env:NONE'])
-      await expect(resolveSecret(reference, folder, environment)).rejects.toMatchObject({ code: 'SECRET_UNREADABLE' });
-    const literal = resolveSecret('hunter2', folder, environment);
-    await expect(literal).rejects.toMatchObject({ code: 'SECRET_MALFORMED' });
-    await expect(literal).rejects.not.toThrow(/hunter2/);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 });

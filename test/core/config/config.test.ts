@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { configAt, type Loaded, loadConfig, requestedEntry } from '../../../core/dist/config/config.js';
+import { type Loaded, loadConfig, requestedEntry } from '../../../core/dist/config/config.js';
+import { pathOf } from '../../../core/dist/config/issues.js';
 
 const KEY = 'A'.repeat(43);
 // Nine levels of ten aliases each: a billion items.
@@ -224,7 +225,9 @@ describe('what is read', () => {
     write('centreond.yaml', 'plugins:\n  - package: one\n    config:\n      a/b: [1, { c: 2 }]\n');
     const [entry] = (await load()).config?.plugins ?? [];
     if (!entry) throw new Error('no entry');
-    const found = ['', '/a~1b', '/a~1b/1/c', '/a~1b/1/d', '/z'].map((pointer) => configAt(entry, pointer));
+    const found = ['', '/a~1b', '/a~1b/1/c', '/a~1b/1/d', '/z'].map((pointer) => {
+      return entry.source.at([...entry.path, 'config', ...pathOf(pointer)]);
+    });
     expect(found.map(({ line, column }) => `${line}:${column}`)).toEqual(['4:7', '4:12', '4:21', '4:16', '4:7']);
   });
 
