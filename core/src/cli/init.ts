@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { isIdentity } from '@centreond/plugin-sdk';
-import { routerConfig } from '../config/router-config.ts';
+import { routerConfig } from '../config/templates.ts';
 import { fault } from '../errors.ts';
 import { writePrivateFile } from '../private-file.ts';
 import { misuse } from './connection.ts';

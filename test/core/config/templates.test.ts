@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { routerConfig } from '../../../core/dist/config/router-config.js';
+import { routerConfig } from '../../../core/dist/config/templates.js';
 import { ROOT } from '../../daemon-process.ts';
 
 test('the config that init writes is the example', () => {

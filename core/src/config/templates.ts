@@ -1,0 +1,23 @@
+import { readFileSync } from 'node:fs';
+import type { PollerConfig } from './poller-config.ts';
+
+/** The config file of a router to begin with: one door for this machine alone, and commands. */
+export function routerConfig(id: string): string {
+  return filled('router.yaml', { id: JSON.stringify(id).padEnd(33) });
+}
+
+/** The config file of a node that connects to its router by itself: what it runs, and that link. */
+export function pollerConfig({ identity, address, router }: PollerConfig): string {
+  const values = {
+    identity: JSON.stringify(identity),
+    address: JSON.stringify(address),
+    router: JSON.stringify(router),
+  };
+  return filled('poller.yaml', values);
+}
+
+/** A file of the folder `template` in which each `{{key}}` is replaced by its value. */
+function filled(name: string, values: Readonly<Record<string, string>>): string {
+  const text = readFileSync(new URL(`../../template/${name}`, import.meta.url), 'utf8');
+  return text.replaceAll(/\{\{(\w+)\}\}/g, (mark, key: string) => values[key] ?? mark);
+}
