@@ -18,8 +18,8 @@ export interface Column<T> {
 export function tableLines<T>(
   all: readonly Column<T>[],
   rows: readonly T[],
-  width: number | undefined,
-  paint: Paint,
+  width?: number,
+  paint: Paint = (_, text) => text,
 ): string[] {
   const cells = new Map(all.map((column) => [column, rows.map((row) => column.piece(row))]));
   const natural = new Map(

@@ -14,15 +14,17 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 export class LiveScreen implements Disposable {
   readonly #out: WriteStream;
   readonly #ended = new AbortController();
-  #resized: () => void = () => {};
+  readonly #redraw: () => void;
 
-  constructor(out: WriteStream) {
+  /** `redraw` is to draw again: the screen has another size, or was somebody else's meanwhile. */
+  constructor(out: WriteStream, redraw: () => void) {
     this.#out = out;
+    this.#redraw = redraw;
     for (const signal of SIGNALS) process.on(signal, this.#onSignal);
     process.on('SIGTSTP', this.#onStop);
     process.on('SIGCONT', this.#onContinue);
     process.on('exit', this.#leave);
-    out.on('resize', this.#onResize);
+    out.on('resize', redraw);
     out.write(ENTER);
   }
 
@@ -35,11 +37,6 @@ export class LiveScreen implements Disposable {
   /** Aborts where the person, or the system, asks to leave. */
   get ended(): AbortSignal {
     return this.#ended.signal;
-  }
-
-  /** `listener` is to draw again: the screen has another size, or was somebody else's meanwhile. */
-  onResize(listener: () => void): void {
-    this.#resized = listener;
   }
 
   /** Puts lines over those that are there. None may be longer than the screen is wide. */
@@ -56,7 +53,7 @@ export class LiveScreen implements Disposable {
     process.off('SIGTSTP', this.#onStop);
     process.off('SIGCONT', this.#onContinue);
     process.off('exit', this.#leave);
-    this.#out.off('resize', this.#onResize);
+    this.#out.off('resize', this.#redraw);
     this.#leave();
   }
 
@@ -68,13 +65,12 @@ export class LiveScreen implements Disposable {
     this.#out.write(LEAVE);
   };
   readonly #onSignal = () => this.#ended.abort();
-  readonly #onResize = () => this.#resized();
   readonly #onStop = () => {
     this.#leave();
     process.kill(process.pid, 'SIGSTOP');
   };
   readonly #onContinue = () => {
     this.#out.write(ENTER);
-    this.#resized();
+    this.#redraw();
   };
 }

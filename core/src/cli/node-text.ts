@@ -1,23 +1,12 @@
 import { cellsOf, plain } from './cells.ts';
 import type { Fleet, FleetNode } from './fleet.ts';
-import { type Color, lineOf, type Paint, type Piece } from './painted.ts';
+import { type Color, lineOf, type Piece, type View } from './painted.ts';
 import { countText, momentText, msText, spanText } from './print.ts';
 
 /** A clock that is further off than this is told, in seconds. */
 const SKEW_LIMIT = 2;
 /** So many nodes have their trouble told in words. */
 const REMARKS = 8;
-
-/** Where nodes are to be seen. */
-export interface View {
-  /** Cells in a line; undefined where nothing bounds it. */
-  readonly width: number | undefined;
-  /** Lines, which nothing may exceed; undefined where it scrolls. */
-  readonly height?: number;
-  /** The router's time, in milliseconds. */
-  readonly now: number;
-  readonly paint: Paint;
-}
 
 /** Everything that is known of one node. */
 export function nodeText(node: FleetNode, { width = 120, now, paint }: View): string {

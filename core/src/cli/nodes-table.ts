@@ -1,8 +1,8 @@
 import { plain } from './cells.ts';
 import { type Column, tableLines } from './columns.ts';
 import type { Fleet, FleetNode } from './fleet.ts';
-import { headOf, isSkewed, pongText, remarksOf, skewOf, stateOf, tripText, type View } from './node-text.ts';
-import { lineOf, type Piece } from './painted.ts';
+import { headOf, isSkewed, pongText, remarksOf, skewOf, stateOf, tripText } from './node-text.ts';
+import { lineOf, type Piece, type View } from './painted.ts';
 import { countText } from './print.ts';
 
 /** A line of the table: a node, or one behind it. */

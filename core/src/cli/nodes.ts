@@ -7,9 +7,9 @@ import { CliError, misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { type Fleet, fleetOf, idsOf } from './fleet.ts';
 import { LiveScreen } from './live-screen.ts';
-import { nodeText, type View } from './node-text.ts';
+import { nodeText } from './node-text.ts';
 import { fleetText } from './nodes-table.ts';
-import { lineOf, paintFor } from './painted.ts';
+import { lineOf, type View, viewOf } from './painted.ts';
 import { momentText, printJson } from './print.ts';
 
 const REDRAW_MS = 1000;
@@ -37,30 +37,30 @@ function print(fleet: Fleet, id: string | undefined, offsetMs: number, { json }:
   if (json) {
     const place = id === undefined ? undefined : placeOf(fleet, id);
     for (const [i, node] of fleet.raw.entries()) if (place === undefined || place === i) printJson(node);
-  } else {
-    const { stdout } = process;
-    const view = { width: stdout.isTTY ? stdout.columns : undefined, now: Date.now() + offsetMs, paint };
-    stdout.write(textOf(fleet, id, view));
-  }
+  } else process.stdout.write(textOf(fleet, id, viewOf(process.stdout, Date.now() + offsetMs)));
 }
 
 async function watch(client: Client, offsetMs: number, id: string | undefined): Promise<void> {
   let fleet = await fleetOf(client);
   // What cannot be shown is told before the screen is taken.
   if (id !== undefined) placeOf(fleet, id);
-  using screen = new LiveScreen(process.stdout);
+  using screen = new LiveScreen(process.stdout, () => draw());
   const { ended } = screen;
   let at = Date.now();
   let fault: string | undefined;
   const draw = () => {
     const { width, height } = screen;
     const foot = fault ?? `as of ${momentText(Math.floor((at + offsetMs) / 1000))}, each second; Ctrl-C leaves`;
-    const text = textOf(fleet, id, { width, height: height - 2, now: Date.now() + offsetMs, paint });
+    const view = viewOf(process.stdout, Date.now() + offsetMs);
+    const text = textOf(fleet, id, { ...view, height: height - 2 });
     const lines = text.split('\n').slice(0, height - 2);
-    const last = lineOf(fault === undefined ? [foot] : [{ text: 'warning', color: 'red' }, `  ${foot}`], paint, width);
+    const last = lineOf(
+      fault === undefined ? [foot] : [{ text: 'warning', color: 'red' }, `  ${foot}`],
+      view.paint,
+      width,
+    );
     screen.draw([...lines, ...(lines.at(-1) === '' ? [] : ['']), last].join('\n'));
   };
-  screen.onResize(draw);
   while (!ended.aborted) {
     draw();
     await wait(REDRAW_MS, undefined, { signal: ended }).catch(() => undefined);
@@ -78,8 +78,6 @@ async function watch(client: Client, offsetMs: number, id: string | undefined): 
 }
 
 const AWAY: ReadonlySet<string> = new Set(['WAIT_OVER', 'NOT_CONNECTED', 'STOPPING', 'BUSY']);
-
-const paint = paintFor(process.stdout);
 
 function textOf(fleet: Fleet, id: string | undefined, view: View): string {
   if (id === undefined) return fleetText(fleet, view);

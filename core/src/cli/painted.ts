@@ -9,9 +9,21 @@ export type Piece = string | { readonly text: string; readonly color: Color };
 /** How a piece is coloured where it is seen: not at all where that is no terminal, or NO_COLOR says so. */
 export type Paint = (color: Color, text: string) => string;
 
-/** Colours for a stream that is a terminal. */
-export function paintFor(stream: NodeJS.WriteStream): Paint {
-  return (color, text) => styleText(color, text, { stream });
+/** Where text is to be seen. */
+export interface View {
+  /** Cells in a line; undefined where nothing bounds it. */
+  readonly width: number | undefined;
+  /** Lines, which nothing may exceed; undefined where it scrolls. */
+  readonly height?: number;
+  /** The router's time, in milliseconds. */
+  readonly now: number;
+  readonly paint: Paint;
+}
+
+/** A stream, which has colours and bounded lines if it is a terminal. */
+export function viewOf(stream: NodeJS.WriteStream, now: number): View {
+  const paint: Paint = (color, text) => styleText(color, text, { stream });
+  return { width: stream.isTTY ? stream.columns : undefined, now, paint };
 }
 
 /** A line in at most so many cells; a colour takes none. */

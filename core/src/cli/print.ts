@@ -1,5 +1,6 @@
 import { relative } from 'node:path';
 import { type HistoryRow, isCentreondError, type Json, reasonOf } from '@centreond/plugin-sdk';
+import { tableLines } from './columns.ts';
 import { CliError } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 
@@ -44,17 +45,9 @@ export function dataLines(data: Json): string {
 }
 
 /** Columns that line up; the first row is the heading. */
-export function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)));
-  return rows
-    .map(
-      (row) =>
-        `${row
-          .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-          .join('  ')
-          .trimEnd()}\n`,
-    )
-    .join('');
+export function table([headings = [], ...rows]: readonly (readonly string[])[]): string {
+  const columns = headings.map((heading, i) => ({ heading, piece: (row: readonly string[]) => row[i] ?? '' }));
+  return `${tableLines(columns, rows).join('\n')}\n`;
 }
 
 /** A path as one would type it from `cwd`. */

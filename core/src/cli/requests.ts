@@ -8,7 +8,7 @@ import { plain } from './cells.ts';
 import { type Column, tableLines } from './columns.ts';
 import { cliFault, misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
-import { type Paint, type Piece, paintFor } from './painted.ts';
+import { type Piece, type View, viewOf } from './painted.ts';
 import { countText, momentText, printJson, spanText } from './print.ts';
 
 const SHOWN = 50;
@@ -56,7 +56,7 @@ export async function requests(options: RequestOptions): Promise<number> {
   if (options.json) for (const one of found.requests) printJson(one);
   else if (found.requests.length === 0)
     process.stdout.write('No request matches. Widen the filters, or ask further back with --since.\n');
-  else process.stdout.write(requestsText(found.requests, view()));
+  else process.stdout.write(requestsText(found.requests, viewOf(process.stdout, Date.now())));
   if (found.more) process.stderr.write(`There are more than these ${limit}: --limit N shows more of them.\n`);
   return EXIT.done;
 }
@@ -178,7 +178,7 @@ async function cancelAll(client: Client, tokens: readonly string[], { json }: Gl
 /** Shows what would be cancelled and asks. Throws wrong usage if nobody can be asked. */
 async function isConfirmed(found: readonly Listed[]): Promise<boolean> {
   const shown = found.slice(0, 20);
-  process.stderr.write(requestsText(shown, view()));
+  process.stderr.write(requestsText(shown, viewOf(process.stdout, Date.now())));
   if (found.length > shown.length) process.stderr.write(`… and ${found.length - shown.length} more\n`);
   if (!process.stdin.isTTY) {
     throw misuse(`cancel would end ${countText(found.length, 'request')}. Add --yes to do it without being asked.`);
@@ -192,20 +192,9 @@ async function isConfirmed(found: readonly Listed[]): Promise<boolean> {
   }
 }
 
-/** How a table is drawn: its width in cells, the time in seconds, and its colours. */
-export interface RequestsView {
-  readonly width: number | undefined;
-  readonly now: number;
-  readonly paint: Paint;
-}
-
-function view(): RequestsView {
-  const { stdout } = process;
-  return { width: stdout.isTTY ? stdout.columns : undefined, now: Date.now() / 1000, paint: paintFor(stdout) };
-}
-
 /** Requests as a table, a line each. */
-export function requestsText(found: readonly Listed[], { width, now, paint }: RequestsView): string {
+export function requestsText(found: readonly Listed[], { width, now: nowMs, paint }: View): string {
+  const now = nowMs / 1000;
   const columns: readonly Column<Listed>[] = [
     { heading: 'WHEN', piece: ({ acceptedAt }) => whenText(acceptedAt, now) },
     { heading: 'WHO', least: 8, cutAt: 'middle', piece: ({ owner }) => plain(owner) },

@@ -1,7 +1,8 @@
 import type { StatusActions } from '../router/status-actions.ts';
+import { type Column, tableLines } from './columns.ts';
 import { openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
-import { msText, printJson, table } from './print.ts';
+import { msText, printJson } from './print.ts';
 
 type Information = ReturnType<StatusActions['information']>;
 
@@ -16,38 +17,27 @@ export async function status(options: Globals): Promise<number> {
 
 function statusText({ id, version, uptimeSeconds, plugins, counters }: Information): string {
   const head = `router ${id}, centreond ${version}, up ${uptimeText(uptimeSeconds)}; ${counters.open} open, ${counters.accepted} accepted, ${counters.refused} refused\n\n`;
-  const rows = plugins.flatMap((plugin) =>
-    plugin.instances.map((instance, i) => [
-      i === 0 ? plugin.type : '',
-      instance.id,
-      plugin.state,
-      String(instance.pid ?? '-'),
-      String(instance.restarts),
-      String(instance.inFlight),
-      String(plugin.waiting),
-      String(sum(plugin.actions, 'finished')),
-      String(sum(plugin.actions, 'failed')),
-      latencyText(instance.p50Ms),
-      latencyText(instance.p99Ms),
-      instance.rss === null ? '-' : `${Math.round(instance.rss / 2 ** 20)} MiB`,
-    ]),
-  );
-  const heading = [
-    'PLUGIN',
-    'ID',
-    'STATE',
-    'PID',
-    'RESTARTS',
-    'RUNNING',
-    'WAITING',
-    'DONE',
-    'FAILED',
-    'P50',
-    'P99',
-    'MEMORY',
+  const lines = plugins.flatMap((plugin) => plugin.instances.map((instance, i) => ({ plugin, instance, i })));
+  const columns: readonly Column<(typeof lines)[number]>[] = [
+    { heading: 'PLUGIN', piece: ({ plugin, i }) => (i === 0 ? plugin.type : '') },
+    { heading: 'ID', piece: ({ instance }) => instance.id },
+    { heading: 'STATE', piece: ({ plugin }) => plugin.state },
+    { heading: 'PID', piece: ({ instance }) => String(instance.pid ?? '-') },
+    { heading: 'RESTARTS', piece: ({ instance }) => String(instance.restarts) },
+    { heading: 'RUNNING', piece: ({ instance }) => String(instance.inFlight) },
+    { heading: 'WAITING', piece: ({ plugin }) => String(plugin.waiting) },
+    { heading: 'DONE', piece: ({ plugin }) => String(sum(plugin.actions, 'finished')) },
+    { heading: 'FAILED', piece: ({ plugin }) => String(sum(plugin.actions, 'failed')) },
+    { heading: 'P50', piece: ({ instance }) => latencyText(instance.p50Ms) },
+    { heading: 'P99', piece: ({ instance }) => latencyText(instance.p99Ms) },
+    {
+      heading: 'MEMORY',
+      piece: ({ instance: { rss } }) => (rss === null ? '-' : `${Math.round(rss / 2 ** 20)} MiB`),
+    },
   ];
   const reasons = plugins.flatMap(({ type, reason }) => (reason === undefined ? [] : [`${type}: ${reason}\n`]));
-  return head + table([heading, ...rows]) + (reasons.length > 0 ? `\n${reasons.join('')}` : '');
+  const below = reasons.length > 0 ? `\n${reasons.join('')}` : '';
+  return `${head}${tableLines(columns, lines).join('\n')}\n${below}`;
 }
 
 function sum(actions: readonly { finished: number; failed: number }[], key: 'finished' | 'failed'): number {

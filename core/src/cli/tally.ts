@@ -17,7 +17,7 @@ const WORDS: Readonly<Record<Exclude<Fate, 'lacking'>, string>> = {
 
 /** What came of a request to several nodes. */
 export class Tally {
-  readonly #nodes = new Map<Fate, Map<string, string[]>>();
+  readonly #outcomes: { node: string; fate: Fate; why: string }[] = [];
   readonly #held: string[] = [];
 
   constructor(
@@ -29,11 +29,7 @@ export class Tally {
 
   /** Counts a node; `why` is the code of what went wrong. */
   add(node: string, fate: Fate, why = ''): void {
-    const whys = this.#nodes.get(fate) ?? new Map<string, string[]>();
-    this.#nodes.set(fate, whys);
-    const those = whys.get(why);
-    if (those) those.push(node);
-    else whys.set(why, [node]);
+    this.#outcomes.push({ node, fate, why });
   }
 
   /** Counts a node whose request waits at the router. */
@@ -59,7 +55,10 @@ export class Tally {
     const lines: [string, string][] = fates
       .filter((fate) => fate !== 'finished')
       .flatMap((fate) =>
-        this.#whys(fate).map(([why, those]): [string, string] => [WORDS[fate], named(why, those) + this.#hint(why)]),
+        [...Map.groupBy(this.#of(fate), ({ why }) => why)].map(([why, those]): [string, string] => {
+          const nodes = list(those.map(({ node }) => node));
+          return [WORDS[fate], `${why === '' ? '' : `${why}: `}${nodes}${this.#hint(why)}`];
+        }),
       );
     if (!this.waits && this.#held.length > 0) lines.push(['held', list(this.#held)]);
     const width = Math.max(0, ...lines.map(([word]) => word.length));
@@ -81,14 +80,10 @@ export class Tally {
   }
 
   #count(fate: Fate): number {
-    return this.#whys(fate).reduce((sum, [, those]) => sum + those.length, 0);
+    return this.#of(fate).length;
   }
 
-  #whys(fate: Fate): [string, string[]][] {
-    return [...(this.#nodes.get(fate) ?? [])];
+  #of(fate: Fate) {
+    return this.#outcomes.filter((outcome) => outcome.fate === fate);
   }
-}
-
-function named(why: string, nodes: readonly string[]): string {
-  return why === '' ? list(nodes) : `${why}: ${list(nodes)}`;
 }

@@ -42,9 +42,6 @@ export function discover(
 ): { plugins: Discovered[]; problems: Problem[] } {
   const plugins: Discovered[] = [];
   const problems: Problem[] = [];
-  const types = new Map(loaded.map((d) => [d.manifest.type, ownerOf(d)]));
-  const actions = new Map(coreActions.map((name) => [name, 'the core']));
-  for (const d of loaded) for (const { name } of d.manifest.actions) actions.set(name, ownerOf(d));
   for (const entry of scope.plugins) {
     if (!entry.enable) continue;
     const found = readPlugin(entry, scope, installation);
@@ -52,12 +49,9 @@ export function discover(
       problems.push(...found);
       continue;
     }
-    const clashes = clashesOf(found, types, actions);
+    const clashes = clashesOf(found, [...loaded, ...plugins], coreActions);
     problems.push(...clashes);
-    if (clashes.length > 0) continue;
-    types.set(found.manifest.type, ownerOf(found));
-    for (const { name } of found.manifest.actions) actions.set(name, ownerOf(found));
-    plugins.push(found);
+    if (clashes.length === 0) plugins.push(found);
   }
   return { plugins, problems };
 }
@@ -67,18 +61,17 @@ function ownerOf({ package: name, entry }: Discovered): string {
 }
 
 function clashesOf(
-  found: Discovered,
-  types: ReadonlyMap<string, string>,
-  actions: ReadonlyMap<string, string>,
+  { entry, manifest: { type, actions }, package: second }: Discovered,
+  others: readonly Discovered[],
+  coreActions: readonly string[],
 ): Problem[] {
-  const { entry, manifest } = found;
   const at = entry.source.at([...entry.path, 'package']);
-  const second = found.package;
-  const first = types.get(manifest.type);
   const problems: Problem[] = [];
-  if (first !== undefined) problems.push(problem('TYPE_CLAIMED_TWICE', at, { type: manifest.type, second, first }));
-  for (const { name: action } of manifest.actions) {
-    const first = actions.get(action);
+  const owner = others.find(({ manifest }) => manifest.type === type);
+  if (owner) problems.push(problem('TYPE_CLAIMED_TWICE', at, { type, second, first: ownerOf(owner) }));
+  for (const { name: action } of actions) {
+    const holder = others.find(({ manifest }) => manifest.actions.some(({ name }) => name === action));
+    const first = holder ? ownerOf(holder) : coreActions.includes(action) ? 'the core' : undefined;
     if (first !== undefined) problems.push(problem('ACTION_CLAIMED_TWICE', at, { action, second, first }));
   }
   return problems;

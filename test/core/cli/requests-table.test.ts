@@ -17,7 +17,7 @@ const listed = (change: Partial<Listed>): Listed => ({
   ...change,
 });
 const text = (width: number | undefined, ...changes: Partial<Listed>[]) =>
-  requestsText(changes.map(listed), { width, now: NOW, paint: (_, part) => part });
+  requestsText(changes.map(listed), { width, now: NOW * 1000, paint: (_, part) => part });
 
 test('shows when, who, what, where, how it ended and how long it took, a line each', () => {
   expect(
