@@ -42,11 +42,6 @@ export async function fleetOf(client: Client, timeoutMs?: number): Promise<Fleet
   throw cliFault('UNKNOWN_ANSWER', { router: client.id, action: 'CONSTATUS', reason: z.prettifyError(error) });
 }
 
-/** The ids of all that is reached: the nodes, and those behind a node that are none themselves. */
-export function idsOf({ nodes }: Fleet): Set<string> {
-  return new Set(nodes.flatMap(({ id, subnodes }) => [id, ...subnodes]));
-}
-
 /** Whether there is a way to a node now. */
 export function isReached({ nodes, router }: Fleet, target: string): boolean {
   if (target === router) return true;

@@ -27,11 +27,7 @@ export async function generate(options: Globals, file: string): Promise<number> 
 
 /** `keys list`: which keys are let in, revoked, or were shown by unknown clients. */
 export async function listKeys(options: Globals): Promise<number> {
-  const keys = await withTrust(
-    options,
-    async (ask) => ((await ask('KEYS', {})) as { keys: TrustEntry[] }).keys,
-    (trust) => trust.list(),
-  );
+  const { keys } = await withTrust(options, 'KEYS', {}, (trust) => ({ keys: trust.list() }));
   if (options.json) printJson({ keys });
   else if (keys.length === 0) process.stdout.write('No keys. A client that connects appears here as pending.\n');
   else {
@@ -65,11 +61,7 @@ export async function acceptKey(
   const { identity, role } = options;
   if (!identity || !role) throw misuse('keys accept needs --identity ID and --role ROLE.');
   const request = { fingerprint, identity, roles: role.flatMap((word) => word.split(',')) as Role[] };
-  const accepted = await withTrust(
-    options,
-    (ask) => ask('ACCEPTKEY', request),
-    (trust) => trust.accept(request),
-  );
+  const accepted = await withTrust(options, 'ACCEPTKEY', request, (trust) => trust.accept(request));
   if (options.json) printJson(accepted);
   else process.stdout.write(`${fingerprint} is ${identity} now (${request.roles.join(', ')}).\n`);
   return EXIT.done;
@@ -77,24 +69,17 @@ export async function acceptKey(
 
 /** `keys revoke FINGERPRINT|IDENTITY`. */
 export async function revokeKey(options: Globals, key: string): Promise<number> {
-  const revoked = await withTrust(
-    options,
-    (ask) => ask('REVOKEKEY', { key }),
-    (trust) => ({ revoked: trust.revoke(key) }),
-  );
-  if (options.json) printJson(revoked);
-  else if ('withdrawn' in (revoked as { revoked: object }).revoked) {
+  const answer = await withTrust(options, 'REVOKEKEY', { key }, (trust) => ({ revoked: trust.revoke(key) }));
+  const { revoked } = answer;
+  if (options.json) printJson(answer);
+  else if ('withdrawn' in revoked) {
     process.stdout.write(`The join token of ${key} is withdrawn; its line lets nobody in.\n`);
-  } else process.stdout.write(`Revoked:\n${dataLines((revoked as { revoked: Record<string, string> }).revoked)}`);
+  } else process.stdout.write(`Revoked:\n${dataLines(revoked as Record<string, string>)}`);
   return EXIT.done;
 }
 
-/** Asks the daemon where one runs; otherwise works on what it keeps on disk. */
-async function withTrust<T>(
-  options: Globals,
-  online: (ask: (action: string, data: object) => Promise<unknown>) => Promise<T>,
-  offline: (trust: Trust) => T,
-): Promise<T> {
+/** Asks the daemon for `action` where one runs; otherwise has `offline` answer by what the daemon keeps on disk. */
+async function withTrust<T>(options: Globals, action: string, data: object, offline: (trust: Trust) => T): Promise<T> {
   // The options of a key that is accepted are not those of a connection.
   const { identity: _, ...globals } = options;
   const config: Config | undefined = globals.connect ? undefined : await configOf(globals);
@@ -102,11 +87,9 @@ async function withTrust<T>(
     return offline(new Trust({ file: path.join(config.core.dataDir, 'keys', 'trust.json'), clients: config.clients }));
   }
   await using client = await openClient(globals.connect ? options : globals);
-  return await online(async (action, data) => {
-    if (action === 'KEYS') return (await client.send(action, data)).data;
-    const outcome = await client.call(action, data);
-    if (outcome.ok) return outcome.data;
-    const { error, message } = outcome.data as { error: string; message: string };
-    throw new CliError(error, message, EXIT.failed);
-  });
+  if (action === 'KEYS') return (await client.send(action, data)).data as T;
+  const outcome = await client.call(action, data);
+  if (outcome.ok) return outcome.data as T;
+  const { error, message } = outcome.data as { error: string; message: string };
+  throw new CliError(error, message, EXIT.failed);
 }

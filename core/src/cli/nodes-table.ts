@@ -14,8 +14,11 @@ interface Line {
   readonly last?: boolean;
 }
 
-/** The columns of the fleet's table at the time `now`. A line of a node behind another has its name and state only. */
-function columnsAt(now: number): { readonly all: readonly Column<Line>[]; readonly name: Column<Line> } {
+/**
+ * The columns of the fleet's table at the time `now`, NAME if any node has one. A line of a node behind another has its name and
+ * state only.
+ */
+function columnsFor(lines: readonly Line[], now: number): Column<Line>[] {
   const of = (column: Omit<Column<Line>, 'piece'>, piece: (node: FleetNode) => Piece): Column<Line> => ({
     ...column,
     piece: ({ node, behind }) => (behind === undefined ? piece(node) : ''),
@@ -27,9 +30,9 @@ function columnsAt(now: number): { readonly all: readonly Column<Line>[]; readon
     piece: ({ node, behind, last }) => plain(behind === undefined ? node.id : `${last ? '└' : '├'} ${behind}`),
   };
   const name = of({ heading: 'NAME', least: 8, goes: 4 }, ({ name }) => plain(name));
-  const all = [
+  return [
     node,
-    name,
+    ...(lines.some(({ node }) => node.name !== '') ? [name] : []),
     of({ heading: 'KIND', goes: 5 }, ({ kind }) => plain(kind)),
     { heading: 'STATE', piece: ({ node }: Line) => stateOf(node) },
     of({ heading: 'RTT', goes: 2 }, ({ roundTripMs }) => (roundTripMs === null ? '-' : tripText(roundTripMs))),
@@ -39,7 +42,6 @@ function columnsAt(now: number): { readonly all: readonly Column<Line>[]; readon
     of({ heading: 'VERSION', goes: 8 }, ({ version }) => plain(version ?? '-')),
     of({ heading: 'ACTIONS', goes: 7 }, ({ actions }) => (actions.length === 0 ? '-' : String(actions.length))),
   ];
-  return { all, name };
 }
 
 /** The fleet for a terminal: how many and how they are, a line each, then what somebody has to look after. */
@@ -59,7 +61,7 @@ export function fleetText(fleet: Fleet, view: View): string {
   const parts = [
     lineOf(headOf(fleet), paint, bound),
     '',
-    ...tableOf(shown, view),
+    ...tableLines(columnsFor(shown, now), shown, width, paint),
     ...(left > 0
       ? [lineOf([`… and ${countText(left, 'line')} more: without --watch all are shown`], paint, bound)]
       : []),
@@ -77,12 +79,6 @@ function linesOf(node: FleetNode): Line[] {
 function troubleFirst(lines: readonly Line[]): Line[] {
   const rank = ({ node }: Line) => (node.state !== 'up' ? 0 : isSkewed(node) ? 1 : 2);
   return lines.toSorted((a, b) => rank(a) - rank(b));
-}
-
-function tableOf(lines: readonly Line[], { width, now, paint }: View): string[] {
-  const { all, name } = columnsAt(now);
-  const columns = lines.some(({ node }) => node.name !== '') ? all : all.filter((column) => column !== name);
-  return tableLines(columns, lines, width, paint);
 }
 
 function emptyText(router: string): string {

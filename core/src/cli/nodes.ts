@@ -5,7 +5,7 @@ import { near } from '../words.ts';
 import { plain } from './cells.ts';
 import { CliError, misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
-import { type Fleet, fleetOf, idsOf } from './fleet.ts';
+import { type Fleet, fleetOf } from './fleet.ts';
 import { LiveScreen } from './live-screen.ts';
 import { nodeText } from './node-text.ts';
 import { fleetText } from './nodes-table.ts';
@@ -16,12 +16,8 @@ const REDRAW_MS = 1000;
 /** How long a redraw waits for the router before it says that it does not answer. */
 const ANSWER_LIMIT_MS = 3000;
 
-export interface NodesOptions extends Globals {
-  readonly watch?: boolean;
-}
-
 /** The fleet, or one node with all that is known of it; with --watch again each second, until it is interrupted. */
-export async function nodes(options: NodesOptions, id: string | undefined): Promise<number> {
+export async function nodes(options: Globals & { readonly watch?: boolean }, id: string | undefined): Promise<number> {
   if (options.watch && (options.json || !process.stdout.isTTY)) {
     throw misuse('--watch draws on a terminal. For a program, call `centreond nodes --json` again and again.');
   }
@@ -99,7 +95,10 @@ function whyNot(fleet: Fleet, id: string): string {
   if (over.length > 0) {
     return `${id} is behind ${over.join(' and ')}, which alone knows more of it. Requests go there with --target ${id}.`;
   }
-  const meant = near(id, [...idsOf(fleet)]);
+  const meant = near(
+    id,
+    all.flatMap((node) => [node.id, ...node.subnodes]),
+  );
   const hint = meant === undefined ? '' : `; did you mean ${plain(meant)}?`;
   return `The router ${router} is not linked to a node ${id}${hint === '' ? '.' : hint} \`centreond nodes\` lists those that it knows.`;
 }

@@ -7,12 +7,8 @@ import { cliFault, configOf } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { printJson, table } from './print.ts';
 
-export interface PluginsOptions extends Globals {
-  readonly markdown?: boolean;
-}
-
 /** The plugins of the config with their actions, or one with all its manifest says; from the manifests, so no daemon is needed. */
-export async function plugins(options: PluginsOptions, type: string | undefined): Promise<number> {
+export async function plugins(options: Globals & { readonly markdown?: boolean }, type?: string): Promise<number> {
   const config = await configOf(options);
   const core = coreManifest;
   const { plugins: found, problems } = findPlugins(

@@ -6,15 +6,6 @@ import type { LeafCode, LeafIssue } from './leaves.ts';
 import { SECRET_FORMAT } from './secret.ts';
 import { formatPath, type Path, type Source } from './source.ts';
 
-/** One mistake, whichever validator found it; `path` leads there from the file's root. */
-type Finding = { path: Path } & (
-  | { kind: 'unknown'; key: string; known: readonly string[] }
-  | { kind: 'missing'; expected: string | undefined }
-  | { kind: 'type'; expected: string }
-  | { kind: 'choice'; values: readonly unknown[] }
-  | { kind: 'value'; code?: LeafCode; reason: string }
-);
-
 const KINDS: Record<string, string> = {
   array: 'a list',
   boolean: 'true or false',
@@ -34,35 +25,32 @@ export function zodProblems(
   input: unknown,
   schema: unknown,
 ): Problem[] {
-  return issues.flatMap((issue) =>
-    findingsOf(issue, input, schema).map((finding) => problemOf(finding, source, describe, schema)),
-  );
-}
-
-function findingsOf(issue: z.core.$ZodIssue, input: unknown, schema: unknown): Finding[] {
-  const path = issue.path.filter((part) => typeof part !== 'symbol');
-  if (issue.code === 'unrecognized_keys') {
-    const known = keysOf(schemaAt(schema, path));
-    return issue.keys.map((key) => ({ kind: 'unknown', path, key, known }));
-  }
-  const leaf = issue.code === 'custom' ? (issue.params as LeafIssue) : undefined;
-  if (valueAt(input, path) === undefined) {
-    const kind = issue.code === 'invalid_type' ? issue.expected : '';
-    return [{ kind: 'missing', path, expected: leaf?.expected ?? KINDS[kind] }];
-  }
-  if (leaf) return [{ kind: 'value', path, code: leaf.problem, reason: leaf.reason }];
-  switch (issue.code) {
-    case 'invalid_type':
-      return [{ kind: 'type', path, expected: KINDS[issue.expected] ?? issue.expected }];
-    case 'invalid_value':
-      return [{ kind: 'choice', path, values: issue.values }];
-    case 'too_small':
-      return [{ kind: 'value', path, reason: bound('min', issue.minimum, issue.origin) }];
-    case 'too_big':
-      return [{ kind: 'value', path, reason: bound('max', issue.maximum, issue.origin) }];
-    default:
-      return [{ kind: 'value', path, reason: issue.message }];
-  }
+  const tell = new Telling(source, describe, schema);
+  return issues.flatMap((issue) => {
+    const path = issue.path.filter((part) => typeof part !== 'symbol');
+    if (issue.code === 'unrecognized_keys') {
+      const known = keysOf(schemaAt(schema, path));
+      return issue.keys.map((key) => tell.unknownKey(path, key, known));
+    }
+    const leaf = issue.code === 'custom' ? (issue.params as LeafIssue) : undefined;
+    if (valueAt(input, path) === undefined) {
+      const kind = issue.code === 'invalid_type' ? issue.expected : '';
+      return tell.missing(path, leaf?.expected ?? KINDS[kind]);
+    }
+    if (leaf) return tell.badValue(path, leaf.reason, leaf.problem);
+    switch (issue.code) {
+      case 'invalid_type':
+        return tell.wrongType(path, KINDS[issue.expected] ?? issue.expected);
+      case 'invalid_value':
+        return tell.noChoice(path, issue.values);
+      case 'too_small':
+        return tell.badValue(path, bound('min', issue.minimum, issue.origin));
+      case 'too_big':
+        return tell.badValue(path, bound('max', issue.maximum, issue.origin));
+      default:
+        return tell.badValue(path, issue.message);
+    }
+  });
 }
 
 /**
@@ -70,51 +58,47 @@ function findingsOf(issue: z.core.$ZodIssue, input: unknown, schema: unknown): F
  * to read. Of a choice between forms, only the errors with the form that fits best are told.
  */
 export function ajvProblems(errors: readonly ErrorObject[], source: Source, base: Path): Problem[] {
-  return bestForms(errors).map((error) => problemOf(ajvFinding(error, base), source, kindOf));
-}
-
-function ajvFinding(error: ErrorObject, base: Path): Finding {
-  const path = [...base, ...pathOf(error.instancePath)];
-  const { params, parentSchema = {} } = error;
-  switch (error.keyword) {
-    case 'additionalProperties':
-    case 'unevaluatedProperties':
-      return {
-        kind: 'unknown',
-        path,
-        key: String(params.additionalProperty ?? params.unevaluatedProperty),
-        known: keysOf(parentSchema),
-      };
-    case 'required': {
-      const key = String(params.missingProperty);
-      const type: unknown = parentSchema.properties?.[key]?.type;
-      return { kind: 'missing', path: [...path, key], expected: typeof type === 'string' ? KINDS[type] : undefined };
+  const tell = new Telling(source, kindOf);
+  return bestForms(errors).map((error) => {
+    const path = [...base, ...pathOf(error.instancePath)];
+    const { params, parentSchema = {} } = error;
+    switch (error.keyword) {
+      case 'additionalProperties':
+      case 'unevaluatedProperties': {
+        const key = String(params.additionalProperty ?? params.unevaluatedProperty);
+        return tell.unknownKey(path, key, keysOf(parentSchema));
+      }
+      case 'required': {
+        const key = String(params.missingProperty);
+        const type: unknown = parentSchema.properties?.[key]?.type;
+        return tell.missing([...path, key], typeof type === 'string' ? KINDS[type] : undefined);
+      }
+      case 'type': {
+        const types: unknown[] = [params.type].flat();
+        return tell.wrongType(path, [...new Set(types.map((t) => KINDS[String(t)] ?? t))].join(' or '));
+      }
+      case 'enum':
+        return tell.noChoice(path, params.allowedValues);
+      case 'const':
+        return tell.noChoice(path, [params.allowedValue]);
+      case 'minItems':
+      case 'maxItems':
+      case 'minLength':
+      case 'maxLength': {
+        const [, word = '', of = ''] = /^(min|max)(.*)$/.exec(error.keyword) ?? [];
+        return tell.badValue(path, bound(word, params.limit, of));
+      }
+      case 'format': {
+        const secret = 'is a secret: write file:PATH or env:NAME, never the value';
+        return tell.badValue(path, params.format === SECRET_FORMAT ? secret : `${error.message}`);
+      }
+      case 'anyOf':
+      case 'oneOf':
+        return tell.badValue(path, 'fits none of the forms that it may have');
+      default:
+        return tell.badValue(path, error.message ?? error.keyword);
     }
-    case 'type': {
-      const types: unknown[] = [params.type].flat();
-      return { kind: 'type', path, expected: [...new Set(types.map((t) => KINDS[String(t)] ?? t))].join(' or ') };
-    }
-    case 'enum':
-      return { kind: 'choice', path, values: params.allowedValues };
-    case 'const':
-      return { kind: 'choice', path, values: [params.allowedValue] };
-    case 'minItems':
-    case 'maxItems':
-    case 'minLength':
-    case 'maxLength': {
-      const [, word = '', of = ''] = /^(min|max)(.*)$/.exec(error.keyword) ?? [];
-      return { kind: 'value', path, reason: bound(word, params.limit, of) };
-    }
-    case 'format': {
-      const secret = 'is a secret: write file:PATH or env:NAME, never the value';
-      return { kind: 'value', path, reason: params.format === SECRET_FORMAT ? secret : `${error.message}` };
-    }
-    case 'anyOf':
-    case 'oneOf':
-      return { kind: 'value', path, reason: 'fits none of the forms that it may have' };
-    default:
-      return { kind: 'value', path, reason: error.message ?? error.keyword };
-  }
+  });
 }
 
 /** Of the errors with the forms of an anyOf or oneOf, keeps those with the form that was probably meant. */
@@ -139,40 +123,44 @@ function bestForms(errors: readonly ErrorObject[]): ErrorObject[] {
   return [...kept];
 }
 
-function problemOf(finding: Finding, source: Source, show: (value: unknown) => string, root?: unknown): Problem {
-  const { path } = finding;
-  const where = formatPath(path);
-  const at = source.at(path);
-  const value = valueAt(source.value, path);
-  switch (finding.kind) {
-    case 'unknown': {
-      const { key, known } = finding;
-      const close = near(key, known) ?? placeOfKey(root, key);
-      return problem('CONFIG_UNKNOWN_KEY', source.keyAt([...path, key]), { where, key, near: close, known });
-    }
-    case 'missing': {
-      const { expected } = finding;
-      const hint = expected === undefined ? 'Add it.' : `It takes ${expected}.`;
-      return problem('CONFIG_MISSING_KEY', at, { where, hint });
-    }
-    case 'type': {
-      const { expected } = finding;
-      const found = show(value);
-      return problem('CONFIG_WRONG_TYPE', at, { where, expected, found });
-    }
-    case 'choice': {
-      const words = finding.values.map(String);
-      const close = typeof value === 'string' ? near(value, words) : undefined;
-      const one = words.length > 1 ? 'one of ' : '';
-      const found = show === kindOf && typeof value === 'string' ? '' : `, not ${show(value)}`;
-      const hint = close === undefined ? '' : `; did you mean ${close}?`;
-      const reason = `must be ${one}${words.join(', ')}${found}${hint}`;
-      return problem('CONFIG_BAD_VALUE', at, { where, reason });
-    }
-    case 'value': {
-      const { code = 'CONFIG_BAD_VALUE', reason } = finding;
-      return problem(code, at, { where, reason });
-    }
+/** Makes the problems of one source, whichever validator found the mistakes. */
+class Telling {
+  constructor(
+    private readonly source: Source,
+    /** How a value is shown. */
+    private readonly show: (value: unknown) => string,
+    /** The JSON Schema of the whole source, to say where else a key belongs. */
+    private readonly root?: unknown,
+  ) {}
+
+  unknownKey(path: Path, key: string, known: readonly string[]): Problem {
+    const close = near(key, known) ?? placeOfKey(this.root, key);
+    const details = { where: formatPath(path), key, near: close, known };
+    return problem('CONFIG_UNKNOWN_KEY', this.source.keyAt([...path, key]), details);
+  }
+
+  missing(path: Path, expected: string | undefined): Problem {
+    const hint = expected === undefined ? 'Add it.' : `It takes ${expected}.`;
+    return problem('CONFIG_MISSING_KEY', this.source.at(path), { where: formatPath(path), hint });
+  }
+
+  wrongType(path: Path, expected: string): Problem {
+    const found = this.show(valueAt(this.source.value, path));
+    return problem('CONFIG_WRONG_TYPE', this.source.at(path), { where: formatPath(path), expected, found });
+  }
+
+  noChoice(path: Path, values: readonly unknown[]): Problem {
+    const value = valueAt(this.source.value, path);
+    const words = values.map(String);
+    const close = typeof value === 'string' ? near(value, words) : undefined;
+    const one = words.length > 1 ? 'one of ' : '';
+    const found = this.show === kindOf && typeof value === 'string' ? '' : `, not ${this.show(value)}`;
+    const hint = close === undefined ? '' : `; did you mean ${close}?`;
+    return this.badValue(path, `must be ${one}${words.join(', ')}${found}${hint}`);
+  }
+
+  badValue(path: Path, reason: string, code: LeafCode = 'CONFIG_BAD_VALUE'): Problem {
+    return problem(code, this.source.at(path), { where: formatPath(path), reason });
   }
 }
 
