@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import type { Loaded } from '../config/config.ts';
+import { examine, type FoundPlugins } from '../config/discovery.ts';
 import { configSchema } from '../config/editor-schema.ts';
-import { examine, type FoundPlugins } from '../config/find-plugins.ts';
 import { coreActionNames } from '../core-actions.ts';
 import { type Problem, placeOf } from '../errors.ts';
 import { countText, shortPath } from './print.ts';

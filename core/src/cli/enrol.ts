@@ -4,7 +4,7 @@ import { isCentreondError, reasonOf } from '@centreond/plugin-sdk';
 import type { KeyPair } from '@centreond/plugin-sdk/channel';
 import { connect } from '@centreond/plugin-sdk/client';
 import { type Config, loadConfig } from '../config/config.ts';
-import { examine } from '../config/find-plugins.ts';
+import { examine } from '../config/discovery.ts';
 import { differenceFrom, linkIn } from '../config/poller-config.ts';
 import { pollerConfig } from '../config/templates.ts';
 import { coreActionNames } from '../core-actions.ts';

@@ -2,7 +2,7 @@ import type { HistoryRow, JsonObject } from '@centreond/plugin-sdk';
 import { dataOf } from './asked.ts';
 import { openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
-import { printJson } from './print.ts';
+import { momentText, printJson } from './print.ts';
 
 /** Ends an instance, or all of a plugin; says each step. */
 export function kill(options: Globals, type: string, id: string | undefined): Promise<number> {
@@ -70,10 +70,9 @@ function whyText({ type, state, reason, exits }: Why): string {
   const head = `${type} is ${state}${reason === null ? '' : `: ${reason}`}\n`;
   if (exits.length === 0) return `${head}None of its instances has ended since the daemon started.\n`;
   const parts = exits.map(({ at, instance, cause, uptimeMs, running, tail }) => {
-    const when = new Date(at).toISOString().replace('T', ' ').slice(0, 19);
     const ran = running.length > 0 ? `  ran     ${running.slice(0, 5).join(', ')}\n` : '';
     const lines = tail.map((line) => `  | ${line}\n`).join('');
-    return `\n${when}  instance ${instance} after ${(uptimeMs / 1000).toFixed(1)} s: ${cause}\n${ran}${lines}`;
+    return `\n${momentText(at / 1000)}  instance ${instance} after ${(uptimeMs / 1000).toFixed(1)} s: ${cause}\n${ran}${lines}`;
   });
   return head + parts.join('');
 }

@@ -14,7 +14,7 @@ export function nodeText(node: FleetNode, { width = 120, now, paint }: View): st
   const label = name === '' || name === id ? '' : ` (${plain(name)})`;
   const labels = Object.entries(node.labels).map(([key, value]) => plain(`${key}=${value}`));
   const when = (seconds: number | null) =>
-    seconds === null ? 'never' : `${momentText(seconds)}, ${agoText(seconds, now)}`;
+    seconds === null ? 'never' : `${momentText(seconds)}, ${spanText(sinceSeconds(seconds, now))} ago`;
   const rows: [string, string][] = [
     ...(node.reason === null ? [] : ([['reason', plain(node.reason)]] satisfies [string, string][])),
     ...(labels.length === 0 ? [] : ([['labels', labels.join(' ')]] satisfies [string, string][])),
@@ -112,10 +112,6 @@ function sinceText({ lastPong, reason }: FleetNode, now: number): string {
 
 function clockText(skew: number): string {
   return `${spanText(Math.abs(skew))} ${skew < 0 ? 'behind' : 'ahead of'} this router's`;
-}
-
-function agoText(seconds: number, now: number): string {
-  return `${spanText(sinceSeconds(seconds, now))} ago`;
 }
 
 function sinceSeconds(seconds: number, now: number): number {

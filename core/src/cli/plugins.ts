@@ -1,6 +1,6 @@
 import { type Manifest } from '@centreond/plugin-sdk';
 import { descriptionOf, manifestMarkdown, type Part } from '@centreond/plugin-sdk/build';
-import { findPlugins } from '../config/find-plugins.ts';
+import { findPlugins } from '../config/discovery.ts';
 import { coreManifest } from '../core-actions.ts';
 import { placeOf } from '../errors.ts';
 import { cliFault, configOf } from './connection.ts';

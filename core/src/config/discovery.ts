@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { type Position, type Problem, problem } from '../errors.ts';
-import type { PluginEntry, Scope } from './config.ts';
+import { inOrder, type Position, type Problem, problem } from '../errors.ts';
+import { type Loaded, type LoadOptions, loadConfig, type PluginEntry, type Scope } from './config.ts';
 import { reachOf, resolveModule, SDK } from './copies.ts';
 import { API_VERSION, MANIFEST_FILE, type Manifest, readManifest } from './manifest.ts';
 import { firstPackageFolder, modulePlaces, type Package, readPackage } from './package.ts';
+import { validatePluginConfig } from './plugin-config.ts';
 import { isPackagePath } from './schema.ts';
 
 export type { Manifest } from './manifest.ts';
@@ -23,37 +24,49 @@ export interface Discovered {
   sdk: string;
 }
 
-export interface DiscoverOptions {
-  /** Actions of the core's own, which no plugin may claim. */
-  coreActions: readonly string[];
-  /** Plugins that run already and keep what they claim. */
-  loaded?: readonly Discovered[];
-  /** A folder of the daemon's own installation; packages are looked for from there up, last of all. */
-  installation?: string;
+/** What {@link findPlugins} found. */
+export interface FoundPlugins {
+  /** All whose package and manifest can be used. */
+  found: Discovered[];
+  /** Those of them that can be started: their settings have no mistake. */
+  plugins: Discovered[];
+  problems: Problem[];
 }
 
 /**
- * Finds the package and reads the manifest of each enabled entry. Runs no plugin code and never throws: a plugin that
- * cannot be used becomes a problem at its entry, and the others are there.
+ * Finds the package of each enabled entry, reads its manifest and checks its settings. Runs no plugin code and never throws: a
+ * plugin that cannot be used becomes a problem at its entry, and the others are there. No plugin may claim `coreActions`, nor
+ * what the `loaded` plugins claim. Packages are looked for last of all from `installation` up, a folder of the daemon's own.
  */
-export function discover(
+export function findPlugins(
   scope: Scope,
-  { coreActions, loaded = [], installation = import.meta.dirname }: DiscoverOptions,
-): { plugins: Discovered[]; problems: Problem[] } {
-  const plugins: Discovered[] = [];
+  coreActions: readonly string[],
+  loaded: readonly Discovered[] = [],
+  installation: string = import.meta.dirname,
+): FoundPlugins {
+  const found: Discovered[] = [];
   const problems: Problem[] = [];
   for (const entry of scope.plugins) {
     if (!entry.enable) continue;
-    const found = readPlugin(entry, scope, installation);
-    if (Array.isArray(found)) {
-      problems.push(...found);
-      continue;
-    }
-    const clashes = clashesOf(found, [...loaded, ...plugins], coreActions);
-    problems.push(...clashes);
-    if (clashes.length === 0) plugins.push(found);
+    const read = readPlugin(entry, scope, installation);
+    const faults = Array.isArray(read) ? read : clashesOf(read, [...loaded, ...found], coreActions);
+    problems.push(...faults);
+    if (!Array.isArray(read) && faults.length === 0) found.push(read);
   }
-  return { plugins, problems };
+  const plugins = found.filter(({ entry, manifest }) => {
+    const faults = validatePluginConfig(entry, manifest);
+    problems.push(...faults);
+    return faults.length === 0;
+  });
+  return { found, plugins, problems };
+}
+
+/** Loads the config and finds its plugins, with every mistake of both in order. Runs no plugin code and never throws. */
+export async function examine(options: LoadOptions, coreActions: readonly string[]): Promise<Loaded & FoundPlugins> {
+  const loaded = await loadConfig(options);
+  if (!loaded.scope) return { ...loaded, found: [], plugins: [] };
+  const { found, plugins, problems } = findPlugins(loaded.scope, coreActions);
+  return { ...loaded, found, plugins, problems: inOrder([...loaded.problems, ...problems], loaded.file) };
 }
 
 function ownerOf({ package: name, entry }: Discovered): string {

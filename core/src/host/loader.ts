@@ -1,8 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { CentreondError, failure, type JsonObject, RESERVED_ACTIONS, reasonOf } from '@centreond/plugin-sdk';
 import { type Config, type PluginEntry, placedConfig, requestedEntry } from '../config/config.ts';
-import type { Discovered } from '../config/discovery.ts';
-import { findPlugins } from '../config/find-plugins.ts';
+import { type Discovered, findPlugins } from '../config/discovery.ts';
 import { fault, type Problem, placeOf, problem, sentence } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Tickets } from '../router/instance-link.ts';

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadConfig, type Scope } from '../../../core/dist/config/config.js';
-import { type Discovered, discover } from '../../../core/dist/config/discovery.js';
-import { validatePluginConfig } from '../../../core/dist/config/plugin-config.js';
+import { type Discovered, findPlugins } from '../../../core/dist/config/discovery.js';
+import { valueAt } from '../../../core/dist/config/issues.js';
 
 let root: string;
 let folder: string;
@@ -80,7 +80,7 @@ async function scopeOf(config: string): Promise<Scope> {
 
 async function find(config: string, options: { coreActions?: string[]; loaded?: Discovered[] } = {}) {
   const installation = join(root, 'usr/lib/node_modules/@centreond/core/dist');
-  return discover(await scopeOf(config), { coreActions: [], installation, ...options });
+  return findPlugins(await scopeOf(config), options.coreActions ?? [], options.loaded, installation);
 }
 
 describe('where a package is looked for', () => {
@@ -138,7 +138,7 @@ describe('where a package is looked for', () => {
   });
 
   test('one that is not enabled is not looked for', async () => {
-    expect(await find('plugins: [{ package: none, enable: false }]')).toEqual({ plugins: [], problems: [] });
+    expect(await find('plugins: [{ package: none, enable: false }]')).toEqual({ found: [], plugins: [], problems: [] });
   });
 });
 
@@ -360,12 +360,12 @@ describe("a plugin's own settings", () => {
 
   async function mistakes(config: string): Promise<string[]> {
     install(join(folder, 'weather'), 'weather', { config: schema });
-    const { plugins } = await find(`plugins:\n  - package: ./weather\n    config:\n${config}`);
-    const [plugin] = plugins;
+    const { found, plugins, problems } = await find(`plugins:\n  - package: ./weather\n    config:\n${config}`);
+    const [plugin] = found;
     if (!plugin) throw new Error('not discovered');
-    const before = JSON.stringify(plugin.entry.config);
-    const problems = validatePluginConfig(plugin.entry, plugin.manifest);
-    expect(JSON.stringify(plugin.entry.config)).toBe(before);
+    const { source, path, config: checked } = plugin.entry;
+    expect(checked).toEqual(valueAt(source.value, [...path, 'config']));
+    expect(plugins).toEqual(problems.length === 0 ? found : []);
     return problems.map((p) => `${p.line}:${p.column} ${p.code} ${p.message}`);
   }
 
@@ -416,8 +416,7 @@ describe("a plugin's own settings", () => {
 
   test('none where the plugin takes none', async () => {
     install(join(folder, 'weather'), 'weather');
-    const { plugins } = await find('plugins: [{ package: ./weather, config: { unit: C } }]');
-    const problems = plugins.flatMap(({ entry, manifest }) => validatePluginConfig(entry, manifest));
+    const { problems } = await find('plugins: [{ package: ./weather, config: { unit: C } }]');
     expect(problems.map((p) => `${p.line}:${p.column} ${p.message}`)).toEqual([
       '1:43 plugins[0].config has no key unit; it takes none.',
     ]);
@@ -425,8 +424,7 @@ describe("a plugin's own settings", () => {
 
   test("a schema that does not compile is the manifest's fault", async () => {
     install(join(folder, 'weather'), 'weather', { config: { $ref: '#/$defs/nothing' } });
-    const { plugins } = await find('plugins: [{ package: ./weather }]');
-    const problems = plugins.flatMap(({ entry, manifest }) => validatePluginConfig(entry, manifest));
+    const { problems } = await find('plugins: [{ package: ./weather }]');
     expect(problems).toMatchObject([{ code: 'PLUGIN_BAD_MANIFEST' }]);
   });
 });
