@@ -1,5 +1,5 @@
 import { cellsOf, cut, padded } from './cells.ts';
-import { lineOf, type Paint, type Piece } from './painted.ts';
+import { lineOf, type Paint, type Piece, textOf } from './painted.ts';
 
 const GAP = '  ';
 
@@ -66,8 +66,4 @@ function fitted<T>(natural: ReadonlyMap<Column<T>, number>, width: number | unde
 
 function longest(pieces: readonly Piece[]): number {
   return pieces.reduce((most, piece) => Math.max(most, cellsOf(textOf(piece))), 0);
-}
-
-function textOf(piece: Piece): string {
-  return typeof piece === 'string' ? piece : piece.text;
 }

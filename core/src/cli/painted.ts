@@ -26,14 +26,18 @@ export function viewOf(stream: NodeJS.WriteStream, now: number): View {
   return { width: stream.isTTY ? stream.columns : undefined, now, paint };
 }
 
+/** A piece without its colour. */
+export function textOf(piece: Piece): string {
+  return typeof piece === 'string' ? piece : piece.text;
+}
+
 /** A line in at most so many cells; a colour takes none. */
 export function lineOf(pieces: readonly Piece[], paint: Paint, width?: number): string {
   let left = width ?? Number.POSITIVE_INFINITY;
   let line = '';
-  const whole = pieces.map((piece) => (typeof piece === 'string' ? piece : piece.text)).join('');
-  const tooLong = width !== undefined && cellsOf(whole) > width;
+  const tooLong = width !== undefined && cellsOf(pieces.map(textOf).join('')) > width;
   for (const piece of pieces) {
-    const text = typeof piece === 'string' ? piece : piece.text;
+    const text = textOf(piece);
     // What ends exactly at the edge, and has more behind it, needs its last cell for the mark.
     const shown = tooLong && cellsOf(text) >= left ? cut(`${text}.`, left) : text;
     left -= cellsOf(shown);

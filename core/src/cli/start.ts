@@ -77,10 +77,7 @@ function warnOfSurroundings(log: Log): void {
 
 /** SIGHUP: the first one waits for the start, and one at a time. */
 function reloadOnSignal(starting: Promise<Daemon>, notify: Notify, log: Log): void {
-  let reloading = starting.then(
-    () => {},
-    () => {},
-  );
+  let reloading: Promise<unknown> = Promise.allSettled([starting]);
   process.on('SIGHUP', () => {
     reloading = reloading.then(async () => {
       const daemon = await starting;

@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { reasonOf } from '@centreond/plugin-sdk';
 import { type CosmiconfigResult, cosmiconfig, type PublicExplorer } from 'cosmiconfig';
 import { type Problem, problem } from '../errors.ts';
-import { parseSource, plainSource, type Source } from './source.ts';
+import { parseSource, plainSource, type Source, startOf } from './source.ts';
 
 const NAMES = ['centreond.yaml', 'centreond.yml', 'centreond.json'];
 const LOCAL_NAMES = [...NAMES, ...NAMES.map((name) => join('config', name))];
@@ -32,14 +32,12 @@ export async function findSource(file: string | undefined, cwd: string, systemFo
       places.push(place);
     }
   }
-  const at = { file: resolve(cwd, 'centreond.yaml'), line: 1, column: 1 };
-  return { problem: problem('CONFIG_NOT_FOUND', at, { searched: places }) };
+  return { problem: problem('CONFIG_NOT_FOUND', startOf(resolve(cwd, 'centreond.yaml')), { searched: places }) };
 }
 
 /** Opens one config file. Never throws. */
 export async function openSource(file: string): Promise<Found> {
-  const at = { file, line: 1, column: 1 };
-  const none = { problem: problem('CONFIG_NO_SUCH_FILE', at, { file }) };
+  const none = { problem: problem('CONFIG_NO_SUCH_FILE', startOf(file), { file }) };
   if (!/\.(ya?ml|json|[cm]?[jt]s)$/.test(file)) return none;
   const reason = await obstacle(file);
   if (reason !== undefined) return refused(file, reason);
@@ -98,13 +96,8 @@ async function importSource(file: string): Promise<Source> {
     const exports: { default?: unknown } = await import(`${pathToFileURL(file).href}?v=${mtimeMs}`);
     return plainSource(file, exports.default);
   } catch (error) {
-    const at = { file, line: 1, column: 1 };
-    const reason = reasonOf(error);
-    return {
-      ...plainSource(file, {}),
-      value: undefined,
-      problems: [problem('CONFIG_BROKEN_MODULE', at, { reason })],
-    };
+    const broken = problem('CONFIG_BROKEN_MODULE', startOf(file), { reason: reasonOf(error) });
+    return { ...plainSource(file, {}), value: undefined, problems: [broken] };
   }
 }
 
@@ -124,6 +117,5 @@ function isMissing(error: unknown): boolean {
 }
 
 function refused(file: string, reason: string): { problem: Problem } {
-  const at = { file, line: 1, column: 1 };
-  return { problem: problem('CONFIG_UNREADABLE', at, { reason }) };
+  return { problem: problem('CONFIG_UNREADABLE', startOf(file), { reason }) };
 }

@@ -39,9 +39,14 @@ export function formatPath(path: Path): string {
   return text === '' ? 'The file' : text;
 }
 
+/** Where a file begins: the place of what concerns all of it. */
+export function startOf(file: string): Position {
+  return { file, line: 1, column: 1 };
+}
+
 /** A source without positions (a module's export, a request's data): everything stands at line 1. */
 export function plainSource(file: string, exported: unknown): Source {
-  const at = (): Position => ({ file, line: 1, column: 1 });
+  const at = () => startOf(file);
   const problems: Problem[] = [];
   const json = toJson(exported, [], (path, what) => {
     problems.push(problem('CONFIG_NOT_JSON', at(), { where: formatPath(path), what }));
