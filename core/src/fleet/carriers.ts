@@ -1,17 +1,22 @@
-import { decodeText, formatMessage, type JsonObject, type NodeAnnouncement, parseReply } from '@centreond/plugin-sdk';
+import { decodeText, formatMessage, type NodeAnnouncement, parseReply } from '@centreond/plugin-sdk';
 import type { Peer } from '../router/peer.ts';
 import type { Verbs } from '../router/verbs.ts';
-import type { Carried, Carrier, Delivered, Routes } from './routes.ts';
+import { Pending } from './pending.ts';
+import type { Carried, Carrier, Routes } from './routes.ts';
 
 /** What may be on its way to an instance before requests wait for it here. */
 const CONGESTED_CHARACTERS = 8 * 1024 * 1024;
+/** Requests that an instance carries and has not answered: what the windows of thousands of nodes hold. */
+const PER_INSTANCE = 1_000_000;
 
 /** An instance that is the way to nodes, over its link. */
 class InstanceCarrier implements Carrier {
-  readonly #waiting = new Map<string, (delivered: Delivered) => void>();
+  readonly pending: Pending;
   #number = 0;
 
-  constructor(private readonly peer: Peer) {}
+  constructor(private readonly peer: Peer) {
+    this.pending = new Pending(peer.identity, PER_INSTANCE);
+  }
 
   get name(): string {
     return this.peer.identity;
@@ -22,17 +27,10 @@ class InstanceCarrier implements Carrier {
   }
 
   // A number of its own: two requests of one token may be under way, as a PING and what it came to ask after.
-  carry({ action, token, target, data, envelope }: Carried, answered: (delivered: Delivered) => void): void {
+  carry({ action, token, target, data, envelope }: Carried, limitMs: number): Promise<string> {
     const number = String(++this.#number);
-    this.#waiting.set(number, answered);
     const text = `{"action":"${action}","token":"${token}","data":${data},"envelope":${JSON.stringify(envelope)}}`;
-    this.peer.send(formatMessage('CARRY', number, target, text));
-  }
-
-  answer(number: string, delivered: Delivered): void {
-    const answered = this.#waiting.get(number);
-    this.#waiting.delete(number);
-    answered?.(delivered);
+    return this.pending.ask(number, limitMs, () => this.peer.send(formatMessage('CARRY', number, target, text)));
   }
 }
 
@@ -59,35 +57,24 @@ export class Carriers {
     this.#routes.announce(carrier, nodes, gone);
   }
 
-  /** Whether this session is a way to `node`. */
-  carries(peer: Peer, node: string): boolean {
-    const carrier = this.#carriers.get(peer);
-    return carrier !== undefined && this.#routes.carries(carrier, node);
-  }
-
-  /** Whether a node that this session carries is `target`, or leads to it. */
-  leads(peer: Peer, via: string, target: string): boolean {
-    const carrier = this.#carriers.get(peer);
-    return carrier !== undefined && this.#routes.leads(carrier, via, target);
+  /** What this session carries by; undefined if it carries nothing. */
+  of(peer: Peer): Carrier | undefined {
+    return this.#carriers.get(peer);
   }
 
   /** Its nodes are unreachable by this session. */
   #left(peer: Peer): void {
     const carrier = this.#carriers.get(peer);
+    if (!carrier) return;
     this.#carriers.delete(peer);
-    if (carrier) this.#routes.left(carrier);
+    this.#routes.left(carrier);
+    carrier.pending.drop();
   }
 
   /** An instance says what came of a request that it carries. */
   #carried(peer: Peer, message: Buffer): true {
-    const { token, data } = parseReply(decodeText(message));
-    const reply = JSON.parse(data) as { code: number; data: JsonObject };
-    const { error, message: told } = reply.data;
-    const delivered: Delivered =
-      reply.code === 0
-        ? { ack: JSON.stringify(reply.data) }
-        : { error: { code: String(error), message: String(told) } };
-    this.#carriers.get(peer)?.answer(token, delivered);
+    const { token: number, data } = parseReply(decodeText(message));
+    this.#carriers.get(peer)?.pending.answer(number, data);
     return true;
   }
 }

@@ -183,18 +183,19 @@ export class FleetActions {
 
   /** Whose log a caller brings, and for whom it may speak: itself and the nodes behind it, or a node that it carries. */
   #tellerOf(caller: Peer, target: string): Teller {
-    const { carriers, id } = this.options;
+    const { carriers, routes, id } = this.options;
     const { identity, roles } = caller;
     const carries = roles.has('plugin');
+    const carrier = carriers.of(caller);
     const node = target === '' && !carries ? identity : target;
-    const may = carries ? carriers.carries(caller, node) : node === identity || roles.has('admin');
+    const may = carries ? carrier && routes.carries(carrier, node) : node === identity || roles.has('admin');
     if (!may || node === id || !NODE_ID.safeParse(node).success) {
       const remedy =
         'A node hands over its own log; a plugin those of the nodes that it carries, each named by TARGET.';
       throw failure('FORBIDDEN', { identity, what: `hand over the log of ${node || 'no node'}`, remedy });
     }
     const speaksFor = (other: string) => {
-      if (carries) return other === node || carriers.leads(caller, node, other);
+      if (carrier) return other === node || routes.leads(carrier, node, other);
       if (other === node || roles.has('router') || roles.has('admin')) return true;
       return caller.grant.subnodes?.includes(other) ?? false;
     };

@@ -13,6 +13,7 @@ import type { TokenStore } from '../store/token-store.ts';
 import { Carriers } from './carriers.ts';
 import { rowFault, toldRows } from './fleet-actions.ts';
 import { Forwarding } from './forwarding.ts';
+import { Inquiries } from './inquiries.ts';
 import { LogStreams } from './log-streams.ts';
 import { LogSync } from './log-sync.ts';
 import { Logs } from './logs.ts';
@@ -49,9 +50,11 @@ export type Fleet = Awaited<ReturnType<typeof openFleet>>;
 export async function openFleet(options: FleetOptions) {
   const { id, maxMessage, store, registry, requests, verbs, events, trust, held, clock, log, closing } = options;
   const routes = new Routes({ id, log, expected: (node) => trust.expects(node), nodes: () => trust.nodes() });
+  const inquiries = new Inquiries({ id, routes });
   const forwarding = new Forwarding({
     id,
     routes,
+    inquiries,
     requests,
     held,
     clock,
@@ -60,7 +63,7 @@ export async function openFleet(options: FleetOptions) {
       stillRefused((identity) => trust.grantOf(identity), owner, registry.get(action) ?? unknownHere(action), node),
   });
   const askNode = (action: string, target: string, data: object, envelope: Envelope = { text: '' }) =>
-    forwarding.inquire({ action, token: '', target, data: JSON.stringify(data) }, '@core', envelope);
+    inquiries.ask({ action, token: '', target, data: JSON.stringify(data) }, '@core', envelope);
   const lostRequests = new LostRequests({
     log,
     delivered: (node) => requests.at(node).filter((open) => !forwarding.has(open)),

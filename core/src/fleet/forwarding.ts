@@ -1,4 +1,11 @@
-import { type ActionManifest, CentreondError, failure, type JsonObject } from '@centreond/plugin-sdk';
+import {
+  type ActionManifest,
+  CentreondError,
+  failure,
+  isCentreondError,
+  type JsonObject,
+  reasonOf,
+} from '@centreond/plugin-sdk';
 import type { Log } from '../log.ts';
 import type { Elsewhere } from '../router/elsewhere.ts';
 import { type Envelope, forwarded, ownerOf } from '../router/envelope.ts';
@@ -7,8 +14,9 @@ import { unknownHere } from '../router/registry.ts';
 import { Answer, type Asked, type OpenRequest, type RegisteredAction, type Runner } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
 import { type Bounds, Shares } from '../shares.ts';
-import { Inquiries, UNSURE } from './inquiries.ts';
-import type { Carried, Carrier, Delivered, Path, Routes } from './routes.ts';
+import { type Inquiries, isUnsure } from './inquiries.ts';
+import { Unanswered } from './pending.ts';
+import type { Path, Routes } from './routes.ts';
 
 /** Requests that one node's carriers have and have not answered. */
 const WINDOW = 256;
@@ -32,6 +40,7 @@ export interface ForwardingOptions {
   /** This router's id. */
   readonly id: string;
   readonly routes: Routes;
+  readonly inquiries: Inquiries;
   readonly clock: { now(): number };
   readonly log: Log;
   readonly requests: Pick<Requests, 'fail'>;
@@ -49,8 +58,6 @@ interface Parcel {
   /** A carrier had it and did not answer: the node may run it already. */
   perhaps: boolean;
   tries: number;
-  carrier: Carrier | undefined;
-  handedAt: number;
   retryAt: number;
   /** Since when there has been no way. */
   since: number;
@@ -74,18 +81,15 @@ export class Forwarding implements Elsewhere, Runner {
   /** Requests that count as held, from before they are recorded until they go for the first time. */
   readonly #held = new Set<OpenRequest>();
   readonly #heldShares: Shares;
-  readonly #inquiries: Inquiries;
   #sweep: NodeJS.Timeout | undefined;
   #stopped = false;
 
   constructor(options: ForwardingOptions) {
     this.#options = options;
-    this.#inquiries = new Inquiries(options);
     this.#heldShares = new Shares('held requests', options.held);
     options.routes.onChange((targets) => {
       for (const target of targets) this.#pump(target);
     });
-    options.routes.onLeft((carrier) => this.#carrierLeft(carrier));
   }
 
   /** Requests that wait for their node, of them held ones, and those whose carrier has not answered. */
@@ -133,7 +137,7 @@ export class Forwarding implements Elsewhere, Runner {
     // A read gets a token of its own there: the caller's may name a request that is on its way.
     const own = action.effects === 'read' ? '' : token;
     const request = { action: action.name, token: own, target, data: JSON.stringify(data) };
-    return new Answer(await this.inquire(request, ownerOf(peer, envelope), envelope));
+    return new Answer(await this.#options.inquiries.ask(request, ownerOf(peer, envelope), envelope));
   }
 
   submit(open: OpenRequest): void {
@@ -142,9 +146,11 @@ export class Forwarding implements Elsewhere, Runner {
 
   abort(open: OpenRequest): void {
     const { token, target, owner, envelope } = open;
-    this.inquire({ action: 'CANCEL', token: '', target, data: `{"token":"${token}"}` }, owner, envelope).catch(
-      (error: unknown) => this.#options.log.warn({ err: error, token }, `${target} was not told to stop ${token}`),
-    );
+    const { inquiries, log } = this.#options;
+    const request = { action: 'CANCEL', token: '', target, data: `{"token":"${token}"}` };
+    inquiries.ask(request, owner, envelope).catch((error: unknown) => {
+      log.warn({ err: error, token }, `${target} was not told to stop ${token}`);
+    });
   }
 
   withdraw(open: OpenRequest): void {
@@ -197,8 +203,6 @@ export class Forwarding implements Elsewhere, Runner {
       waited: perhaps || this.#held.has(open),
       perhaps,
       tries: 0,
-      carrier: undefined,
-      handedAt: 0,
       retryAt: 0,
       since: this.#options.clock.now(),
     };
@@ -248,9 +252,7 @@ export class Forwarding implements Elsewhere, Runner {
     this.#letGo(open);
     queue.waiting.delete(parcel);
     queue.handed.add(parcel);
-    const attempt = ++parcel.tries;
-    parcel.carrier = carrier;
-    parcel.handedAt = now;
+    parcel.tries++;
     const until = open.wantedUntil + ROW_DELAY_MS;
     if (open.state === 'waiting') open.started(now, until);
     else open.extend(until);
@@ -262,22 +264,24 @@ export class Forwarding implements Elsewhere, Runner {
       data: open.data,
       envelope: forwarded(this.#options.id, open.owner, envelope, bounded ? open.wantedUntil : undefined),
     };
-    carrier.carry(request, (delivered) => {
-      if (parcel.tries === attempt && queue.handed.has(parcel)) this.#answered(queue, parcel, delivered);
-    });
+    carrier.carry(request, ANSWER_LIMIT_MS).then(
+      () => this.#settled(queue, parcel, undefined),
+      (error: unknown) => this.#settled(queue, parcel, error),
+    );
   }
 
-  #answered(queue: Queue, parcel: Parcel, delivered: Delivered): void {
+  /** Its node has it, or `error` says why it may not. */
+  #settled(queue: Queue, parcel: Parcel, error: unknown): void {
     const { open } = parcel;
-    if ('ack' in delivered || open.state === 'ended') this.#forget(open);
+    if (!queue.handed.has(parcel)) return;
+    const unsure = isUnsure(error);
+    const code = isCentreondError(error) ? error.code : 'INTERNAL';
+    if (error === undefined || open.state === 'ended') this.#forget(open);
+    else if (error instanceof Unanswered) this.#again(queue, parcel, true, 0);
+    else if (unsure || NOT_NOW.has(code)) this.#again(queue, parcel, parcel.perhaps || unsure, FIRST_RETRY_MS);
     else {
-      const { code, message } = delivered.error;
-      const unsure = UNSURE.has(code);
-      if (unsure || NOT_NOW.has(code)) this.#again(queue, parcel, parcel.perhaps || unsure, FIRST_RETRY_MS);
-      else {
-        this.#forget(open);
-        this.#options.requests.fail(open, new CentreondError(code, message));
-      }
+      this.#forget(open);
+      this.#options.requests.fail(open, new CentreondError(code, reasonOf(error)));
     }
     this.#pump(open.target);
   }
@@ -288,7 +292,6 @@ export class Forwarding implements Elsewhere, Runner {
     const now = this.#options.clock.now();
     queue.handed.delete(parcel);
     queue.waiting.add(parcel);
-    parcel.carrier = undefined;
     parcel.perhaps = perhaps;
     parcel.waited = true;
     parcel.since = now;
@@ -297,20 +300,10 @@ export class Forwarding implements Elsewhere, Runner {
     if (!perhaps && open.state === 'running') open.requeued();
   }
 
-  #carrierLeft(carrier: Carrier): void {
-    for (const [target, queue] of this.#queues) {
-      for (const parcel of [...queue.handed]) if (parcel.carrier === carrier) this.#again(queue, parcel, true, 0);
-      this.#pump(target);
-    }
-  }
-
   #onSweep(): void {
     const now = this.#options.clock.now();
     for (const [target, queue] of this.#queues) {
-      for (const parcel of [...queue.handed]) {
-        if (parcel.open.state === 'ended') this.#forget(parcel.open);
-        else if (now - parcel.handedAt > ANSWER_LIMIT_MS) this.#again(queue, parcel, true, 0);
-      }
+      for (const { open } of [...queue.handed]) if (open.state === 'ended') this.#forget(open);
       for (const parcel of [...queue.waiting]) this.#sweepWaiting(parcel, now);
       this.#pump(target);
       if (queue.waiting.size + queue.handed.size === 0) this.#queues.delete(target);
@@ -345,11 +338,6 @@ export class Forwarding implements Elsewhere, Runner {
     const queue = this.#queues.get(open.target);
     queue?.waiting.delete(parcel);
     queue?.handed.delete(parcel);
-  }
-
-  /** Asks a node what is not recorded here, as {@link Inquiries.ask} does. */
-  inquire(request: Omit<Carried, 'envelope'>, owner: string, envelope: Envelope): Promise<string> {
-    return this.#inquiries.ask(request, owner, envelope);
   }
 
   /** Hands over nothing more. What is open stays so on disk. */

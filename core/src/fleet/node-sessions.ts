@@ -1,9 +1,9 @@
-import { isCentreondError, type NodeAnnouncement, newToken, reasonOf, type Subnode } from '@centreond/plugin-sdk';
+import { type NodeAnnouncement, newToken, reasonOf, type Subnode } from '@centreond/plugin-sdk';
 import type { Log } from '../log.ts';
 import type { Events } from '../router/events.ts';
 import type { Peer } from '../router/peer.ts';
 import type { PeerRequests } from './peer-requests.ts';
-import type { Carried, Carrier, Delivered, Routes } from './routes.ts';
+import type { Carried, Carrier, Routes } from './routes.ts';
 
 const SWEEP_MS = 1000;
 const PING_EVERY_MS = 5000;
@@ -11,8 +11,6 @@ const PING_EVERY_MS = 5000;
 const SILENCE_MS = 15_000;
 /** How often the clock of a node is compared with this one. */
 const CLOCK_EVERY_MS = 60_000;
-/** Below the forwarding's own limit, so that the token is free when the request goes again. */
-const ANSWER_LIMIT_MS = 50_000;
 const CONGESTED_BYTES = 8 * 1024 * 1024;
 
 /** What a node says of itself. */
@@ -61,17 +59,10 @@ class NodeSession implements Carrier {
     return this.peer.backlog > CONGESTED_BYTES;
   }
 
-  carry({ action, token, target, data, envelope }: Carried, answered: (delivered: Delivered) => void): void {
+  carry({ action, token, target, data, envelope }: Carried, limitMs: number): Promise<string> {
     const $ = `"$":${JSON.stringify(envelope)}`;
     const text = data === '{}' ? `{${$}}` : `${data.slice(0, -1)},${$}}`;
-    this.requests.ask(this.peer, { action, token, target, data: text }, ANSWER_LIMIT_MS).then(
-      (ack) => this.over || answered({ ack }),
-      (error: unknown) => {
-        if (this.over) return;
-        const code = isCentreondError(error) ? error.code : 'INTERNAL';
-        answered({ error: { code, message: reasonOf(error) } });
-      },
-    );
+    return this.requests.ask(this.peer, { action, token, target, data: text }, limitMs);
   }
 
   ask(action: string, limitMs: number): Promise<string> {
@@ -138,6 +129,7 @@ export class NodeSessions {
     this.#sessions.delete(peer);
     session.over = true;
     this.#options.routes.left(session);
+    this.#options.requests.drop(peer);
     this.#options.events.emit('UNREGISTERNODE', { id: peer.identity });
     return true;
   }

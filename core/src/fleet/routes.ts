@@ -10,19 +10,17 @@ export interface Carried {
   readonly envelope: object;
 }
 
-/** What came of handing a request over: the data of the node's ACK, as JSON text, or the refusal. */
-export type Delivered =
-  | { readonly ack: string }
-  | { readonly error: { readonly code: string; readonly message: string } };
-
 /** Who takes requests to nodes: an instance of a plugin, or a node's own session. */
 export interface Carrier {
   /** For the log and `why`. */
   readonly name: string;
   /** Has more on its way than it takes. */
   readonly congested: boolean;
-  /** Hands a request over. `answered` is called at most once, and never after the carrier left. */
-  carry(request: Carried, answered: (delivered: Delivered) => void): void;
+  /**
+   * Hands a request over. Resolves with the data of the node's ACK, as JSON text. Rejects with the refusal; with Unanswered after
+   * `limitMs`, or once the carrier has left and {@link Routes.left} knows.
+   */
+  carry(request: Carried, limitMs: number): Promise<string>;
 }
 
 /** A way to a node. */
@@ -80,7 +78,6 @@ export class Routes {
   /** Each node's paths, the best first. */
   readonly #paths = new Map<string, Path[]>();
   readonly #onChange: ((targets: readonly string[]) => void)[] = [];
-  readonly #onLeft: ((carrier: Carrier) => void)[] = [];
 
   constructor(options: RoutesOptions) {
     this.#options = options;
@@ -89,11 +86,6 @@ export class Routes {
   /** `listener` hears which nodes' paths changed. */
   onChange(listener: (targets: readonly string[]) => void): void {
     this.#onChange.push(listener);
-  }
-
-  /** `listener` hears of each carrier that left: what it was given and did not answer may go again. */
-  onLeft(listener: (carrier: Carrier) => void): void {
-    this.#onLeft.push(listener);
   }
 
   /** Takes what a carrier says of its nodes: those that are new or changed, and the ids of those that it gave up. */
@@ -171,7 +163,6 @@ export class Routes {
       DEPARTED,
       orphans.filter(({ id }) => !carried(id)),
     );
-    for (const listener of this.#onLeft) listener(carrier);
     this.#changed(touched);
   }
 

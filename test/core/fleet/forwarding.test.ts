@@ -2,19 +2,31 @@ import type { CentreondError } from '@centreond/plugin-sdk';
 import { failure } from '@centreond/plugin-sdk';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Forwarding } from '../../../core/dist/fleet/forwarding.js';
-import { type Carried, type Carrier, type Delivered, Routes } from '../../../core/dist/fleet/routes.js';
+import { Inquiries } from '../../../core/dist/fleet/inquiries.js';
+import { Pending } from '../../../core/dist/fleet/pending.js';
+import { type Carried, type Carrier, Routes } from '../../../core/dist/fleet/routes.js';
 import type { Envelope } from '../../../core/dist/router/envelope.js';
 import { OpenRequest } from '../../../core/dist/router/request.js';
 import { TestLog } from '../store/opened.ts';
 
 const DAY = 24 * 3600 * 1000;
 
+type Answer = { readonly code: number; readonly data: object };
+
 class TestCarrier implements Carrier {
-  readonly taken: (Carried & { answered: (delivered: Delivered) => void })[] = [];
+  readonly taken: (Carried & { answered(answer: Answer): Promise<void> })[] = [];
+  readonly pending: Pending;
   congested = false;
-  constructor(readonly name: string) {}
-  carry(request: Carried, answered: (delivered: Delivered) => void): void {
-    this.taken.push({ ...request, answered });
+  constructor(readonly name: string) {
+    this.pending = new Pending(name, 1_000_000);
+  }
+  carry(request: Carried, limitMs: number): Promise<string> {
+    const number = String(this.taken.length);
+    const answered = (answer: Answer) => {
+      this.pending.answer(number, JSON.stringify(answer));
+      return settled();
+    };
+    return this.pending.ask(number, limitMs, () => this.taken.push({ ...request, answered }));
   }
   get tokens(): string[] {
     return this.taken.map(({ token }) => token);
@@ -24,7 +36,13 @@ class TestCarrier implements Carrier {
   }
 }
 
-const refused = (code: string): Delivered => ({ error: { code, message: `${code} it is` } });
+const ACK: Answer = { code: 0, data: {} };
+const refused = (code: string): Answer => ({ code: 1, data: { error: code, message: `${code} it is` } });
+
+/** What follows from an answer has happened. */
+async function settled(): Promise<void> {
+  await vi.advanceTimersByTimeAsync(0);
+}
 
 class Scene {
   readonly log = new TestLog();
@@ -34,6 +52,7 @@ class Scene {
   readonly forwarding = new Forwarding({
     id: 'central',
     routes: this.routes,
+    inquiries: new Inquiries({ id: 'central', routes: this.routes }),
     clock: Date,
     log: this.log as never,
     held: { count: 100_000, bytes: 100_081, perIdentity: { count: 10_000 } },
@@ -51,6 +70,11 @@ class Scene {
 
   up(carrier: Carrier = this.carrier, id = 'paris'): void {
     this.routes.announce(carrier, [{ id, state: 'up' }]);
+  }
+  async left(carrier: TestCarrier): Promise<void> {
+    this.routes.left(carrier);
+    carrier.pending.drop();
+    await settled();
   }
   down(carrier: Carrier = this.carrier, id = 'paris'): void {
     this.routes.announce(carrier, [{ id, state: 'unreachable' }]);
@@ -82,7 +106,7 @@ afterEach(() => {
 });
 
 describe('a request on its way', () => {
-  test('is over for the forwarder once its node has it', () => {
+  test('is over for the forwarder once its node has it', async () => {
     scene.up();
     const open = scene.take('t') as OpenRequest;
     expect(scene.carrier.last()).toMatchObject({
@@ -91,77 +115,78 @@ describe('a request on its way', () => {
       envelope: { from: 'alice', hops: ['central'] },
     });
     expect(open.state).toBe('running');
-    scene.carrier.last().answered({ ack: '{}' });
-    scene.routes.left(scene.carrier);
+    await scene.carrier.last().answered(ACK);
+    await scene.left(scene.carrier);
     scene.up(scene.other);
-    vi.advanceTimersByTime(DAY);
+    await vi.advanceTimersByTimeAsync(DAY);
     expect([scene.other.tokens, scene.failed]).toEqual([[], []]);
   });
 
-  test('goes again where its carrier died, was silent for a minute, or does not know, and only the last answer counts', () => {
+  test('goes again where its carrier died, was silent for a minute, or does not know, and only the last answer counts', async () => {
     scene.up();
     scene.take('t');
     const [first] = scene.carrier.taken;
-    scene.routes.left(scene.carrier);
+    await scene.left(scene.carrier);
     scene.up(scene.other);
     expect(scene.other.tokens).toEqual(['t']);
-    first?.answered(refused('FORBIDDEN'));
-    vi.advanceTimersByTime(61_000);
+    await first?.answered(refused('FORBIDDEN'));
+    await vi.advanceTimersByTimeAsync(61_000);
     expect(scene.other.tokens).toEqual(['t', 't']);
-    scene.other.last().answered(refused('WAIT_OVER'));
-    vi.advanceTimersByTime(1000);
+    await scene.other.last().answered(refused('WAIT_OVER'));
+    await vi.advanceTimersByTimeAsync(1000);
     expect(scene.other.tokens).toEqual(['t', 't', 't']);
-    scene.other.last().answered({ ack: '{"duplicate":true}' });
-    vi.advanceTimersByTime(120_000);
+    await scene.other.last().answered({ code: 0, data: { duplicate: true } });
+    await vi.advanceTimersByTimeAsync(120_000);
     expect([scene.other.tokens.length, scene.failed]).toEqual([3, []]);
   });
 
-  test('ends with what the node has against it, and is tried again, ever more slowly, where the node only cannot now', () => {
+  test('ends with what the node has against it, and is tried again, ever more slowly, where the node only cannot now', async () => {
     scene.up();
     scene.take('no');
-    scene.carrier.last().answered(refused('INVALID_DATA'));
+    await scene.carrier.last().answered(refused('INVALID_DATA'));
     expect(scene.failed).toEqual(['no INVALID_DATA']);
     scene.take('later');
     for (const _ of [1, 2, 3, 4]) {
-      scene.carrier.last().answered(refused('BUSY'));
-      vi.advanceTimersByTime(5500);
+      await scene.carrier.last().answered(refused('BUSY'));
+      await vi.advanceTimersByTimeAsync(5500);
     }
     expect(scene.carrier.tokens.filter((token) => token === 'later')).toHaveLength(5);
     expect(scene.failed).toEqual(['no INVALID_DATA']);
   });
 
-  test('ends NODE_UNREACHABLE when there is no way for half a minute, unless its node may have it', () => {
+  test('ends NODE_UNREACHABLE when there is no way for half a minute, unless its node may have it', async () => {
     scene.up();
     scene.take('handed');
     scene.take('refused');
-    scene.carrier.last().answered(refused('NODE_UNREACHABLE'));
-    scene.routes.left(scene.carrier);
-    vi.advanceTimersByTime(29_000);
+    await scene.carrier.last().answered(refused('NODE_UNREACHABLE'));
+    await scene.left(scene.carrier);
+    await vi.advanceTimersByTimeAsync(29_000);
     expect(scene.failed).toEqual([]);
-    vi.advanceTimersByTime(2000);
+    await vi.advanceTimersByTimeAsync(2000);
     expect(scene.failed).toEqual(['refused NODE_UNREACHABLE']);
-    vi.advanceTimersByTime(3600_000);
+    await vi.advanceTimersByTimeAsync(3600_000);
     scene.up(scene.other);
     expect(scene.other.tokens).toEqual(['handed']);
   });
 
-  test('waits while its node has as many as it may, in the order in which they came', () => {
+  test('waits while its node has as many as it may, in the order in which they came', async () => {
     scene.up();
     for (let i = 0; i < 300; i++) scene.take(`t${i}`);
     expect(scene.carrier.taken.length).toBe(256);
-    for (const { answered } of scene.carrier.taken.slice(0, 10)) answered({ ack: '{}' });
+    for (const { answered } of scene.carrier.taken.slice(0, 10)) void answered(ACK);
+    await settled();
     expect(scene.carrier.tokens.slice(256)).toEqual(Array.from({ length: 10 }, (_, i) => `t${256 + i}`));
     expect(scene.forwarding.counters).toEqual({ waiting: 34, held: 0, handed: 256 });
   });
 
-  test('waits while its carrier has more than it takes', () => {
+  test('waits while its carrier has more than it takes', async () => {
     scene.up();
     scene.carrier.congested = true;
     scene.take('t');
-    vi.advanceTimersByTime(60_000);
+    await vi.advanceTimersByTimeAsync(60_000);
     expect([scene.carrier.tokens, scene.failed]).toEqual([[], []]);
     scene.carrier.congested = false;
-    vi.advanceTimersByTime(250);
+    await vi.advanceTimersByTimeAsync(250);
     expect(scene.carrier.tokens).toEqual(['t']);
   });
 
@@ -171,10 +196,10 @@ describe('a request on its way', () => {
     expect(scene.take('one too many')).toMatchObject({ code: 'BUSY' });
   });
 
-  test('that is aborted is stopped at its node under a token of its own', () => {
+  test('that is aborted is stopped at its node under a token of its own', async () => {
     scene.up();
     const open = scene.take('t', { from: undefined } as never) as OpenRequest;
-    scene.carrier.last().answered({ ack: '{}' });
+    await scene.carrier.last().answered(ACK);
     open.action.executor.abort(open, failure('CANCELLED', { token: 't', by: 'alice' }));
     const { action, token, data, envelope } = scene.carrier.last();
     expect({ action, data, envelope }).toEqual({
@@ -187,10 +212,10 @@ describe('a request on its way', () => {
 });
 
 describe('a held request', () => {
-  test('waits for its node, and for that alone: with a way it goes at once', () => {
+  test('waits for its node, and for that alone: with a way it goes at once', async () => {
     scene.down();
     scene.take('held', { hold: true });
-    vi.advanceTimersByTime(DAY / 2);
+    await vi.advanceTimersByTimeAsync(DAY / 2);
     expect(scene.forwarding.counters).toEqual({ waiting: 1, held: 1, handed: 0 });
     scene.up();
     expect(scene.carrier.last()).toMatchObject({
@@ -202,7 +227,7 @@ describe('a held request', () => {
     expect(scene.carrier.tokens).toEqual(['held', 'at once']);
   });
 
-  test('is one of 10,000 at most for each identity, and its place is free again when it goes, or is cancelled', () => {
+  test('is one of 10,000 at most for each identity, and its place is free again when it goes, or is cancelled', async () => {
     scene.down();
     let last: CentreondError | OpenRequest | undefined;
     for (let i = 0; i < 10_000; i++) last = scene.take(`t${i}`, { hold: true });
@@ -216,7 +241,7 @@ describe('a held request', () => {
     expect(scene.take('instead', { hold: true })).toBeInstanceOf(OpenRequest);
     expect(scene.forwarding.counters).toMatchObject({ held: 10_001 });
     scene.up();
-    for (let i = 0; i < scene.carrier.taken.length; i++) scene.carrier.taken[i]?.answered({ ack: '{}' });
+    for (let i = 0; i < scene.carrier.taken.length; i++) await scene.carrier.taken[i]?.answered(ACK);
     expect(scene.forwarding.counters).toEqual({ waiting: 0, held: 0, handed: 0 });
   });
 
@@ -237,7 +262,7 @@ describe('a held request', () => {
     expect(scene.forwarding.counters).toMatchObject({ held: 0 });
   });
 
-  test('of an earlier run goes again, since nobody knows whether its node has it', () => {
+  test('of an earlier run goes again, since nobody knows whether its node has it', async () => {
     const envelope: Envelope = { text: '', hold: true };
     const open = new OpenRequest({
       token: 't',
@@ -251,7 +276,7 @@ describe('a held request', () => {
     });
     open.recorded();
     scene.forwarding.resume(open);
-    vi.advanceTimersByTime(3600_000);
+    await vi.advanceTimersByTimeAsync(3600_000);
     scene.up();
     expect(scene.carrier.tokens).toEqual(['t']);
   });

@@ -4,7 +4,7 @@ import { type Carrier, Routes } from '../../../core/dist/fleet/routes.js';
 import { TestLog } from '../store/opened.ts';
 
 function carrier(name: string): Carrier {
-  return { name, congested: false, carry: () => {} };
+  return { name, congested: false, carry: async () => '' };
 }
 const up = (id: string, more: Partial<NodeAnnouncement> = {}): NodeAnnouncement => ({ id, state: 'up', ...more });
 
@@ -92,13 +92,10 @@ describe('what is known of nodes', () => {
   test('stays when a carrier leaves, as unreachable, until another carries them', () => {
     const { table } = routes();
     const [a, b, c] = ['a', 'b', 'c'].map(carrier) as [Carrier, Carrier, Carrier];
-    const left: string[] = [];
-    table.onLeft(({ name }) => left.push(name));
     table.announce(a, [up('x', { name: 'Ex', subnodes: ['y'] }), up('shared')]);
     table.announce(b, [up('shared')]);
     table.left(a);
     table.left(a);
-    expect(left).toEqual(['a']);
     expect([table.knows('x'), table.knows('y'), table.pick('x')]).toEqual([true, true, undefined]);
     expect(table.status()).toMatchObject([
       { id: 'shared', state: 'up' },
