@@ -91,8 +91,8 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   const router = { store, registry, requests, followers, telemetry, verbs, events };
 
   const fleet = await openFleet({ ...ground, ...router, trust, held });
-  const { elsewhere, forwarding, logs } = fleet;
-  const ladder = new Ladder({ ...ground, ...router, elsewhere });
+  const { forwarding, logs } = fleet;
+  const ladder = new Ladder({ ...ground, ...router, elsewhere: forwarding });
   const entry = { tickets: new Tickets(), receive: ladder.receive };
   const doors = await openDoors({ ...ground, ...entry, config: config.core, keys, trust, store });
   const { internal, external, endpoint } = doors;
@@ -127,7 +127,7 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
 
   const started = JSON.stringify({ id, version: VERSION });
   await store.append({ token: '', type: 'START', code: STARTED, etime: Math.floor(clock.now() / 1000), data: started });
-  await recover({ id, store, registry, requests, elsewhere, clock });
+  await recover({ id, store, registry, requests, elsewhere: forwarding, clock });
   await loader.start();
   external?.serve();
   closing.push('the open requests', DRAIN_MS + INTERRUPT_MS + 1500, () => {

@@ -87,10 +87,8 @@ export async function openFleet(options: FleetOptions) {
   const logSync = new LogSync({
     logs,
     log,
-    pick: (node) => routes.pick(node),
-    nodes: () => routes.status(),
+    routes,
     ask: askNode,
-    tellerOf: ({ carrier, via }) => ({ node: via, speaksFor: (other) => routes.leads(carrier, via, other) }),
     rowsOf: toldRows,
   });
   const nodeSessions = new NodeSessions({ id, routes, requests: peerRequests, events, clock, log });
@@ -104,10 +102,8 @@ export async function openFleet(options: FleetOptions) {
     await logStreams.flush(FLUSH_MS);
     nodeSessions.stop();
   });
-  const synchronise = (node: string, envelope: Envelope) => logSync.sync(node, envelope);
   return {
-    elsewhere: forwarding,
-    synchronise,
+    synchronise: (node: string, envelope: Envelope) => logSync.sync(node, envelope),
     forwarding,
     routes,
     carriers,

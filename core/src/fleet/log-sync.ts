@@ -2,8 +2,8 @@ import { isCentreondError, type JsonObject, parseData, reasonOf } from '@centreo
 import { z } from 'zod';
 import type { Log } from '../log.ts';
 import type { Envelope } from '../router/envelope.ts';
-import type { Logs, Teller, ToldRow } from './logs.ts';
-import type { NodeStatus, Path } from './routes.ts';
+import type { Logs, ToldRow } from './logs.ts';
+import type { Routes } from './routes.ts';
 
 /** How often each node's log is looked at, in case that something of it did not come by itself. */
 const PASS_EVERY_MS = 60_000;
@@ -23,13 +23,9 @@ const Epoch = z.object({ epoch: z.string().optional() });
 export interface LogSyncOptions {
   readonly logs: Logs;
   readonly log: Log;
-  /** The best way to a node that is up. */
-  pick(node: string): Path | undefined;
-  nodes(): readonly NodeStatus[];
+  readonly routes: Routes;
   /** Asks a node, by the best way; rejects with its refusal. */
   ask(action: string, target: string, data: JsonObject, envelope: Envelope): Promise<string>;
-  /** Speaks for a node that is asked: what it answers. */
-  tellerOf(path: Path): Teller;
   /** The rows of an answer, checked. */
   rowsOf(result: readonly unknown[]): readonly ToldRow[];
 }
@@ -56,7 +52,7 @@ export class LogSync {
   }
 
   async #passAll(): Promise<void> {
-    const due = this.#options.nodes().filter(({ state, kind }) => state === 'up' && kind !== 'ssh');
+    const due = this.#options.routes.status().filter(({ state, kind }) => state === 'up' && kind !== 'ssh');
     const work = async () => {
       for (let node = due.pop(); node && this.#timer; node = due.pop()) await this.#passOne(node.id);
     };
@@ -72,9 +68,9 @@ export class LogSync {
 
   /** Resolves when all that `node` has written so far is here. Rejects with NODE_UNREACHABLE, or what the store says. */
   async sync(node: string, envelope: Envelope): Promise<void> {
-    const { logs, pick, ask } = this.#options;
+    const { logs, routes, ask } = this.#options;
     // What is behind a node comes with that node's log.
-    const via = pick(node)?.via ?? node;
+    const via = routes.pick(node)?.via ?? node;
     try {
       const { epoch, last } = End.parse(parseData(await ask('SYNCLOGS', node, {}, envelope)));
       await logs.reaches(via, epoch, last);
@@ -91,12 +87,12 @@ export class LogSync {
 
   /** Fetches what a node does not stream, from the cursor on. */
   async #pass(node: string, envelope: Envelope): Promise<void> {
-    const { logs, ask, pick, tellerOf, rowsOf } = this.#options;
+    const { logs, ask, routes, rowsOf } = this.#options;
     try {
       const epoch = logs.epochOf(node) ?? Epoch.parse(parseData(await ask('INFORMATION', node, {}, envelope))).epoch;
       if (epoch === undefined) return;
       for (let pages = 0; pages < PASS_PAGES; pages++) {
-        const path = pick(node);
+        const path = routes.pick(node);
         if (!path) return;
         const from = logs.positionOf(node, epoch);
         const { result, more } = Page.parse(
@@ -105,7 +101,9 @@ export class LogSync {
         const rows = rowsOf(result);
         const last = rows.at(-1)?.id;
         if (last === undefined) return;
-        const taken = await logs.takeAnswer(tellerOf(path), { epoch, rows, last }, from);
+        const { carrier, via } = path;
+        const teller = { node: via, speaksFor: (other: string) => routes.leads(carrier, via, other) };
+        const taken = await logs.takeAnswer(teller, { epoch, rows, last }, from);
         if (!more || taken.last <= from) return;
       }
     } catch (error) {
