@@ -18,7 +18,6 @@ import { InstanceRuntime } from '@centreond/plugin-sdk/runtime';
 import { LinkTransport } from '@centreond/plugin-sdk/services';
 import type { Log } from '../log.ts';
 import type { AskContext } from '../router/declaring.ts';
-import type { Envelope } from '../router/envelope.ts';
 import { type Grant, Leaving, type Peer, type PeerRole } from '../router/peer.ts';
 import {
   Answer,
@@ -106,7 +105,17 @@ export class CorePlugin implements Executor {
     peer: Peer,
     asked: Asked,
   ): Answer | Promise<Answer> {
-    const context = new Asking(asked, peer, timeoutSeconds);
+    const { token, target, envelope } = asked;
+    const context: AskContext = {
+      token,
+      target,
+      envelope,
+      caller: peer,
+      identity: peer.identity,
+      deadline: Date.now() + timeoutSeconds * 1000,
+      signal: NEVER,
+      progress: async () => {},
+    };
     const output = this.#part(name).methods[method]?.(data, context);
     return output instanceof Promise ? output.then(answerOf) : answerOf(output);
   }
@@ -248,31 +257,6 @@ class InProcessPeer implements Peer {
 
 function answerOf(output: unknown): Answer {
   return output instanceof Answer ? output : new Answer(JSON.stringify(output ?? {}));
-}
-
-class Asking implements AskContext {
-  readonly identity: string;
-  readonly deadline: number;
-  readonly signal: AbortSignal;
-
-  readonly token: string;
-  readonly target: string;
-  readonly envelope: Envelope;
-
-  constructor(
-    { token, target, envelope }: Asked,
-    readonly caller: Peer,
-    seconds: number,
-  ) {
-    this.token = token;
-    this.target = target;
-    this.envelope = envelope;
-    this.identity = caller.identity;
-    this.deadline = Date.now() + seconds * 1000;
-    this.signal = NEVER;
-  }
-
-  async progress(): Promise<void> {}
 }
 
 const NEVER = new AbortController().signal;

@@ -163,21 +163,31 @@ export class Loader {
     return this.#alone(async () => {
       const entry = requestedEntry(this.#config, request);
       if (Array.isArray(entry)) throw refusal(entry);
-      const scope = { ...this.#config, plugins: [entry] };
-      const loaded = this.#loaded;
-      const { plugins, problems } = findPlugins(scope, this.#coreActions, loaded);
-      const [found] = plugins;
-      if (!found || problems.length > 0) throw refusal(problems);
-      const host = this.#add(found);
-      if (!host) throw refusal(this.problems.slice(-1));
+      const found = this.#find(entry, this.#loaded);
       const { type, actions } = found.manifest;
-      const cause = await host.start();
-      if (cause !== undefined) {
+      const error = await this.#startAdded(found);
+      if (error) {
         await this.#remove(type);
-        throw fault('PLUGIN_NOT_STARTED', { type, reason: cause });
+        throw error;
       }
       return { type, actions: actions.map(({ name }) => name) };
     });
+  }
+
+  /** Finds the package of `entry` beside `loaded`. Throws what is wrong with it. */
+  #find(entry: PluginEntry, loaded: readonly Discovered[]): Discovered {
+    const { plugins, problems } = findPlugins({ ...this.#config, plugins: [entry] }, this.#coreActions, loaded);
+    const [found] = plugins;
+    if (!found || problems.length > 0) throw refusal(problems);
+    return found;
+  }
+
+  /** Registers a plugin and starts its processes. Throws if it cannot be registered; resolves with why it did not start. */
+  async #startAdded(found: Discovered): Promise<CentreondError | undefined> {
+    const host = this.#add(found);
+    if (!host) throw refusal(this.problems.slice(-1));
+    const cause = await host.start();
+    return cause === undefined ? undefined : fault('PLUGIN_NOT_STARTED', { type: found.manifest.type, reason: cause });
   }
 
   /** UNLOADPLUGIN: takes its actions away, lets what is accepted finish, ends it. Throws UNKNOWN_TYPE. */
@@ -196,14 +206,8 @@ export class Loader {
 
   async #reload(entry: PluginEntry): Promise<{ type: string; version: string; actions: string[] }> {
     const running = [...this.#hosts.values()].filter(({ found }) => found.entry.package !== entry.package);
-    const scope = { ...this.#config, plugins: [entry] };
-    const { plugins, problems } = findPlugins(
-      scope,
-      this.#coreActions,
-      running.map(({ found }) => found),
-    );
-    const [found] = plugins;
-    if (!found || problems.length > 0) throw refusal(problems);
+    const others = running.map(({ found }) => found);
+    const found = this.#find(entry, others);
     const { manifest, version } = found;
     const { host } = this.#hosts.get(manifest.type) ?? {};
     if (!host) throw fault('RELOAD_IMPOSSIBLE', { package: entry.package, type: manifest.type });
@@ -263,14 +267,10 @@ export class Loader {
   }
 
   async #loadEntry(entry: PluginEntry): Promise<void> {
-    const loaded = this.#loaded;
-    const { plugins, problems } = findPlugins({ ...this.#config, plugins: [entry] }, this.#coreActions, loaded);
-    const [found] = plugins;
-    if (!found || problems.length > 0) throw refusal(problems);
-    const { isolation, type } = found.manifest;
-    if (isolation === 'core') return this.#addToCore(found);
-    const cause = await this.#add(found)?.start();
-    if (cause !== undefined) throw fault('PLUGIN_NOT_STARTED', { type, reason: cause });
+    const found = this.#find(entry, this.#loaded);
+    if (found.manifest.isolation === 'core') return this.#addToCore(found);
+    const error = await this.#startAdded(found);
+    if (error) throw error;
   }
 
   /** One change at a time: the next waits for the last. */

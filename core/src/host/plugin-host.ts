@@ -116,15 +116,14 @@ export class PluginHost implements Executor {
 
   async #drained(generation: Generation): Promise<void> {
     const limit = Date.now() + DRAIN_MS;
-    while (generation.inFlight > 0 && Date.now() < limit) await new Promise((resolve) => setTimeout(resolve, 20));
+    while (generation.inFlight + generation.waitingCount > 0 && Date.now() < limit) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
   }
 
   /** Lets what waits and runs finish, then ends its processes; what is not over by then ends INTERRUPTED. */
   async unload(): Promise<void> {
-    const limit = Date.now() + DRAIN_MS;
-    while (this.#current.inFlight + this.#current.waitingCount > 0 && Date.now() < limit) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await this.#drained(this.#current);
     await this.stop(STOP_MS);
   }
 
