@@ -1,10 +1,19 @@
-import { randomBytes } from 'node:crypto';
-import { type CentreondError, isIdentity } from '@centreond/plugin-sdk';
-import { b64, joinedBy, joinKeyOf, unb64 } from '@centreond/plugin-sdk/channel';
-import { fault } from '../errors.ts';
 import { type Grant, ROLES, type Role } from '../router/peer.ts';
+import {
+  checkInvitation,
+  type InvitationRequest,
+  invitationOf,
+  JOINED_ROLES,
+  joinGrant,
+  mayBeIdentity,
+  newInvitation,
+  oddIdentity,
+  openInvitations,
+  refusal,
+} from './invitations.ts';
 import { type Invitation, isFingerprint, readTrust, type TrustRecord, writeTrust } from './trust-file.ts';
 
+export { joinGrant, LONGEST_INVITATION } from './invitations.ts';
 export { type Invitation, isFingerprint } from './trust-file.ts';
 
 /** The `clients` part of the configuration. */
@@ -34,18 +43,6 @@ interface Sighting {
 }
 
 const MAX_PENDING = 1000;
-/** Join tokens that may be open at once: each HELO that bears an HMAC is tried against all of them. */
-export const MAX_INVITATIONS = 100;
-/** How long a join token may be open, in seconds. */
-export const LONGEST_INVITATION = 3600;
-// 192 bits: a whole number of base64url characters.
-const TOKEN_BYTES = 24;
-/** What a node is that joined. */
-const JOINED_ROLES: readonly Role[] = ['node'];
-
-function refusal(message: string): CentreondError {
-  return fault('KEY_REFUSED', { reason: message });
-}
 
 /**
  * Which key is whom: the configuration, and in `file` what the operator accepted or revoked since. A revocation beats
@@ -179,47 +176,27 @@ export class Trust {
       revoked: others(this.#kept.revoked),
       invited: this.#open().filter((open) => open.identity !== identity),
     });
-    const grant = this.#byKey.get(fingerprint);
-    if (!grant) throw refusal(`The key ${fingerprint} was kept but is not in force: ${this.#warnings.join(' ')}`);
-    return grant;
+    return this.#inForce(fingerprint);
   }
 
   /**
    * Makes a join token for `identity` and says until when it is open; an older one of that identity is void then. Throws
    * KEY_REFUSED where the identity is known already, a form is bad, or too many are open.
    */
-  invite(request: { identity: string; seconds: number; by: string; subnodes?: readonly string[] | undefined }): {
-    token: string;
-    until: number;
-  } {
-    const { identity, seconds, by, subnodes = [] } = request;
-    const odd = [identity, ...subnodes].find((id) => !mayBeIdentity(id));
-    if (odd !== undefined) throw refusal(oddIdentity(odd));
-    if (!(seconds > 0 && seconds <= LONGEST_INVITATION)) {
-      throw refusal(`A join token is open for 1 to ${LONGEST_INVITATION} seconds, not for ${seconds}.`);
-    }
+  invite(request: InvitationRequest): { token: string; until: number } {
+    checkInvitation(request);
     this.reload();
-    const obstacle = this.#identityObstacle(identity);
+    const obstacle = this.#identityObstacle(request.identity);
     if (obstacle) throw refusal(obstacle);
-    const others = this.#open().filter((open) => open.identity !== identity);
-    if (others.length >= MAX_INVITATIONS) {
-      throw refusal(
-        `${MAX_INVITATIONS} join tokens are open, which is all that may be. Wait, or withdraw one with \`centreond keys revoke IDENTITY\`.`,
-      );
-    }
-    const token = b64(randomBytes(TOKEN_BYTES));
-    const at = this.#clock.now();
-    const until = at + seconds * 1000;
-    const key = b64(joinKeyOf(token));
-    this.#write({
-      invited: [...others, { identity, key, at, until, by, ...(subnodes.length > 0 && { subnodes: [...subnodes] }) }],
-    });
-    return { token, until };
+    const others = this.#open().filter((open) => open.identity !== request.identity);
+    const { token, invitation } = newInvitation(request, others.length, this.#clock.now());
+    this.#write({ invited: [...others, invitation] });
+    return { token, until: invitation.until };
   }
 
   /** The open invitation whose token made the HMAC of a HELO. */
   invitationOf(hello: { readonly body: Buffer; readonly mac: Buffer | undefined }): Invitation | undefined {
-    return joinedBy(hello, this.#open(), ({ key }) => unb64(key));
+    return invitationOf(hello, this.#open());
   }
 
   /** Why the key cannot take an invitation up, or undefined. */
@@ -246,9 +223,7 @@ export class Trust {
       accepted: [...this.#kept.accepted, entry],
       invited: this.#kept.invited.filter(({ key }) => key !== open.key),
     });
-    const grant = this.#byKey.get(fingerprint);
-    if (!grant) throw refusal(`The key ${fingerprint} was kept but is not in force: ${this.#warnings.join(' ')}`);
-    return grant;
+    return this.#inForce(fingerprint);
   }
 
   /**
@@ -327,9 +302,7 @@ export class Trust {
 
   /** The join tokens that are open now. */
   #open(): Invitation[] {
-    const now = this.#clock.now();
-    // One from the future was made before the clock was set back, and must not be open for longer than was said.
-    return this.#kept.invited.filter(({ at, until }) => at <= now && now < until);
+    return openInvitations(this.#kept.invited, this.#clock.now());
   }
 
   /** Why nobody can join as `identity`, or undefined. */
@@ -343,6 +316,12 @@ export class Trust {
     }
     const configured = this.#config.find((grant) => grant.identity === identity);
     return configured && `The configuration names ${identity} already. Take it out of clients.authorized first.`;
+  }
+
+  #inForce(fingerprint: string): Grant {
+    const grant = this.#byKey.get(fingerprint);
+    if (!grant) throw refusal(`The key ${fingerprint} was kept but is not in force: ${this.#warnings.join(' ')}`);
+    return grant;
   }
 
   #write(change: Partial<TrustRecord>): void {
@@ -386,23 +365,8 @@ export class Trust {
   }
 }
 
-/** What a key is once it took the invitation up. */
-export function joinGrant({ identity, subnodes }: Invitation, fingerprint: string) {
-  return { identity, fingerprint, roles: [...JOINED_ROLES], ...(subnodes && { subnodes }) } satisfies Grant;
-}
-
 function sameGrant(a: Grant, b: Grant): boolean {
   const text = (grant: Grant) =>
     JSON.stringify([grant.identity, grant.roles, grant.actions, grant.targets, grant.subnodes]);
   return text(a) === text(b);
-}
-
-/** Whether it may name one machine or person: `all` stands for every node. */
-function mayBeIdentity(text: string): boolean {
-  return isIdentity(text) && text !== 'all';
-}
-
-function oddIdentity(text: string): string {
-  const why = text === 'all' ? 'it stands for every node' : 'use 1 to 64 of A-Z a-z 0-9 . _ -, not . or ..';
-  return `${JSON.stringify(text)} cannot be an identity: ${why}`;
 }
