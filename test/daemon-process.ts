@@ -116,6 +116,11 @@ export class DaemonProcess {
     return { address: this.endpoint, identity: who.identity, key: who.key, router: this.fingerprint };
   }
 
+  /** Resolves with the exit code once it is gone by itself. */
+  ended(): Promise<number | null> {
+    return this.#exited;
+  }
+
   /** Signals the daemon and resolves with its exit code when it is gone. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     const child = this.#child;
