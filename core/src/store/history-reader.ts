@@ -1,8 +1,9 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { type CentreondError, failure, reasonOf } from '@centreond/plugin-sdk';
 import { Shares } from '../shares.ts';
 import { Turns } from '../turns.ts';
-import type { Answers, FromReader, Question, ReaderSettings, ToReader } from './reader.ts';
+import type { Answers, FromReader, Question, ToReader } from './reader.ts';
+import { Thread } from './thread.ts';
 import type { StoreOptions } from './token-store.ts';
 
 /** Pages that the reader reads side by side, one of each identity: between their pieces it answers everything else. */
@@ -86,24 +87,21 @@ export class HistoryReader {
     });
   }
 
-  /** Starts the reader of a database that the writer has prepared. Rejects with a plain Error. */
-  static open(options: Pick<StoreOptions, 'file' | 'node' | 'died' | 'reads'>): Promise<HistoryReader> {
+  /** Starts the reader's thread, which loads its code while the writer prepares the database. */
+  static start(): Thread<FromReader> {
+    return new Thread('reader.js', 'store-reader');
+  }
+
+  /** Lets the reader open a database that the writer has prepared. Rejects with a plain Error. */
+  static async open(
+    thread: Thread<FromReader>,
+    options: Pick<StoreOptions, 'file' | 'node' | 'died' | 'reads'>,
+  ): Promise<HistoryReader> {
     const { file, node } = options;
-    const workerData: ReaderSettings = { file, node };
-    const worker = new Worker(new URL('./reader.js', import.meta.url), {
-      name: 'store-reader',
-      workerData,
-      resourceLimits: { maxYoungGenerationSizeMb: 12 },
-    });
-    return new Promise((resolve, reject) => {
-      worker.once('error', reject);
-      worker.once('exit', () => reject(new Error('its reader ended')));
-      worker.once('message', (message: FromReader) => {
-        for (const event of ['message', 'error', 'exit']) worker.removeAllListeners(event);
-        if (message.kind === 'ready') resolve(new HistoryReader(worker, options));
-        else reject(new Error(message.kind === 'unusable' ? message.reason : message.kind));
-      });
-    });
+    const open: ToReader = { kind: 'open', file, node };
+    thread.worker.postMessage(open);
+    await thread.ready();
+    return new HistoryReader(thread.worker, options);
   }
 
   /** Rejects with HISTORY_UNREADABLE, with BUSY beyond a share, and with STOPPING after `close`. */

@@ -1,6 +1,6 @@
 /** The worker thread that reads: a large page stalls neither the router nor the writer. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort } from 'node:worker_threads';
 import { reasonOf } from '@centreond/plugin-sdk';
 import Database from 'better-sqlite3';
 import { SELECT_KNOWN, SELECT_OPEN, type StoredRequest, storedRequest } from './records.ts';
@@ -49,7 +49,10 @@ export interface Answers {
   text: PageText;
 }
 
-export type ToReader = { kind: 'ask'; number: number; question: Question } | { kind: 'close' };
+export type ToReader =
+  | ({ kind: 'open' } & ReaderSettings)
+  | { kind: 'ask'; number: number; question: Question }
+  | { kind: 'close' };
 
 export type FromReader =
   | { kind: 'ready' }
@@ -264,25 +267,29 @@ class Reader {
   }
 }
 
-function serve(port: MessagePort, settings: ReaderSettings): void {
+/** Serves the other end of `port`: first it is told which database to open, then questions come. */
+function serve(port: MessagePort): void {
   const send = (message: FromReader) => port.postMessage(message);
-  let reader: Reader;
-  try {
-    reader = new Reader(settings);
-  } catch (error) {
-    send({ kind: 'unusable', reason: reasonOf(error) });
-    port.close();
-    return;
-  }
+  let reader: Reader | undefined;
+  const open = (settings: ReaderSettings) => {
+    try {
+      reader = new Reader(settings);
+      send({ kind: 'ready' });
+    } catch (error) {
+      send({ kind: 'unusable', reason: reasonOf(error) });
+      port.close();
+    }
+  };
   const underWay = new Set<Promise<void>>();
   const answer = async (number: number, question: Question) => {
     try {
-      send({ kind: 'answer', number, answer: await reader.answer(question), failed: undefined });
+      send({ kind: 'answer', number, answer: await reader?.answer(question), failed: undefined });
     } catch (error) {
       send({ kind: 'answer', number, answer: undefined, failed: reasonOf(error) });
     }
   };
   port.on('message', (message: ToReader) => {
+    if (message.kind === 'open') return open(message);
     if (message.kind === 'ask') {
       const answered = answer(message.number, message.question);
       underWay.add(answered);
@@ -290,11 +297,10 @@ function serve(port: MessagePort, settings: ReaderSettings): void {
       return;
     }
     void Promise.all(underWay).then(() => {
-      reader.close();
+      reader?.close();
       port.close();
     });
   });
-  send({ kind: 'ready' });
 }
 
-if (parentPort) serve(parentPort, workerData as ReaderSettings);
+if (parentPort) serve(parentPort);

@@ -47,14 +47,15 @@ const APPEND_PATIENCE = 2;
 /** Opens the store, in two threads of its own. Rejects with `STORE_UNUSABLE`. */
 export async function openStore(asked: StoreOptions): Promise<TokenStore> {
   const options = { ...asked, file: path.resolve(asked.file) };
+  const reading = HistoryReader.start();
   let queue: WriteQueue | undefined;
   try {
     makePrivate(options.file);
     queue = await WriteQueue.open(options);
-    const reader = await HistoryReader.open(options);
+    const reader = await HistoryReader.open(reading, options);
     return new SqliteStore(options, queue, reader);
   } catch (error) {
-    await queue?.close();
+    await Promise.all([queue?.close(), reading.worker.terminate()]);
     throw failure('STORE_UNUSABLE', {
       file: options.file,
       reason: reasonOf(error),

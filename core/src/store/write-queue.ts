@@ -1,7 +1,8 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { type CentreondError, failure, reasonOf } from '@centreond/plugin-sdk';
 import { type Batch, type FromWriter, type Outcome, type Purged, type ToWriter, type WriterSettings } from './batch.ts';
 import { Lane, type Load, type Waiting } from './lane.ts';
+import { Thread } from './thread.ts';
 import type { StoreCounters, StoreOptions } from './token-store.ts';
 
 const QUEUE = { calls: 200_000, bytes: 256 * 1024 * 1024 };
@@ -75,9 +76,9 @@ export class WriteQueue {
   }
 
   /** Starts the writer. Rejects with a plain Error that says why the database cannot be used. */
-  static open(options: StoreOptions): Promise<WriteQueue> {
+  static async open(options: StoreOptions): Promise<WriteQueue> {
     const { file, synchronous, retentionSeconds, maxBytes, clock } = options;
-    const workerData: WriterSettings = {
+    const settings: WriterSettings = {
       file,
       synchronous,
       retentionSeconds,
@@ -85,21 +86,8 @@ export class WriteQueue {
       wall: Math.floor(clock.now() / 1000),
       monotonic: clock.monotonic() / 1000,
     };
-    const worker = new Worker(new URL('./writer-thread.js', import.meta.url), {
-      name: 'store-writer',
-      workerData,
-      // It makes much and keeps little; the default lets garbage grow to three times this before it looks.
-      resourceLimits: { maxYoungGenerationSizeMb: 12 },
-    });
-    return new Promise((resolve, reject) => {
-      worker.once('error', reject);
-      worker.once('exit', () => reject(new Error('its writer ended')));
-      worker.once('message', (message: FromWriter) => {
-        for (const event of ['message', 'error', 'exit']) worker.removeAllListeners(event);
-        if (message.kind === 'ready') resolve(new WriteQueue(options, worker, message));
-        else reject(new Error(message.kind === 'unusable' ? message.reason : message.kind));
-      });
-    });
+    const thread = new Thread<FromWriter>('writer-thread.js', 'store-writer', settings);
+    return new WriteQueue(options, thread.worker, await thread.ready());
   }
 
   /** Why a call of `size` characters cannot be taken now; `patience` widens the bounds. */

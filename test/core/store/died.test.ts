@@ -13,7 +13,8 @@ test.each(['store-writer', 'store-reader'])('the death of the thread %s is told 
   const store = await opened({ died: (error) => causes.push(error.message) });
   await store.accept(request('t'), '{}');
   await store.find('t');
-  const [writer, reader] = [...threads];
+  // The reader is told to open first.
+  const [reader, writer] = [...threads];
   const victim = name === 'store-writer' ? writer : reader;
   // A message that its handler cannot read: the thread ends by an error of its own.
   original.call(victim as Worker, null);
