@@ -26,7 +26,7 @@ type Result = { value: unknown } | { code: string };
 class Model {
   rows: Row[] = [];
   readonly requests = new Map<string, KnownRequest>();
-  /** By which age is counted: it follows the wall clock, forward at most 24 times as fast as time passes. */
+  /** By which age is counted: it follows the wall clock, both ways at most 24 times as fast as time passes. */
   #purgeClock = START;
   #readAt = 0;
   constructor(private readonly clock: TestClock) {}
@@ -34,14 +34,14 @@ class Model {
   /** The store is opened. */
   opened(): void {
     this.#readAt = this.clock.monotonic() / 1000;
-    this.#purgeClock = Math.min(this.clock.seconds, this.#purgeClock);
   }
 
   #age(): number {
     const passed = this.clock.monotonic() / 1000 - this.#readAt;
     this.#readAt += passed;
-    this.#purgeClock = Math.min(this.clock.seconds, this.#purgeClock + 24 * passed);
-    return this.#purgeClock;
+    const reach = 24 * passed;
+    this.#purgeClock = Math.max(this.#purgeClock - reach, Math.min(this.clock.seconds, this.#purgeClock + reach));
+    return Math.floor(this.#purgeClock);
   }
 
   #next(): number {
