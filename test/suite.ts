@@ -10,7 +10,7 @@ const args = [
   path.join(import.meta.dirname, 'vitest.suite.config.ts'),
   ...(filters.length > 0 ? filters : [`${name}/`]),
 ];
-const env = { ...process.env, ...(words.includes('--long') && { LONG: '1' }) };
+const env = { ...process.env, SUITE: name, ...(words.includes('--long') && { LONG: '1' }) };
 const child = spawn('vitest', args, { stdio: 'inherit', env });
 child.once('exit', (code) => {
   process.exitCode = code ?? 1;
