@@ -19,7 +19,7 @@ export interface RecoveryOptions {
 }
 
 /** Requests of an earlier run that are read at once, and settled before the next ones are read. */
-const PAGE = 1000;
+const PAGE = 2000;
 const PAGE_BYTES = 8 * 1024 * 1024;
 
 /**
@@ -28,12 +28,19 @@ const PAGE_BYTES = 8 * 1024 * 1024;
  */
 export async function recover(options: RecoveryOptions): Promise<void> {
   const { store } = options;
+  let settling = Promise.resolve();
   for (let after = 0; ; ) {
-    const { requests, last } = await store.unsettled(after, PAGE, PAGE_BYTES);
+    // The next page is read while this one is written.
+    const page = store.unsettled(after, PAGE, PAGE_BYTES);
+    const [{ requests, last }] = await Promise.all([page, settling]);
     if (requests.length === 0) return;
     after = last;
-    await Promise.all(requests.map((record) => settle(record, options)));
+    settling = settleAll(requests, options);
   }
+}
+
+async function settleAll(requests: readonly RequestRecord[], options: RecoveryOptions): Promise<void> {
+  await Promise.all(requests.map((record) => settle(record, options)));
 }
 
 async function settle(record: RequestRecord, options: RecoveryOptions): Promise<void> {
