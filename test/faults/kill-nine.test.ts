@@ -29,7 +29,7 @@ test(`killed with -9 at any moment of a stream, what was acknowledged ends once 
     await until('requests flow again', () => acknowledged.size > before + 20, 20_000);
     await new Promise((resolve) => setTimeout(resolve, random() * 300));
     await daemon.end('SIGKILL');
-    await until('no process is left behind', () => processesOf(daemon as DaemonProcess).length === 0, 6000);
+    await until('no process is left behind', () => processesOf(daemon as DaemonProcess).length === 0, 15_000);
     await daemon.start();
   }
   going = false;

@@ -94,7 +94,7 @@ export function startWarden(mark: string, graceSeconds: number): ChildProcess {
   const script = [
     'while read -r _; do :; done',
     `sleep ${graceSeconds}`,
-    `for p in /proc/[0-9]*; do grep -qa '${MARK}=${mark}' "$p/environ" 2>/dev/null && kill -9 "\${p#/proc/}"; done`,
+    `for f in $(grep -las '${MARK}=${mark}' /proc/[0-9]*/environ); do f=\${f%/environ}; kill -9 "\${f#/proc/}"; done`,
   ].join('\n');
   const warden = spawn('/bin/sh', ['-c', script], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
   warden.on('error', () => {}); // no shell: orphans are then found at the next start
