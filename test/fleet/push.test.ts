@@ -72,6 +72,8 @@ test('a pushed node is shown with its actions, version, clock, and how long it t
     name: 'Paris',
     kind: 'push',
     state: 'up',
+    reason: null,
+    labels: {},
     lastPing: expect.any(Number),
     lastPong: expect.any(Number),
     roundTripMs: expect.any(Number),
