@@ -33,6 +33,8 @@ export class LocalRegistry {
     for (const at of installed(path.join(ROOT, 'node_modules'))) this.#hold({ folder: at, json: jsonOf(at) });
     for (const name of packages) {
       const at = path.join(ROOT, name);
+      // By itself, since what it prints would stand before the JSON.
+      await promisify(execFile)('npm', ['run', '--silent', '--if-present', 'prepack'], { cwd: at });
       const args = ['pack', at, '--pack-destination', folder, '--json', '--ignore-scripts', '--loglevel=error'];
       const { stdout } = await promisify(execFile)('npm', args, { env: environment(folder) });
       const [{ filename } = { filename: '' }] = JSON.parse(stdout) as { filename: string }[];
