@@ -131,7 +131,7 @@ test(
       () => central.stderr.includes('answers the router oslo, not nice'),
       LIMIT_MS,
     );
-    expect(await node('nice')).toMatchObject({ state: 'unreachable' });
+    await until('that is announced', async () => (await node('nice'))?.state === 'unreachable', LIMIT_MS);
     await expect(root.send('PING', {}, { target: 'nice' })).rejects.toMatchObject({ code: 'NODE_UNREACHABLE' });
     await root.call('DELNODE', { id: 'nice' });
     expect(await node('nice')).toBeUndefined();
