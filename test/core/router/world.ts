@@ -1,6 +1,7 @@
 import type { ActionManifest, JsonObject, Manifest } from '@centreond/plugin-sdk';
 import { parseReply } from '@centreond/plugin-sdk';
 import { PluginHost, type PluginVersion } from '../../../core/dist/host/plugin-host.js';
+import type { RestartLimits } from '../../../core/dist/host/supervisor.js';
 import type { Elsewhere } from '../../../core/dist/router/elsewhere.js';
 import { Followers } from '../../../core/dist/router/followers.js';
 import { Ladder } from '../../../core/dist/router/ladder.js';
@@ -140,13 +141,19 @@ export class World {
   readonly host: PluginHost;
 
   #alive = true;
+  readonly #restart: RestartLimits;
 
   constructor(
     readonly disk: MemoryStore = new MemoryStore(),
-    { open = BOUNDS, declared = manifest() }: { open?: Bounds; declared?: Manifest } = {},
+    {
+      open = BOUNDS,
+      declared = manifest(),
+      restart = { max: 1000, withinMs: 60_000 },
+    }: { open?: Bounds; declared?: Manifest; restart?: RestartLimits } = {},
     private readonly onGiven: (given: Given, instance: FakeInstance) => void = () => {},
   ) {
     const { registry, telemetry, elsewhere } = this;
+    this.#restart = restart;
     const log = this.log as never;
     const clock = Date;
     const store = this.#store();
@@ -206,7 +213,7 @@ export class World {
       version: '1',
       generation: {
         manifest: declared,
-        restart: { max: 1000, withinMs: 60_000 },
+        restart: this.#restart,
         clock: Date,
         log: this.log as never,
         keys: { of: async () => [], add: () => {} },
