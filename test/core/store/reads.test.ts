@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { TokenStore } from '../../../core/dist/store/token-store.js';
 import { draft, folder, opened, request } from './opened.ts';
 
-/** Ends a thread of the store from inside: its database file turns into something else under it. */
+/** Writes so many rows of the token `big`. */
 async function fill(store: TokenStore, rows: number): Promise<void> {
   await store.accept(request('big'), '{}');
   await Promise.all(Array.from({ length: rows }, () => store.append(draft('big', 10))));
