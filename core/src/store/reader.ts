@@ -79,6 +79,14 @@ type LogRow = [
   number | null,
 ];
 
+let lastTurn = Promise.resolve();
+
+/** Resolves when others have been let in. Pages do not go on together: each piece has a turn of the event loop to itself. */
+function ownTurn(): Promise<void> {
+  lastTurn = lastTurn.then(() => nextTurn());
+  return lastTurn;
+}
+
 /** Where a page ends: after so many rows, before so many bytes, or after a while if it has rows. */
 class PageBound {
   /** Whether there is, or may be, a further row. */
@@ -107,7 +115,7 @@ class PageBound {
 
   /** Lets other questions in. Resolves with whether the page goes on. */
   async pause(): Promise<boolean> {
-    await nextTurn();
+    await ownTurn();
     this.more = this.#isLate;
     return !this.more;
   }
@@ -194,6 +202,7 @@ class Reader {
       requests.push(request);
       return true;
     };
+    await ownTurn();
     await this.#requests.each({ limit, maxBytes, ...filter }, take, () => page.pause());
     return { requests, more: page.more };
   }
@@ -258,6 +267,7 @@ class Reader {
       use(row);
       return true;
     };
+    await ownTurn();
     await this.#scan.each({ limit, maxBytes, ...filter }, take, () => page.pause());
     return page.more;
   }
