@@ -230,7 +230,7 @@ export interface ActionContext {
   /** Aborts on timeout, cancel and kill; its `reason` is a CentreondError that says which. */
   readonly signal: AbortSignal;
   /**
-   * Writes a row of progress with code 0 or one declared in `codes`; INVALID_OUTPUT names these where it is another. Rows
+   * Writes a row of progress. `code` is 0 or one declared in `codes`; any other rejects with INVALID_OUTPUT, which lists them. Rows
    * are stored in the order of the calls. Resolves at once while few of this process's rows are on their way to the disk,
    * else when there is room again or the signal aborts: await it, so that a writer of many rows is as fast as the disk and
    * needs no memory. Rejects with BUSY where 100,000 rows of this process wait. Does nothing after the end.

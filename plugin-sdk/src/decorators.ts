@@ -43,7 +43,7 @@ interface ActionBase<In extends Schema, Out extends Schema> {
   readonly access?: Access | readonly Access[];
   /** Default `destructive`. */
   readonly effects?: Effects;
-  /** Requests that one instance runs at once. Default 100. One in sixteen is kept for requests of admins. */
+  /** Requests that one instance runs at once. Default 100. One in sixteen is kept for admins, none of fewer than sixteen. */
   readonly concurrency?: number;
   /** Default 60. */
   readonly timeoutSeconds?: number;
