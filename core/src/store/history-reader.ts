@@ -2,13 +2,12 @@ import type { Worker } from 'node:worker_threads';
 import { type CentreondError, failure, reasonOf } from '@centreond/plugin-sdk';
 import { Shares } from '../shares.ts';
 import { Turns } from '../turns.ts';
-import type { Answers, FromReader, Question, ToReader } from './reader.ts';
+import type { Answers, FromReader, Question, ReaderSettings, ToReader } from './reader.ts';
 import { Thread } from './thread.ts';
 import type { StoreOptions } from './token-store.ts';
 
 /** Pages that the reader reads side by side, one of each identity: between their pieces it answers everything else. */
 const PAGES = { atOnce: 8, ofOne: 1 };
-const READS = { count: 10_000, perIdentity: { count: 1_000 } };
 /** Questions for one entry that are with the reader: one that comes next waits for so many at most. */
 const ENTRIES = { atOnce: 64, ofOne: 64 };
 const ENTRY_READS = { count: 400_000, perIdentity: { count: 100_000 } };
@@ -33,7 +32,7 @@ class Lane {
 
   constructor(
     private readonly most: { readonly atOnce: number; readonly ofOne: number },
-    limits: StoreOptions['reads'] & {},
+    limits: StoreOptions['reads'],
   ) {
     this.shares = new Shares('reads of the history', limits);
   }
@@ -76,7 +75,7 @@ export class HistoryReader {
   private constructor(worker: Worker, options: Pick<StoreOptions, 'node' | 'died' | 'reads'>) {
     this.#worker = worker;
     this.#options = options;
-    this.#pages = new Lane(PAGES, options.reads ?? READS);
+    this.#pages = new Lane(PAGES, options.reads);
     worker.on('message', (message: FromReader) => {
       if (message.kind === 'answer') this.#answered(message);
     });
@@ -98,8 +97,8 @@ export class HistoryReader {
     options: Pick<StoreOptions, 'file' | 'node' | 'died' | 'reads'>,
   ): Promise<HistoryReader> {
     const { file, node } = options;
-    const open: ToReader = { kind: 'open', file, node };
-    thread.worker.postMessage(open);
+    const settings: ReaderSettings = { file, node };
+    thread.worker.postMessage(settings);
     await thread.ready();
     return new HistoryReader(thread.worker, options);
   }

@@ -8,6 +8,7 @@ import { RequestList } from './request-list.ts';
 import { type RawRow, Scan } from './scan.ts';
 import type { Cursor, Filter, ListedRequest, OwnLog, PageText, RequestFilter, StateEntry } from './token-store.ts';
 
+/** The first message to the reader. */
 export interface ReaderSettings {
   file: string;
   /** This router's id: the node of rows that were written here. */
@@ -49,10 +50,7 @@ export interface Answers {
   text: PageText;
 }
 
-export type ToReader =
-  | ({ kind: 'open' } & ReaderSettings)
-  | { kind: 'ask'; number: number; question: Question }
-  | { kind: 'close' };
+export type ToReader = { kind: 'ask'; number: number; question: Question } | { kind: 'close' };
 
 export type FromReader =
   | { kind: 'ready' }
@@ -277,29 +275,25 @@ class Reader {
   }
 }
 
-/** Serves the other end of `port`: first it is told which database to open, then questions come. */
-function serve(port: MessagePort): void {
+function serve(port: MessagePort, settings: ReaderSettings): void {
   const send = (message: FromReader) => port.postMessage(message);
-  let reader: Reader | undefined;
-  const open = (settings: ReaderSettings) => {
-    try {
-      reader = new Reader(settings);
-      send({ kind: 'ready' });
-    } catch (error) {
-      send({ kind: 'unusable', reason: reasonOf(error) });
-      port.close();
-    }
-  };
+  let reader: Reader;
+  try {
+    reader = new Reader(settings);
+  } catch (error) {
+    send({ kind: 'unusable', reason: reasonOf(error) });
+    port.close();
+    return;
+  }
   const underWay = new Set<Promise<void>>();
   const answer = async (number: number, question: Question) => {
     try {
-      send({ kind: 'answer', number, answer: await reader?.answer(question), failed: undefined });
+      send({ kind: 'answer', number, answer: await reader.answer(question), failed: undefined });
     } catch (error) {
       send({ kind: 'answer', number, answer: undefined, failed: reasonOf(error) });
     }
   };
   port.on('message', (message: ToReader) => {
-    if (message.kind === 'open') return open(message);
     if (message.kind === 'ask') {
       const answered = answer(message.number, message.question);
       underWay.add(answered);
@@ -307,10 +301,13 @@ function serve(port: MessagePort): void {
       return;
     }
     void Promise.all(underWay).then(() => {
-      reader?.close();
+      reader.close();
       port.close();
     });
   });
+  send({ kind: 'ready' });
 }
 
-if (parentPort) serve(parentPort);
+// The first message names the database, once the writer has prepared it.
+const port = parentPort;
+port?.once('message', (settings: ReaderSettings) => serve(port, settings));

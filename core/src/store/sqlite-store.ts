@@ -47,15 +47,16 @@ const APPEND_PATIENCE = 2;
 /** Opens the store, in two threads of its own. Rejects with `STORE_UNUSABLE`. */
 export async function openStore(asked: StoreOptions): Promise<TokenStore> {
   const options = { ...asked, file: path.resolve(asked.file) };
-  const reading = HistoryReader.start();
+  let reading: ReturnType<typeof HistoryReader.start> | undefined;
   let queue: WriteQueue | undefined;
   try {
+    reading = HistoryReader.start();
     makePrivate(options.file);
     queue = await WriteQueue.open(options);
     const reader = await HistoryReader.open(reading, options);
     return new SqliteStore(options, queue, reader);
   } catch (error) {
-    await Promise.all([queue?.close(), reading.worker.terminate()]);
+    await Promise.all([queue?.close(), reading?.worker.terminate()]);
     throw failure('STORE_UNUSABLE', {
       file: options.file,
       reason: reasonOf(error),

@@ -201,8 +201,8 @@ export interface StoreOptions {
   maxBytes: number;
   /** What may wait for the disk before calls get `BUSY`: 200,000 calls and 256 MiB if left out; twice that for appends. */
   queue?: { calls: number; bytes: number };
-  /** Pages of rows that wait to be read, in all and of one identity: 10,000 and 1,000 if omitted. */
-  reads?: { count: number; perIdentity: { count: number } };
+  /** Pages of rows that wait to be read, in all and of one identity. */
+  reads: { count: number; perIdentity: { count: number } };
   clock: { now(): number; monotonic(): number };
   log: StoreLog;
   /** A thread of the store ended by itself: nothing can be stored or read any more. Called once. */

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
+import { Limits } from '../../../core/dist/config/limits.js';
 import { openStore } from '../../../core/dist/store/sqlite-store.js';
 import type { RequestRecord, Row, RowDraft, StoreOptions, TokenStore } from '../../../core/dist/store/token-store.js';
 
@@ -67,6 +68,7 @@ export function options(change: Partial<StoreOptions> = {}): StoreOptions {
     synchronous: 'full',
     retentionSeconds: 7 * DAY,
     maxBytes: 1024 ** 3,
+    reads: Limits.parse({}).reads,
     clock: new TestClock(),
     log: new TestLog(),
     ...change,

@@ -3,6 +3,7 @@
  * said is on disk (`accept TOKEN ID`, `append TOKEN ID CODE`) or refused (`refused CODE`).
  */
 import { writeSync } from 'node:fs';
+import { Limits } from '../../../core/dist/config/limits.js';
 import { openStore } from '../../../core/dist/store/sqlite-store.js';
 
 const [, , file = '', seed = '1'] = process.argv;
@@ -13,6 +14,7 @@ const store = await openStore({
   synchronous: 'full',
   retentionSeconds: 7 * 24 * 3600,
   maxBytes: 1024 ** 3,
+  reads: Limits.parse({}).reads,
   clock: { now: () => Date.now(), monotonic: () => performance.now() },
   log: silent,
 });
