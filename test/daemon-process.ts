@@ -182,6 +182,13 @@ export async function until(
   }
 }
 
+/** How long some work takes. */
+export async function seconds(work: () => Promise<unknown>): Promise<number> {
+  const startedAt = performance.now();
+  await work();
+  return (performance.now() - startedAt) / 1000;
+}
+
 /** The pids of live processes whose command line or environment contains `text`. */
 export function processesWith(text: string): number[] {
   return readdirSync('/proc')

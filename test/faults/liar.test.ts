@@ -24,17 +24,21 @@ describe('a plugin that lies', () => {
   });
 
   test.each([
-    'no JSON',
-    'a string of JSON',
-    'code x',
-    'code -1',
-    'code 3',
-    'an undeclared code',
-    '20 MiB',
-    'a failure without a cause',
-  ])('by %s is ended with that as the cause, and nothing of it is stored', async (how) => {
+    ['no JSON', /is not JSON/],
+    ['a string of JSON', /without error and message/],
+    ['code x', /code NaN/],
+    ['code -1', /code NaN/],
+    ['code 3', /code 3/],
+    ['an undeclared code', /code 51/],
+    // zeromq ends a link at a message that is too large; the host sees that the process is silent.
+    ['20 MiB', /was stuck/],
+    ['a failure without a cause', /without error and message/],
+  ])('by %s is ended with that as the cause, and nothing of it is stored', async (how, cause) => {
     const outcome = await client.call('LIE', { how }, { timeoutMs: 30_000 });
-    expect(outcome).toMatchObject({ ok: false, data: { error: 'PLUGIN_CRASHED' } });
+    expect(outcome).toMatchObject({
+      ok: false,
+      data: { error: 'PLUGIN_CRASHED', message: expect.stringMatching(cause) },
+    });
     const rows = await client.query({ token: outcome.token });
     expect(rows.map(({ code }) => code)).toEqual([0, 50, 1]);
     expect(rows[1]?.data).toEqual({ good: true });

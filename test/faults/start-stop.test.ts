@@ -4,7 +4,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { connect } from '@centreond/plugin-sdk/client';
 import { expect, onTestFinished, test } from 'vitest';
-import { DaemonProcess, type DaemonSettings, processesWith, ROOT, until } from '../daemon-process.ts';
+import { DaemonProcess, type DaemonSettings, processesWith, ROOT, seconds, until } from '../daemon-process.ts';
 
 const PAIRS = process.env.LONG === '1' ? 200 : 5;
 
@@ -12,12 +12,6 @@ function made(settings?: DaemonSettings): DaemonProcess {
   const daemon = new DaemonProcess(settings);
   onTestFinished(() => daemon.dispose());
   return daemon;
-}
-
-async function seconds(work: () => Promise<unknown>): Promise<number> {
-  const startedAt = performance.now();
-  await work();
-  return (performance.now() - startedAt) / 1000;
 }
 
 test('two daemons that start on one folder at the same moment are never both ready', async () => {
