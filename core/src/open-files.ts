@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 
 /** Below this many, a router with a fleet runs out of descriptors. */
 export const OPEN_FILES_WANTED = 4096;
@@ -32,6 +32,23 @@ export function openFileCount(): number | undefined {
     return readdirSync('/proc/self/fd').length - 1; // the listing itself was one
   } catch {
     return undefined;
+  }
+}
+
+let softLimit: number | undefined;
+
+/**
+ * How many files this process may still open, at least: a new file gets the lowest free number, so above that one all are
+ * free or were taken before. Infinity if there is no limit.
+ */
+export function filesLeft(): number {
+  softLimit ??= openFileLimits()?.soft ?? Number.POSITIVE_INFINITY;
+  try {
+    const lowestFree = openSync('/dev/null', 'r');
+    closeSync(lowestFree);
+    return softLimit - lowestFree - 1;
+  } catch {
+    return 0;
   }
 }
 
