@@ -22,6 +22,8 @@ export class InternalLink {
       sendHighWaterMark: 64,
       receiveHighWaterMark: 1000,
       maxMessageSize: maxMessage + 64 * 1024,
+      // A peer is its connection: another one would not be known as this instance.
+      reconnectInterval: -1,
     });
     this.#socket.connect(endpoint);
   }

@@ -43,7 +43,7 @@ export interface Doors {
 export async function openDoors(options: DoorsOptions): Promise<Doors> {
   const { config, keys, trust, tickets, receive, store, clock, log, closing } = options;
   const { id, maxMessage, socket, session } = config;
-  const internal = new InternalDoor({ file: socket, maxMessage, log, receive, tickets });
+  const internal = new InternalDoor({ file: socket, maxMessage, clock, log, receive, tickets });
   await internal.start();
   closing.push('the internal door', CLOSE_MS, () => internal.stop());
   if (!config.external) return { internal, external: undefined, endpoint: undefined };
