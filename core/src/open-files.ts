@@ -1,4 +1,4 @@
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 
 /** Below this many, a router with a fleet runs out of descriptors. */
 export const OPEN_FILES_WANTED = 4096;
@@ -26,29 +26,20 @@ export function openFileLimits(pid: number | 'self' = 'self'): OpenFileLimits | 
   return { soft: number(soft), hard: number(hard) };
 }
 
-/** How many files this process has open; undefined if that cannot be told. Takes about a microsecond for each. Linux only. */
-export function openFileCount(): number | undefined {
-  try {
-    return readdirSync('/proc/self/fd').length - 1; // the listing itself was one
-  } catch {
-    return undefined;
-  }
-}
-
 let softLimit: number | undefined;
 
 /**
- * How many files this process may still open, at least: a new file gets the lowest free number, so above that one all are
- * free or were taken before. Infinity if there is no limit.
+ * Whether the next file would get one of the last `reserve` numbers that this process may give. It gets the lowest free one, so
+ * whoever opens files only while this is false leaves those numbers to everybody else.
  */
-export function filesLeft(): number {
+export function isShortOfFiles(reserve: number): boolean {
   softLimit ??= openFileLimits()?.soft ?? Number.POSITIVE_INFINITY;
   try {
-    const lowestFree = openSync('/dev/null', 'r');
-    closeSync(lowestFree);
-    return softLimit - lowestFree - 1;
+    const next = openSync('/dev/null', 'r');
+    closeSync(next);
+    return next >= softLimit - reserve;
   } catch {
-    return 0;
+    return true;
   }
 }
 

@@ -25,6 +25,15 @@ export const Limits = z
       })
       .prefault({})
       .describe('Reads of the history.'),
+    connections: z
+      .strictObject({
+        count: count('Connections in all.', 32_768),
+        perAddress: z
+          .strictObject({ count: count('Connections from one address, or from one /64 network of IPv6.', 8_192) })
+          .prefault({}),
+      })
+      .prefault({})
+      .describe('Connections to the external door. Beyond it they are closed.'),
   })
   .prefault({})
   .describe('What is kept open at most, in all and for each identity. Beyond it requests are refused with BUSY.');

@@ -11,8 +11,9 @@ import {
   unb64,
   verifyHello,
 } from '@centreond/plugin-sdk/channel';
+import type { Clock } from '../clock.ts';
 import type { Grant } from '../router/peer.ts';
-import { Buckets, type Clock, Nonces } from './limits.ts';
+import { Buckets, Nonces } from './limits.ts';
 import { type Invitation, joinGrant, type Trust } from './trust.ts';
 
 /** A HELO that passed every check, and the session it began. */
@@ -40,8 +41,6 @@ export interface AdmissionOptions {
   trust: Trust;
   clock: Clock;
   ciphers: readonly Cipher[];
-  /** From where an unknown key may have come. */
-  address(): Promise<string>;
   limits: AdmissionLimits;
 }
 
@@ -63,7 +62,7 @@ export interface AdmissionLimits {
 export class Admission {
   readonly #nonces: Nonces;
   // One handshake a second, and five more: "no more than one in the last second beyond a burst of 5".
-  readonly #rate = new Buckets(1, 6, 65_536, false);
+  readonly #rate = new Buckets(1, 6, 65_536);
   readonly #waiting: (() => void)[] = [];
   #working = 0;
 
@@ -71,8 +70,8 @@ export class Admission {
     this.#nonces = new Nonces(CLOCK_SKEW, options.limits.nonces);
   }
 
-  /** Admits the HELO `frame`. Rejects with {@link Refused}. */
-  async admit(frame: Buffer): Promise<Admitted> {
+  /** Admits the HELO `frame` that came from `address`. Rejects with {@link Refused}. */
+  async admit(frame: Buffer, address: string): Promise<Admitted> {
     const { trust, clock, routerKeys } = this.options;
     let hello: Hello;
     try {
@@ -112,9 +111,8 @@ export class Admission {
       if (!(await verifyHello(hello))) throw new Refused('its signature is wrong', who);
       if (!known) {
         // A replay of an unknown key's HELO can do no more than count twice.
-        const address = await this.options.address();
         trust.seenUnknown(cid, address);
-        throw new Refused('its key is unknown; it is listed now, `centreond keys accept` lets it in', { cid, address });
+        throw new Refused('its key is unknown; it is listed now, `centreond keys accept` lets it in', { cid });
       }
       const nonce = this.#nonces.add(cid, hello.n.toString('latin1'), hello.ts, clock);
       if (nonce === 'seen') throw new Refused('it is a replay', who);

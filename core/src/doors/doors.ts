@@ -42,7 +42,7 @@ export interface Doors {
  */
 export async function openDoors(options: DoorsOptions): Promise<Doors> {
   const { config, keys, trust, tickets, receive, store, clock, log, closing } = options;
-  const { id, maxMessage, socket, session } = config;
+  const { id, maxMessage, socket, session, limits } = config;
   const internal = new InternalDoor({ file: socket, maxMessage, clock, log, receive, tickets });
   await internal.start();
   closing.push('the internal door', CLOSE_MS, () => internal.stop());
@@ -59,6 +59,7 @@ export async function openDoors(options: DoorsOptions): Promise<Doors> {
     id,
     version: VERSION,
     maxMessage,
+    connections: limits.connections,
     idleMs: session.idle,
     clock,
     log,

@@ -1,14 +1,4 @@
-/** The two clocks of the door: `now` is the world's time in milliseconds, `monotonic` milliseconds that never jump. */
-export interface Clock {
-  now(): number;
-  monotonic(): number;
-}
-
-/** The machine's clocks. */
-export const systemClock: Clock = {
-  now: () => Date.now(),
-  monotonic: () => performance.now(),
-};
+import type { Clock } from '../clock.ts';
 
 /** Lets `burst` through at once and `perSecond` after that. Times are monotonic milliseconds. */
 export class Bucket {
@@ -37,7 +27,7 @@ export class Bucket {
   }
 }
 
-/** A bucket per key, for at most `max` keys at a time; further keys are treated as `overflow` says. */
+/** A bucket per key, for at most `max` keys at a time; no further key passes. */
 export class Buckets {
   readonly #buckets = new Map<string, Bucket>();
 
@@ -45,14 +35,13 @@ export class Buckets {
     readonly perSecond: number,
     readonly burst: number,
     readonly max: number,
-    readonly overflow: boolean,
   ) {}
 
   /** Whether one more of `key` may pass now. */
   take(key: string, now: number): boolean {
     let bucket = this.#buckets.get(key);
     if (!bucket) {
-      if (this.#buckets.size >= this.max) return this.overflow;
+      if (this.#buckets.size >= this.max) return false;
       bucket = new Bucket(this.perSecond, this.burst);
       this.#buckets.set(key, bucket);
     }

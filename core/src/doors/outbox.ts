@@ -1,12 +1,12 @@
 import { failure, formatAck, parseReply, reasonOf } from '@centreond/plugin-sdk';
 import type { Sealer } from '@centreond/plugin-sdk/channel';
 
-/** What an outbox needs of its door. */
+/** What an outbox needs of its connection and its door. */
 export interface OutboxIo {
-  /** Hands one record to the socket. Rejects at once with the socket's `code` where it cannot. */
-  send(record: Buffer): Promise<void>;
-  /** The outbox holds a sealed record that the peer's queue has no room for; call {@link Outbox.retry} in a moment. */
-  stuck(outbox: Outbox): void;
+  /** Whether the connection takes no more for now; call {@link Outbox.flush} when it does again. */
+  readonly full: boolean;
+  /** Hands one record to the connection. */
+  send(record: Buffer): void;
   /** Monotonic milliseconds. */
   now(): number;
   /** Nothing can be delivered any more. Called at most once; never before the call that caused it returned. */
@@ -18,7 +18,7 @@ export interface OutboxLimits {
   maxBytes: number;
   /** Bytes of the largest message that the peer takes. */
   maxMessage: number;
-  /** How long one record may be refused by a full queue, in milliseconds. */
+  /** How long a connection may be full without a drain, in milliseconds. */
   stallMs: number;
 }
 
@@ -27,114 +27,69 @@ const RECORD_BYTES = 256 * 1024;
 const RECORD_MESSAGES = 256;
 /** Reached within one turn of the event loop, a flush is worth more than waiting for the turn's end. */
 const FLUSH_MESSAGES = 128;
-/** A full queue is asked again after at most this, in milliseconds. */
-const RETRY_MS = 200;
-/** How long a finished outbox may still be refused by a full queue, in milliseconds. */
-const FINISH_MS = 1000;
 /** What a waiting message costs besides its bytes. */
 const MESSAGE_COST = 64;
 
 /**
- * The messages that wait for one peer. They are sealed at the moment of sending, one record at a time: the next one is
- * sealed only when the socket took the one before, so that sequence and order always agree. A sealed record that the
- * socket had no room for is kept and sent again byte for byte.
+ * The messages that wait for one peer. They are sealed at the moment of sending, so that sequence and order always agree, and
+ * only while the connection takes more.
  */
 export class Outbox {
   #messages: string[] = [];
   #sizes: number[] = [];
   #head = 0;
   #bytes = 0;
-  #sealed: Buffer | undefined;
-  #stuckSince: number | undefined;
-  #nextTry = 0;
-  #sending = false;
+  #fullSince: number | undefined;
   #over = false;
-  #finished: (() => void) | undefined;
-  readonly #sealer: Sealer;
-  readonly #io: OutboxIo;
-  readonly #limits: OutboxLimits;
 
-  constructor(sealer: Sealer, io: OutboxIo, limits: OutboxLimits) {
-    this.#sealer = sealer;
-    this.#io = io;
-    this.#limits = limits;
-  }
+  constructor(
+    private readonly sealer: Sealer,
+    private readonly io: OutboxIo,
+    private readonly limits: OutboxLimits,
+  ) {}
 
-  /** Bytes that wait, sealed or not. */
+  /** Bytes that wait and are not handed to the connection. */
   get waiting(): number {
-    return this.#bytes + (this.#sealed?.length ?? 0);
+    return this.#bytes;
   }
 
   /** Queues a message. One larger than the peer takes is replaced by a refusal under its token. */
   push(message: string): void {
     if (this.#over) return;
+    const { maxMessage, maxBytes } = this.limits;
     let text = message;
     let size = Buffer.byteLength(text);
-    if (size > this.#limits.maxMessage) {
-      const tooLarge = failure('TOO_LARGE', {
-        bytes: size,
-        limit: this.#limits.maxMessage,
-      });
+    if (size > maxMessage) {
+      const tooLarge = failure('TOO_LARGE', { bytes: size, limit: maxMessage });
       text = formatAck(tokenOf(text), 1, JSON.stringify(tooLarge.toData()));
       size = Buffer.byteLength(text);
     }
     this.#messages.push(text);
     this.#sizes.push(size);
     this.#bytes += size + MESSAGE_COST;
-    if (this.waiting > this.#limits.maxBytes) {
-      this.#break(`more than ${this.#limits.maxBytes} bytes wait for this peer, which does not read them`);
-    } else if (this.#messages.length - this.#head >= FLUSH_MESSAGES) {
-      this.flush();
-    }
+    if (this.#bytes > maxBytes) this.#break(`more than ${maxBytes} bytes wait for this peer, which does not read them`);
+    else if (this.#messages.length - this.#head >= FLUSH_MESSAGES) this.flush();
   }
 
-  /** Seals what waits into one record and sends it, and the rest after it, unless a record is still on its way. */
+  /** Seals and sends what waits, one record after the other, for as long as the connection takes it. */
   flush(): void {
-    if (this.#sending || this.#sealed !== undefined || this.#over) return;
-    const batch = this.#take();
-    if (batch.length === 0) {
-      this.#finished?.();
-      return;
-    }
-    try {
-      this.#sealed = this.#sealer.seal(batch);
-    } catch (error) {
-      this.#break(reasonOf(error));
-      return;
-    }
-    this.#transmit(this.#sealed);
+    if (!this.io.full) this.#fullSince = undefined;
+    while (!this.io.full && this.#sendRecord());
+    if (this.#messages.length > 0) this.#fullSince ??= this.io.now();
   }
 
-  /** Sends the record again that found no room, if it is time to; else, or where there is still none, calls `stuck`. */
-  retry(): void {
-    if (this.#sealed === undefined || this.#sending || this.#over) return;
-    const now = this.#io.now();
-    const since = this.#stuckSince ?? now;
-    const limit = this.#finished ? FINISH_MS : this.#limits.stallMs;
-    if (now - since > limit) {
-      this.#break(`its queue has been full for ${limit} ms`);
-    } else if (now < this.#nextTry) {
-      this.#io.stuck(this);
-    } else {
-      // The longer it has been full, the less often it is asked: many such peers must not cost the others their time.
-      this.#nextTry = now + Math.min(RETRY_MS, (now - since) / 2);
-      this.#transmit(this.#sealed);
-    }
+  /** Ends it if its connection has been full for too long. */
+  sweep(): void {
+    const { stallMs } = this.limits;
+    if (this.#fullSince === undefined || this.io.now() - this.#fullSince <= stallMs) return;
+    this.#break(`its connection has been full for ${stallMs} ms`);
   }
 
-  /** Queues a last message, sends all, and calls `done` when the socket took everything or nothing more can be sent. */
-  finish(last: string, done: () => void): void {
-    if (this.#over) {
-      done();
-      return;
-    }
-    this.#finished = () => {
-      this.#over = true;
-      this.#finished = undefined;
-      done();
-    };
+  /** Sends all that waits and a last message, however full the connection is. */
+  finish(last: string): void {
     this.push(last);
-    this.flush();
+    while (this.#sendRecord());
+    this.#over = true;
   }
 
   /** Forgets what has not been sealed. */
@@ -148,9 +103,20 @@ export class Outbox {
   /** Gives up at once; `broken` is not called. */
   abandon(): void {
     this.#over = true;
+    this.#fullSince = undefined;
     this.clear();
-    this.#sealed = undefined;
-    this.#finished?.();
+  }
+
+  /** Seals and sends one record. Returns whether there was anything to send. */
+  #sendRecord(): boolean {
+    if (this.#messages.length === 0) return false;
+    try {
+      this.io.send(this.sealer.seal(this.#take()));
+      return true;
+    } catch (error) {
+      this.#break(reasonOf(error));
+      return false;
+    }
   }
 
   #take(): string[] {
@@ -160,7 +126,7 @@ export class Outbox {
     while (end < messages.length && end - this.#head < RECORD_MESSAGES) {
       const size = this.#sizes[end] as number;
       // The first goes whatever its size: a record may always carry one message of maxMessage.
-      if (end > this.#head && bytes + size + 4 > Math.min(RECORD_BYTES, this.#limits.maxMessage)) break;
+      if (end > this.#head && bytes + size + 4 > Math.min(RECORD_BYTES, this.limits.maxMessage)) break;
       bytes += size + 4;
       this.#bytes -= size + MESSAGE_COST;
       end++;
@@ -181,40 +147,12 @@ export class Outbox {
     return batch;
   }
 
-  #transmit(record: Buffer): void {
-    this.#sending = true;
-    this.#io.send(record).then(this.#sent, this.#refused);
-  }
-
-  readonly #sent = (): void => {
-    this.#sending = false;
-    this.#sealed = undefined;
-    this.#stuckSince = undefined;
-    this.#nextTry = 0;
-    this.flush();
-  };
-
-  readonly #refused = (error: unknown): void => {
-    this.#sending = false;
-    if (this.#over) return;
-    const code = codeOf(error);
-    if (code === 'EAGAIN') {
-      this.#stuckSince ??= this.#io.now();
-      this.#io.stuck(this);
-    } else this.#break(code === 'EHOSTUNREACH' ? 'its connection is gone' : reasonOf(error));
-  };
-
   #break(cause: string): void {
     if (this.#over) return;
     this.abandon();
     // Later, so that no session ends in the middle of somebody's loop over peers.
-    queueMicrotask(() => this.#io.broken(cause));
+    queueMicrotask(() => this.io.broken(cause));
   }
-}
-
-/** The `code` of a socket's error. */
-export function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
 function tokenOf(message: string): string {

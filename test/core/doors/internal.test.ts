@@ -177,7 +177,6 @@ test('a stop sends what is queued and leaves no file', async () => {
   await socket.send('[PING] [] []');
   await until(() => at.got.length === 1);
   at.got[0]?.peer.send('last words');
-  // A DEALER that does not reconnect drops what it has not handed over when its connection ends.
   const heard = messages(socket, 1);
   await at.door.stop();
   expect(await heard).toEqual(['last words']);

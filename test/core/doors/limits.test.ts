@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { Bucket, Buckets, Nonces, systemClock } from '../../../core/dist/doors/limits.js';
+import { CLOCK } from '../../../core/dist/clock.js';
+import { Bucket, Buckets, Nonces } from '../../../core/dist/doors/limits.js';
 import { TestClock } from './attacker.ts';
 
 const passed = (bucket: Bucket, times: number, now: number) =>
@@ -18,7 +19,7 @@ describe('a bucket', () => {
 
 describe('buckets by key', () => {
   test('are apart, bounded, and forgotten when they are full again', () => {
-    const buckets = new Buckets(1, 1, 2, false);
+    const buckets = new Buckets(1, 1, 2);
     expect(buckets.take('a', 0)).toBe(true);
     expect(buckets.take('a', 0)).toBe(false);
     expect(buckets.take('b', 500)).toBe(true);
@@ -26,7 +27,6 @@ describe('buckets by key', () => {
     buckets.sweep(1000);
     expect(buckets.size).toBe(1);
     expect(buckets.take('c', 1000)).toBe(true);
-    expect(new Buckets(1, 1, 0, true).take('x', 0)).toBe(true);
   });
 });
 
@@ -47,8 +47,8 @@ describe('nonces', () => {
 });
 
 test('the monotonic clock of the system goes on', async () => {
-  const before = systemClock.monotonic();
+  const before = CLOCK.monotonic();
   await new Promise(setImmediate);
-  expect(systemClock.monotonic()).toBeGreaterThan(before);
-  expect(Math.abs(systemClock.now() - Date.now())).toBeLessThan(1000);
+  expect(CLOCK.monotonic()).toBeGreaterThan(before);
+  expect(Math.abs(CLOCK.now() - Date.now())).toBeLessThan(1000);
 });

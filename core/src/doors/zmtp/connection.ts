@@ -179,11 +179,12 @@ export class Connection {
     this.socket.destroy();
   }
 
-  /** Sends what waits and then closes; nothing is received any more. */
-  finish(reason: string): void {
+  /** Receives and takes nothing more, sends what waits, and closes after `graceMs`, or as soon as the peer does. */
+  finish(reason: string, graceMs: number): void {
     this.#over(reason);
     this.socket.resume();
-    this.socket.end();
+    const timer = setTimeout(() => this.socket.end(), graceMs);
+    this.socket.once('close', () => clearTimeout(timer));
   }
 
   /** Ends the connection for a cause of the listener's. */

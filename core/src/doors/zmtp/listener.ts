@@ -2,7 +2,7 @@ import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import type { Clock } from '../../clock.ts';
-import { filesLeft } from '../../open-files.ts';
+import { isShortOfFiles } from '../../open-files.ts';
 import { CAUSES, type Cause, Connection, type ConnectionHandlers, type ConnectionHost } from './connection.ts';
 import { formatAddress, originOf, parseEndpoint } from './endpoint.ts';
 
@@ -47,8 +47,8 @@ export interface ListenerOptions {
   /** A peer completed the ZMTP handshake. Returns what to do with its connection. Must not throw. */
   onConnection(connection: Connection): ConnectionHandlers;
   limits?: Partial<ListenerLimits>;
-  /** How many files may still be opened. */
-  filesLeft?(): number;
+  /** See isShortOfFiles. */
+  isShort?(reserve: number): boolean;
 }
 
 const BACKLOG = 1024;
@@ -56,6 +56,8 @@ const KEEP_ALIVE_MS = 60_000;
 // The same cause is logged at most this often, with how many connections it has cost.
 const LOG_MS = 60_000;
 const CLOSED = 'the listener was closed';
+// libzmq drops what it received and its owner did not yet take when a connection ends that it does not make again.
+const GRACE_MS = 100;
 
 /**
  * Listens at `options.endpoint` for DEALER peers of ZMTP 3.0 and later with the NULL mechanism. Rejects with the system's
@@ -171,7 +173,7 @@ export class Listener {
     clearInterval(this.#sweeping);
     const released = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const connection of [...this.#connections.keys()]) {
-      if (connection.open) connection.finish(CLOSED);
+      if (connection.open) connection.finish(CLOSED, Math.min(GRACE_MS, lingerMs));
       else connection.close(CLOSED);
     }
     const timer = setTimeout(() => {
@@ -226,7 +228,7 @@ export class Listener {
   /** Why one more connection from `origin` cannot be taken; makes room for it where an unsettled one can give way. */
   #refusal(origin: string): Cause | undefined {
     const { connections, perAddress, unsettled, reserve } = this.#limits;
-    const isShort = () => (this.#options.filesLeft ?? filesLeft)() < reserve;
+    const isShort = () => (this.#options.isShort ?? isShortOfFiles)(reserve);
     if (origin !== '' && (this.#origins.get(origin) ?? 0) >= perAddress && !this.#displace(origin))
       return 'connectionsOfAddress';
     if (this.#connections.size >= connections && !this.#displace()) return 'connections';

@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { Push, Request } from 'zeromq';
 import type { Connection } from '../../../../core/dist/doors/zmtp/connection.js';
 import { GREETING, READY } from '../../../../core/dist/doors/zmtp/wire.js';
-import { filesLeft } from '../../../../core/dist/open-files.js';
+import { isShortOfFiles, openFileLimits } from '../../../../core/dist/open-files.js';
 import { until } from '../attacker.ts';
 import {
   closeAll,
@@ -443,7 +443,7 @@ describe('connections are bounded', () => {
 
   test('by the descriptors that are left', async () => {
     let short = false;
-    const at = await openTcp({ filesLeft: () => (short ? 10 : 1000) });
+    const at = await openTcp({ isShort: () => short });
     await new RawPeer(at.listener.endpoint).shake();
     await until(() => at.connections.length === 1);
     short = true;
@@ -457,12 +457,12 @@ describe('connections are bounded', () => {
   });
 });
 
-test('the files left are counted down from the lowest free number', () => {
-  const before = filesLeft();
-  expect(before).toBeGreaterThan(100);
-  const file = openSync('/dev/null', 'r');
-  expect(filesLeft()).toBeLessThan(before);
-  closeSync(file);
+test('files are short once the next one is among those kept in reserve', () => {
+  const { soft = 0 } = openFileLimits() ?? {};
+  const next = openSync('/dev/null', 'r');
+  closeSync(next);
+  expect(isShortOfFiles(soft - next)).toBe(true);
+  expect(isShortOfFiles(soft - next - 100)).toBe(false);
 });
 
 describe('a listener', () => {
