@@ -89,6 +89,8 @@ const DEFAULT_MAX_MESSAGE = 16 * 2 ** 20;
 /** Heartbeats are looked at this often within `ping`. */
 const TICKS = 5;
 const HEARTBEAT = '[PING] [heartbeat] []';
+/** The router answers five questions for its key a second on a connection; one that it dropped is asked again. */
+const ASK_AGAIN_MS = 250;
 
 // Its own context: thousands of clients in one process need more sockets than the shared one allows.
 const context = new Context({ maxSockets: 32_768 });
@@ -101,6 +103,7 @@ export class Connection {
   readonly #over: Promise<unknown>;
   readonly #attempt: NodeJS.Timeout;
   #heartbeat: NodeJS.Timeout | undefined;
+  #asking: NodeJS.Timeout | undefined;
   #routerKey: PublicKey | undefined;
   #session: ClientSession | undefined;
   #greeted = false;
@@ -196,6 +199,7 @@ export class Connection {
     this.#step = 'over';
     clearTimeout(this.#attempt);
     clearInterval(this.#heartbeat);
+    clearInterval(this.#asking);
     this.#session = undefined;
     this.#batch = [];
     this.#socket.close();
@@ -297,13 +301,16 @@ export class Connection {
 
   #begin(): void {
     if (this.#options.credentials === undefined) this.#put(HEARTBEAT);
-    else if (this.#routerKey === undefined) this.#put('[GETPUBKEY]');
-    else this.#greet(this.#routerKey);
+    else if (this.#routerKey === undefined) {
+      this.#put('[GETPUBKEY]');
+      this.#asking = setInterval(() => this.#put('[GETPUBKEY]'), ASK_AGAIN_MS);
+    } else this.#greet(this.#routerKey);
   }
 
   #onKey: (m2: string) => void = () => {};
 
   #greet(router: PublicKey): void {
+    clearInterval(this.#asking);
     const credentials = this.#options.credentials;
     if (credentials === undefined) return;
     this.#step = 'checking';

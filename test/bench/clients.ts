@@ -42,6 +42,7 @@ async function keepBusy(client: Client): Promise<void> {
 }
 
 const clients: Client[] = [];
+const connectingAt = performance.now();
 for (let first = 0; first < order.clients; first += CONNECTING_AT_ONCE) {
   const batch = Array.from({ length: Math.min(CONNECTING_AT_ONCE, order.clients - first) }, (_, i) => {
     const key = readFileSync(path.join(order.keys, `${first + i}.pem`), 'utf8');
@@ -50,6 +51,8 @@ for (let first = 0; first < order.clients; first += CONNECTING_AT_ONCE) {
   });
   clients.push(...(await Promise.all(batch)));
 }
+
+const connectMs = Math.round(performance.now() - connectingAt);
 
 const work = clients.flatMap((client) => Array.from({ length: order.inFlight }, () => keepBusy(client)));
 await new Promise((resolve) => setTimeout(resolve, WARM_UP_MS));
@@ -63,7 +66,7 @@ await Promise.all(work);
 latencies.sort((a, b) => a - b);
 const quantile = (q: number) => Number((latencies[Math.floor(latencies.length * q)] ?? 0).toFixed(3));
 process.stdout.write(
-  `${JSON.stringify({ perSecond: Math.round(perSecond), p50Ms: quantile(0.5), p99Ms: quantile(0.99) })}\n`,
+  `${JSON.stringify({ perSecond: Math.round(perSecond), p50Ms: quantile(0.5), p99Ms: quantile(0.99), connectMs })}\n`,
 );
 await Promise.all(clients.map((client) => client.close()));
 process.exit(0);

@@ -15,6 +15,8 @@ interface Measured {
   perSecond: number;
   p50Ms: number;
   p99Ms: number;
+  /** How long all clients took to connect, none of which knew the router's key. The relay has none. */
+  connectMs?: number;
 }
 
 const { values } = parseArgs({
@@ -79,6 +81,7 @@ async function benchCase(name: string) {
       relayPerSecond: median(relays.map(({ perSecond }) => perSecond)),
       p50Ms: median(dones.map(({ p50Ms }) => p50Ms)),
       p99Ms: median(dones.map(({ p99Ms }) => p99Ms)),
+      connectMs: median(dones.map(({ connectMs = 0 }) => connectMs)),
     };
   } finally {
     await daemon.dispose();
@@ -86,14 +89,15 @@ async function benchCase(name: string) {
 }
 
 const cases: Record<string, Awaited<ReturnType<typeof benchCase>>> = {};
-if (!values.json) process.stdout.write('case     ack/relay  done/relay   done/s   relay/s   p50 ms   p99 ms\n');
+if (!values.json)
+  process.stdout.write('case     ack/relay  done/relay   done/s   relay/s   p50 ms   p99 ms  connect ms\n');
 for (const name of values.case) {
   const result = await benchCase(name);
   cases[name] = result;
   if (values.json) continue;
-  const { ackRatio, doneRatio, perSecond, relayPerSecond, p50Ms, p99Ms } = result;
-  const cells = [ackRatio, doneRatio, perSecond, relayPerSecond, p50Ms, p99Ms].map(String);
-  const widths = [9, 10, 7, 8, 7, 7];
+  const { ackRatio, doneRatio, perSecond, relayPerSecond, p50Ms, p99Ms, connectMs } = result;
+  const cells = [ackRatio, doneRatio, perSecond, relayPerSecond, p50Ms, p99Ms, connectMs].map(String);
+  const widths = [9, 10, 7, 8, 7, 7, 10];
   process.stdout.write(`${name.padEnd(8)} ${cells.map((cell, i) => cell.padStart(widths[i] ?? 8)).join('  ')}\n`);
 }
 if (values.json) process.stdout.write(`${JSON.stringify({ cases })}\n`);

@@ -68,6 +68,16 @@ describe('a session', () => {
     expect(client.connected).toBe(true);
   });
 
+  test('asks for the key again after 250 ms if its question was dropped', async () => {
+    let dropped = 0;
+    router.outgoing = (frame) => (String(frame).startsWith('[PUBKEY]') && dropped++ < 2 ? undefined : frame);
+    const startedAt = performance.now();
+    const client = await alice({ router: 'first-use' });
+    expect(client.connected).toBe(true);
+    expect(dropped).toBe(3);
+    expect(performance.now() - startedAt).toBeGreaterThan(450);
+  });
+
   test('pins the first router seen, reports it, and takes no other one after', async () => {
     const pinned: string[] = [];
     const client = await alice({ router: 'first-use', onPinned: (fingerprint) => pinned.push(fingerprint) });
