@@ -273,6 +273,7 @@ describe('under a flood', () => {
     expect(await at.wire().ask(sound)).toMatch(/^\[KEY] /);
     at.clock.advance(1000);
     for (let i = 0; i < 49; i++) await wire.send('[HELO] x.y');
+    await until(() => at.door.counters.refused === 250);
     await wire.settled();
     expect(await wire.ask(await forgeHelo({}, alice(at)))).toMatch(/^\[KEY] /);
   });
