@@ -203,7 +203,8 @@ describe('what the router sends', () => {
     );
     expect(at.left).toEqual(['alice']);
     expect(at.door.load.live).toBe(0);
-    expect(at.log.at(-1)?.fields.cause).toBe('the peer closed the connection');
+    // What the system says first depends on how much was on its way.
+    expect(at.log.at(-1)?.fields.cause).toMatch(/^the (peer closed the connection|connection broke)/);
   });
 });
 
