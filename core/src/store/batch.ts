@@ -27,19 +27,23 @@ export interface Batch {
   now: number;
   /** Characters that its calls hold. */
   size: number;
+  /** The number of the latest accept whose outcome was known when its first call came: no row of it stands behind that. */
+  settled: number;
   kinds: number[];
   texts: string[];
   numbers: number[];
 }
 
 export function emptyBatch(): Batch {
-  return { now: 0, size: 0, kinds: [], texts: [], numbers: [] };
+  return { now: 0, size: 0, settled: 0, kinds: [], texts: [], numbers: [] };
 }
 
-export function pushAccept(batch: Batch, request: RequestRecord, rowData: string): void {
+/** `number` ascends from 1; rows that come before its outcome name the request by it. */
+export function pushAccept(batch: Batch, number: number, request: RequestRecord, rowData: string): void {
   batch.kinds.push(ACCEPT);
   pushRequest(batch, request);
   batch.texts.push(rowData);
+  batch.numbers.push(number);
 }
 
 function pushRequest(batch: Batch, r: RequestRecord): void {
@@ -61,7 +65,10 @@ function pushRow(batch: Batch, row: RowDraft, type: string): void {
   batch.numbers.push(row.code, row.etime);
 }
 
-/** `requestId` is that of the token's open request, 0 where the writer has to look. */
+/**
+ * `requestId` is that of the token's open request, 0 where the writer has to look, and below 0 the number of the accept under way
+ * that the row belongs to.
+ */
 export function pushAppend(batch: Batch, row: RowDraft, type: string, requestId: number): void {
   batch.kinds.push(APPEND);
   pushRow(batch, row, type);
@@ -116,7 +123,7 @@ export function pushAdopt(batch: Batch, { node, epoch, rows, aside, from = NOWHE
 
 /** A call as the writer sees it. */
 export type Call =
-  | { kind: typeof ACCEPT; request: RequestRecord; rowData: string }
+  | { kind: typeof ACCEPT; request: RequestRecord; rowData: string; number: number }
   | { kind: typeof APPEND; row: FullDraft; requestId: number }
   | {
       kind: typeof PUT;
@@ -172,7 +179,7 @@ export function readCalls(batch: Batch): Call[] {
   return batch.kinds.map((kind): Call => {
     if (kind === ADOPT) return { kind, ...page() };
     if (kind === RENAME) return { kind, epoch: text() };
-    if (kind === ACCEPT) return { kind, request: request(), rowData: text() };
+    if (kind === ACCEPT) return { kind, request: request(), rowData: text(), number: number() };
     if (kind === APPEND) return { kind, row: row(), requestId: number() };
     if (kind === PIN) return { kind, identity: text(), key: text() };
     if (kind === KEEP) {

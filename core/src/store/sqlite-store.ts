@@ -43,6 +43,7 @@ import { WriteQueue } from './write-queue.ts';
 const PURGE_EVERY_MS = 60_000;
 /** Appends may queue up to so many times the bounds: what was accepted must be able to end. */
 const APPEND_PATIENCE = 2;
+const ONE_ROW = { rows: 1, lane: 'own' } as const;
 
 /** Opens the store, in two threads of its own. Rejects with `STORE_UNUSABLE`. */
 export async function openStore(asked: StoreOptions): Promise<TokenStore> {
@@ -82,6 +83,9 @@ class SqliteStore implements TokenStore {
   readonly #reader: HistoryReader;
   /** Open requests by token: the type of their rows, and where the writer finds them. */
   readonly #open = new Map<string, { id: number; action: string }>();
+  /** What is known here of each accept. */
+  readonly #accepts = new WeakMap<Promise<Accepted>, { readonly number: number; isDone: boolean }>();
+  #lastAccept = 0;
   #epoch: string;
   readonly #listeners: (() => void)[] = [];
   readonly #timer: NodeJS.Timeout;
@@ -120,13 +124,16 @@ class SqliteStore implements TokenStore {
 
   accept(request: RequestRecord, rowData: string): Promise<Accepted> {
     const size = request.data.length + request.envelope.length + rowData.length;
-    return this.#write(
+    const accept = { number: ++this.#lastAccept, isDone: false };
+    const accepted = this.#write(
       size,
       1,
-      (batch) => pushAccept(batch, request, rowData),
-      (id, ctime, odd) => {
+      (batch) => pushAccept(batch, accept.number, request, rowData),
+      (id, ctime, odd): Accepted => {
+        this.#queue.acceptSettled(accept.number);
         if (odd?.known) return { known: true, request: odd.known };
         if (odd?.refused) throw this.#refused(odd, request.token, request.owner);
+        accept.isDone = true;
         const { token, action, etime } = request;
         this.#open.set(token, { id: odd?.requestId ?? id, action });
         return {
@@ -135,21 +142,27 @@ class SqliteStore implements TokenStore {
           ...(odd?.requestId !== undefined && { earlier: true }),
         };
       },
+      { ...ONE_ROW, failed: () => this.#queue.acceptSettled(accept.number) },
     );
+    this.#accepts.set(accepted, accept);
+    return accepted;
   }
 
-  append(draft: RowDraft): Promise<Row> {
+  append(draft: RowDraft, behind?: Promise<Accepted>): Promise<Row> {
     const { token, code, etime, data } = draft;
-    const open = this.#open.get(token);
+    const accept = behind && this.#accepts.get(behind);
+    const open = accept?.isDone === false ? undefined : this.#open.get(token);
+    const requestId = accept?.isDone === false ? -accept.number : (open?.id ?? 0);
     const type = draft.type === open?.action ? '' : (draft.type ?? '');
     return this.#write(
       data.length,
       APPEND_PATIENCE,
-      (batch) => pushAppend(batch, draft, type, open?.id ?? 0),
+      (batch) => pushAppend(batch, draft, type, requestId),
       (id, ctime, odd) => {
         if (odd?.refused) throw this.#refused(odd, token, '');
+        const action = (open ?? this.#open.get(token))?.action ?? '';
         if (isTerminal(code)) this.#open.delete(token);
-        return this.#row(id, token, odd?.type || type || (open?.action ?? ''), code, etime, ctime, data);
+        return this.#row(id, token, odd?.type || type || action, code, etime, ctime, data);
       },
     );
   }
@@ -266,7 +279,7 @@ class SqliteStore implements TokenStore {
     patience: number,
     push: (batch: Batch) => void,
     result: (id: number, ctime: number, odd: Odd | undefined) => T,
-    { rows, lane }: { rows: number; lane: 'own' | 'foreign' } = { rows: 1, lane: 'own' },
+    { rows, lane, failed }: { rows: number; lane: 'own' | 'foreign'; failed?: () => void } = ONE_ROW,
   ): Promise<T> {
     return new Promise((resolve, reject) => {
       const refusal = this.#queue.refusal(size, patience);
@@ -281,7 +294,11 @@ class SqliteStore implements TokenStore {
           reject(error);
         }
       };
-      push(this.#queue.add({ size, rows, done, reject }, lane));
+      const lost = (error: CentreondError) => {
+        failed?.();
+        reject(error);
+      };
+      push(this.#queue.add({ size, rows, done, reject: lost }, lane));
     });
   }
 

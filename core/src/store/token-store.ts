@@ -274,9 +274,11 @@ export interface TokenStore {
   accept(request: RequestRecord, rowData: string): Promise<Accepted>;
   /**
    * Appends a row; a terminal one ends the token. Works at the size limit too. `TOKEN_ENDED` for a second terminal row,
-   * `UNKNOWN_TOKEN` for a token that the store does not know (the empty token, with `type`, is the daemon's own).
+   * `UNKNOWN_TOKEN` for a token that the store does not know (the empty token, with `type`, is the daemon's own). A row `behind` an
+   * accept of its token is written after that, in the same transaction or a later one, and only if the request is: else
+   * `UNKNOWN_TOKEN`, or what the accept rejects with.
    */
-  append(row: RowDraft): Promise<Row>;
+  append(row: RowDraft, behind?: Promise<Accepted>): Promise<Row>;
   /**
    * Writes one row under `row.token`, claiming it as state `log` where it is unused, and remembers `own`: all or
    * nothing. `known: true` when `own.token` is known already. `FORBIDDEN` where the token is another's.

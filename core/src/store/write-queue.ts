@@ -43,6 +43,8 @@ export class WriteQueue {
   #fault = { reason: '', at: 0 };
   #lastHurry = Number.NEGATIVE_INFINITY;
   readonly counters: StoreCounters;
+  /** The number of the latest accept whose outcome is known. */
+  #settledAccept = 0;
   /** Names the database. */
   readonly epoch: string;
   /** Called after each transaction that wrote rows. */
@@ -112,7 +114,15 @@ export class WriteQueue {
       this.#scheduled = true;
       setImmediate(this.#flushOnce);
     }
-    return (lane === 'own' ? this.#own : this.#foreign).add(waiting);
+    if (lane === 'foreign') return this.#foreign.add(waiting);
+    const batch = this.#own.add(waiting);
+    if (batch.kinds.length === 0) batch.settled = this.#settledAccept;
+    return batch;
+  }
+
+  /** The outcome of the accept `number` is known: no row that comes from now on names it by that. */
+  acceptSettled(number: number): void {
+    this.#settledAccept = Math.max(this.#settledAccept, number);
   }
 
   readonly #flushOnce = () => {

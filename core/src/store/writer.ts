@@ -37,6 +37,9 @@ const CHECKPOINT_PAGES = 2000;
 /** The disk's failures. Any other is one call's own: its batches are then done again call by call. */
 const OF_THE_DISK = /^SQLITE_(FULL|IOERR|CORRUPT|NOTADB|READONLY|BUSY|LOCKED|NOMEM|CANTOPEN|PERM|PROTOCOL)/;
 
+/** No request has this id. */
+const NOT_ACCEPTED = -1;
+
 /** What a call came to: its row's id, or what else there is to say. */
 type Done = number | (Omit<Odd, 'at'> & { id?: number });
 
@@ -118,6 +121,10 @@ export class Writer {
   /** Bytes that each plugin type keeps, once asked for. */
   readonly #kept = new Map<string, number>();
   readonly #foreignLogs: ForeignLogs;
+  /** The requests of accepts whose outcome may not be known yet where rows come from: their ids by the number of the accept. */
+  readonly #accepted = new Map<number, number>();
+  /** Of these, what the transaction under way accepted. */
+  #acceptedNow: number[] = [];
   /** Bytes in use after the last transaction. */
   bytes = 0;
   readonly epoch: string;
@@ -155,6 +162,7 @@ export class Writer {
   write(batches: readonly Batch[]): Outcome {
     const started = performance.now();
     this.#now = batches[batches.length - 1]?.now ?? 0;
+    this.#forgetUpTo(batches[0]?.settled ?? 0);
     const calls = batches.flatMap(readCalls);
     let dones: Done[] = [];
     let failed: string | undefined;
@@ -191,6 +199,14 @@ export class Writer {
     return { kind: 'outcome', batches: length, ...nothing, failed: reason, behind: true };
   }
 
+  /** No row that comes from now on names an accept up to `number` by it. */
+  #forgetUpTo(number: number): void {
+    for (const accept of this.#accepted.keys()) {
+      if (accept > number) break;
+      this.#accepted.delete(accept);
+    }
+  }
+
   #alone(call: Call): Done {
     try {
       return this.#transaction(() => this.#do(call));
@@ -201,6 +217,7 @@ export class Writer {
 
   #transaction<T>(work: () => T): T {
     const { begin, commit, rollback, lastId } = this.#sql;
+    this.#acceptedNow = [];
     begin.run();
     try {
       this.#nextId = (lastId.get() ?? 0) + 1;
@@ -218,12 +235,13 @@ export class Writer {
       if (this.#db.inTransaction) rollback.run();
       this.#kept.clear();
       this.#foreignLogs.rolledBack();
+      for (const accept of this.#acceptedNow) this.#accepted.delete(accept);
       throw error;
     }
   }
 
   #do(call: Call): Done {
-    if (call.kind === ACCEPT) return this.#accept(call.request, call.rowData);
+    if (call.kind === ACCEPT) return this.#accept(call.request, call.rowData, call.number);
     if (call.kind === APPEND) return this.#append(call.row, call.requestId);
     if (call.kind === PUT) return this.#put(call.row, call.owner, call.anyToken, call.own);
     if (call.kind === ADOPT) return { page: this.#adopt(call) };
@@ -237,7 +255,7 @@ export class Writer {
     return 0;
   }
 
-  #accept(request: RequestRecord, rowData: string): Done {
+  #accept(request: RequestRecord, rowData: string, number: number): Done {
     const full = this.bytes >= this.#maxBytes;
     const id = this.#nextId;
     let requestId = id;
@@ -261,6 +279,8 @@ export class Writer {
     this.#sql.open.run(requestId);
     this.#sql.insertRow.run(id, request.token, 0, request.etime, this.#now, rowData);
     this.#nextId++;
+    this.#accepted.set(number, requestId);
+    this.#acceptedNow.push(number);
     return requestId === id ? id : { id, requestId };
   }
 
@@ -277,8 +297,10 @@ export class Writer {
   }
 
   #append(row: FullDraft, openId: number): Done {
-    let requestId = openId;
+    // A row whose request was not accepted has no place.
+    let requestId = openId < 0 ? (this.#accepted.get(-openId) ?? NOT_ACCEPTED) : openId;
     let type = '';
+    if (requestId === NOT_ACCEPTED) return refused('UNKNOWN_TOKEN');
     if (requestId === 0 && row.token !== '') {
       const known = this.#known(row.token);
       if (!known) return refused('UNKNOWN_TOKEN');

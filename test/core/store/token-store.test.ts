@@ -3,6 +3,7 @@ import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { openStore } from '../../../core/dist/store/sqlite-store.js';
+import type { Accepted, LogPage, Row } from '../../../core/dist/store/token-store.js';
 import { allRows, draft, folder, opened, options, request, START, TestClock, unsettled } from './opened.ts';
 
 const all = { id: 0, limit: 10_000, maxBytes: 1e8 };
@@ -51,6 +52,83 @@ describe('accepting a request', () => {
     const raced = await Promise.all(['alice', 'bob'].map((owner) => store.accept(request('t1', { owner }), '{}')));
     expect(raced.map((r) => r.known)).toEqual([false, true]);
     expect((await store.find('t1'))?.owner).toBe('alice');
+  });
+});
+
+describe('a row that comes before its request is on disk', () => {
+  test('is written behind it, in the same transaction', async () => {
+    const store = await opened();
+    const before = store.counters().commits;
+    const accepted = store.accept(request('t1'), '{}');
+    const rows = [store.append(draft('t1', 120), accepted), store.append(draft('t1', 2), accepted)];
+    const [first, progress, end] = [await accepted, ...(await Promise.all(rows))];
+    expect(store.counters().commits - before).toBe(1);
+    expect(first).toMatchObject({ known: false, row: { id: 1 } });
+    expect([progress, end]).toMatchObject([
+      { id: 2, code: 120, type: 'WEATHER' },
+      { id: 3, code: 2, type: 'WEATHER' },
+    ]);
+    expect(await store.find('t1')).toMatchObject({ state: 'ended' });
+    expect(await allRows(store)).toEqual([first?.known ? undefined : first?.row, progress, end]);
+    expect(await unsettled(store)).toEqual([]);
+  });
+
+  test('is refused if its token is known already, whosever that is and whether it is open', async () => {
+    const store = await opened();
+    await store.accept(request('open'), '{}');
+    await store.accept(request('ended'), '{}');
+    await store.append(draft('ended', 2));
+    await store.put(draft('log', 120), { owner: 'bob' });
+    const before = await allRows(store);
+    for (const token of ['open', 'ended', 'log']) {
+      const repeated = store.accept(request(token), '{}');
+      const rows = await Promise.allSettled([120, 2].map((code) => store.append(draft(token, code), repeated)));
+      expect(await repeated).toMatchObject({ known: true });
+      expect(rows).toMatchObject(Array(2).fill({ status: 'rejected', reason: { code: 'UNKNOWN_TOKEN' } }));
+      // Nor is one that comes when the store knows it, and its caller does not.
+      await expect(store.append(draft(token, 120), repeated)).rejects.toMatchObject({ code: 'UNKNOWN_TOKEN' });
+    }
+    expect(await allRows(store)).toEqual(before);
+    expect(await store.append(draft('open', 2))).toMatchObject({ type: 'WEATHER', code: 2 });
+  });
+
+  test('is refused with its request where the store is full', async () => {
+    const store = await opened({ maxBytes: 1 });
+    const accepted = store.accept(request('t1'), '{}');
+    const refused = [accepted, store.append(draft('t1', 2), accepted)];
+    expect(await Promise.allSettled(refused)).toMatchObject([
+      { status: 'rejected', reason: { code: 'STORE_FAILED' } },
+      { status: 'rejected', reason: { code: 'UNKNOWN_TOKEN' } },
+    ]);
+    expect(await allRows(store)).toEqual([]);
+  });
+
+  test('finds it over many batches, also where pages of other logs go between', async () => {
+    const store = await opened();
+    const page = (originId: number): LogPage => ({
+      node: 'paris',
+      epoch: 'e',
+      rows: [
+        { node: 'paris', epoch: 'e', originId, token: `p${originId}`, type: 'X', code: 120, etime: 1, data: '{}' },
+      ],
+      aside: [],
+      last: originId,
+    });
+    const accepts: Promise<Accepted>[] = [];
+    const all: Promise<unknown>[] = [];
+    const rows: Promise<Row>[] = [];
+    for (let i = 0; i < 6000; i++) {
+      accepts.push(store.accept(request(`t${i}`), '{}'));
+      if (i >= 700) rows.push(store.append(draft(`t${i - 700}`, 120), accepts[i - 700]));
+      if (i >= 1500) rows.push(store.append(draft(`t${i - 1500}`, 2), accepts[i - 1500]));
+      if (i % 100 === 0) all.push(store.adopt(page(i + 1)));
+      if (i % 500 === 0) await new Promise(setImmediate);
+    }
+    await Promise.all([...accepts, ...all]);
+    const codes = (await Promise.all(rows)).map(({ type }) => type);
+    expect(new Set(codes)).toEqual(new Set(['WEATHER']));
+    expect(await store.find('t0')).toMatchObject({ state: 'ended' });
+    expect(await unsettled(store)).toHaveLength(1500);
   });
 });
 

@@ -47,8 +47,15 @@ async function work(): Promise<void> {
     const data = JSON.stringify({ text: 'x'.repeat(below(3000)) });
     try {
       const request = { token, owner: 'alice', action: 'WEATHER', target: '', data, envelope: '', etime };
-      const accepted = await store.accept(request, '{}');
+      const accepting = store.accept(request, '{}');
+      // Half of them have a row before they are on disk, as early requests do.
+      const isEarly = below(2) === 0;
+      accepting.catch(() => {});
+      const early = isEarly ? [store.append({ token, code: 120, etime, data }, accepting)] : [];
+      for (const row of early) row.catch(() => {});
+      const accepted = await accepting;
       if (!accepted.known) say(`accept ${token} ${accepted.row.id}`);
+      for (const row of early) say(`append ${token} ${(await row).id} 120`);
       for (let more = below(3); more > 0; more--) {
         const row = await store.append({ token, code: 120, etime, data });
         say(`append ${token} ${row.id} 120`);
