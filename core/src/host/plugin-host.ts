@@ -22,6 +22,7 @@ const EXITS_KEPT = 10;
 
 /** Hosts one plugin in processes of its own, over its versions. */
 export class PluginHost implements Executor {
+  readonly early = true;
   #version: PluginVersion;
   #current: Generation;
   /** How instances of versions that were replaced ended. */

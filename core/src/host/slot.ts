@@ -240,6 +240,7 @@ export class Slot {
     this.#running.delete(this.#nameOf.get(open) ?? '');
     this.#nameOf.delete(open);
     this.#runningOf.set(name, (this.#runningOf.get(name) ?? 1) - 1);
+    open.released();
   }
 
   #describeRunning(): string[] {

@@ -83,9 +83,13 @@ export class Appender {
 
   /** Why the store cannot take it now; undefined where it is done with. */
   async #store(open: OpenRequest, draft: RowDraft): Promise<unknown> {
+    // Its token may be another request's by now.
+    if (open.isDropped) return undefined;
     try {
-      this.#options.stored(open, await this.#options.store.append(draft));
+      this.#options.stored(open, await this.#options.store.append(draft, open.recording));
     } catch (error) {
+      // It was refused with its request.
+      if (open.isDropped) return undefined;
       if (!isCentreondError(error) || error.code !== 'TOKEN_ENDED') return error;
       this.#options.dropped();
     }

@@ -111,6 +111,12 @@ export class HistoryActions {
     }
     const open = requests.get(token);
     const running = open !== undefined && caller.identity === `@${open.action.type}` && caller.roles.has('plugin');
+    // The row of an early request stands behind that; of one that was withdrawn nothing is stored.
+    if (running && open.isRecording) await new Promise<void>((resolve) => open.whenRecorded(resolve));
+    const withdrawn = [open, requests.lingering(token)].find((one) => one?.isDropped);
+    if (withdrawn && caller.identity === `@${withdrawn.action.type}`) {
+      throw withdrawn.abortedFor ?? failure('CANCELLED', { token, by: 'the router' });
+    }
     const anyToken = running || actsForAll(caller);
     const row = { token, code, etime: input.etime ?? now, data: JSON.stringify(data) };
     const bytes = Buffer.byteLength(row.data);
@@ -152,10 +158,18 @@ export class HistoryActions {
     const { token, id = 0 } = input;
     const { caller } = context;
     const { requests, followers, store } = this.options;
-    const recording = requests.get(token);
-    if (recording?.state === 'recording') {
-      // Both acknowledgements and the first row then go in one record.
-      return new Promise<void>((resolve) => recording.whenRecorded(resolve)).then(() => this.follow(input, context));
+    const open = requests.get(token);
+    if (open?.isRecording) {
+      // Both acknowledgements and the first row then go in one record. At once: its end may be stored in the same moment.
+      return new Promise<Answer>((resolve, reject) =>
+        open.whenRecorded(() => {
+          try {
+            resolve(this.follow(input, context));
+          } catch (error) {
+            reject(error);
+          }
+        }),
+      );
     }
     const follower = followers.attach(caller, token, id);
     const refuse = () => {
@@ -163,7 +177,6 @@ export class HistoryActions {
       const remedy = 'It belongs to another identity.';
       return failure('FORBIDDEN', { identity: caller.identity, what: `follow the token ${token}`, remedy });
     };
-    const open = requests.get(token);
     if (open) {
       if (open.owner !== caller.identity && !seesAll(caller)) throw refuse();
       const { rows } = open;

@@ -55,6 +55,8 @@ export interface LadderOptions {
 export class Ladder {
   readonly #options: LadderOptions;
   #stopping = false;
+  /** The store refused the last request: nothing runs early until it takes one. */
+  #refused = false;
 
   constructor(options: LadderOptions) {
     this.#options = options;
@@ -223,7 +225,7 @@ export class Ladder {
     if (!known) return false;
     const fault = repeatFault(this.#options.id, actsForAll(peer), peer.identity, recordOf(asked), recordOf(known));
     if (fault) throw fault;
-    if (known.state === 'recording') known.repeats.push(peer);
+    if (known.isRecording) known.repeats.push(peer);
     else peer.send(duplicateAck(asked.token));
     return true;
   }
@@ -253,17 +255,24 @@ export class Ladder {
     const { token, owner, target, action } = open;
     const { store, followers, requests, telemetry } = this.#options;
     requests.enter(open);
+    const recording = store.accept(recordOf(open), `{"owner":"${owner}","target":"${target}"}`);
+    if (this.#mayRunEarly(open)) {
+      open.early(recording);
+      action.executor.submit(open);
+    }
     let accepted: Accepted;
     try {
-      accepted = await store.accept(recordOf(open), `{"owner":"${owner}","target":"${target}"}`);
+      accepted = await recording;
+      this.#refused = false;
     } catch (error) {
-      this.#drop(open);
+      this.#refused = true;
+      requests.withdraw(open, isCentreondError(error) ? error : failure('STORE_FAILED', { reason: reasonOf(error) }));
       for (const other of [peer, ...open.repeats]) this.#refuse(other, token, error);
       open.dropped();
       return;
     }
     if (accepted.known) {
-      this.#drop(open);
+      requests.withdraw(open, failure('CANCELLED', { token, by: 'the router: it repeats an earlier request' }));
       followers.reassess(token, accepted.request.owner);
       for (const other of [peer, ...open.repeats]) this.#answerRepeat(other, open, accepted.request);
       open.dropped();
@@ -281,17 +290,32 @@ export class Ladder {
     telemetry.accepted++;
     open.recorded();
     // Rows of its node may have ended it in the same moment.
-    if (open.state === 'ended') return;
+    if (open.isEarly || open.state === 'ended') return;
     if (open.abortedFor) {
       action.executor.withdraw(open);
       requests.fail(open, open.abortedFor);
     } else if (this.#stopping && action.executor.elsewhere) requests.leave(open);
-    else action.executor.submit(open);
+    else this.#dispatch(open);
   }
 
-  #drop(open: OpenRequest): void {
-    this.#options.requests.leave(open);
-    open.action.executor.withdraw(open);
+  /**
+   * Whether it may run while it is being recorded: to lose it before its ACK, or to run it twice, harms nobody. Never two of one
+   * token at once.
+   */
+  #mayRunEarly({ action: { executor, manifest }, token }: OpenRequest): boolean {
+    return manifest.idempotent && executor.early === true && !this.#refused && !this.#options.requests.lingering(token);
+  }
+
+  /** Hands a recorded request to its executor, once no instance has an earlier one of its token. */
+  #dispatch(open: OpenRequest): void {
+    const { executor } = open.action;
+    const submit = () => {
+      if (open.state === 'waiting') executor.submit(open);
+    };
+    const lingering = this.#options.requests.lingering(open.token);
+    // Once the slot has seen to its exit.
+    if (lingering) lingering.whenReleased(() => queueMicrotask(submit));
+    else submit();
   }
 
   #answerRepeat(peer: Peer, asked: OpenRequest, known: RequestRecord): void {

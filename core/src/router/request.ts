@@ -1,5 +1,5 @@
 import type { ActionManifest, CentreondError, JsonObject } from '@centreond/plugin-sdk';
-import type { Row } from '../store/token-store.ts';
+import type { Accepted, Row } from '../store/token-store.ts';
 import type { Envelope } from './envelope.ts';
 import type { Peer } from './peer.ts';
 
@@ -9,7 +9,8 @@ const KEPT_CHARACTERS = 64 * 1024;
 
 /**
  * recording → waiting → running → ended. A requeued request goes back from running to waiting; a request may end from every
- * state; one that is answered in the ACK has no record and begins as waiting.
+ * state; one that is answered in the ACK has no record and begins as waiting. An early request waits, runs and may end while its
+ * record is being written: then `isRecording` says so.
  */
 export type RequestState = 'recording' | 'waiting' | 'running' | 'ended';
 
@@ -67,13 +68,18 @@ export class OpenRequest implements RequestParts {
   /** Peers that repeated the request while it was being recorded. */
   readonly repeats: Peer[] = [];
   #state: RequestState;
+  #record: 'pending' | 'kept' | 'dropped';
+  #recording: Promise<Accepted> | undefined;
+  #isEarly = false;
+  #isHeld = false;
   #deadline: number;
   #startedAt = 0;
   #abortedFor: CentreondError | undefined;
   #abortedAt = 0;
   #deaths = 0;
   #everStarted = false;
-  #whenRecorded: (() => void)[] | undefined = [];
+  #whenRecorded: (() => void)[] = [];
+  #whenReleased: (() => void)[] = [];
   #rows: Row[] | undefined = [];
   #characters = 0;
 
@@ -89,11 +95,32 @@ export class OpenRequest implements RequestParts {
     this.urgent = parts.urgent ?? false;
     this.answered = parts.answered;
     this.#state = parts.answered ? 'waiting' : 'recording';
+    this.#record = parts.answered ? 'kept' : 'pending';
     this.#deadline = parts.wantedUntil;
   }
 
   get state(): RequestState {
     return this.#state;
+  }
+  /** Whether its record is still being written. */
+  get isRecording(): boolean {
+    return this.#record === 'pending';
+  }
+  /** Whether it was not recorded: it repeats another, or the store refused it. Nothing of it is stored. */
+  get isDropped(): boolean {
+    return this.#record === 'dropped';
+  }
+  /** Of an early request, while it is being recorded: what its rows stand behind. */
+  get recording(): Promise<Accepted> | undefined {
+    return this.isRecording ? this.#recording : undefined;
+  }
+  /** Whether it was handed to its executor before its record was on disk. */
+  get isEarly(): boolean {
+    return this.#isEarly;
+  }
+  /** Whether an instance has it, which may be so after its end. */
+  get isHeld(): boolean {
+    return this.#isHeld;
   }
   /** Milliseconds since the epoch: while it waits, when waiting is over; while it runs, when it is aborted. */
   get deadline(): number {
@@ -139,27 +166,34 @@ export class OpenRequest implements RequestParts {
     return allowed;
   }
 
-  /** Its first row is on disk: it waits to be run. */
+  /** It is idempotent and may run while its record is being written by `recording`. */
+  early(recording: Promise<Accepted>): void {
+    this.#recording = recording;
+    this.#isEarly = this.#move('waiting');
+  }
+
+  /** Its first row is on disk: it waits to be run, unless it is early and has gone on already. */
   recorded(): void {
-    this.#move('waiting');
+    if (!this.#isEarly) this.#move('waiting');
+    this.#record = 'kept';
     this.#tellRecorded();
   }
 
-  /** It was not recorded and will not run. */
+  /** It was not recorded. Nothing of it runs or is stored from now on. */
   dropped(): void {
-    this.#move('ended');
+    if (this.#state !== 'ended') this.#move('ended');
+    this.#record = 'dropped';
     this.#tellRecorded();
   }
 
   #tellRecorded(): void {
-    const told = this.#whenRecorded ?? [];
-    this.#whenRecorded = undefined;
-    for (const then of told) then();
+    this.#recording = undefined;
+    for (const then of this.#whenRecorded.splice(0)) then();
   }
 
   /** Calls `then` once it is recorded or dropped; at once if it is already. */
   whenRecorded(then: () => void): void {
-    if (this.#whenRecorded && this.#state === 'recording') this.#whenRecorded.push(then);
+    if (this.isRecording) this.#whenRecorded.push(then);
     else then();
   }
 
@@ -167,8 +201,20 @@ export class OpenRequest implements RequestParts {
   started(now: number, until: number): void {
     if (!this.#move('running')) return;
     this.#everStarted = true;
+    this.#isHeld = true;
     this.#startedAt = now;
     this.#deadline = until;
+  }
+
+  /** The instance that ran it has said its end, or is gone. */
+  released(): void {
+    this.#isHeld = false;
+    for (const then of this.#whenReleased.splice(0)) then();
+  }
+
+  /** Calls `then` once no instance has it. Only while one does. */
+  whenReleased(then: () => void): void {
+    this.#whenReleased.push(then);
   }
 
   /** The executor has it no longer and nothing came of it: it waits again. */
@@ -266,6 +312,8 @@ export interface Asked {
 export interface Runner {
   /** Its requests run on another node: they outlive this process, and rows from there end them. */
   readonly elsewhere?: true;
+  /** It takes a request of an idempotent action while that is being recorded, and calls `open.released` when it is over. */
+  readonly early?: true;
   /** How long an aborted request may take to end by itself, in milliseconds; 6000 if omitted. */
   readonly abortGraceMs?: number;
   /**

@@ -34,6 +34,8 @@ export class Requests {
   /** Those that are answered in the ACK: their tokens may be empty, or name another request. */
   readonly #asked = new Set<OpenRequest>();
   readonly #shares: Shares;
+  /** Requests that are over here and that an instance still has. */
+  readonly #lingering = new Map<string, OpenRequest>();
   readonly #idle: (() => void)[] = [];
   readonly #appender: Appender;
   #sweep: NodeJS.Timeout | undefined;
@@ -45,10 +47,12 @@ export class Requests {
     this.#appender = new Appender({
       store,
       log,
-      stored: (open, row) => {
-        open.keep(row);
-        followers.publish(row, open.owner);
-      },
+      // The row of an early request is not told before its first one.
+      stored: (open, row) =>
+        open.whenRecorded(() => {
+          open.keep(row);
+          followers.publish(row, open.owner);
+        }),
       dropped: () => {
         telemetry.droppedRows++;
       },
@@ -58,6 +62,10 @@ export class Requests {
   /** The open request of `token`, if there is one. */
   get(token: string): OpenRequest | undefined {
     return this.#open.get(token);
+  }
+  /** The request of `token` that is over here, if an instance still has it. */
+  lingering(token: string): OpenRequest | undefined {
+    return this.#lingering.get(token);
   }
   /** The open requests that run on another node, `node`. */
   at(node: string): OpenRequest[] {
@@ -83,12 +91,33 @@ export class Requests {
   /** Lets go of a request without an end: it was not recorded, or goes on elsewhere without this process. */
   leave(open: OpenRequest): void {
     if (open.answered ? !this.#asked.delete(open) : this.#open.get(open.token) !== open) return;
-    if (!open.answered) this.#open.delete(open.token);
+    if (!open.answered) {
+      this.#open.delete(open.token);
+      this.#linger(open);
+    }
     this.#shares.give(open.owner, open.size);
     if (this.#open.size + this.#asked.size > 0) return;
     clearInterval(this.#sweep);
     this.#sweep = undefined;
     for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #linger(open: OpenRequest): void {
+    if (!open.isHeld || !open.action.executor.early) return;
+    this.#lingering.set(open.token, open);
+    open.whenReleased(() => this.#lingering.delete(open.token));
+  }
+
+  /**
+   * Takes back a request that was not recorded: its executor stops it for `reason`. Nothing of it is stored. The caller tells it
+   * that it is dropped.
+   */
+  withdraw(open: OpenRequest, reason: CentreondError): void {
+    this.leave(open);
+    const { executor } = open.action;
+    open.aborted(reason, this.#options.clock.now());
+    if (open.isHeld) executor.abort(open, reason);
+    else executor.withdraw(open);
   }
 
   /**
@@ -126,7 +155,7 @@ export class Requests {
    */
   row(open: OpenRequest, code: number, data: string): Promise<void> | undefined {
     if (open.state !== 'running') {
-      this.#options.telemetry.droppedRows++;
+      if (!open.isDropped) this.#options.telemetry.droppedRows++;
       return undefined;
     }
     return isTerminal(code) ? this.end(open, code, data) : this.#append(open, code, data);
@@ -135,8 +164,13 @@ export class Requests {
   /** Ends a request with its one terminal row, or its answer. Resolves when that is on disk. Later ends do nothing. */
   end(open: OpenRequest, code: number, data: string): Promise<void> | undefined {
     if (!open.ended()) return undefined;
-    if (!open.action.executor.elsewhere) this.#options.telemetry.ended(open.action.manifest.name, code);
-    if (!open.answered) return this.#append(open, code, data).then(() => this.leave(open));
+    const { executor, manifest } = open.action;
+    if (!executor.elsewhere) {
+      open.whenRecorded(() => {
+        if (!open.isDropped) this.#options.telemetry.ended(manifest.name, code);
+      });
+    }
+    if (!open.answered) return this.#append(open, code, data).then(() => open.whenRecorded(() => this.leave(open)));
     this.leave(open);
     open.answered(code, data);
     return Promise.resolve();
@@ -193,7 +227,7 @@ export class Requests {
     const rows = page.rows.map((row): ForeignRow => {
       const open = this.#open.get(row.token);
       // Of one that is being recorded the store knows more: which of the two came first.
-      if (!open || open.state === 'recording') return row;
+      if (!open || open.isRecording) return row;
       const failedOnTheWay = row.code === FAILED && reaches(open.target);
       const counts = open.action.executor.elsewhere === true && (row.node === open.target || failedOnTheWay);
       const claim = counts && isTerminal(row.code) ? open.endsWith() : undefined;

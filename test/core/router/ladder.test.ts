@@ -1,6 +1,7 @@
-import { parseReply } from '@centreond/plugin-sdk';
+import { failure, parseReply } from '@centreond/plugin-sdk';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { wrongMoveCount } from '../../../core/dist/router/request.js';
+import { HistoryActions } from '../../../core/dist/router/history-actions.js';
+import { type Answer, wrongMoveCount } from '../../../core/dist/router/request.js';
 import { manifest, settle, TestPeer, World } from './world.ts';
 
 let world: World;
@@ -283,5 +284,195 @@ describe('a request', () => {
     expect(world.disk.endsOf('once')[0]?.data).toContain('OUTCOME_UNKNOWN');
     expect(next.given).toEqual(['again']);
     expect([...next.elsewhere.has].map(({ token }) => token)).toEqual(['away']);
+  });
+});
+
+describe('an early request', () => {
+  test('of an idempotent action runs while it is being recorded, and is acknowledged only once it is on disk', async () => {
+    const release = world.disk.hold();
+    world.send(alice, 'AGAIN', 't');
+    await settle();
+    expect([alice.heard, world.given]).toEqual([[], ['t']]);
+    release();
+    await settle();
+    expect([alice.acks('t'), world.given]).toEqual([['accepted'], ['t']]);
+  });
+
+  test('has its rows stored behind its first one, and told only after the ACK', async () => {
+    const told: string[] = [];
+    const release = world.disk.hold();
+    world.send(alice, 'AGAIN', 't');
+    await settle();
+    const follower = world.followers.attach(alice, 't', 0);
+    world.followers.goLive(follower, [], 'alice');
+    const [run] = world.running;
+    if (!run) throw new Error('it does not run');
+    run.instance.say(run.given, 10);
+    run.instance.say(run.given, 2);
+    await settle();
+    expect(alice.heard).toEqual([]);
+    release();
+    await settle();
+    told.push(...alice.heard.map((line) => /"code":(\d+)/.exec(line)?.[1] ?? ''));
+    expect(alice.heard[0]).toMatch(/^\[ACK\]/);
+    expect(told).toEqual(['0', '0', '10', '2']);
+    expect(world.disk.codesOf('t')).toEqual([0, 10, 2]);
+    expect(world.requests.used()).toEqual({ count: 0, bytes: 0 });
+    expect(world.telemetry.of('AGAIN')).toEqual({ finished: 1, failed: 0 });
+  });
+
+  test('that turns out to be a repeat is aborted, stores nothing, and is answered with duplicate', async () => {
+    world.send(alice, 'AGAIN', 't');
+    await settle();
+    for (const { given, instance } of world.running) instance.say(given, 2);
+    await settle();
+    const before = [...world.disk.rows];
+    world.send(alice, 'AGAIN', 't');
+    const [run] = world.running;
+    if (!run) throw new Error('it does not run');
+    run.instance.say(run.given, 10);
+    await settle();
+    expect(alice.acks('t')).toEqual(['accepted', 'duplicate']);
+    expect(run.instance.aborted).toEqual(['t']);
+    run.instance.say(run.given, 10);
+    run.instance.say(run.given, 2);
+    await settle();
+    expect(world.disk.rows).toEqual(before);
+    expect(world.telemetry.of('AGAIN')).toEqual({ finished: 1, failed: 0 });
+    expect(world.telemetry.droppedRows).toBe(0);
+  });
+
+  test('that repeats with other content, or from another identity, is withdrawn with the refusal of any other', async () => {
+    world.send(alice, 'AGAIN', 't');
+    await settle();
+    for (const { given, instance } of world.running) instance.say(given, 2);
+    await settle();
+    const bob = new TestPeer('bob');
+    world.send(bob, 'AGAIN', 't');
+    await settle();
+    expect(bob.acks('t')).toEqual(['FORBIDDEN']);
+    for (const { given, instance } of world.running) instance.say(given, 2);
+    world.send(alice, 'AGAIN', 't', { other: true });
+    await settle();
+    expect(alice.acks('t')).toEqual(['accepted', 'TOKEN_REUSED']);
+    expect(world.disk.codesOf('t')).toEqual([0, 2]);
+  });
+
+  test('that the disk refuses is aborted and refused, and nothing it said is stored', async () => {
+    world.disk.isFull = true;
+    world.send(alice, 'AGAIN', 't');
+    const [run] = world.running;
+    if (!run) throw new Error('it does not run');
+    run.instance.say(run.given, 10);
+    await settle();
+    expect(alice.acks('t')).toEqual(['STORE_FAILED']);
+    expect(run.instance.aborted).toEqual(['t']);
+    world.disk.isFull = false;
+    await vi.advanceTimersByTimeAsync(5000);
+    run.instance.say(run.given, 2);
+    await settle();
+    expect(world.disk.rows).toEqual([]);
+    expect(world.log.lines).toEqual([expect.stringContaining('is ready')]);
+  });
+
+  test('that was withdrawn is over before a later request of its token runs', async () => {
+    world.disk.isFull = true;
+    world.send(alice, 'AGAIN', 't');
+    await settle();
+    world.disk.isFull = false;
+    world.send(alice, 'AGAIN', 't');
+    await settle();
+    expect(alice.acks('t')).toEqual(['STORE_FAILED', 'accepted']);
+    expect(world.given).toEqual(['t']);
+    const [withdrawn] = world.running;
+    withdrawn?.instance.say(withdrawn.given, 2);
+    await settle();
+    expect(world.given).toEqual(['t', 't']);
+    expect(world.disk.codesOf('t')).toEqual([0]);
+    const [run] = world.running;
+    run?.instance.say(run.given, 2);
+    await settle();
+    expect(world.disk.codesOf('t')).toEqual([0, 2]);
+  });
+
+  test('is none where the store refused the last request', async () => {
+    world.disk.isFull = true;
+    world.send(alice, 'AGAIN', 't1');
+    await settle();
+    world.send(alice, 'AGAIN', 't2');
+    await settle();
+    expect(world.given).toEqual(['t1']);
+    world.disk.isFull = false;
+    world.send(alice, 'AGAIN', 't3');
+    expect(world.given).toEqual(['t1']);
+    await settle();
+    for (const { given, instance } of world.running) instance.say(given, 2);
+    world.send(alice, 'AGAIN', 't4');
+    expect(world.given).toEqual(['t1', 't3', 't4']);
+  });
+
+  test('of which a kill -9 comes before the commit leaves nothing', async () => {
+    world.disk.hold();
+    world.send(alice, 'AGAIN', 't');
+    await settle();
+    for (const { given, instance } of world.running) instance.say(given, 2);
+    world.kill();
+    await settle();
+    expect([alice.heard, world.disk.rows, world.disk.requests.size]).toEqual([[], [], 0]);
+  });
+
+  test('may be cancelled, and ends so once it is on disk', async () => {
+    const release = world.disk.hold();
+    world.send(alice, 'AGAIN', 't');
+    const open = world.requests.get('t');
+    if (!open) throw new Error('it is not open');
+    world.requests.abort(open, failure('CANCELLED', { token: 't', by: 'alice' }));
+    expect(world.running[0]?.instance.aborted).toEqual(['t']);
+    for (const { given, instance } of world.running) instance.say(given, 1);
+    release();
+    await settle();
+    expect(alice.acks('t')).toEqual(['accepted']);
+    expect(world.disk.codesOf('t')).toEqual([0, 1]);
+  });
+
+  test('is answered to who follows it at once, without a question to the store', async () => {
+    const store = { find: vi.fn(), query: vi.fn() };
+    const { followers, requests, registry } = world;
+    const options = { id: 'central', maxMessage: 1e6, store, followers, requests, registry, clock: Date };
+    const history = new HistoryActions({ ...options, synchronise: async () => {} } as never);
+    world.send(alice, 'AGAIN', 't');
+    const answer = history.follow({ token: 't' }, { caller: alice } as never) as Promise<Answer>;
+    for (const { given, instance } of world.running) instance.say(given, 2);
+    const told = answer.then(({ after }) => {
+      alice.send('[ACK] [f] {}');
+      after?.();
+    });
+    await settle();
+    await told;
+    expect(alice.heard.map((line) => line.slice(0, 9))).toEqual(['[ACK] [t]', '[ACK] [f]', '[LOG] [t]', '[LOG] [t]']);
+    expect([store.find.mock.calls, store.query.mock.calls]).toEqual([[], []]);
+    expect(followers.counters.followed).toBe(0);
+  });
+
+  test('that was withdrawn writes no row by PUTLOG, nor does one that is being recorded before it is', async () => {
+    const { followers, requests, registry } = world;
+    const put = vi.fn(async () => ({ known: false, owner: 'alice', row: { token: 't', data: '{}' } }));
+    const options = { id: 'central', maxMessage: 1e6, store: { put }, followers, requests, registry, clock: Date };
+    const history = new HistoryActions({ ...options, synchronise: async () => {} } as never);
+    const caller = new TestPeer('@work', 'plugin');
+    const say = (token: string) => history.putlog({ token, code: 10, data: {} }, { caller, token: '' } as never);
+    const release = world.disk.hold();
+    world.send(alice, 'AGAIN', 't');
+    const said = say('t');
+    await settle();
+    expect(put).not.toHaveBeenCalled();
+    release();
+    await said;
+    expect(put).toHaveBeenCalledOnce();
+    world.disk.isFull = true;
+    world.send(alice, 'AGAIN', 't2');
+    await expect(say('t2')).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    await expect(say('t2')).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    expect(put).toHaveBeenCalledOnce();
   });
 });

@@ -16,10 +16,14 @@ export class MemoryStore {
   readonly requests = new Map<string, KnownRequest>();
   /** Rows that count for no request. */
   readonly #apart = new Set<number>();
+  readonly #accepts = new WeakMap<Promise<Accepted>, { isDone: boolean }>();
   isFull = false;
   #run = 0;
   #gate: Promise<void> | undefined;
   #ids = 0;
+  #calls = 0;
+  /** Calls up to this one fail: they were made before it was known that the disk is full, and would overtake. */
+  #failing = 0;
 
   /** The process died: what was under way is not written. */
   crash(): void {
@@ -40,11 +44,21 @@ export class MemoryStore {
 
   async #commit<T>(work: () => T): Promise<T> {
     const run = this.#run;
+    const call = ++this.#calls;
     await Promise.resolve();
     await this.#gate;
     if (run !== this.#run) return new Promise<never>(() => {});
-    if (this.isFull) throw failure('STORE_FAILED', { reason: 'the disk is full' });
+    if (this.isFull || call <= this.#failing) {
+      this.#fail(3);
+      throw failure('STORE_FAILED', { reason: 'the disk is full' });
+    }
     return work();
+  }
+
+  /** All calls fail that are made within so many turns: by then their callers know. */
+  #fail(turns: number): void {
+    this.#failing = this.#calls;
+    if (turns > 0) queueMicrotask(() => this.#fail(turns - 1));
   }
 
   #row({ token, code, etime, data }: RowDraft, type: string, node = 'central'): Row {
@@ -54,19 +68,24 @@ export class MemoryStore {
   }
 
   accept(request: RequestRecord, rowData: string): Promise<Accepted> {
-    return this.#commit(() => {
+    const accept = { isDone: false };
+    const accepted = this.#commit((): Accepted => {
       const known = this.requests.get(request.token);
       if (known) return { known: true, request: { ...known } };
+      accept.isDone = true;
       this.requests.set(request.token, { ...request, ctime: request.etime, state: 'open' });
       const { token, action, etime } = request;
       return { known: false, row: this.#row({ token, code: 0, etime, data: rowData }, action) };
     });
+    this.#accepts.set(accepted, accept);
+    return accepted;
   }
 
-  append(draft: RowDraft): Promise<Row> {
+  append(draft: RowDraft, behind?: Promise<Accepted>): Promise<Row> {
+    const accept = behind && this.#accepts.get(behind);
     return this.#commit(() => {
       const known = this.requests.get(draft.token);
-      if (!known) throw failure('UNKNOWN_TOKEN', { token: draft.token });
+      if (!known || accept?.isDone === false) throw failure('UNKNOWN_TOKEN', { token: draft.token });
       if (isTerminal(draft.code)) this.#end(known);
       return this.#row(draft, known.action);
     });
@@ -111,6 +130,11 @@ export class MemoryStore {
   async unsettled(after: number): Promise<{ requests: RequestRecord[]; last: number }> {
     const open = [...this.requests.values()].filter(({ state }) => state === 'open');
     return after === 0 ? { requests: open, last: 1 } : { requests: [], last: after };
+  }
+
+  /** The codes of the rows of a token that count for its request. */
+  codesOf(token: string): number[] {
+    return this.rows.filter((row) => row.token === token && !this.#apart.has(row.id)).map(({ code }) => code);
   }
 
   /** The terminal rows of a token. */
