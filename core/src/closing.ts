@@ -4,12 +4,17 @@ import type { Log } from './log.ts';
 interface Step {
   readonly name: string;
   readonly limitMs: number;
-  close(): unknown;
+  close(withinMs: number): unknown;
 }
 
+/** What each later step keeps, however long those before it take. */
+const KEPT_MS = 100;
+/** So much before its limit a close that waits for others should give up by itself. */
+const MARGIN_MS = 50;
+
 /**
- * What was opened, to be closed in reverse: by a start that failed, and by a stop. Each step has a limit of its own, and takes no
- * more than what is left of the whole.
+ * What was opened, to be closed in reverse: by a start that failed, and by a stop. Each step has a limit of its own, and leaves some
+ * time of the whole to those that come after it.
  */
 export class Closing {
   readonly #steps: Step[] = [];
@@ -17,8 +22,8 @@ export class Closing {
 
   constructor(private readonly log: Log) {}
 
-  /** `close` undoes what was just opened. Call it right after. */
-  push(name: string, limitMs: number, close: () => unknown): void {
+  /** `close` undoes what was just opened, and should end by itself within the milliseconds it is told. Call it right after. */
+  push(name: string, limitMs: number, close: (withinMs: number) => unknown): void {
     this.#steps.push({ name, limitMs, close });
   }
 
@@ -29,14 +34,16 @@ export class Closing {
   }
 
   async #run(until: number): Promise<void> {
-    for (const { name, limitMs, close } of this.#steps.reverse()) {
-      const ms = Math.max(0, Math.min(limitMs, until - performance.now()));
+    const steps = this.#steps.reverse();
+    for (const [i, { name, limitMs, close }] of steps.entries()) {
+      const kept = KEPT_MS * (steps.length - 1 - i);
+      const ms = Math.max(0, Math.min(limitMs, until - performance.now() - kept));
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<string>((resolve) => {
         timer = setTimeout(() => resolve(`${name} was not closed within ${Math.round(ms)} ms; the rest goes on`), ms);
       });
       try {
-        const overrun = await Promise.race([(async () => void (await close()))(), late]);
+        const overrun = await Promise.race([(async () => void (await close(Math.max(0, ms - MARGIN_MS))))(), late]);
         if (overrun !== undefined) this.log.error(overrun);
       } catch (error) {
         this.log.error({ err: error }, `${name} could not be closed: ${reasonOf(error)}`);

@@ -66,6 +66,6 @@ export async function openDoors(options: DoorsOptions): Promise<Doors> {
     receive,
     pinned,
   });
-  closing.push('the external door', CLOSE_MS, () => external.stop());
+  closing.push('the external door', CLOSE_MS, (withinMs) => external.stop(withinMs));
   return { internal, external, endpoint: await external.listen() };
 }

@@ -155,9 +155,9 @@ export class ExternalDoor {
     this.#sweeping = setInterval(() => this.sweep(), this.#limits.sweepMs);
   }
 
-  /** Says STOPPING to every peer, waits at most the limit for their queues and closes. May be called again. */
-  stop(): Promise<void> {
-    this.#stopped ??= this.#close();
+  /** Says STOPPING to every peer, waits at most `withinMs` for their queues and closes. May be called again. */
+  stop(withinMs = this.#limits.stopMs): Promise<void> {
+    this.#stopped ??= this.#close(Math.min(withinMs, this.#limits.stopMs));
     return this.#stopped;
   }
 
@@ -278,10 +278,10 @@ export class ExternalDoor {
     });
   }
 
-  async #close(): Promise<void> {
+  async #close(withinMs: number): Promise<void> {
     clearInterval(this.#sweeping);
     this.#sessions.close();
-    await this.#listener?.close(this.#limits.stopMs);
+    await this.#listener?.close(withinMs);
   }
 }
 
