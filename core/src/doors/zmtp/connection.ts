@@ -164,7 +164,7 @@ export class Connection {
 
   /** The owner knows who the peer is: no limit of time applies any more, and frames may have their full size. */
   settle(): void {
-    this.#reader.allow(this.host.limits.maxFrame);
+    this.#reader.trust(this.host.limits.maxFrame);
     this.host.settled(this, true);
   }
 

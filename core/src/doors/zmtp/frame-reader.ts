@@ -19,11 +19,13 @@ const LONG_HEAD = 9;
 const SHORT_HEAD = 2;
 // The first bytes that an incomplete frame takes. After that, memory at most doubles with what arrives.
 const FIRST_BYTES = 1024;
+// A frame of a trusted peer up to this size takes its memory at once.
+const TRUSTED_BYTES = 1024 * 1024;
 const NONE = Buffer.alloc(0);
 
 /**
  * Cuts ZMTP 3 frames out of a stream of chunks. Of a frame that is incomplete it takes at most twice the bytes that arrived,
- * and a constant; a frame's size is checked before any memory is taken for it.
+ * and a constant (1 MiB of a trusted peer); a frame's size is checked before any memory is taken for it.
  */
 export class FrameReader {
   #state: 'reading' | 'paused' | 'stopped' = 'reading';
@@ -32,6 +34,7 @@ export class FrameReader {
   #have = 0;
   /** Bytes of the incomplete frame, or of its head if that is incomplete. */
   #need = 0;
+  #atOnce = FIRST_BYTES;
 
   /** Bodies may have `maxMessage` bytes, those of commands `maxCommand`. */
   constructor(
@@ -40,9 +43,10 @@ export class FrameReader {
     private readonly maxCommand: number,
   ) {}
 
-  /** Allows messages of `maxMessage` bytes, from the next frame on. */
-  allow(maxMessage: number): void {
+  /** Trusts the peer, and allows messages of `maxMessage` bytes, from the next frame on. */
+  trust(maxMessage: number): void {
     this.maxMessage = maxMessage;
+    this.#atOnce = TRUSTED_BYTES;
   }
 
   get paused(): boolean {
@@ -124,7 +128,7 @@ export class FrameReader {
 
   /** Copies the beginning of an incomplete frame, so that it does not keep the whole chunk. */
   #keep(rest: Buffer, need: number): undefined {
-    this.#kept = Buffer.allocUnsafeSlow(Math.min(need, Math.max(FIRST_BYTES, 2 * rest.length)));
+    this.#kept = Buffer.allocUnsafeSlow(Math.min(need, Math.max(this.#atOnce, 2 * rest.length)));
     this.#have = rest.copy(this.#kept);
     this.#need = need;
   }

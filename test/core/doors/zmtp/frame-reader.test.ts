@@ -187,13 +187,25 @@ test('the memory for a large frame grows with what arrives of it', () => {
   expect(reader.retained).toBe(0);
 });
 
+test('a frame of a trusted peer up to 1 MiB takes its memory once', () => {
+  const { reader } = reading(16 * 1024 * 1024);
+  reader.trust(16 * 1024 * 1024);
+  reader.push(Buffer.of(2, 0, 0, 0, 0, 0, 4, 0, 0));
+  expect(reader.retained).toBe(9 + 4 * 65_536);
+  reader.stop();
+  const large = reading(16 * 1024 * 1024).reader;
+  large.trust(16 * 1024 * 1024);
+  large.push(Buffer.of(2, 0, 0, 0, 0, 1, 0, 0, 0));
+  expect(large.retained).toBe(1024 * 1024);
+});
+
 test('a limit that is raised holds from the next frame on', () => {
   const sizes: number[] = [];
   const reader: FrameReader = new FrameReader(
     {
       message: (body) => {
         sizes.push(body.length);
-        reader.allow(1000);
+        reader.trust(1000);
       },
       command: () => {},
     },
