@@ -38,7 +38,7 @@ export function emptyBatch(): Batch {
   return { now: 0, size: 0, settled: 0, kinds: [], texts: [], numbers: [] };
 }
 
-/** `number` ascends from 1; rows that come before its outcome name the request by it. */
+/** `number` ascends from 1; rows that come before its outcome name the request by it. 0: none do. */
 export function pushAccept(batch: Batch, number: number, request: RequestRecord, rowData: string): void {
   batch.kinds.push(ACCEPT);
   pushRequest(batch, request);

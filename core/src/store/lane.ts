@@ -1,9 +1,6 @@
 import type { CentreondError } from '@centreond/plugin-sdk';
 import { type Batch, emptyBatch, type Odd } from './batch.ts';
 
-/** What a batch holds at most, so that no transaction takes long; one row or page alone goes whatever its size. */
-const BATCH_CHARACTERS = 4 * 1024 * 1024;
-
 /** A call that waits for its transaction. */
 export interface Waiting {
   /** Characters that it holds. */
@@ -20,14 +17,14 @@ export interface Load {
   readonly waiting: Waiting[];
 }
 
-/** Calls in their order, cut into loads of at most so many rows. */
+/** Calls in their order, cut into loads of at most so many rows, and of so many characters or little more. */
 export class Lane {
-  readonly #rows: number;
   readonly #loads: (Load & { rows: number })[] = [];
 
-  constructor(rows: number) {
-    this.#rows = rows;
-  }
+  constructor(
+    private readonly rows: number,
+    private readonly characters: number,
+  ) {}
 
   get isEmpty(): boolean {
     return this.#loads.length === 0;
@@ -36,7 +33,7 @@ export class Lane {
   /** The batch to push one call to, which then waits for `waiting`. */
   add(waiting: Waiting): Batch {
     let load = this.#loads.at(-1);
-    if (!load || load.rows + waiting.rows > this.#rows || load.batch.size > BATCH_CHARACTERS) {
+    if (!load || load.rows + waiting.rows > this.rows || load.batch.size > this.characters) {
       load = { batch: emptyBatch(), waiting: [], rows: 0 };
       this.#loads.push(load);
     }

@@ -43,6 +43,8 @@ import { WriteQueue } from './write-queue.ts';
 const PURGE_EVERY_MS = 60_000;
 /** Appends may queue up to so many times the bounds: what was accepted must be able to end. */
 const APPEND_PATIENCE = 2;
+/** A request with more characters waits where nobody waits behind it. */
+const LARGE = 64 * 1024;
 const ONE_ROW = { rows: 1, lane: 'own' } as const;
 
 /** Opens the store, in two threads of its own. Rejects with `STORE_UNUSABLE`. */
@@ -124,7 +126,8 @@ class SqliteStore implements TokenStore {
 
   accept(request: RequestRecord, rowData: string): Promise<Accepted> {
     const size = request.data.length + request.envelope.length + rowData.length;
-    const accept = { number: ++this.#lastAccept, isDone: false };
+    const isLarge = size > LARGE;
+    const accept = { number: isLarge ? 0 : ++this.#lastAccept, isDone: false };
     const accepted = this.#write(
       size,
       1,
@@ -142,7 +145,7 @@ class SqliteStore implements TokenStore {
           ...(odd?.requestId !== undefined && { earlier: true }),
         };
       },
-      { ...ONE_ROW, failed: () => this.#queue.acceptSettled(accept.number) },
+      { rows: 1, lane: isLarge ? 'bulk' : 'own', failed: () => this.#queue.acceptSettled(accept.number) },
     );
     this.#accepts.set(accepted, accept);
     return accepted;
@@ -151,6 +154,7 @@ class SqliteStore implements TokenStore {
   append(draft: RowDraft, behind?: Promise<Accepted>): Promise<Row> {
     const { token, code, etime, data } = draft;
     const accept = behind && this.#accepts.get(behind);
+    if (behind && accept?.number === 0 && !accept.isDone) return this.#appendAfter(behind, draft);
     const open = accept?.isDone === false ? undefined : this.#open.get(token);
     const requestId = accept?.isDone === false ? -accept.number : (open?.id ?? 0);
     const type = draft.type === open?.action ? '' : (draft.type ?? '');
@@ -165,6 +169,12 @@ class SqliteStore implements TokenStore {
         return this.#row(id, token, odd?.type || type || action, code, etime, ctime, data);
       },
     );
+  }
+
+  /** A large request waits where its rows would overtake it. */
+  async #appendAfter(behind: Promise<Accepted>, draft: RowDraft): Promise<Row> {
+    if ((await behind).known) throw failure('UNKNOWN_TOKEN', { token: draft.token });
+    return this.append(draft);
   }
 
   put(draft: RowDraft, options: PutOptions): Promise<Put> {
@@ -206,7 +216,7 @@ class SqliteStore implements TokenStore {
         });
         return { rows, cursor };
       },
-      { rows: page.rows.length, lane: 'foreign' },
+      { rows: page.rows.length, lane: 'bulk' },
     );
   }
 
@@ -279,7 +289,7 @@ class SqliteStore implements TokenStore {
     patience: number,
     push: (batch: Batch) => void,
     result: (id: number, ctime: number, odd: Odd | undefined) => T,
-    { rows, lane, failed }: { rows: number; lane: 'own' | 'foreign'; failed?: () => void } = ONE_ROW,
+    { rows, lane, failed }: { rows: number; lane: 'own' | 'bulk'; failed?: () => void } = ONE_ROW,
   ): Promise<T> {
     return new Promise((resolve, reject) => {
       const refusal = this.#queue.refusal(size, patience);

@@ -9,11 +9,13 @@ const QUEUE = { calls: 200_000, bytes: 256 * 1024 * 1024 };
 /** As many calls are sent to a writer that is busy; fewer wait for it, so that they share a transaction. */
 const WORTH_SENDING = 64;
 const BATCHES_UNDER_WAY = 4;
-/** Rows of a batch. */
+/** What a batch holds at most, so that no transaction takes long; one row or page alone goes whatever its size. */
 const OWN_ROWS = 1000;
-/** Somebody's call may stand behind as many rows of another node's log: some milliseconds. */
-const FOREIGN_ROWS = 250;
-/** After so many batches of calls a page of a log has its turn, however many calls wait. */
+const OWN_CHARACTERS = 4 * 1024 * 1024;
+/** Somebody's call may stand behind as many rows of another node's log, or as much DATA: some milliseconds. */
+const BULK_ROWS = 250;
+const BULK_CHARACTERS = 1024 * 1024;
+/** After so many batches of calls the bulk has its turn, however many calls wait. */
 const OWN_IN_A_ROW = 4;
 /** Above this part of the size limit a purge is due at once, and again after so long. */
 const NEARLY_FULL = 0.95;
@@ -22,14 +24,14 @@ const CLOSE_MS = 10_000;
 const SAME_FAULT_MS = 60_000;
 
 /**
- * The main thread's side of the writer: gathers calls into batches and hands their outcomes back. Pages of other nodes' logs go
- * where no calls wait: a node with much to tell does not make everybody slow.
+ * The main thread's side of the writer: gathers calls into batches and hands their outcomes back. Pages of other nodes' logs
+ * and requests with much DATA go where no calls wait: who has much to tell does not make everybody slow.
  */
 export class WriteQueue {
   readonly #worker: Worker;
   readonly #options: StoreOptions;
-  readonly #own = new Lane(OWN_ROWS);
-  readonly #foreign = new Lane(FOREIGN_ROWS);
+  readonly #own = new Lane(OWN_ROWS, OWN_CHARACTERS);
+  readonly #bulk = new Lane(BULK_ROWS, BULK_CHARACTERS);
   #ownInARow = 0;
   /** What the calls of each batch under way wait for, oldest first. */
   readonly #underWay: Waiting[][] = [];
@@ -107,14 +109,14 @@ export class WriteQueue {
   }
 
   /** The batch to push one call to, which then waits for `waiting`. Only after `refusal` said nothing. */
-  add(waiting: Waiting, lane: 'own' | 'foreign'): Batch {
+  add(waiting: Waiting, lane: 'own' | 'bulk'): Batch {
     this.counters.queued++;
     this.counters.queuedBytes += waiting.size;
     if (!this.#scheduled) {
       this.#scheduled = true;
       setImmediate(this.#flushOnce);
     }
-    if (lane === 'foreign') return this.#foreign.add(waiting);
+    if (lane === 'bulk') return this.#bulk.add(waiting);
     const batch = this.#own.add(waiting);
     if (batch.kinds.length === 0) batch.settled = this.#settledAccept;
     return batch;
@@ -142,7 +144,7 @@ export class WriteQueue {
 
   #next(): Load | undefined {
     const isIdle = this.#underWay.length === 0;
-    const isOverdue = this.#ownInARow >= OWN_IN_A_ROW && !this.#foreign.isEmpty;
+    const isOverdue = this.#ownInARow >= OWN_IN_A_ROW && !this.#bulk.isEmpty;
     const own = isOverdue ? undefined : this.#own.take(isIdle ? 1 : WORTH_SENDING);
     if (own) {
       this.#ownInARow++;
@@ -150,7 +152,7 @@ export class WriteQueue {
     }
     if (!isIdle && !isOverdue) return undefined;
     this.#ownInARow = 0;
-    return this.#foreign.take(1);
+    return this.#bulk.take(1);
   }
 
   #send(message: ToWriter): void {
@@ -210,7 +212,7 @@ export class WriteQueue {
   /** A transaction failed: what was asked for since must not overtake it. Returns who waits for what was not sent yet. */
   #halt(): Waiting[] {
     this.#send({ kind: 'again' });
-    return [...this.#own.clear(), ...this.#foreign.clear()];
+    return [...this.#own.clear(), ...this.#bulk.clear()];
   }
 
   #refuse(waiting: Waiting, error: CentreondError): void {
@@ -242,7 +244,7 @@ export class WriteQueue {
       this.#options.died?.(new Error(`the writing thread of the token store ended: ${reason}`));
     }
     const error = failure('STORE_FAILED', { reason });
-    const lost = [...this.#underWay.splice(0).flat(), ...this.#own.clear(), ...this.#foreign.clear()];
+    const lost = [...this.#underWay.splice(0).flat(), ...this.#own.clear(), ...this.#bulk.clear()];
     this.counters.queued = 0;
     this.counters.queuedBytes = 0;
     for (const waiting of lost) waiting.reject(error);

@@ -279,8 +279,10 @@ export class Writer {
     this.#sql.open.run(requestId);
     this.#sql.insertRow.run(id, request.token, 0, request.etime, this.#now, rowData);
     this.#nextId++;
-    this.#accepted.set(number, requestId);
-    this.#acceptedNow.push(number);
+    if (number > 0) {
+      this.#accepted.set(number, requestId);
+      this.#acceptedNow.push(number);
+    }
     return requestId === id ? id : { id, requestId };
   }
 
