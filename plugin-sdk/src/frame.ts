@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import { CentreondError, failure } from './errors.ts';
 
 /** A JSON value. */
@@ -99,6 +99,8 @@ export function isIdentity(text: string): boolean {
 
 /** The text of a frame. Throws {@link FrameError} unless it is strict UTF-8. */
 export function decodeText(bytes: Buffer): string {
+  // Most are ASCII, whose bytes are copied as they are.
+  if (isAscii(bytes)) return bytes.toString('latin1');
   if (!isUtf8(bytes)) throw new FrameError('it is not UTF-8', '');
   return bytes.toString('utf8');
 }

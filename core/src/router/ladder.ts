@@ -32,6 +32,21 @@ import type { Verbs } from './verbs.ts';
 /** How long a request may wait for its plugin if its caller set no deadline. */
 export const WAIT_LIMIT_MS = 24 * 3600 * 1000;
 
+/** Bytes within which action and token are found. */
+const HEAD_BYTES = 400;
+/** Below this many bytes a message is read before it may be refused as BUSY. */
+const READ_LENGTH = 16 * 1024;
+
+/** A request that may be made, with its DATA parsed and as JSON text without `$`. */
+interface Asking {
+  readonly action: RegisteredAction;
+  readonly data: JsonObject;
+  readonly text: string;
+  readonly token: string;
+  readonly target: string;
+  readonly envelope: Envelope;
+}
+
 /** What the ladder needs: all of it is handed in, so that a test opens no socket. */
 export interface LadderOptions {
   /** This router's id. */
@@ -73,8 +88,13 @@ export class Ladder {
     let token = '';
     try {
       if (bytes.length > this.#options.maxMessage) {
-        token = tokenOf(bytes);
+        token = headOf(bytes)?.token ?? '';
         throw failure('TOO_LARGE', { bytes: bytes.length, limit: this.#options.maxMessage });
+      }
+      const busy = bytes.length > READ_LENGTH ? this.#busy(peer, bytes) : undefined;
+      if (busy) {
+        token = headOf(bytes)?.token ?? '';
+        throw busy;
       }
       const message = parseMessage(decodeText(bytes));
       token = message.token;
@@ -82,11 +102,27 @@ export class Ladder {
       const { $ } = data;
       if ($ !== undefined) delete data.$;
       this.#options.telemetry.received++;
-      this.#take(peer, message.action, token, message.target, data, $);
+      // What arrived is kept as it is: to write it anew costs as much as to read it.
+      const text = $ === undefined && message.data !== '' ? message.data : JSON.stringify(data);
+      this.#take(peer, message, data, text, $);
     } catch (error) {
       this.#refuse(peer, error instanceof FrameError ? error.token : token, error);
     }
   };
+
+  /**
+   * BUSY for a new request beyond its owner's share, from its head alone: what is refused is not to cost its DATA. Undefined where
+   * more has to be known.
+   */
+  #busy(peer: Peer, bytes: Buffer): CentreondError | undefined {
+    const { registry, requests } = this.#options;
+    const head = headOf(bytes);
+    // A router asks for others; a repeat is answered whatever is open.
+    if (!head || peer.roles.has('router') || requests.get(head.token)) return undefined;
+    const action = registry.get(head.action);
+    if (!action || action.manifest.reply === 'ack') return undefined;
+    return requests.refusal(peer.identity, bytes.length - HEAD_BYTES);
+  }
 
   /** Messages of links hold pages, which are bounded by rows and bytes; all others are bounded in keys and elements. */
   #parse({ roles }: Peer, { action, token, data }: Message): JsonObject {
@@ -98,7 +134,8 @@ export class Ladder {
     }
   }
 
-  #take(peer: Peer, name: string, token: string, target: string, data: JsonObject, $: unknown): void {
+  /** `text` is the JSON of `data`. */
+  #take(peer: Peer, { action: name, token, target }: Message, data: JsonObject, text: string, $: unknown): void {
     const { registry, elsewhere, id } = this.#options;
     const local = registry.get(name);
     const here = local?.manifest.runs === 'here';
@@ -117,8 +154,9 @@ export class Ladder {
     if (fault) throw failure('INVALID_DATA', { action: name, reason: fault });
     // An action that runs here works on another node, or on none.
     const on = here && ofThisRouter ? '' : target;
-    if (action.manifest.reply === 'ack') this.#ask(peer, action, data, token, on, envelope);
-    else this.#request(peer, action, data, token, on, envelope);
+    const asked: Asking = { action, data, text, token, target: on, envelope };
+    if (action.manifest.reply === 'ack') this.#ask(peer, asked);
+    else this.#request(peer, asked);
   }
 
   /** Reads `$`, which belongs to DATA: a TARGET that cannot be reached is told first. */
@@ -132,18 +170,12 @@ export class Ladder {
 
   // ---- answered in the ACK, no record -----------------------------------------------------------------------------
 
-  #ask(
-    peer: Peer,
-    action: RegisteredAction,
-    data: JsonObject,
-    token: string,
-    target: string,
-    envelope: Envelope,
-  ): void {
+  #ask(peer: Peer, asking: Asking): void {
+    const { action, data, token, target, envelope } = asking;
     const { executor, manifest } = action;
     const answer = executor.ask
       ? executor.ask(manifest, data, peer, { token, target, envelope })
-      : this.#askPlugin(peer, action, data, token, target, envelope);
+      : this.#askPlugin(peer, asking);
     if (!(answer instanceof Promise)) {
       this.#answer(peer, action, token, answer);
       return;
@@ -154,19 +186,11 @@ export class Ladder {
     );
   }
 
-  #askPlugin(
-    peer: Peer,
-    action: RegisteredAction,
-    data: JsonObject,
-    token: string,
-    target: string,
-    envelope: Envelope,
-  ): Promise<Answer> {
+  #askPlugin(peer: Peer, { action, data, text, token, target, envelope }: Asking): Promise<Answer> {
     const acceptedAt = this.#options.clock.now();
     const wantedUntil = acceptedAt + action.manifest.timeoutSeconds * 1000;
     const owner = peer.identity;
     const urgent = peer.roles.has('admin');
-    const text = JSON.stringify(data);
     return this.#options.requests.ask(
       { token, owner, action, target, data: text, envelope, wantedUntil, acceptedAt, urgent },
       data,
@@ -182,14 +206,7 @@ export class Ladder {
 
   // ---- recorded, then acknowledged, then run ----------------------------------------------------------------------
 
-  #request(
-    peer: Peer,
-    action: RegisteredAction,
-    data: JsonObject,
-    givenToken: string,
-    target: string,
-    envelope: Envelope,
-  ): void {
+  #request(peer: Peer, { action, data, text, token: givenToken, target, envelope }: Asking): void {
     const { clock, requests } = this.#options;
     const acceptedAt = clock.now();
     const open = new OpenRequest({
@@ -197,7 +214,7 @@ export class Ladder {
       owner: ownerOf(peer, envelope),
       action,
       target,
-      data: JSON.stringify(data),
+      data: text,
       envelope,
       wantedUntil: envelope.deadline === undefined ? acceptedAt + WAIT_LIMIT_MS : envelope.deadline * 1000,
       acceptedAt,
@@ -358,8 +375,9 @@ function duplicateAck(token: string): string {
   return formatAck(token, 0, '{"duplicate":true}');
 }
 
-/** The token of a message that is too large to be parsed, if it can be read from its head. */
-function tokenOf(bytes: Buffer): string {
-  const head = bytes.toString('latin1', 0, 400);
-  return /^\[[^\]]{0,64}\] \[([A-Za-z0-9._:-]{0,255})\]/.exec(head)?.[1] ?? '';
+/** Action and token of a message whose rest is not read; undefined where its head is malformed. */
+function headOf(bytes: Buffer): { readonly action: string; readonly token: string } | undefined {
+  const head = bytes.toString('latin1', 0, HEAD_BYTES);
+  const [, action, token] = /^\[([^\]]{0,64})\] \[([A-Za-z0-9._:-]{0,255})\]/.exec(head) ?? [];
+  return action === undefined || token === undefined ? undefined : { action, token };
 }
