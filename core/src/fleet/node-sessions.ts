@@ -74,6 +74,8 @@ class NodeSession implements Carrier {
 export class NodeSessions {
   readonly #options: NodeSessionsOptions;
   readonly #sessions = new Map<Peer, NodeSession>();
+  /** Peers whose end is listened for: one that leaves and comes again is the same session. */
+  readonly #heard = new WeakSet<Peer>();
   #sweep: NodeJS.Timeout | undefined;
 
   constructor(options: NodeSessionsOptions) {
@@ -102,7 +104,8 @@ export class NodeSessions {
     if (!session) {
       session = new NodeSession(peer, requests, told, clock.monotonic());
       this.#sessions.set(peer, session);
-      peer.onLeft(() => this.unregister(peer));
+      if (!this.#heard.has(peer)) peer.onLeft(() => this.unregister(peer));
+      this.#heard.add(peer);
       this.#sweep ??= setInterval(() => this.#onSweep(), SWEEP_MS).unref();
       void this.#ping(session);
     }

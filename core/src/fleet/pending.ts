@@ -46,7 +46,8 @@ export class Pending {
     this.#questions.delete(key);
     const reply = replyOf(text);
     if (!reply) {
-      question.reject(failure('NODE_UNREACHABLE', { target: this.identity, why: 'sent a malformed answer' }));
+      const { code, message } = failure('NODE_UNREACHABLE', { target: this.identity, why: 'sent a malformed answer' });
+      question.reject(new Unanswered(code, message));
     } else if (reply.code === 0) question.resolve(JSON.stringify(reply.data));
     else {
       const { error = 'INTERNAL', message = 'The peer gave no reason.' } = reply.data;

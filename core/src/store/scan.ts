@@ -37,8 +37,12 @@ function prepare(db: Database, { fewTokens, fewRows }: ScanSizes) {
     lowest: number('SELECT min(id) FROM centreond_history'),
     highest: number('SELECT max(id) FROM centreond_history'),
     // ctime ascends with the id but for the steps that the clock made back: clock_back is the longest of them.
-    nextSecond: number('SELECT min(ctime) FROM centreond_history WHERE ctime > ?'),
-    lowestOfSeconds: number('SELECT min(id) FROM centreond_history WHERE ctime BETWEEN ? AND ?'),
+    isLater: number('SELECT 1 FROM centreond_history WHERE ctime > ? LIMIT 1'),
+    next: db
+      .prepare<[number, number], [number, number]>(
+        'SELECT id, ctime FROM centreond_history WHERE id > ? AND id <= ? ORDER BY id LIMIT 1',
+      )
+      .raw(),
     laterRows: number(`SELECT count(*) FROM (SELECT 1 FROM centreond_history WHERE etime > ? LIMIT ${fewRows + 1})`),
     ownTokens: number(`SELECT count(*) FROM (SELECT 1 FROM centreond_request WHERE owner = ?
       UNION ALL SELECT 1 FROM centreond_request WHERE target = ? AND target <> '' LIMIT ${fewTokens + 1})`),
@@ -155,9 +159,16 @@ export class Scan {
 
   /** An id below that of every row with a ctime above `ctime`. */
   #idBefore(ctime: number): number {
-    const first = this.#sql.nextSecond.get(ctime);
-    if (first === undefined || first === null) return Number.MAX_SAFE_INTEGER;
+    const { isLater, next, highest } = this.#sql;
+    if (isLater.get(ctime) === undefined) return Number.MAX_SAFE_INTEGER;
     const back = Number(readMeta(this.#db, 'clock_back'));
-    return (this.#sql.lowestOfSeconds.get(first, first + back) ?? 0) - 1;
+    let below = 0;
+    for (let end = highest.get() ?? 0; below < end; ) {
+      const middle = Math.floor((below + end) / 2);
+      const [id = 0, time = 0] = next.get(middle, end) ?? [];
+      if (id !== 0 && time <= ctime - back) below = id;
+      else end = middle;
+    }
+    return below;
   }
 }
