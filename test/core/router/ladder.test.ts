@@ -125,6 +125,21 @@ describe('the ladder', () => {
   });
 });
 
+test('DATA is kept as it arrived, without its envelope', async () => {
+  await world.start();
+  world.ladder.receive(alice, Buffer.from('[ONCE] [a] [] {"b": 1e2,  "a":2}'));
+  world.ladder.receive(alice, Buffer.from('[ONCE] [b] [] {"b": 1e2,  "$":{"hold":true}}'));
+  world.ladder.receive(alice, Buffer.from('[ONCE] [c] [] '));
+  await settle();
+  expect(['a', 'b', 'c'].map((token) => world.disk.requests.get(token)?.data)).toEqual([
+    '{"b": 1e2,  "a":2}',
+    '{"b":100}',
+    '{}',
+  ]);
+  world.send(alice, 'ONCE', 'a', { a: 2, b: 100 });
+  expect(alice.acks('a')).toEqual(['accepted', 'duplicate']);
+});
+
 describe('shares', () => {
   test('one identity that has its share open is refused with BUSY, whose and how many; others go on', async () => {
     const open = { count: 10, bytes: 1e6, perIdentity: { count: 3, bytes: 1e6 } };
@@ -158,6 +173,24 @@ describe('shares', () => {
     const carol = new TestPeer('carol');
     world.send(carol, 'ONCE', 'c1', data);
     expect(refusal(carol).message).toMatch(/open requests in all.*2500/);
+  });
+
+  test('a large request beyond a share is refused by its head, and a repeat is answered all the same', async () => {
+    const open = { count: 1000, bytes: 60_000, perIdentity: { count: 1000, bytes: 30_000 } };
+    world = new World(undefined, { open });
+    await world.start();
+    const note = 'x'.repeat(20_000);
+    world.send(alice, 'ONCE', 'a1', { note });
+    await settle();
+    // Had it been read, it would be no JSON.
+    world.ladder.receive(alice, Buffer.from(`[ONCE] [a2] [] {"note":"${note}`));
+    expect(alice.acks('a2')).toEqual(['BUSY']);
+    world.send(alice, 'ONCE', 'a1', { note });
+    expect(alice.acks('a1')).toEqual(['accepted', 'duplicate']);
+    const root = new TestPeer('root', 'router');
+    world.send(root, 'ONCE', 'r1', { note, $: { from: 'alice' } });
+    await settle();
+    expect(root.acks('r1')).toEqual(['accepted']);
   });
 
   test('before a plugin the owners take turns, administrators first', async () => {

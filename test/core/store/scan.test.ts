@@ -51,3 +51,25 @@ test('a piece whose first row takes long to find reads more than that row', asyn
 test('a piece ends after some milliseconds, so that others are let in', async () => {
   expect(await pausesOf(history(100, 1), { token: 't' }, 1, 1)).toBeGreaterThan(5);
 });
+
+test('rows after a time are found whatever steps the clock made back, and most before it are not read', async () => {
+  const db = new Database(':memory:');
+  prepareDatabase(db);
+  const add = db.prepare(
+    'INSERT INTO centreond_history (id, token, code, etime, ctime, data) VALUES (?, ?, 0, 2, ?, ?)',
+  );
+  const times: number[] = [];
+  // A second for each row, and one step of 50 s back in the middle.
+  for (let i = 1; i <= 2000; i++) times.push(i <= 1000 ? i : i - 50);
+  for (const [i, ctime] of times.entries()) add.run(i + 1, 't', ctime, '{}');
+  db.prepare("REPLACE INTO centreond_meta VALUES ('clock_back', '50')").run();
+  for (const ctime of [0, 940, 949, 950, 975, 999, 1000, 1500, 1950]) {
+    const found: number[] = [];
+    const sizes = { fewTokens: 2000, fewRows: 20_000, firstWindow: 10, largestWindow: 10 };
+    let pieces = 0;
+    const pause = async () => ++pieces > 0;
+    await new Scan(db, sizes).each({ limit: 1, maxBytes: 1e6, ctime }, ([id]) => found.push(id) > 0, pause);
+    expect(found).toEqual(times.flatMap((time, i) => (time > ctime ? [i + 1] : [])));
+    expect(pieces).toBeLessThan((found.length + 110) / 10);
+  }
+});
