@@ -1,4 +1,3 @@
-import { Context, Dealer, type Observer } from 'zeromq';
 import {
   type Cipher,
   type ClientSession,
@@ -12,6 +11,7 @@ import {
 } from './channel/index.ts';
 import { reasonOf } from './errors.ts';
 import { decodePack, decodeText, encodePack, type Message, parseData, parseReply } from './frame.ts';
+import { type Dealer, openDealer } from './zmtp/dealer.ts';
 
 /** The waits of a connection and of the link that keeps it up, in milliseconds. */
 export interface Timing {
@@ -92,15 +92,11 @@ const HEARTBEAT = '[PING] [heartbeat] []';
 /** The router answers five questions for its key a second on a connection; one that it dropped is asked again. */
 const ASK_AGAIN_MS = 250;
 
-// Its own context: thousands of clients in one process need more sockets than the shared one allows.
-const context = new Context({ maxSockets: 32_768 });
-
-/** One DEALER, one handshake, one session: made once, lost once. See {@link Uplink} for what keeps one up. */
+/** One dealer, one handshake, one session: made once, lost once. See {@link Uplink} for what keeps one up. */
 export class Connection {
   readonly #options: ConnectionOptions;
   readonly #handlers: ConnectionHandlers;
-  readonly #socket: Dealer;
-  readonly #over: Promise<unknown>;
+  readonly #dealer: Dealer;
   readonly #attempt: NodeJS.Timeout;
   #heartbeat: NodeJS.Timeout | undefined;
   #asking: NodeJS.Timeout | undefined;
@@ -116,37 +112,21 @@ export class Connection {
   #flushing = false;
   #silent = 0;
 
-  /** Connects at once. Throws zeromq's error if the address is invalid. */
+  /** Connects at once. Throws an Error for an address that is none. */
   constructor(options: ConnectionOptions, handlers: ConnectionHandlers) {
     this.#options = options;
     this.#handlers = handlers;
     this.#maxPlaintext = options.inboundLimit;
     this.#routerKey = options.credentials?.router;
-    this.#socket = new Dealer({
-      context,
-      linger: 0,
-      sendTimeout: 0,
-      // What waits here is bounded by who asks: every unanswered request is counted there.
-      sendHighWaterMark: 0,
-      receiveHighWaterMark: 0,
-      maxMessageSize: options.inboundLimit,
-      // A session does not outlive its connection, so the socket must not make another one by itself.
-      reconnectInterval: -1,
-      // Names with IPv6 addresses only are reached, too; IPv4 is not affected.
-      ipv6: true,
-    });
-    const watched = this.#watch(this.#socket.events);
-    try {
-      this.#socket.connect(options.address);
-    } catch (error) {
-      this.#socket.close();
-      throw error;
-    }
+    // What waits here is bounded by who asks: every unanswered request is counted there.
+    this.#dealer = openDealer(
+      { address: options.address, maxFrame: options.inboundLimit },
+      { frame: (frame) => this.#receive(frame), drained: () => {}, over: (reason) => this.end(reason) },
+    );
     this.#attempt = setTimeout(
       () => this.end(`no answer within ${options.timing.attempt / 1000} s`),
       options.timing.attempt,
     );
-    this.#over = Promise.all([watched, this.#receive()]);
     this.#begin();
   }
 
@@ -192,7 +172,7 @@ export class Connection {
   /** Ends the connection without a word; resolves when nothing of it is left. May be called again. */
   async close(): Promise<void> {
     if (this.#step !== 'over') this.#dispose();
-    await this.#over;
+    await this.#dealer.close(0);
   }
 
   #dispose(): void {
@@ -202,7 +182,7 @@ export class Connection {
     clearInterval(this.#asking);
     this.#session = undefined;
     this.#batch = [];
-    this.#socket.close();
+    void this.#dealer.close(0);
   }
 
   readonly #onImmediate = () => {
@@ -219,7 +199,7 @@ export class Connection {
 
   #transmit(batch: readonly string[]): void {
     try {
-      this.#put(this.#options.credentials === undefined ? encodePack(batch) : this.#seal(batch));
+      this.#dealer.send(this.#options.credentials === undefined ? encodePack(batch) : this.#seal(batch));
     } catch (error) {
       this.end(reasonOf(error));
     }
@@ -230,36 +210,11 @@ export class Connection {
     return this.#session.sealer.seal(batch);
   }
 
-  #put(frame: Buffer | string): void {
-    // A record that did not leave would be a gap for the router, so the session ends with it.
-    this.#socket.send(frame).catch(this.#onUnsent);
-  }
-
-  readonly #onUnsent = (error: unknown) => this.end(`a frame could not be sent: ${reasonOf(error)}`);
-
-  async #watch(events: Observer): Promise<void> {
-    for (;;) {
-      // Read to its own end: an observer closed before its socket would block zeromq's threads, and one that is freed
-      // before would leave its endpoint to the next one.
-      const { type } = await events.receive();
-      if (type === 'end') return;
-      if (type === 'disconnect') this.end('the connection was lost');
-      else if (type === 'close') this.end('nobody listens at this address');
-      else if (type.startsWith('handshake:error')) this.end('what listens at this address is not a router');
-    }
-  }
-
-  async #receive(): Promise<void> {
+  #receive(frame: Buffer): void {
+    if (this.#step === 'over') return;
     try {
-      for (;;) {
-        const parts = await this.#socket.receive();
-        if (this.#step === 'over') return;
-        const frame = parts[0];
-        // One ZeroMQ message is one frame.
-        if (frame !== undefined && parts.length === 1) this.#take(frame);
-      }
+      this.#take(frame);
     } catch (error) {
-      // Closing the socket ends the wait with an error; end() does nothing then.
       this.end(reasonOf(error));
     }
   }
@@ -300,10 +255,10 @@ export class Connection {
   }
 
   #begin(): void {
-    if (this.#options.credentials === undefined) this.#put(HEARTBEAT);
+    if (this.#options.credentials === undefined) this.#dealer.send(HEARTBEAT);
     else if (this.#routerKey === undefined) {
-      this.#put('[GETPUBKEY]');
-      this.#asking = setInterval(() => this.#put('[GETPUBKEY]'), ASK_AGAIN_MS);
+      this.#dealer.send('[GETPUBKEY]');
+      this.#asking = setInterval(() => this.#dealer.send('[GETPUBKEY]'), ASK_AGAIN_MS);
     } else this.#greet(this.#routerKey);
   }
 
@@ -330,7 +285,7 @@ export class Connection {
       };
       this.#step = 'greeted';
       this.#greeted = true;
-      this.#put(hello.frame);
+      this.#dealer.send(hello.frame);
     }, failed);
   }
 

@@ -1,5 +1,6 @@
-import { Dealer } from 'zeromq';
+import { reasonOf } from './errors.ts';
 import { decodePack, encodePack, FrameError } from './frame.ts';
+import { type Dealer, openDealer } from './zmtp/dealer.ts';
 
 const PACK_MESSAGES = 128;
 const PACK_CHARACTERS = 256 * 1024;
@@ -10,32 +11,35 @@ const QUEUE_CHARACTERS = 8 * 1024 * 1024;
  * loses nothing while both processes live.
  */
 export class InternalLink {
-  readonly #socket: Dealer;
+  readonly #dealer: Dealer;
   readonly #queue: string[] = [];
   #queued = 0;
-  #flushing = false;
+  #scheduled = false;
   #waiting: (() => void)[] = [];
+  #onMessage: (message: Buffer) => void = () => {};
+  #end: (error?: Error) => void = () => {};
+  readonly #over: Promise<void>;
 
   constructor(endpoint: string, maxMessage: number) {
-    this.#socket = new Dealer({
-      linger: 1000,
-      sendHighWaterMark: 64,
-      receiveHighWaterMark: 1000,
-      maxMessageSize: maxMessage + 64 * 1024,
-      // A peer is its connection: another one would not be known as this instance.
-      reconnectInterval: -1,
+    this.#over = new Promise((resolve, reject) => {
+      this.#end = (error) => (error ? reject(error) : resolve());
     });
-    this.#socket.connect(endpoint);
+    this.#dealer = openDealer(
+      { address: endpoint, maxFrame: maxMessage + 64 * 1024 },
+      { frame: (frame) => this.#take(frame), drained: () => this.#flush(), over: () => this.#end() },
+    );
   }
 
   /** Queues a message; it leaves with this turn of the event loop. */
   send(message: string): void {
     this.#queue.push(message);
     this.#queued += message.length;
-    if (!this.#flushing) {
-      this.#flushing = true;
-      setImmediate(() => void this.#flush());
-    }
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#flush();
+    });
   }
 
   /** Resolves when the queue is short again: what a producer of many messages awaits. */
@@ -44,45 +48,45 @@ export class InternalLink {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  async #flush(): Promise<void> {
-    while (this.#queue.length > 0 && !this.#socket.closed) {
-      let count = 0;
-      let size = 0;
-      while (count < this.#queue.length && count < PACK_MESSAGES && size < PACK_CHARACTERS) {
-        size += (this.#queue[count++] as string).length;
-      }
-      // One send at a time, awaited: a full pipe slows this peer down and nothing overtakes.
-      await this.#socket.send(encodePack(this.#queue.splice(0, count)));
-      this.#queued -= size;
-    }
-    this.#flushing = false;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resume of waiting) resume();
+  /** Sends what waits, in packs, as long as the connection takes it. */
+  #flush(): void {
+    while (this.#queue.length > 0 && !this.#dealer.full) this.#sendPack();
+    if (this.#queue.length > 0) return;
+    for (const resume of this.#waiting.splice(0)) resume();
   }
 
-  /** Calls `onMessage` for each message until the link is closed. A frame that is no pack ends it with its FrameError. */
-  async receive(onMessage: (message: Buffer) => void): Promise<void> {
-    while (!this.#socket.closed) {
-      let frame: Buffer | undefined;
-      try {
-        [frame] = await this.#socket.receive();
-      } catch (error) {
-        if (this.#socket.closed) return;
-        throw error;
-      }
-      if (frame === undefined) throw new FrameError('it is empty', '');
-      for (const message of decodePack(frame)) onMessage(message);
+  #sendPack(): void {
+    let count = 0;
+    let size = 0;
+    while (count < this.#queue.length && count < PACK_MESSAGES && size < PACK_CHARACTERS) {
+      size += (this.#queue[count++] as string).length;
+    }
+    this.#dealer.send(encodePack(this.#queue.splice(0, count)));
+    this.#queued -= size;
+  }
+
+  /**
+   * Calls `onMessage` for each message from now on. Resolves when the link is over. A frame that is no pack ends it: rejects with its
+   * FrameError. Call it in the turn that made the link.
+   */
+  receive(onMessage: (message: Buffer) => void): Promise<void> {
+    this.#onMessage = onMessage;
+    return this.#over;
+  }
+
+  #take(frame: Buffer): void {
+    try {
+      for (const message of decodePack(frame)) this.#onMessage(message);
+    } catch (error) {
+      void this.#dealer.close(0);
+      this.#end(error instanceof Error ? error : new FrameError(reasonOf(error), ''));
     }
   }
 
   /** Sends what is queued, waiting `limitMs` at most, and closes. Calling it again does nothing. */
   async close(limitMs = 1000): Promise<void> {
-    if (this.#socket.closed) return;
-    const limit = Date.now() + limitMs;
-    while ((this.#flushing || this.#queue.length > 0) && Date.now() < limit) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    this.#socket.close();
+    while (this.#queue.length > 0) this.#sendPack();
+    await this.#dealer.close(limitMs);
+    this.#end();
   }
 }

@@ -1,28 +1,12 @@
 import type { Socket } from 'node:net';
-import { type FrameFault, FrameReader } from './frame-reader.ts';
-import {
-  GREETING,
-  GREETING_BYTES,
-  type GreetingFault,
-  greetingFault,
-  nameOf,
-  pongFor,
-  READY,
-  type ReadyFault,
-  readyFault,
-  WRONG_SOCKET_TYPE,
-  writeHead,
-} from './wire.ts';
+import { Engine, type EngineFault } from '@centreond/plugin-sdk/zmtp';
 
 /** Why a listener refuses a connection, or ends one by itself. */
 export type Cause =
-  | FrameFault
-  | GreetingFault
-  | ReadyFault
+  | EngineFault
   | 'late'
   | 'unsettled'
   | 'displaced'
-  | 'unread'
   | 'connections'
   | 'connectionsOfAddress'
   | 'descriptors';
@@ -66,19 +50,12 @@ export interface ConnectionHost {
   closed(connection: Connection): void;
 }
 
-const MAX_COMMAND = 8 * 1024;
-// A frame up to this size is copied behind its head; a larger one is written by itself.
-const COPY_BYTES = 16 * 1024;
-
 /** One peer's connection: a DEALER for which this side is a ROUTER. Made by a listener. */
 export class Connection {
   /** True from the end of the ZMTP handshake until the connection ends, however it does. */
   open = false;
-  readonly #reader: FrameReader;
+  readonly #engine: Engine;
   #handlers: ConnectionHandlers | undefined;
-  #greeting: Buffer | undefined = Buffer.alloc(GREETING_BYTES);
-  #greetingBytes = 0;
-  #corked = false;
   #reason: string | undefined;
 
   constructor(
@@ -87,12 +64,20 @@ export class Connection {
     private readonly socket: Socket,
     private readonly host: ConnectionHost,
   ) {
-    this.#reader = new FrameReader(
-      { message: (body) => this.#message(body), command: (body) => this.#command(body) },
-      host.limits.maxStrangerFrame,
-      MAX_COMMAND,
+    const { maxStrangerFrame, maxPending } = host.limits;
+    this.#engine = new Engine(
+      socket,
+      { type: 'ROUTER', maxMessage: maxStrangerFrame, maxPending },
+      {
+        opened: () => {
+          this.open = true;
+          this.#handlers = host.opened(this);
+        },
+        message: (body) => this.#handlers?.onFrame(body),
+        failed: (fault) => this.end(fault),
+      },
     );
-    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    socket.on('data', (chunk: Buffer) => this.#engine.receive(chunk));
     socket.on('drain', () => {
       if (this.open) this.#handlers?.onDrain();
     });
@@ -105,22 +90,21 @@ export class Connection {
       host.closed(this);
       this.#handlers?.onClosed(this.#reason as string);
     });
-    socket.write(GREETING);
   }
 
   /** Bytes that the system has not taken yet. */
   get pendingBytes(): number {
-    return this.socket.writableLength;
+    return this.#engine.pendingBytes;
   }
 
   /** Whether the owner should wait for `onDrain` before it sends more. */
   get full(): boolean {
-    return this.socket.writableNeedDrain;
+    return this.#engine.full;
   }
 
   /** Bytes of memory that incomplete or paused frames take. */
   get retainedBytes(): number {
-    return this.#reader.retained;
+    return this.#engine.retainedBytes;
   }
 
   /**
@@ -128,43 +112,22 @@ export class Connection {
    * afterwards. If more bytes wait than are allowed, the connection ends. Once it is over, nothing happens.
    */
   send(frame: Buffer | string): void {
-    const { socket } = this;
-    if (!this.open) return;
-    if (socket.writableLength > this.host.limits.maxPending) {
-      this.end('unread');
-      return;
-    }
-    if (!this.#corked) {
-      this.#corked = true;
-      socket.cork();
-      process.nextTick(this.#uncork);
-    }
-    const size = typeof frame === 'string' ? Buffer.byteLength(frame) : frame.length;
-    const isApart = typeof frame !== 'string' && size > COPY_BYTES;
-    const out = Buffer.allocUnsafe(isApart ? 9 : size + 9);
-    const head = writeHead(out, 0, 0, size);
-    if (typeof frame === 'string') out.write(frame, head);
-    else if (!isApart) frame.copy(out, head);
-    socket.write(out.subarray(0, isApart ? head : head + size));
-    if (isApart) socket.write(frame);
+    this.#engine.send(frame);
   }
 
   /** Hands up no frame until {@link resume}, not even one that has arrived; the peer is slowed down by that. */
   pause(): void {
-    this.#reader.pause();
-    this.socket.pause();
+    this.#engine.pause();
   }
 
   /** Ends a pause. Frames that waited are handed up within the call. */
   resume(): void {
-    const fault = this.#reader.resume();
-    if (fault) this.end(fault);
-    else if (!this.#reader.paused) this.socket.resume();
+    this.#engine.resume();
   }
 
   /** The owner knows who the peer is: no limit of time applies any more, and frames may have their full size. */
   settle(): void {
-    this.#reader.trust(this.host.limits.maxFrame);
+    this.#engine.trust(this.host.limits.maxFrame);
     this.host.settled(this, true);
   }
 
@@ -194,62 +157,9 @@ export class Connection {
     this.close(CAUSES[cause]);
   }
 
-  readonly #uncork = (): void => {
-    this.#corked = false;
-    this.socket.uncork();
-  };
-
   #over(reason: string): void {
     this.#reason ??= reason;
     this.open = false;
-    this.#reader.stop();
-  }
-
-  #receive(chunk: Buffer): void {
-    if (this.#reason !== undefined) return;
-    let fault: Cause | undefined;
-    if (this.#greeting === undefined) fault = this.#reader.push(chunk);
-    else {
-      const copied = chunk.copy(this.#greeting, this.#greetingBytes);
-      this.#greetingBytes += copied;
-      fault = greetingFault(this.#greeting, this.#greetingBytes);
-      if (!fault && this.#greetingBytes === GREETING_BYTES) {
-        this.#greeting = undefined;
-        this.socket.write(READY);
-        fault = this.#reader.push(chunk.subarray(copied));
-      }
-    }
-    if (fault) this.end(fault);
-  }
-
-  #message(body: Buffer): void {
-    if (this.#handlers) this.#handlers.onFrame(body);
-    else this.end('malformed');
-  }
-
-  #command(body: Buffer): void {
-    if (this.#handlers) {
-      this.#commanded(body);
-      return;
-    }
-    const fault = readyFault(body);
-    if (fault === undefined) {
-      this.open = true;
-      this.#handlers = this.host.opened(this);
-      return;
-    }
-    if (fault === 'socketType') this.socket.write(WRONG_SOCKET_TYPE);
-    this.end(fault);
-  }
-
-  #commanded(body: Buffer): void {
-    const name = nameOf(body);
-    if (name === 'PING') {
-      const pong = pongFor(body);
-      if (!pong) this.end('malformed');
-      else if (this.pendingBytes > this.host.limits.maxPending) this.end('unread');
-      else this.socket.write(pong);
-    } else if (name === undefined || name === 'READY' || name === 'ERROR') this.end('malformed');
-    // PONG needs nothing, SUBSCRIBE and its like mean nothing to a ROUTER, and commands of later versions are ignored.
+    this.#engine.stop();
   }
 }

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Push, Request } from 'zeromq';
 import type { Connection } from '../../../../core/dist/doors/zmtp/connection.js';
-import { GREETING, READY } from '../../../../core/dist/doors/zmtp/wire.js';
 import { isShortOfFiles, openFileLimits } from '../../../../core/dist/open-files.js';
+import { GREETING, READY } from '../../../../plugin-sdk/dist/zmtp/index.js';
 import { until } from '../attacker.ts';
 import {
   closeAll,
@@ -91,7 +91,7 @@ describe('a peer that is not a DEALER of ZMTP 3 is closed and counted:', () => {
     const at = await openTcp();
     const peer = new RawPeer(at.listener.endpoint).send(GREETING, dealerReady('SUB'));
     await until(() => peer.closed);
-    expect(peer.received.subarray(64 + READY.length).toString()).toContain('\x05ERROR');
+    expect(peer.received.subarray(64 + READY.ROUTER.length).toString()).toContain('\x05ERROR');
   });
 
   test('REQ and PUSH sockets of the zeromq package', async () => {
@@ -124,7 +124,7 @@ describe('a handshake', () => {
     peer.send(greeting, ready, frame('hello'));
     await until(() => at.frames.length === 1);
     expect(text(at)).toEqual(['hello']);
-    await until(() => peer.received.length >= GREETING.length + READY.length);
+    await until(() => peer.received.length >= GREETING.length + READY.ROUTER.length);
     expect(peer.received.subarray(0, 64)).toEqual(GREETING);
     expect(peer.received.subarray(10, 16)).toEqual(Buffer.from('\x03\x01NULL'));
     expect(peer.received.subarray(64)).toEqual(
@@ -148,7 +148,7 @@ describe('a handshake', () => {
     const at = await openTcp({ settle: false });
     const silent = new RawPeer(at.listener.endpoint);
     const half = new RawPeer(at.listener.endpoint).send(GREETING);
-    await until(() => silent.received.length === 64 && half.received.length === 64 + READY.length);
+    await until(() => silent.received.length === 64 && half.received.length === 64 + READY.ROUTER.length);
     const [unsettled, settled] = [new RawPeer(at.listener.endpoint), new RawPeer(at.listener.endpoint)];
     await unsettled.shake();
     await settled.shake();

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Dealer, type SocketOptions } from 'zeromq';
 import type { Connection } from '../../../../core/dist/doors/zmtp/connection.js';
 import { type Listener, type ListenerOptions, openListener } from '../../../../core/dist/doors/zmtp/listener.js';
-import { GREETING, READY } from '../../../../core/dist/doors/zmtp/wire.js';
+import { GREETING, READY } from '../../../../plugin-sdk/dist/zmtp/index.js';
 import { TestClock, until } from '../attacker.ts';
 
 const cleanup: (() => unknown)[] = [];
@@ -104,8 +104,8 @@ export class RawPeer {
   /** The ZMTP handshake of a DEALER. */
   async shake(): Promise<this> {
     this.send(GREETING, dealerReady());
-    await until(() => this.received.length >= GREETING.length + READY.length, 'the READY of the router');
-    this.received = this.received.subarray(GREETING.length + READY.length);
+    await until(() => this.received.length >= GREETING.length + READY.ROUTER.length, 'the READY of the router');
+    this.received = this.received.subarray(GREETING.length + READY.ROUTER.length);
     return this;
   }
 }

@@ -65,20 +65,31 @@ function property(name: string, value: string): Buffer {
   return Buffer.concat([Buffer.of(name.length), Buffer.from(name), size, Buffer.from(value)]);
 }
 
-/** The frame with which this side ends its handshake. */
-export const READY: Buffer = command('READY', property('Socket-Type', 'ROUTER'), property('Identity', ''));
+/** The ends of a connection: each talks to the other only. */
+export type SocketType = 'ROUTER' | 'DEALER';
 
-const WRONG_TYPE = 'This is a ROUTER socket that serves DEALER sockets only';
-/** The frame that tells a peer of another socket type not to come back. */
-export const WRONG_SOCKET_TYPE: Buffer = command('ERROR', Buffer.of(WRONG_TYPE.length), Buffer.from(WRONG_TYPE));
+const PEER_OF: Readonly<Record<SocketType, SocketType>> = { ROUTER: 'DEALER', DEALER: 'ROUTER' };
+
+/** The frames with which a side ends its handshake. */
+export const READY: Readonly<Record<SocketType, Buffer>> = { ROUTER: ready('ROUTER'), DEALER: ready('DEALER') };
+
+function ready(type: SocketType): Buffer {
+  return command('READY', property('Socket-Type', type), property('Identity', ''));
+}
+
+/** The frame that tells a peer of another socket type than `own` talks to not to come back. */
+export function wrongSocketType(own: SocketType): Buffer {
+  const text = `This is a ${own} socket that talks to ${PEER_OF[own]} sockets only`;
+  return command('ERROR', Buffer.of(text.length), Buffer.from(text));
+}
 
 /** Why a peer's READY is not taken. */
 export type ReadyFault = 'malformed' | 'socketType';
 
 const MAX_IDENTITY = 255;
 
-/** Checks the first command of a peer. Its Identity is checked and not used: a peer is found by its connection. */
-export function readyFault(body: Buffer): ReadyFault | undefined {
+/** Checks the first command of a peer of `own`. Its Identity is checked and not used: a peer is found by its connection. */
+export function readyFault(body: Buffer, own: SocketType): ReadyFault | undefined {
   if (nameOf(body) !== 'READY') return 'malformed';
   let at = 6;
   let type = '';
@@ -92,7 +103,7 @@ export function readyFault(body: Buffer): ReadyFault | undefined {
     else if (name === 'identity' && valueEnd - nameEnd - 4 > MAX_IDENTITY) return 'malformed';
     at = valueEnd;
   }
-  return type === 'DEALER' ? undefined : 'socketType';
+  return type === PEER_OF[own] ? undefined : 'socketType';
 }
 
 /** The name of a command; undefined if the body is not a command's. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { FrameReader } from '../../../../core/dist/doors/zmtp/frame-reader.js';
-import { frame } from './listening.ts';
+import { FrameReader } from '../../../plugin-sdk/dist/zmtp/frame-reader.js';
+import { frame } from '../../core/doors/zmtp/listening.ts';
 
 const MAX = 100_000;
 const MAX_COMMAND = 8192;
