@@ -1,23 +1,20 @@
-// npm run bench -- [--json] [--case 1x1000]… [--rounds 5] [--seconds 2]
+// npm run bench -- [--json] [--case 1x1000]… [--rounds 5] [--seconds 2] [--action ECHO]
 // Runs the frozen relay and the real path alternately and prints the medians of their rates and ratios.
 import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { DaemonProcess, ROOT } from '../daemon-process.ts';
+import type { Counted, Order, Window } from './clients.ts';
+import { childOf } from './cpu.ts';
 import { benchKeys, KEYS } from './keys.ts';
 
 const run = promisify(execFile);
 const CASES = ['1x1', '1x100', '1x1000', '100x1', '1000x1'];
 const BYTES = 500;
 const RUN_LIMIT_MS = 180_000;
-
-interface Measured {
-  perSecond: number;
-  p50Ms: number;
-  p99Ms: number;
-  /** How long all clients took to connect, none of which knew the router's key. The relay has none. */
-  connectMs?: number;
-}
+/** When a window of measurement begins: the cold one, and one after the code is compiled. */
+const COLD_MS = 700;
+const WARM_MS = 4000;
 
 const { values } = parseArgs({
   options: {
@@ -25,16 +22,17 @@ const { values } = parseArgs({
     case: { type: 'string', multiple: true, default: CASES },
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '2' },
+    action: { type: 'string', default: 'ECHO' },
   },
 });
 const seconds = Number(values.seconds);
 
-async function measure(script: string, args: string[]): Promise<Measured> {
+async function measure<T>(script: string, args: string[]): Promise<T> {
   const { stdout } = await run(process.execPath, [path.join(import.meta.dirname, script), ...args], {
     cwd: ROOT,
     timeout: RUN_LIMIT_MS,
   });
-  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Measured;
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as T;
 }
 
 function median(numbers: number[]): number {
@@ -54,50 +52,56 @@ async function benchCase(name: string) {
   }
   await daemon.start();
   try {
-    const relays: Measured[] = [];
-    const acks: Measured[] = [];
-    const dones: Measured[] = [];
-    const order = {
-      address: daemon.endpoint,
-      router: daemon.fingerprint,
-      keys: KEYS,
-      clients,
-      inFlight,
-      seconds,
-      bytes: BYTES,
-    };
+    const relays: number[] = [];
+    const dones: Counted[] = [];
+    const acks: Counted[] = [];
+    const { action } = values;
+    const pids = { router: daemon.pid, plugin: childOf(daemon.pid, 'child.js') };
+    const door = { address: daemon.endpoint, router: daemon.fingerprint, keys: KEYS };
+    const order = { ...door, clients, inFlight, seconds, bytes: BYTES, action, pids };
+    const counted = (more: Pick<Order, 'until' | 'windows'>) =>
+      measure<Counted>('clients.ts', [JSON.stringify({ ...order, ...more } satisfies Order)]);
     for (let round = 0; round < Number(values.rounds); round++) {
-      relays.push(await measure('relay.mjs', [clients, inFlight, seconds, BYTES].map(String)));
-      dones.push(await measure('clients.ts', [JSON.stringify({ ...order, until: 'done' })]));
-      acks.push(await measure('clients.ts', [JSON.stringify({ ...order, until: 'ack' })]));
+      const relay = await measure<{ perSecond: number }>('relay.mjs', [clients, inFlight, seconds, BYTES].map(String));
+      relays.push(relay.perSecond);
+      dones.push(await counted({ until: 'done', windows: [COLD_MS, WARM_MS] }));
+      acks.push(await counted({ until: 'ack', windows: [COLD_MS] }));
     }
-    const ratio = (real: Measured[]) => {
-      return Number(median(real.map(({ perSecond }, i) => perSecond / (relays[i]?.perSecond ?? 1))).toFixed(3));
-    };
+    const windows = (all: Counted[], which: number) => all.flatMap((one) => one.windows.at(which) ?? []);
+    const ratio = (real: Window[]) =>
+      Number(median(real.map(({ perSecond }, i) => perSecond / (relays[i] ?? 1))).toFixed(3));
+    const warm = windows(dones, 1);
+    const cpu = (process: string) => median(warm.map(({ cpuMicros }) => cpuMicros[process] ?? 0));
     return {
-      ackRatio: ratio(acks),
-      doneRatio: ratio(dones),
-      perSecond: median(dones.map(({ perSecond }) => perSecond)),
-      relayPerSecond: median(relays.map(({ perSecond }) => perSecond)),
-      p50Ms: median(dones.map(({ p50Ms }) => p50Ms)),
-      p99Ms: median(dones.map(({ p99Ms }) => p99Ms)),
-      connectMs: median(dones.map(({ connectMs = 0 }) => connectMs)),
+      doneRatio: ratio(warm),
+      coldRatio: ratio(windows(dones, 0)),
+      ackRatio: ratio(windows(acks, 0)),
+      perSecond: median(warm.map(({ perSecond }) => perSecond)),
+      relayPerSecond: median(relays),
+      p50Ms: median(warm.map(({ p50Ms }) => p50Ms)),
+      p99Ms: median(warm.map(({ p99Ms }) => p99Ms)),
+      cpuMicros: { router: cpu('router'), plugin: cpu('plugin'), clients: cpu('clients') },
+      connectMs: median(dones.map(({ connectMs }) => connectMs)),
     };
   } finally {
     await daemon.dispose();
   }
 }
 
+const HEADS = ['done/relay', 'cold', 'ack/relay', 'done/s', 'relay/s', 'p50 ms', 'p99 ms', 'router µs', 'plugin µs'];
+HEADS.push('clients µs', 'connect ms');
+const row = (name: string, cells: (string | number)[]) =>
+  `${name.padEnd(7)}${cells.map((cell, i) => String(cell).padStart((HEADS[i]?.length ?? 0) + 2)).join('')}\n`;
+
 const cases: Record<string, Awaited<ReturnType<typeof benchCase>>> = {};
-if (!values.json)
-  process.stdout.write('case     ack/relay  done/relay   done/s   relay/s   p50 ms   p99 ms  connect ms\n');
+if (!values.json) process.stdout.write(row('case', HEADS));
 for (const name of values.case) {
   const result = await benchCase(name);
   cases[name] = result;
   if (values.json) continue;
-  const { ackRatio, doneRatio, perSecond, relayPerSecond, p50Ms, p99Ms, connectMs } = result;
-  const cells = [ackRatio, doneRatio, perSecond, relayPerSecond, p50Ms, p99Ms, connectMs].map(String);
-  const widths = [9, 10, 7, 8, 7, 7, 10];
-  process.stdout.write(`${name.padEnd(8)} ${cells.map((cell, i) => cell.padStart(widths[i] ?? 8)).join('  ')}\n`);
+  const { doneRatio, coldRatio, ackRatio, perSecond, relayPerSecond, p50Ms, p99Ms, cpuMicros, connectMs } = result;
+  const { router, plugin, clients } = cpuMicros;
+  const cells = [doneRatio, coldRatio, ackRatio, perSecond, relayPerSecond, p50Ms, p99Ms, router, plugin, clients];
+  process.stdout.write(row(name, [...cells, connectMs]));
 }
 if (values.json) process.stdout.write(`${JSON.stringify({ cases })}\n`);
