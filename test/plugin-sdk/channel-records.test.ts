@@ -2,6 +2,7 @@ import { createCipheriv, randomBytes } from 'node:crypto';
 import { type Cipher, isFirstRecord, Opener, RECORD_OVERHEAD, Sealer } from '@centreond/plugin-sdk/channel';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { Aead, loadSodium } from '../../plugin-sdk/dist/channel/aead.js';
 
 const CIPHERS: Cipher[] = ['aes-256-gcm', 'chacha20-poly1305'];
 const session = randomBytes(16);
@@ -201,4 +202,32 @@ test('neither a record nor what made it shows what it must not', () => {
   const { sealer, opener } = pair();
   expect(sealer.seal(['secret words']).includes('secret')).toBe(false);
   expect(JSON.stringify([sealer, opener])).toBe('[{},{}]');
+});
+
+test('libsodium and node:crypto make the same of the same bytes, and refuse the same', async () => {
+  const aead = () => new Aead('chacha20-poly1305', keys.key);
+  const nonce = randomBytes(12);
+  const aad = randomBytes(28);
+  const sizes = [0, 1, 63, 64, 65, 700, 16_384, 16_385];
+  const sealed = () =>
+    sizes.map((size) => {
+      const text = Buffer.alloc(size + 16, 7);
+      aead().seal(text, size, nonce, aad);
+      return text;
+    });
+  const byNode = sealed();
+  await loadSodium();
+  const bySodium = sealed();
+  expect(bySodium).toEqual(byNode);
+  for (const [i, text] of byNode.entries()) {
+    expect(aead().open(text, nonce, aad)).toEqual(Buffer.alloc(sizes[i] as number, 7));
+    for (const at of new Set([0, text.length - 17, text.length - 16, text.length - 1])) {
+      if (at < 0) continue;
+      const wrong = Buffer.from(text);
+      wrong[at] = (wrong[at] as number) ^ 1;
+      expect(aead().open(wrong, nonce, aad)).toBeUndefined();
+    }
+    expect(aead().open(text, nonce, Buffer.alloc(28))).toBeUndefined();
+    expect(aead().open(text, Buffer.alloc(12), aad)).toBeUndefined();
+  }
 });

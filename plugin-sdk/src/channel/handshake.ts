@@ -9,6 +9,7 @@ import {
 } from 'node:crypto';
 import { failure } from '../errors.ts';
 import { formatMessage, isIdentity, parseMessage } from '../frame.ts';
+import type { Cipher } from './aead.ts';
 import { clientJoinMac, isSameMac, routerJoinMac } from './join.ts';
 import {
   b64,
@@ -24,7 +25,7 @@ import {
   unb64,
   verifyPss,
 } from './keys.ts';
-import { CIPHERS, type Cipher, Opener, Sealer, type SealLimits, type TrafficKey } from './records.ts';
+import { CIPHERS, Opener, Sealer, type SealLimits, type TrafficKey } from './records.ts';
 
 /** No frame before a verified AUTH is larger, in bytes. */
 export const HANDSHAKE_LIMIT = 8192;
