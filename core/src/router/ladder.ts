@@ -272,8 +272,10 @@ export class Ladder {
     const { token, owner, target, action } = open;
     const { store, followers, requests, telemetry } = this.#options;
     requests.enter(open);
-    const recording = store.accept(recordOf(open), `{"owner":"${owner}","target":"${target}"}`);
-    if (this.#mayRunEarly(open)) {
+    const isEarly = this.#mayRunEarly(open);
+    const endsSoon = isEarly && telemetry.isQuick(action.manifest.name);
+    const recording = store.accept(recordOf(open), `{"owner":"${owner}","target":"${target}"}`, endsSoon);
+    if (isEarly) {
       open.early(recording);
       action.executor.submit(open);
     }

@@ -71,6 +71,7 @@ export class OpenRequest implements RequestParts {
   #record: 'pending' | 'kept' | 'dropped';
   #recording: Promise<Accepted> | undefined;
   #isEarly = false;
+  #earlySince = 0;
   #isHeld = false;
   #deadline: number;
   #startedAt = 0;
@@ -117,6 +118,10 @@ export class OpenRequest implements RequestParts {
   /** Whether it was handed to its executor before its record was on disk. */
   get isEarly(): boolean {
     return this.#isEarly;
+  }
+  /** When it was handed over early, in monotonic milliseconds; 0 if it was not. */
+  get earlySince(): number {
+    return this.#earlySince;
   }
   /** Whether an instance has it, which may be so after its end. */
   get isHeld(): boolean {
@@ -169,6 +174,7 @@ export class OpenRequest implements RequestParts {
   /** It is idempotent and may run while its record is being written by `recording`. */
   early(recording: Promise<Accepted>): void {
     this.#recording = recording;
+    this.#earlySince = performance.now();
     this.#isEarly = this.#move('waiting');
   }
 

@@ -165,6 +165,7 @@ export class Requests {
   end(open: OpenRequest, code: number, data: string): Promise<void> | undefined {
     if (!open.ended()) return undefined;
     const { executor, manifest } = open.action;
+    if (open.isEarly) this.#options.telemetry.took(manifest.name, performance.now() - open.earlySince);
     if (!executor.elsewhere) {
       open.whenRecorded(() => {
         if (!open.isDropped) this.#options.telemetry.ended(manifest.name, code);

@@ -21,6 +21,10 @@ export class Durations {
   }
 }
 
+const QUICK_MS = 2;
+/** What the newest duration counts in a mean. */
+const NEWEST = 1 / 16;
+
 /** The daemon's counters since it started. Everything that counts a loss counts it here. */
 export class Telemetry {
   received = 0;
@@ -30,7 +34,20 @@ export class Telemetry {
   signatures = 0;
   /** Rows of instances that no running request expected. */
   droppedRows = 0;
+  /** How long requests that were dispatched early ran lately, in milliseconds. */
+  readonly #means = new Map<string, number>();
   readonly #ended = new Map<string, { finished: number; failed: number }>();
+
+  /** Notes how long a request ran, from its dispatch on. */
+  took(action: string, ms: number): void {
+    const mean = this.#means.get(action);
+    this.#means.set(action, mean === undefined ? ms : mean + (ms - mean) * NEWEST);
+  }
+
+  /** Whether requests of an action end within 2 ms as a rule. */
+  isQuick(action: string): boolean {
+    return (this.#means.get(action) ?? Number.POSITIVE_INFINITY) < QUICK_MS;
+  }
 
   /** Notes the end of a request. */
   ended(action: string, code: number): void {

@@ -15,6 +15,9 @@ export interface Waiting {
 export interface Load {
   readonly batch: Batch;
   readonly waiting: Waiting[];
+  /** The numbers of the accepts in it whose end is expected any moment, and until when it is worth waiting for that. */
+  readonly ending: Set<number>;
+  waitUntil: number;
 }
 
 /** Calls in their order, cut into loads of at most so many rows, and of so many characters or little more. */
@@ -34,13 +37,32 @@ export class Lane {
   add(waiting: Waiting): Batch {
     let load = this.#loads.at(-1);
     if (!load || load.rows + waiting.rows > this.rows || load.batch.size > this.characters) {
-      load = { batch: emptyBatch(), waiting: [], rows: 0 };
+      load = { batch: emptyBatch(), waiting: [], rows: 0, ending: new Set(), waitUntil: 0 };
       this.#loads.push(load);
     }
     load.rows += waiting.rows;
     load.batch.size += waiting.size;
     load.waiting.push(waiting);
     return load.batch;
+  }
+
+  /** The end of the accept `number`, which was just added, is expected before `until`. */
+  endsSoon(number: number, until: number): void {
+    const load = this.#loads.at(-1);
+    if (!load) return;
+    if (load.ending.size === 0) load.waitUntil = until;
+    load.ending.add(number);
+  }
+
+  /** The end of an accept was added. */
+  ended(number: number): void {
+    for (const { ending } of this.#loads) if (ending.delete(number)) return;
+  }
+
+  /** Until when the oldest load waits for ends; 0 if it does not. */
+  get waitUntil(): number {
+    const [first] = this.#loads;
+    return first && first.ending.size > 0 ? first.waitUntil : 0;
   }
 
   /** Takes the oldest load, the only one not unless it has so many calls. */

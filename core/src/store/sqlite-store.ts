@@ -124,7 +124,7 @@ class SqliteStore implements TokenStore {
     return this.#reader.ask({ kind: 'requests', filter });
   }
 
-  accept(request: RequestRecord, rowData: string): Promise<Accepted> {
+  accept(request: RequestRecord, rowData: string, endsSoon = false): Promise<Accepted> {
     const size = request.data.length + request.envelope.length + rowData.length;
     const isLarge = size > LARGE;
     const accept = { number: isLarge ? 0 : ++this.#lastAccept, isDone: false };
@@ -147,6 +147,7 @@ class SqliteStore implements TokenStore {
       },
       { rows: 1, lane: isLarge ? 'bulk' : 'own', failed: () => this.#queue.acceptSettled(accept.number) },
     );
+    if (endsSoon && !isLarge) this.#queue.endsSoon(accept.number);
     this.#accepts.set(accepted, accept);
     return accepted;
   }
@@ -158,6 +159,7 @@ class SqliteStore implements TokenStore {
     const open = accept?.isDone === false ? undefined : this.#open.get(token);
     const requestId = accept?.isDone === false ? -accept.number : (open?.id ?? 0);
     const type = draft.type === open?.action ? '' : (draft.type ?? '');
+    if (accept?.isDone === false && isTerminal(code)) this.#queue.ended(accept.number);
     return this.#write(
       data.length,
       APPEND_PATIENCE,

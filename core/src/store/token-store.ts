@@ -269,9 +269,9 @@ export interface TokenStore {
   /**
    * Records a request and its row of code 0 with `rowData` (JSON text) in one transaction. A token that exists is
    * returned as it is known and nothing is written; but one known only from PUTLOG by the same owner is taken over.
-   * At the size limit: `STORE_FAILED`.
+   * At the size limit: `STORE_FAILED`. The transaction of a request that `endsSoon` waits for its terminal row, 2 ms at most.
    */
-  accept(request: RequestRecord, rowData: string): Promise<Accepted>;
+  accept(request: RequestRecord, rowData: string, endsSoon?: boolean): Promise<Accepted>;
   /**
    * Appends a row; a terminal one ends the token. Works at the size limit too. `TOKEN_ENDED` for a second terminal row,
    * `UNKNOWN_TOKEN` for a token that the store does not know (the empty token, with `type`, is the daemon's own). A row `behind` an

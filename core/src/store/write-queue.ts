@@ -9,6 +9,8 @@ const QUEUE = { calls: 200_000, bytes: 256 * 1024 * 1024 };
 /** As many calls are sent to a writer that is busy; fewer wait for it, so that they share a transaction. */
 const WORTH_SENDING = 64;
 const BATCHES_UNDER_WAY = 4;
+/** How long a transaction waits for the end of a request that is expected at once. */
+const END_MS = 2;
 /** What a batch holds at most, so that no transaction takes long; one row or page alone goes whatever its size. */
 const OWN_ROWS = 1000;
 const OWN_CHARACTERS = 4 * 1024 * 1024;
@@ -36,6 +38,8 @@ export class WriteQueue {
   /** What the calls of each batch under way wait for, oldest first. */
   readonly #underWay: Waiting[][] = [];
   #scheduled = false;
+  /** Runs while a transaction waits for ends. */
+  #waiting: NodeJS.Timeout | undefined;
   #closed = false;
   /** Why nothing can be written any more. */
   #broken: string | undefined;
@@ -122,6 +126,16 @@ export class WriteQueue {
     return batch;
   }
 
+  /** The request of the accept `number`, which was just added, is expected to end at once: both rows then share a transaction. */
+  endsSoon(number: number): void {
+    this.#own.endsSoon(number, performance.now() + END_MS);
+  }
+
+  /** The end of the accept `number` was added. */
+  ended(number: number): void {
+    this.#own.ended(number);
+  }
+
   /** The outcome of the accept `number` is known: no row that comes from now on names it by that. */
   acceptSettled(number: number): void {
     this.#settledAccept = Math.max(this.#settledAccept, number);
@@ -133,6 +147,14 @@ export class WriteQueue {
   };
 
   #flush(): void {
+    const { waitUntil } = this.#own;
+    if (waitUntil > performance.now()) {
+      this.#waiting ??= setTimeout(() => {
+        this.#waiting = undefined;
+        this.#flush();
+      }, END_MS);
+      return;
+    }
     while (this.#underWay.length < BATCHES_UNDER_WAY) {
       const load = this.#next();
       if (!load) return;
