@@ -66,7 +66,8 @@ try {
       const { limitMs } = JSON.parse(message.data) as { limitMs: number };
       void end(0, limitMs, async () => {
         link.send(formatMessage('STOPPED', '', ''));
-        await link.close(500);
+        // It returns as soon as the daemon has all; the process ends after limitMs whatever it does.
+        await link.close(limitMs);
       });
     } else if (message.action === 'STORED') rows?.stored(Number(message.token), Number(message.target));
     else transport.receive(message);
@@ -78,6 +79,8 @@ try {
   await plugin.start?.();
   link.send(formatMessage('READY', '', '', ready));
   await receiving;
+  // Nothing that it does would reach the daemon any more.
+  await end(1, ORPHAN_LIMIT_MS, async () => {});
 } catch (error) {
   log.error({ err: error }, isCentreondError(error) ? `${error.code}: ${error.message}` : reasonOf(error));
   process.exitCode = 1;

@@ -26,7 +26,7 @@ export class InternalLink {
     });
     this.#dealer = openDealer(
       { address: endpoint, maxFrame: maxMessage + 64 * 1024 },
-      { frame: (frame) => this.#take(frame), drained: () => this.#flush(), over: () => this.#end() },
+      { frame: (frame) => this.#take(frame), drained: () => this.#flush(), over: () => this.#lost() },
     );
   }
 
@@ -53,6 +53,14 @@ export class InternalLink {
     while (this.#queue.length > 0 && !this.#dealer.full) this.#sendPack();
     if (this.#queue.length > 0) return;
     for (const resume of this.#waiting.splice(0)) resume();
+  }
+
+  /** Nobody takes what waits any more, and nobody is to wait for that. */
+  #lost(): void {
+    this.#queue.length = 0;
+    this.#queued = 0;
+    this.#flush();
+    this.#end();
   }
 
   #sendPack(): void {

@@ -86,7 +86,7 @@ export class ExternalDoor {
   readonly #pubkey: string;
   readonly #refusals = new Bucket(20, 100);
   /** Connections that wait for `serve`; undefined from then on. */
-  #early: Connection[] | undefined = [];
+  #early: Set<Connection> | undefined = new Set();
   #listener: Listener | undefined;
   #helos = 0;
   #scheduled = false;
@@ -116,6 +116,7 @@ export class ExternalDoor {
         queued: () => this.#schedule(),
         receive: (peer, message) => options.receive(peer, message),
         pinned: (identity, jwk) => options.pinned?.(identity, jwk),
+        guard: (work) => this.#guard('an AUTH', work),
         noSession: (caller) => this.#noSession(caller),
         refuse: (caller, cause, fields) => this.#refuse(caller, cause, fields),
         note: (event, fields) => log.info(fields, event),
@@ -149,7 +150,7 @@ export class ExternalDoor {
 
   /** Begins to serve. Call once, after `listen`. */
   serve(): void {
-    const early = this.#early ?? [];
+    const early = this.#early ?? new Set();
     this.#early = undefined;
     for (const connection of early) connection.resume();
     this.#sweeping = setInterval(() => this.sweep(), this.#limits.sweepMs);
@@ -196,19 +197,25 @@ export class ExternalDoor {
     const caller = new Caller(connection);
     if (this.#early) {
       connection.pause();
-      this.#early.push(connection);
+      this.#early.add(connection);
     }
     return {
-      onFrame: (frame) => {
-        try {
-          this.#take(caller, frame);
-        } catch (error) {
-          this.#options.log.error({ err: error }, 'a frame of the external door was not handled to its end');
-        }
+      onFrame: (frame) => this.#guard('a frame', () => this.#take(caller, frame)),
+      onDrain: () => this.#guard('a drain', () => this.#sessions.drained(caller)),
+      onClosed: (reason) => {
+        this.#early?.delete(connection);
+        this.#guard('an end', () => this.#sessions.left(caller, reason));
       },
-      onDrain: () => this.#sessions.drained(caller),
-      onClosed: (reason) => this.#sessions.left(caller, reason),
     };
+  }
+
+  /** A bug in what one peer causes must not end all the others. */
+  #guard(what: string, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#options.log.error({ err: error }, `${what} of the external door was not handled to its end`);
+    }
   }
 
   #take(caller: Caller, frame: Buffer): void {
@@ -228,7 +235,7 @@ export class ExternalDoor {
       return;
     }
     this.#admission.admit(frame, caller.host).then(
-      (admitted) => this.#sessions.offer(caller, admitted, order),
+      (admitted) => this.#guard('a handshake', () => this.#sessions.offer(caller, admitted, order)),
       (error: unknown) => {
         if (error instanceof Refused) this.#refuse(caller, error.message, error.fields);
         else {
@@ -274,7 +281,7 @@ export class ExternalDoor {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      this.#sessions.flush();
+      this.#guard('a flush', () => this.#sessions.flush());
     });
   }
 

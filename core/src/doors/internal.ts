@@ -45,13 +45,15 @@ export class InternalDoor {
       maxFrame: maxMessage + 64 * 1024,
       clock,
       log,
+      // A plugin that is loading something large says nothing for a while; the host bounds that.
+      limits: { handshakeMs: Number.POSITIVE_INFINITY, settleMs: Number.POSITIVE_INFINITY },
       onConnection: (connection) => this.#enter(connection),
     });
   }
 
   /** Sends what is queued and closes. */
   async stop(): Promise<void> {
-    this.#flush();
+    for (const peer of this.#dirty) peer.flush(true);
     await this.#listener?.close(LINGER_MS);
   }
 
@@ -62,7 +64,17 @@ export class InternalDoor {
     return {
       onFrame: (frame) => this.#take(peer, frame),
       onDrain: () => this.#queue(peer),
-      onClosed: () => peer.end(),
+      onClosed: () => {
+        this.#dirty.delete(peer);
+        try {
+          peer.end();
+        } catch (error) {
+          this.options.log.error(
+            { err: error },
+            `internal door: the end of ${peer.identity} was not handled to its end`,
+          );
+        }
+      },
     };
   }
 
@@ -162,11 +174,11 @@ class InternalPeer implements InstancePeer {
     this.queue(this);
   }
 
-  /** Hands packs to the connection until it is full. */
-  flush(): void {
+  /** Hands packs to the connection until it is full, or all of them. */
+  flush(isLast = false): void {
     const outbox = this.#outbox;
     let from = 0;
-    while (from < outbox.length && this.open && !this.connection.full) {
+    while (from < outbox.length && this.open && (isLast || !this.connection.full)) {
       let to = from;
       let size = 0;
       while (to < outbox.length && to - from < PACK_MESSAGES && size < PACK_CHARACTERS) {

@@ -35,6 +35,8 @@ export interface SessionsIo {
   receive(peer: Peer, message: Buffer): void;
   /** A session came to life with this key. */
   pinned(identity: string, jwk: PublicJwk): void;
+  /** Does `work`; what it throws is logged. */
+  guard(work: () => void): void;
   /** A record belongs to nothing here. */
   noSession(caller: Caller): void;
   /** A handshake failed after its KEY. */
@@ -181,11 +183,12 @@ export class Sessions {
       this.#fail(pending, 'its first record is empty');
       return;
     }
+    const { guard } = this.options.io;
     caller.proving = true;
     caller.connection.pause();
     verifyAuth(pending.session.th, pending.hello.key, auth).then(
-      (proved) => this.#settle(pending, proved ? undefined : 'its AUTH is wrong', messages),
-      (error: unknown) => this.#settle(pending, reasonOf(error), messages),
+      (proved) => guard(() => this.#settle(pending, proved ? undefined : 'its AUTH is wrong', messages)),
+      (error: unknown) => guard(() => this.#settle(pending, reasonOf(error), messages)),
     );
   }
 
@@ -263,7 +266,8 @@ export class Sessions {
     session.open = false;
     caller.live = undefined;
     this.#byIdentity.delete(session.identity);
-    if (reason === 'REVOKED') session.outbox.clear();
+    // A client that comes anew asks again for what it did not get; its old connection may be one that nobody reads.
+    if (reason === 'REVOKED' || (reason === 'REPLACED' && caller.connection.full)) session.outbox.clear();
     if (reason === undefined) session.outbox.abandon();
     else session.outbox.finish(formatMessage('BYE', '', '', { reason }));
     caller.connection.unsettle();

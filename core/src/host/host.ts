@@ -64,7 +64,7 @@ export async function openHost(options: HostOptions): Promise<Loader> {
     gone: (hearer) => events.gone(hearer),
   });
   loader.addAll();
-  closing.push('the plugins', STOP_MS + 300, () => loader.stop(STOP_MS));
+  closing.push('the plugins', STOP_MS + 300, (withinMs) => loader.stop(Math.min(STOP_MS, withinMs)));
   return loader;
 }
 

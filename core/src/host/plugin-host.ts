@@ -58,8 +58,14 @@ export class PluginHost implements Executor {
   /** Runs a request on the running version. One whose action that version does not have ends UNKNOWN_ACTION. */
   submit(open: OpenRequest): void {
     const { name } = open.action.manifest;
-    if (this.manifest.actions.some((action) => action.name === name)) this.#current.submit(open);
-    else this.options.requests.fail(open, failure('UNKNOWN_ACTION', { action: name, near: undefined }));
+    const action = this.manifest.actions.find((one) => one.name === name);
+    if (!action) this.options.requests.fail(open, failure('UNKNOWN_ACTION', { action: name, near: undefined }));
+    else if (action.idempotent || !open.isRecording) this.#current.submit(open);
+    // It came early, and the version that now runs does not allow that.
+    else
+      open.whenRecorded(() => {
+        if (open.state === 'waiting') this.submit(open);
+      });
   }
 
   abort(open: OpenRequest, reason: CentreondError): void {

@@ -111,8 +111,8 @@ export class HistoryActions {
     }
     const open = requests.get(token);
     const running = open !== undefined && caller.identity === `@${open.action.type}` && caller.roles.has('plugin');
-    // The row of an early request stands behind that; of one that was withdrawn nothing is stored.
-    if (running && open.isRecording) await new Promise<void>((resolve) => open.whenRecorded(resolve));
+    // A row of a token that is being recorded stands behind its request; of one that was withdrawn nothing is stored.
+    if (open?.isRecording) await new Promise<void>((resolve) => open.whenRecorded(resolve));
     const withdrawn = [open, requests.lingering(token)].find((one) => one?.isDropped);
     if (withdrawn && caller.identity === `@${withdrawn.action.type}`) {
       throw withdrawn.abortedFor ?? failure('CANCELLED', { token, by: 'the router' });

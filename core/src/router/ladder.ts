@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer';
 import {
   type CentreondError,
   decodeText,
@@ -102,9 +103,7 @@ export class Ladder {
       const { $ } = data;
       if ($ !== undefined) delete data.$;
       this.#options.telemetry.received++;
-      // What arrived is kept as it is: to write it anew costs as much as to read it.
-      const text = $ === undefined && message.data !== '' ? message.data : JSON.stringify(data);
-      this.#take(peer, message, data, text, $);
+      this.#take(peer, message, data, $ === undefined ? textOf(message.data) : JSON.stringify(data), $);
     } catch (error) {
       this.#refuse(peer, error instanceof FrameError ? error.token : token, error);
     }
@@ -121,7 +120,9 @@ export class Ladder {
     if (!head || peer.roles.has('router') || requests.get(head.token)) return undefined;
     const action = registry.get(head.action);
     if (!action || action.manifest.reply === 'ack') return undefined;
-    return requests.refusal(peer.identity, bytes.length - HEAD_BYTES);
+    // Shares count characters, of which there are at least so many.
+    const size = bytes.length - HEAD_BYTES;
+    return requests.refusal(peer.identity, isAscii(bytes) ? size : Math.floor(size / 3));
   }
 
   /** Messages of links hold pages, which are bounded by rows and bytes; all others are bounded in keys and elements. */
@@ -375,6 +376,12 @@ function recordOf({ token, owner, action, target, data, envelope, acceptedAt }: 
 
 function duplicateAck(token: string): string {
   return formatAck(token, 0, '{"duplicate":true}');
+}
+
+/** DATA's JSON as it arrived: to write it anew costs as much as to read it. Begins with `{` and ends with `}`; `{}` if it is empty. */
+function textOf(data: string): string {
+  const text = data.trim();
+  return text.slice(1, -1).trim() === '' ? '{}' : text;
 }
 
 /** Action and token of a message whose rest is not read; undefined where its head is malformed. */

@@ -90,12 +90,16 @@ export class Requests {
 
   /** Lets go of a request without an end: it was not recorded, or goes on elsewhere without this process. */
   leave(open: OpenRequest): void {
+    this.#leave(open, () => this.#shares.give(open.owner, open.size));
+  }
+
+  #leave(open: OpenRequest, giveShare: () => void): void {
     if (open.answered ? !this.#asked.delete(open) : this.#open.get(open.token) !== open) return;
     if (!open.answered) {
       this.#open.delete(open.token);
       this.#linger(open);
     }
-    this.#shares.give(open.owner, open.size);
+    giveShare();
     if (this.#open.size + this.#asked.size > 0) return;
     clearInterval(this.#sweep);
     this.#sweep = undefined;
@@ -113,7 +117,9 @@ export class Requests {
    * that it is dropped.
    */
   withdraw(open: OpenRequest, reason: CentreondError): void {
-    this.leave(open);
+    const give = () => this.#shares.give(open.owner, open.size);
+    // While an instance has it, it takes its owner's share: else repeats would run beyond every bound.
+    this.#leave(open, open.isHeld ? () => open.whenReleased(give) : give);
     const { executor } = open.action;
     open.aborted(reason, this.#options.clock.now());
     if (open.isHeld) executor.abort(open, reason);

@@ -50,7 +50,7 @@ export class Lane {
   endsSoon(number: number, until: number): void {
     const load = this.#loads.at(-1);
     if (!load) return;
-    if (load.ending.size === 0) load.waitUntil = until;
+    if (load.waitUntil === 0) load.waitUntil = until;
     load.ending.add(number);
   }
 

@@ -161,9 +161,11 @@ export class Scan {
   #idBefore(ctime: number): number {
     const { isLater, next, highest } = this.#sql;
     if (isLater.get(ctime) === undefined) return Number.MAX_SAFE_INTEGER;
+    // In this order: a step back that is made meanwhile is that of later rows.
+    let end = highest.get() ?? 0;
     const back = Number(readMeta(this.#db, 'clock_back'));
     let below = 0;
-    for (let end = highest.get() ?? 0; below < end; ) {
+    while (below < end) {
       const middle = Math.floor((below + end) / 2);
       const [id = 0, time = 0] = next.get(middle, end) ?? [];
       if (id !== 0 && time <= ctime - back) below = id;

@@ -131,7 +131,10 @@ class SqliteStore implements TokenStore {
     const accepted = this.#write(
       size,
       1,
-      (batch) => pushAccept(batch, accept.number, request, rowData),
+      (batch) => {
+        pushAccept(batch, accept.number, request, rowData);
+        if (endsSoon && !isLarge) this.#queue.endsSoon(accept.number);
+      },
       (id, ctime, odd): Accepted => {
         this.#queue.acceptSettled(accept.number);
         if (odd?.known) return { known: true, request: odd.known };
@@ -147,7 +150,6 @@ class SqliteStore implements TokenStore {
       },
       { rows: 1, lane: isLarge ? 'bulk' : 'own', failed: () => this.#queue.acceptSettled(accept.number) },
     );
-    if (endsSoon && !isLarge) this.#queue.endsSoon(accept.number);
     this.#accepts.set(accepted, accept);
     return accepted;
   }

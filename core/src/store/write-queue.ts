@@ -147,12 +147,12 @@ export class WriteQueue {
   };
 
   #flush(): void {
-    const { waitUntil } = this.#own;
-    if (waitUntil > performance.now()) {
+    const waitMs = this.#own.waitUntil - performance.now();
+    if (waitMs > 0) {
       this.#waiting ??= setTimeout(() => {
         this.#waiting = undefined;
         this.#flush();
-      }, END_MS);
+      }, waitMs);
       return;
     }
     while (this.#underWay.length < BATCHES_UNDER_WAY) {

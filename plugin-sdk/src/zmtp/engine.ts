@@ -88,11 +88,7 @@ export class Engine {
       this.#fail('unread');
       return;
     }
-    if (!this.#corked) {
-      this.#corked = true;
-      socket.cork();
-      process.nextTick(this.#uncork);
-    }
+    this.#cork();
     const size = typeof frame === 'string' ? Buffer.byteLength(frame) : frame.length;
     const isApart = typeof frame !== 'string' && size > COPY_BYTES;
     const out = Buffer.allocUnsafe(isApart ? 9 : size + 9);
@@ -145,6 +141,14 @@ export class Engine {
     this.#reader.stop();
   }
 
+  /** What is written in this turn of the event loop leaves at its end, at once. */
+  #cork(): void {
+    if (this.#corked) return;
+    this.#corked = true;
+    this.socket.cork();
+    process.nextTick(this.#uncork);
+  }
+
   readonly #uncork = (): void => {
     this.#corked = false;
     this.socket.uncork();
@@ -181,8 +185,11 @@ export class Engine {
     if (name === 'PING') {
       const pong = pongFor(body);
       if (!pong) this.#fail('malformed');
-      else if (this.pendingBytes > this.options.maxPending) this.#fail('unread');
-      else this.socket.write(pong);
+      // One that does not read is owed none.
+      else if (!this.full) {
+        this.#cork();
+        this.socket.write(pong);
+      }
     } else if (name === undefined || name === 'READY' || name === 'ERROR') this.#fail('malformed');
     // PONG needs nothing, SUBSCRIBE and its like mean nothing here, and commands of later versions are ignored.
   }

@@ -72,6 +72,8 @@ export class LibzmqDealer implements Dealer {
 
   async #close(lingerMs: number): Promise<void> {
     const wasOver = this.#isOver;
+    this.#isOver = true;
+    const until = performance.now() + lingerMs;
     if (!wasOver && this.#isSending && lingerMs > 0) {
       let timer: NodeJS.Timeout | undefined;
       await new Promise<void>((resolve) => {
@@ -80,9 +82,8 @@ export class LibzmqDealer implements Dealer {
       });
       clearTimeout(timer);
     }
-    this.#isOver = true;
     if (!this.#socket.closed) {
-      this.#socket.linger = lingerMs;
+      this.#socket.linger = Math.max(0, Math.round(until - performance.now()));
       this.#socket.close();
     }
     await this.#done;

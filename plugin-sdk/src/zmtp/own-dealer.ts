@@ -54,6 +54,7 @@ export class OwnDealer implements Dealer {
   }
 
   send(frame: Buffer | string): void {
+    if (this.#isOver) return;
     if (this.#early) this.#early.push(frame);
     else this.#engine.send(frame);
   }
@@ -101,6 +102,7 @@ export class OwnDealer implements Dealer {
   #end(reason: string): void {
     this.#engine.stop();
     this.#socket.destroy();
+    this.#early = undefined;
     if (this.#isOver) return;
     this.#isOver = true;
     this.#handlers.over(reason);

@@ -451,6 +451,7 @@ describe('the table', () => {
       limits: { pendingMs: 1000, maxPending: 10, maxBytes: 1, stallMs: 1 },
       io: {
         queued: nothing,
+        guard: (work) => work(),
         receive: nothing,
         pinned: nothing,
         noSession: nothing,

@@ -130,10 +130,16 @@ test('DATA is kept as it arrived, without its envelope', async () => {
   world.ladder.receive(alice, Buffer.from('[ONCE] [a] [] {"b": 1e2,  "a":2}'));
   world.ladder.receive(alice, Buffer.from('[ONCE] [b] [] {"b": 1e2,  "$":{"hold":true}}'));
   world.ladder.receive(alice, Buffer.from('[ONCE] [c] [] '));
+  world.ladder.receive(alice, Buffer.from('[ONCE] [d] []  \n{ \t}\n'));
+  world.ladder.receive(alice, Buffer.from('[ONCE] [e] [] \r\n {"a":1}\n'));
+  world.ladder.receive(alice, Buffer.from(`[ONCE] [f] [] {${' '.repeat(1000)}}`));
   await settle();
-  expect(['a', 'b', 'c'].map((token) => world.disk.requests.get(token)?.data)).toEqual([
+  expect(['a', 'b', 'c', 'd', 'e', 'f'].map((token) => world.disk.requests.get(token)?.data)).toEqual([
     '{"b": 1e2,  "a":2}',
     '{"b":100}',
+    '{}',
+    '{}',
+    '{"a":1}',
     '{}',
   ]);
   world.send(alice, 'ONCE', 'a', { a: 2, b: 100 });

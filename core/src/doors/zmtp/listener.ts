@@ -10,8 +10,10 @@ export interface ListenerLimits {
   /** Connections in all, and from one address (of IPv6: one /64 network). */
   connections: number;
   perAddress: number;
-  /** Connections that are not settled. Beyond that the oldest of them gives way to a new one. */
+  /** Connections that are not settled. Beyond that the oldest of the address that has the most of them gives way to a new one. */
   unsettled: number;
+  /** Those of one address. Beyond that its own oldest gives way. */
+  unsettledPerAddress: number;
   /** How long a peer may take for the ZMTP handshake, and until the owner settles it, in milliseconds. */
   handshakeMs: number;
   settleMs: number;
@@ -29,6 +31,7 @@ const LIMITS: ListenerLimits = {
   connections: 32_768,
   perAddress: 8192,
   unsettled: 4096,
+  unsettledPerAddress: 1024,
   handshakeMs: 5000,
   settleMs: 10_000,
   sweepMs: 500,
@@ -79,7 +82,8 @@ export class Listener {
   readonly #server: Server;
   readonly #host: ConnectionHost;
   readonly #connections = new Map<Connection, { origin: string; since: number }>();
-  readonly #origins = new Map<string, number>();
+  /** How many connections each origin has, and how many of them are not settled. */
+  readonly #origins = new Map<string, { all: number; unsettled: number }>();
   /** The oldest is first. */
   readonly #unsettled = new Set<Connection>();
   readonly #logged = new Map<Cause, { at: number; count: number }>();
@@ -213,35 +217,65 @@ export class Listener {
     }
     const connection = new Connection(address, socket, this.#host);
     this.#connections.set(connection, { origin, since: this.#options.clock.monotonic() });
-    this.#origins.set(origin, (this.#origins.get(origin) ?? 0) + 1);
+    const counts = this.#origins.get(origin) ?? { all: 0, unsettled: 0 };
+    this.#origins.set(origin, counts);
+    counts.all++;
+    this.#addUnsettled(connection, origin);
+  }
+
+  #addUnsettled(connection: Connection, origin: string): void {
+    if (this.#unsettled.has(connection)) return;
     this.#unsettled.add(connection);
+    const counts = this.#origins.get(origin);
+    if (counts) counts.unsettled++;
+  }
+
+  #deleteUnsettled(connection: Connection, origin: string): void {
+    if (!this.#unsettled.delete(connection)) return;
+    const counts = this.#origins.get(origin);
+    if (counts) counts.unsettled--;
   }
 
   #settled(connection: Connection, isSettled: boolean): void {
     const entry = this.#connections.get(connection);
-    this.#unsettled.delete(connection);
-    if (isSettled || entry === undefined) return;
+    if (entry === undefined) return;
+    // Again the youngest.
+    this.#deleteUnsettled(connection, entry.origin);
+    if (isSettled) return;
     entry.since = this.#options.clock.monotonic();
-    this.#unsettled.add(connection);
+    this.#addUnsettled(connection, entry.origin);
   }
 
   /** Why one more connection from `origin` cannot be taken; makes room for it where an unsettled one can give way. */
   #refusal(origin: string): Cause | undefined {
-    const { connections, perAddress, unsettled, reserve } = this.#limits;
+    const { connections, perAddress, unsettled, unsettledPerAddress, reserve } = this.#limits;
     const isShort = () => (this.#options.isShort ?? isShortOfFiles)(reserve);
-    if (origin !== '' && (this.#origins.get(origin) ?? 0) >= perAddress && !this.#displace(origin))
-      return 'connectionsOfAddress';
+    const own = this.#origins.get(origin) ?? { all: 0, unsettled: 0 };
+    if (origin !== '' && own.all >= perAddress && !this.#displace(origin)) return 'connectionsOfAddress';
     if (this.#connections.size >= connections && !this.#displace()) return 'connections';
-    if (this.#unsettled.size >= unsettled) this.#displace();
+    if (own.unsettled >= unsettledPerAddress) this.#displace(origin);
+    else if (this.#unsettled.size >= unsettled) this.#displace();
     if (!isShort()) return undefined;
     this.#displace();
     return isShort() ? 'descriptors' : undefined;
   }
 
-  /** Ends the oldest unsettled connection, of `origin` where it is given. Returns whether there was one. */
-  #displace(origin?: string): boolean {
+  /** The origin that has the most unsettled connections. */
+  #busiest(): string | undefined {
+    let busiest: string | undefined;
+    let most = 0;
+    for (const [origin, { unsettled }] of this.#origins) {
+      if (unsettled <= most) continue;
+      busiest = origin;
+      most = unsettled;
+    }
+    return busiest;
+  }
+
+  /** Ends the oldest unsettled connection of `origin`. Returns whether there was one. */
+  #displace(origin = this.#busiest()): boolean {
     for (const connection of this.#unsettled) {
-      if (origin !== undefined && this.#connections.get(connection)?.origin !== origin) continue;
+      if (this.#connections.get(connection)?.origin !== origin) continue;
       connection.end('displaced');
       this.#forget(connection);
       return true;
@@ -253,10 +287,9 @@ export class Listener {
     const entry = this.#connections.get(connection);
     if (entry === undefined) return;
     this.#connections.delete(connection);
-    this.#unsettled.delete(connection);
-    const left = (this.#origins.get(entry.origin) ?? 1) - 1;
-    if (left > 0) this.#origins.set(entry.origin, left);
-    else this.#origins.delete(entry.origin);
+    this.#deleteUnsettled(connection, entry.origin);
+    const counts = this.#origins.get(entry.origin);
+    if (counts && --counts.all === 0) this.#origins.delete(entry.origin);
     if (this.#connections.size === 0) this.#emptied();
   }
 
