@@ -64,9 +64,10 @@ export class InternalDoor {
     return {
       onFrame: (frame) => this.#take(peer, frame),
       onDrain: () => this.#queue(peer),
-      onClosed: () => {
+      onClosed: (reason, byListener) => {
         this.#dirty.delete(peer);
         try {
+          if (byListener) peer.instance?.refused(reason);
           peer.end();
         } catch (error) {
           this.options.log.error(
@@ -117,6 +118,7 @@ export class InternalDoor {
       peer.flush();
       if (peer.backlog <= BACKLOG_CHARACTERS) continue;
       this.options.log.warn({ peer: peer.identity }, `internal door: ${peer.identity} does not read; it is given up`);
+      peer.instance?.refused('it does not read what it is sent');
       peer.end();
     }
   }

@@ -27,6 +27,7 @@ async function openDoor() {
     heard: [] as string[],
     instance: undefined as InstancePeer | undefined,
     left: [] as string[],
+    refused: [] as string[],
     warnings: [] as string[],
     file: join(folder, 'run', 'router.ipc'),
   };
@@ -39,6 +40,9 @@ async function openDoor() {
     receive(message) {
       if (message.toString() === 'bad') throw new Error('a fault of the host');
       at.heard.push(message.toString());
+    },
+    refused(why) {
+      at.refused.push(why);
     },
   };
   const tickets = new Tickets();
@@ -143,6 +147,23 @@ describe('a connection is a peer', () => {
     expect(at.left).toEqual(['@local']);
     expect(at.warnings).toEqual(['internal door: @local does not read; it is given up']);
   });
+});
+
+test('an instance that sends more than it may is named with that as the cause; one that leaves by itself is not', async () => {
+  const at = await openDoor();
+  const socket = at.connect();
+  await socket.send(at.hello);
+  await until(() => at.instance);
+  await socket.send(Buffer.alloc(2 * 1024 * 1024));
+  await until(() => at.left.length === 1);
+  expect(at.refused).toEqual(['it sent a frame that is larger than allowed']);
+  const other = await openDoor();
+  const leaving = other.connect();
+  await leaving.send(other.hello);
+  await until(() => other.instance);
+  leaving.close();
+  await until(() => other.left.length === 1);
+  expect(other.refused).toEqual([]);
 });
 
 test('what is sent in one turn goes in few frames', async () => {

@@ -35,8 +35,8 @@ export interface ConnectionHandlers {
   onFrame(frame: Buffer): void;
   /** The connection was `full` and takes frames again. */
   onDrain(): void;
-  /** The connection is over. Called once, never within a call of the owner. */
-  onClosed(reason: string): void;
+  /** The connection is over; `byListener`: for a {@link Cause}. Called once, never within a call of the owner. */
+  onClosed(reason: string, byListener: boolean): void;
 }
 
 /** What a connection needs of its listener. */
@@ -57,6 +57,7 @@ export class Connection {
   readonly #engine: Engine;
   #handlers: ConnectionHandlers | undefined;
   #reason: string | undefined;
+  #byListener = false;
 
   constructor(
     /** `host:port` of the peer; empty on an `ipc://` listener. */
@@ -88,7 +89,7 @@ export class Connection {
     socket.on('close', () => {
       this.close('the connection is gone');
       host.closed(this);
-      this.#handlers?.onClosed(this.#reason as string);
+      this.#handlers?.onClosed(this.#reason as string, this.#byListener);
     });
   }
 
@@ -154,6 +155,7 @@ export class Connection {
   end(cause: Cause): void {
     if (this.#reason !== undefined) return;
     this.host.ended(cause, this.address);
+    this.#byListener = true;
     this.close(CAUSES[cause]);
   }
 
