@@ -203,3 +203,9 @@ export function processesWith(text: string): number[] {
     })
     .map(Number);
 }
+
+/** Bytes of memory of its own that a process holds. */
+export function memoryOf(pid: number): number {
+  const [, kib] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? [];
+  return Number(kib) * 1024;
+}

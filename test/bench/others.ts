@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Client, connect } from '@centreond/plugin-sdk/client';
-import { DaemonProcess, ROOT } from '../daemon-process.ts';
+import { DaemonProcess, memoryOf, ROOT } from '../daemon-process.ts';
 import { benchKeys, KEYS } from './keys.ts';
 
 const { values } = parseArgs({ options: { json: { type: 'boolean', default: false } } });
@@ -50,11 +50,6 @@ function bareSpawn(): Promise<void> {
     child.once('error', reject);
     child.once('close', () => resolve());
   });
-}
-
-function residentKib(pid: number): number {
-  const [, kib] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? [];
-  return Number(kib);
 }
 
 /** Milliseconds of the same work, over and over: the further the slowest is from the median, the less quiet the machine. */
@@ -133,7 +128,7 @@ const client = await connect(daemon.door(root));
 const figures = { ...(await commands(client)), ...(await history(client)) };
 await client.close();
 
-const emptyKib = residentKib(daemon.pid);
+const empty = memoryOf(daemon.pid);
 const startedAt = performance.now();
 const clients: Client[] = [];
 for (let i = 0; i < IDLE_CLIENTS; i += 16) {
@@ -144,7 +139,7 @@ for (let i = 0; i < IDLE_CLIENTS; i += 16) {
   clients.push(...(await Promise.all(some)));
 }
 const handshakesPerSecond = Math.round((IDLE_CLIENTS * 1000) / (performance.now() - startedAt));
-const kibPerClient = Math.round((residentKib(daemon.pid) - emptyKib) / IDLE_CLIENTS);
+const kibPerClient = Math.round((memoryOf(daemon.pid) - empty) / 1024 / IDLE_CLIENTS);
 await Promise.all(clients.map((one) => one.close()));
 await daemon.dispose();
 const { x1, x16, putlog, getlog } = figures;

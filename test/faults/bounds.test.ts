@@ -3,7 +3,15 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Client, connect } from '@centreond/plugin-sdk/client';
 import { afterEach, expect, onTestFinished, test } from 'vitest';
-import { DaemonProcess, type DaemonSettings, type Identity, ROOT, seconds, until } from '../daemon-process.ts';
+import {
+  DaemonProcess,
+  type DaemonSettings,
+  type Identity,
+  memoryOf,
+  ROOT,
+  seconds,
+  until,
+} from '../daemon-process.ts';
 import type { Flood, Flooded } from './flooder.ts';
 
 const LONG = process.env.LONG === '1';
@@ -61,12 +69,6 @@ function p99(sorted: readonly number[]): number {
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** Bytes of memory of its own that the process holds. */
-function memoryOf(pid: number): number {
-  const [, kib] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? [];
-  return Number(kib) * 1024;
 }
 
 function print(figures: object): void {

@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import path from 'node:path';
 import { connect } from '@centreond/plugin-sdk/client';
 import { GREETING, READY } from '@centreond/plugin-sdk/zmtp';
 import { afterEach, expect, onTestFinished, test } from 'vitest';
-import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
+import { DaemonProcess, memoryOf, ROOT, until } from '../daemon-process.ts';
 
 const MIB = 2 ** 20;
 const SILENT = 5000;
@@ -34,12 +33,6 @@ function stranger(daemon: DaemonProcess, from: string, words: Buffer[] = []): So
   for (const word of words) socket.write(word);
   onTestFinished(() => void socket.destroy());
   return socket;
-}
-
-/** Bytes of memory of its own that a process holds. */
-function memoryOf(pid: number): number {
-  const [, kib] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? [];
-  return Number(kib) * 1024;
 }
 
 async function median(times: number): Promise<number> {

@@ -67,7 +67,7 @@ export class InternalDoor {
       onClosed: (reason, byListener) => {
         this.#dirty.delete(peer);
         try {
-          if (byListener) peer.instance?.refused(reason);
+          if (byListener) peer.instance?.condemn(reason);
           peer.end();
         } catch (error) {
           this.options.log.error(
@@ -118,7 +118,7 @@ export class InternalDoor {
       peer.flush();
       if (peer.backlog <= BACKLOG_CHARACTERS) continue;
       this.options.log.warn({ peer: peer.identity }, `internal door: ${peer.identity} does not read; it is given up`);
-      peer.instance?.refused('it does not read what it is sent');
+      peer.instance?.condemn('it does not read what it is sent');
       peer.end();
     }
   }

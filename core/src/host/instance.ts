@@ -213,10 +213,6 @@ export class Instance implements InstanceLink, InstanceProcess {
     }
   }
 
-  refused(why: string): void {
-    this.condemn(why);
-  }
-
   #take(bytes: Buffer): void {
     const { events } = this;
     // `[ROW] ` by its bytes: the most frequent message by far.

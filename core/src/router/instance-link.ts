@@ -15,8 +15,8 @@ export interface InstanceLink {
   enter(peer: InstancePeer): void;
   /** Takes each message of its session. Must not throw. */
   receive(message: Buffer): void;
-  /** The door ends its session for what it sent, or did not read. `why` is a part of a sentence. */
-  refused(why: string): void;
+  /** The door ends its session for what it sent, or did not read: its process is to end. `what` is a part of a sentence. */
+  condemn(what: string): void;
 }
 
 /** One-time tickets: the host gives one to each process that it starts, and the internal door redeems it. */

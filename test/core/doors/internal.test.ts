@@ -41,8 +41,8 @@ async function openDoor() {
       if (message.toString() === 'bad') throw new Error('a fault of the host');
       at.heard.push(message.toString());
     },
-    refused(why) {
-      at.refused.push(why);
+    condemn(what) {
+      at.refused.push(what);
     },
   };
   const tickets = new Tickets();
