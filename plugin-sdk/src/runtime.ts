@@ -202,6 +202,8 @@ export class InstanceRuntime {
   async #outputOf(action: ActionDeclaration, input: object, context: RequestContext): Promise<string> {
     const checked = await validate(action.options.input, input);
     if (!checked.ok) throw failure('INVALID_DATA', { action: action.name, reason: checked.reason });
+    // An ABORT that came right behind its request: a listener that the method adds would never be called.
+    if (context.aborted) throw context.aborted;
     const method = this.#plugin[action.method];
     const output = await method?.call(this.#plugin, checked.value, context as ActionContext);
     if (context.aborted) throw context.aborted;

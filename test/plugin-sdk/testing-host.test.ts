@@ -25,6 +25,18 @@ describe('a plugin in a real process', () => {
     await expect(host.call('ECHO', {})).rejects.toMatchObject({ code: 'NOT_READY' });
   });
 
+  test('does not begin with what is aborted right behind its request', async () => {
+    const methods = `run(input, { signal }) { return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))); }`;
+    const folder = tempPackage({ 'index.js': pluginSource('', `act('WAIT');`, methods) });
+    await buildManifest(folder);
+    await using host = await startHost(folder);
+    for (let i = 0; i < 20; i++) {
+      const waiting = host.call('WAIT', {}, { token: `wait-${i}` });
+      host.abort(`wait-${i}`);
+      expect(await waiting).toMatchObject({ data: { error: 'CANCELLED' } });
+    }
+  });
+
   test('that crashes ends its requests, and says what it logged', async () => {
     await using host = await startHost(PROBE);
     const sleeping = host.call('SLEEP', { ms: 60_000 });
