@@ -32,8 +32,8 @@ import {
 import { prepareDatabase, readMeta } from './schema.ts';
 import type { LogPage, RequestRecord } from './token-store.ts';
 
-/** Pages in the write-ahead log at which it is copied into the database, once the answers are out. */
-const CHECKPOINT_PAGES = 2000;
+/** Pages in the write-ahead log at which it is copied into the database, once the answers are out: a call may wait for that. */
+const CHECKPOINT_PAGES = 500;
 /** The disk's failures. Any other is one call's own: its batches are then done again call by call. */
 const OF_THE_DISK = /^SQLITE_(FULL|IOERR|CORRUPT|NOTADB|READONLY|BUSY|LOCKED|NOMEM|CANTOPEN|PERM|PROTOCOL)/;
 
