@@ -183,13 +183,17 @@ export class Sessions {
       this.#fail(pending, 'its first record is empty');
       return;
     }
-    const { guard } = this.options.io;
     caller.proving = true;
     caller.connection.pause();
-    verifyAuth(pending.session.th, pending.hello.key, auth).then(
-      (proved) => guard(() => this.#settle(pending, proved ? undefined : 'its AUTH is wrong', messages)),
-      (error: unknown) => guard(() => this.#settle(pending, reasonOf(error), messages)),
-    );
+    verifyAuth(pending.session.th, pending.hello.key, auth)
+      .then(
+        (proved) => (proved ? undefined : 'its AUTH is wrong'),
+        (error: unknown) => reasonOf(error),
+      )
+      .then((fault) => {
+        this.options.io.guard(() => this.#settle(pending, fault, messages));
+        caller.connection.resume();
+      });
   }
 
   /** Ends the wait for an AUTH: a session comes to life, or not; then goes on with what came meanwhile. */
@@ -202,7 +206,6 @@ export class Sessions {
     if (obstacle !== undefined) this.#fail(pending, obstacle);
     else if (!grant || grant.identity !== pending.grant.identity) this.#fail(pending, 'its key was revoked meanwhile');
     else this.#begin(pending, grant, messages);
-    caller.connection.resume();
   }
 
   /** Binds the key of who joins, on disk, before anything is answered. Says what stands against it. */
@@ -227,6 +230,7 @@ export class Sessions {
     if (caller.live) this.#end(caller, caller.live, 'a newer session of its connection began', 'REPLACED');
     const session = new Session(
       grant,
+      caller.address,
       keys,
       {
         get full() {

@@ -88,15 +88,12 @@ export class Ladder {
     if (this.#options.verbs.receive(peer, bytes, this.receive)) return;
     let token = '';
     try {
-      if (bytes.length > this.#options.maxMessage) {
-        token = headOf(bytes)?.token ?? '';
-        throw failure('TOO_LARGE', { bytes: bytes.length, limit: this.#options.maxMessage });
-      }
-      const busy = bytes.length > READ_LENGTH ? this.#busy(peer, bytes) : undefined;
-      if (busy) {
-        token = headOf(bytes)?.token ?? '';
-        throw busy;
-      }
+      const { maxMessage } = this.#options;
+      const head = bytes.length > Math.min(READ_LENGTH, maxMessage) ? headOf(bytes) : undefined;
+      token = head?.token ?? '';
+      if (bytes.length > maxMessage) throw failure('TOO_LARGE', { bytes: bytes.length, limit: maxMessage });
+      const busy = head && this.#busy(peer, head, bytes);
+      if (busy) throw busy;
       const message = parseMessage(decodeText(bytes));
       token = message.token;
       const data = this.#parse(peer, message);
@@ -113,11 +110,10 @@ export class Ladder {
    * BUSY for a new request beyond its owner's share, from its head alone: what is refused is not to cost its DATA. Undefined where
    * more has to be known.
    */
-  #busy(peer: Peer, bytes: Buffer): CentreondError | undefined {
+  #busy(peer: Peer, head: Head, bytes: Buffer): CentreondError | undefined {
     const { registry, requests } = this.#options;
-    const head = headOf(bytes);
     // A router asks for others; a repeat is answered whatever is open.
-    if (!head || peer.roles.has('router') || requests.get(head.token)) return undefined;
+    if (peer.roles.has('router') || requests.get(head.token)) return undefined;
     const action = registry.get(head.action);
     if (!action || action.manifest.reply === 'ack') return undefined;
     // Shares count characters, of which there are at least so many.
@@ -384,8 +380,14 @@ function textOf(data: string): string {
   return text.slice(1, -1).trim() === '' ? '{}' : text;
 }
 
-/** Action and token of a message whose rest is not read; undefined where its head is malformed. */
-function headOf(bytes: Buffer): { readonly action: string; readonly token: string } | undefined {
+/** What a message begins with. */
+interface Head {
+  readonly action: string;
+  readonly token: string;
+}
+
+/** The head of a message whose rest is not read; undefined where it is malformed. */
+function headOf(bytes: Buffer): Head | undefined {
   const head = bytes.toString('latin1', 0, HEAD_BYTES);
   const [, action, token] = /^\[([^\]]{0,64})\] \[([A-Za-z0-9._:-]{0,255})\]/.exec(head) ?? [];
   return action === undefined || token === undefined ? undefined : { action, token };
