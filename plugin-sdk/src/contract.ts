@@ -117,6 +117,8 @@ export interface NodeAnnouncement {
   state: NodeState;
   /** How it is reached; `push` when left out. */
   kind?: 'push' | 'pull' | 'ssh';
+  /** Where it is reached, or came from: "tcp://10.0.0.7:5557", "[fd00::7]:41522". */
+  address?: string;
   /** What a way over it costs; 1 when left out. Of several ways to a node the cheapest is taken, the direct one first. */
   score?: number;
   version?: string;

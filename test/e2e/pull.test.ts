@@ -55,6 +55,7 @@ test('a node that connects by itself is told with its actions, version, clock an
     name: 'Lyon',
     kind: 'pull',
     state: 'up',
+    address: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
     version: expect.any(String),
     actions: expect.arrayContaining(['ECHO', 'STEPS']),
     roundTripMs: expect.any(Number),

@@ -41,6 +41,7 @@ test('a node is up once it has said that it is the one, and what it has', async 
   expect(node.announcement()).toEqual({
     id: 'paris',
     kind: 'push',
+    address: 'tcp://paris:5555',
     name: 'Paris',
     score: 3,
     state: 'up',

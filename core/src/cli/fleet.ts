@@ -10,6 +10,7 @@ const FleetNode = z.object({
   kind: z.string(),
   state: z.string(),
   reason: z.string().nullable().default(null),
+  address: z.string().nullable().default(null),
   labels: z.record(z.string(), z.string()).default({}),
   lastPong: Figure,
   lastPing: Figure,

@@ -19,6 +19,7 @@ export function nodeText(node: FleetNode, { width = 120, now, paint }: View): st
     ...(node.reason === null ? [] : ([['reason', plain(node.reason)]] satisfies [string, string][])),
     ...(labels.length === 0 ? [] : ([['labels', labels.join(' ')]] satisfies [string, string][])),
     ['kind', plain(node.kind)],
+    ...(node.address === null ? [] : ([['address', plain(node.address)]] satisfies [string, string][])),
     ['version', plain(node.version ?? 'not told')],
     ['last PONG', when(lastPong)],
     ['last PING', when(lastPing)],

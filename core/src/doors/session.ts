@@ -26,6 +26,7 @@ export class Session implements Peer {
 
   constructor(
     readonly grant: Grant,
+    readonly address: string,
     { opener, sealer }: RouterSession,
     io: OutboxIo,
     limits: OutboxLimits,

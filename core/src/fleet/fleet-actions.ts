@@ -58,6 +58,7 @@ const Node = z.strictObject({
   subnodes: z.array(SubnodeEntry).max(10_000).exactOptional(),
   state: NODE_STATE,
   kind: z.enum(['push', 'pull', 'ssh']).exactOptional(),
+  address: z.string().max(300).exactOptional(),
   score: SCORE.exactOptional(),
   version: z.string().max(64).exactOptional(),
   lastPing: SECONDS.exactOptional(),

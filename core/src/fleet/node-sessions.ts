@@ -99,6 +99,7 @@ export class NodeSessions {
       subnodes,
       kind: 'pull',
       state: 'up',
+      ...(peer.address !== undefined && { address: peer.address }),
     };
     let session = this.#sessions.get(peer);
     if (!session) {

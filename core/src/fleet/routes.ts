@@ -42,6 +42,8 @@ export interface NodeStatus {
   readonly state: NodeState;
   /** Why it is not up, as a clause; null where it is, or where nobody said why. */
   readonly reason: string | null;
+  /** Where it is reached, or came from; null where nobody said so. */
+  readonly address: string | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly lastPing: number | null;
   readonly lastPong: number | null;
@@ -232,6 +234,7 @@ export class Routes {
       kind,
       state,
       reason: state === 'up' ? null : (node.reason ?? null),
+      address: node.address ?? null,
       labels: node.labels ?? {},
       lastPing: node.lastPing ?? null,
       lastPong: node.lastPong ?? null,

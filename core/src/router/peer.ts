@@ -24,6 +24,8 @@ export interface Peer {
   readonly open: boolean;
   /** Bytes, or characters, that are queued and not yet handed to the socket. */
   readonly backlog: number;
+  /** `host:port` that it came from. Omitted by peers that did not come by the network. */
+  readonly address?: string;
   /** When its last message came, in monotonic milliseconds. Omitted by peers that are not held to answering. */
   readonly heardAt?: number;
   /** Queues `message` for the next flush. If the peer's bound in bytes is passed, the session ends. A no-op once closed. */

@@ -13,6 +13,7 @@ const node = (id: string, more: Partial<FleetNode> = {}): FleetNode => ({
   kind: 'pull',
   state: 'up',
   reason: null,
+  address: '10.0.0.7:41522',
   labels: {},
   lastPing: ago(1),
   lastPong: ago(1),
@@ -130,7 +131,7 @@ test('one node is told in full, its actions in lines that fit', () => {
     node('paris-1', { name: 'Paris', actions, ...AWAY, subnodes: ['bergen'] }),
     view({ width: 60 }),
   );
-  expect(text).toMatch(/^paris-1 \(Paris\) is unreachable\n {2}kind {8}pull\n/);
+  expect(text).toMatch(/^paris-1 \(Paris\) is unreachable\n {2}kind {8}pull\n {2}address {5}10\.0\.0\.7:41522\n/);
   expect(text).toContain('last PONG   2026-11-25 11:45:50, 14 min ago\n');
   expect(text).toMatch(/ {2}actions {5}ACTION_0 .*ACTION_29\n {2}subnodes {4}bergen\n/s);
   expect(text).toMatch(/\nwarning {2}paris-1 is unreachable: no answer for 14 min, since .*\n$/);

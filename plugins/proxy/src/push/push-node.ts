@@ -84,10 +84,11 @@ export class PushNode implements CarriedNode {
   }
 
   announcement(): NodeAnnouncement {
-    const { id, name, score } = this.config;
+    const { id, name, score, address } = this.config;
     return {
       id,
       kind: 'push',
+      address,
       state: this.#state,
       ...(name !== undefined && { name }),
       ...(score !== undefined && { score }),

@@ -50,12 +50,13 @@ export class SshNode implements CarriedNode {
   }
 
   announcement(): NodeAnnouncement {
-    const { id, name, score } = this.#config;
+    const { id, name, score, address } = this.#config;
     const { state, version, sight } = this.#connection;
     const { hostname: _, ...seen } = sight ?? { hostname: '' };
     return {
       id,
       kind: 'ssh',
+      address,
       state,
       actions: ACTIONS,
       ...(name !== undefined && { name }),
