@@ -25,7 +25,7 @@ describe('ended midway by SIGKILL, SIGTERM, KILL and the stop of the daemon', ()
       WRONG: [],
       RELAY: [{ action: 'ECHO', data: {} }],
     };
-    expect(await found(fixture('probe'), { ...PATIENT, examples, open: ['ECHO', 'RELAY'] })).toEqual([]);
+    expect(await found(fixture('probe'), { ...PATIENT, examples, open: ['ECHO', 'ECHO_ONCE', 'RELAY'] })).toEqual([]);
   });
 
   test('the bundled plugin that runs commands passes', async () => {
