@@ -1,6 +1,7 @@
-// npm run bench -- [--json] [--case 1x1000]… [--rounds 5] [--seconds 2] [--action ECHO]
-// Runs the frozen relay and the real path alternately and prints the medians of their rates and ratios.
-import { execFile } from 'node:child_process';
+// npm run bench -- [--json] [--case 1x1000]… [--rounds 5] [--seconds 2] [--action ECHO] [--profile FOLDER]
+// Runs the frozen relay and the real path alternately and prints the medians of their rates and ratios. Unless a case or an action
+// is named, a table for an action that is not idempotent follows, then what others.ts and store.ts measure.
+import { execFile, spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { DaemonProcess, ROOT } from '../daemon-process.ts';
@@ -19,16 +20,19 @@ const WARM_MS = 4000;
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
-    case: { type: 'string', multiple: true, default: CASES },
+    case: { type: 'string', multiple: true },
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '2' },
-    action: { type: 'string', default: 'ECHO' },
+    action: { type: 'string' },
+    /** Where each thread of the daemon, the plugin and the clients leaves a CPU profile. */
+    profile: { type: 'string' },
   },
 });
 const seconds = Number(values.seconds);
+const profiled = values.profile ? [`--cpu-prof`, `--cpu-prof-dir=${path.resolve(values.profile)}`] : [];
 
 async function measure<T>(script: string, args: string[]): Promise<T> {
-  const { stdout } = await run(process.execPath, [path.join(import.meta.dirname, script), ...args], {
+  const { stdout } = await run(process.execPath, [...profiled, path.join(import.meta.dirname, script), ...args], {
     cwd: ROOT,
     timeout: RUN_LIMIT_MS,
   });
@@ -40,7 +44,7 @@ function median(numbers: number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }
 
-async function benchCase(name: string) {
+async function benchCase(name: string, action: string) {
   const [clients = 1, inFlight = 1] = name.split('x').map(Number);
   const fingerprints = await benchKeys(clients);
   const daemon = new DaemonProcess({
@@ -50,12 +54,11 @@ async function benchCase(name: string) {
   for (const [i, fingerprint] of fingerprints.entries()) {
     daemon.clients.push({ identity: `bench-${i}`, fingerprint, roles: ['client'] });
   }
-  await daemon.start();
+  await daemon.start(values.profile ? ['env', `NODE_OPTIONS=${profiled.join(' ')}`] : []);
   try {
     const relays: number[] = [];
     const dones: Counted[] = [];
     const acks: Counted[] = [];
-    const { action } = values;
     const pids = { router: daemon.pid, plugin: childOf(daemon.pid, 'child.js') };
     const door = { address: daemon.endpoint, router: daemon.fingerprint, keys: KEYS };
     const order = { ...door, clients, inFlight, seconds, bytes: BYTES, action, pids };
@@ -84,6 +87,7 @@ async function benchCase(name: string) {
       connectMs: median(dones.map(({ connectMs }) => connectMs)),
     };
   } finally {
+    if (values.profile) await daemon.end('SIGTERM'); // the profile is written on the way out
     await daemon.dispose();
   }
 }
@@ -93,15 +97,27 @@ HEADS.push('clients µs', 'connect ms');
 const row = (name: string, cells: (string | number)[]) =>
   `${name.padEnd(7)}${cells.map((cell, i) => String(cell).padStart((HEADS[i]?.length ?? 0) + 2)).join('')}\n`;
 
-const cases: Record<string, Awaited<ReturnType<typeof benchCase>>> = {};
-if (!values.json) process.stdout.write(row('case', HEADS));
-for (const name of values.case) {
-  const result = await benchCase(name);
-  cases[name] = result;
-  if (values.json) continue;
-  const { doneRatio, coldRatio, ackRatio, perSecond, relayPerSecond, p50Ms, p99Ms, cpuMicros, connectMs } = result;
-  const { router, plugin, clients } = cpuMicros;
-  const cells = [doneRatio, coldRatio, ackRatio, perSecond, relayPerSecond, p50Ms, p99Ms, router, plugin, clients];
-  process.stdout.write(row(name, [...cells, connectMs]));
+/** The table of one action. */
+async function table(action: string) {
+  const cases: Record<string, Awaited<ReturnType<typeof benchCase>>> = {};
+  if (!values.json) process.stdout.write(`${action}\n${row('case', HEADS)}`);
+  for (const name of values.case ?? CASES) {
+    const result = await benchCase(name, action);
+    cases[name] = result;
+    if (values.json) continue;
+    const { doneRatio, coldRatio, ackRatio, perSecond, relayPerSecond, p50Ms, p99Ms, cpuMicros, connectMs } = result;
+    const { router, plugin, clients } = cpuMicros;
+    const cells = [doneRatio, coldRatio, ackRatio, perSecond, relayPerSecond, p50Ms, p99Ms, router, plugin, clients];
+    process.stdout.write(row(name, [...cells, connectMs]));
+  }
+  return cases;
 }
-if (values.json) process.stdout.write(`${JSON.stringify({ cases })}\n`);
+
+const isWhole = !values.case && !values.action && !values.profile;
+let result: object = { cases: await table(values.action ?? 'ECHO') };
+if (isWhole) result = { ...result, once: await table('ECHO_ONCE') };
+for (const script of isWhole ? ['others.ts', 'store.ts'] : []) {
+  if (values.json) result = { ...result, ...(await measure<object>(script, ['--json'])) };
+  else spawnSync(process.execPath, [path.join(import.meta.dirname, script)], { cwd: ROOT, stdio: 'inherit' });
+}
+if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`);
