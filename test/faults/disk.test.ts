@@ -1,0 +1,168 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { type Client, connect } from '@centreond/plugin-sdk/client';
+import Database from 'better-sqlite3';
+import { afterEach, describe, expect, test } from 'vitest';
+import { type DaemonProcess, until } from '../daemon-process.ts';
+import { daemonWithLedger, runs, seeded, seedOfRun, terminalRows } from './ledger.ts';
+
+const strace = spawnSync('strace', ['-V']).status === 0;
+const ROUNDS = process.env.LONG ? 12 : 2;
+const LANES = 20;
+const seed = seedOfRun();
+
+let daemon: DaemonProcess | undefined;
+afterEach(async () => daemon?.dispose());
+
+/** Clients that send without a pause, and what they were told. */
+class Stream {
+  readonly acknowledged = new Set<string>();
+  readonly refused = new Map<string, string>();
+  #going = true;
+  readonly #lanes: Promise<void>[];
+
+  constructor(client: Client) {
+    this.#lanes = Array.from({ length: LANES }, (_, lane) => this.#send(client, lane));
+  }
+
+  async #send(client: Client, lane: number): Promise<void> {
+    for (let i = 0; this.#going; i++) {
+      const action = i % 2 === 0 ? 'ONCE' : 'AGAIN';
+      const token = `${action}-${lane}-${i}`;
+      try {
+        await client.send(action, { ms: 0 }, { token, timeoutMs: 60_000 });
+        this.acknowledged.add(token);
+      } catch (error) {
+        this.refused.set(token, (error as { code?: string }).code ?? String(error));
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    }
+  }
+
+  /** Resolves once requests are acknowledged that were sent after this was called. */
+  async flows(): Promise<void> {
+    const before = this.acknowledged.size;
+    await until('requests are acknowledged', () => this.acknowledged.size > before + 2 * LANES, 20_000);
+  }
+
+  async stop(): Promise<void> {
+    this.#going = false;
+    await Promise.all(this.#lanes);
+  }
+}
+
+/** The writing thread of a daemon. */
+function writerOf({ pid }: DaemonProcess): number {
+  const tasks = `/proc/${pid}/task`;
+  const found = readdirSync(tasks).find((tid) => /^store-writer/.test(readFileSync(`${tasks}/${tid}/comm`, 'utf8')));
+  if (!found) throw new Error(`${pid} has no thread store-writer`);
+  return Number(found);
+}
+
+const traceOf = ({ folder }: DaemonProcess) => path.join(folder, 'trace');
+
+/** Lets calls of the writing thread on one file fail, until the tracer ends. */
+async function failing(
+  who: DaemonProcess,
+  call: string,
+  error: string,
+  when: string,
+  file: string,
+): Promise<ChildProcess> {
+  const inject = `inject=${call}:error=${error}:when=${when}`;
+  const args = ['-p', String(writerOf(who)), '-e', `trace=${call}`, '-e', inject, '-P', file];
+  const tracer = spawn('strace', [...args, '-o', traceOf(who)], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let said = '';
+  tracer.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  await until('strace is attached', () => said.includes('attached') || tracer.exitCode !== null);
+  if (tracer.exitCode !== null) throw new Error(said);
+  return tracer;
+}
+
+async function detached(tracer: ChildProcess): Promise<void> {
+  const gone = new Promise((resolve) => tracer.once('close', resolve));
+  tracer.kill('SIGINT');
+  await gone;
+}
+
+/** What must hold whatever the disk did: of each request it is known whether it was taken, and it was then done. */
+async function expectNothingLost(who: DaemonProcess, { acknowledged, refused }: Stream): Promise<void> {
+  expect(await who.end('SIGTERM')).toBe(0);
+  expect(new Set(refused.values())).toEqual(new Set(refused.size > 0 ? ['STORE_FAILED'] : []));
+  const ends = terminalRows(who);
+  expect([...acknowledged].filter((token) => ends.get(token) !== 1)).toEqual([]);
+  const ran = runs(who);
+  expect([...acknowledged].filter((token) => token.startsWith('ONCE') && ran.get(token) !== 1)).toEqual([]);
+  expect([...refused.keys()].filter((token) => token.startsWith('ONCE') && ran.has(token))).toEqual([]);
+  const db = new Database(who.database, { readonly: true });
+  expect(db.pragma('integrity_check', { simple: true })).toBe('ok');
+  db.close();
+}
+
+async function streaming(): Promise<{ who: DaemonProcess; stream: Stream; client: Client }> {
+  const who = daemonWithLedger();
+  daemon = who;
+  await who.start();
+  const client = await connect({ address: who.socket });
+  const stream = new Stream(client);
+  await stream.flows();
+  return { who, stream, client };
+}
+
+describe.skipIf(!strace)(`calls of the store that fail (SEED=${seed})`, () => {
+  const random = seeded(seed);
+  test.each([
+    ['pwrite64', 'EIO', '-wal'],
+    ['pwrite64', 'ENOSPC', '-wal'],
+    ['fsync', 'EIO', '-wal'],
+    ['pwrite64', 'EIO', ''],
+    ['fsync', 'EIO', ''],
+  ])(
+    '%s with %s on the database%s: no false ACK, and requests are taken again without a restart',
+    async (call, error, which) => {
+      const { who, stream, client } = await streaming();
+      const failures = async () =>
+        ((await client.send('INFORMATION')).data.counters as { store: { failures: number } }).store.failures;
+      for (let round = 0; round < ROUNDS; round++) {
+        const before = await failures();
+        // At first each of so many fails, then every call does. The log is copied seldom.
+        const nth = which === '' ? 1 : 1 + Math.floor(random() * 20);
+        for (const when of [`${nth}+${nth + 1}`, '1+']) {
+          const tracer = await failing(who, call, error, when, who.database + which);
+          try {
+            await until('a call fails', () => readFileSync(traceOf(who), 'utf8').includes('INJECTED'));
+            if (which === '-wal') await until('it was noticed', async () => (await failures()) > before);
+            else await stream.flows(); // only the copying of the log fails, which is tried again
+          } finally {
+            await detached(tracer);
+          }
+          await stream.flows();
+        }
+      }
+      await stream.stop();
+      if (which === '-wal') expect(stream.refused.size).toBeGreaterThan(0);
+      else
+        expect([stream.refused.size, who.stderr]).toEqual([0, expect.stringContaining('copying the write-ahead log')]);
+      await client.close();
+      await expectNothingLost(who, stream);
+    },
+  );
+});
+
+test('a database that another process has locked: refused until it lets go', async () => {
+  const { who, stream, client } = await streaming();
+  const other = new Database(who.database);
+  other.exec('BEGIN IMMEDIATE');
+  await until('requests are refused', () => stream.refused.size > 0, 20_000);
+  other.exec('ROLLBACK');
+  other.close();
+  await stream.flows();
+  await stream.stop();
+  await client.close();
+  await expectNothingLost(who, stream);
+});
