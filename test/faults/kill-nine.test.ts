@@ -1,7 +1,9 @@
 import { connect } from '@centreond/plugin-sdk/client';
 import { afterEach, expect, test } from 'vitest';
 import { type DaemonProcess, until } from '../daemon-process.ts';
-import { daemonWithLedger, processesOf, runs, seeded, seedOfRun, terminalRows } from './ledger.ts';
+import { storedRows, violationsOf } from '../history/checker.ts';
+import { Recorder } from '../history/recorder.ts';
+import { daemonWithLedger, processesOf, runs, seeded, seedOfRun } from './ledger.ts';
 
 const KILLS = process.env.LONG ? 40 : 8;
 
@@ -15,18 +17,17 @@ test(`killed with -9 at any moment of a stream, what was acknowledged ends once 
   const alice = daemon.client('alice');
   await daemon.start();
   const client = await connect(daemon.door(alice));
-  const acknowledged = new Set<string>();
+  const recorder = new Recorder();
   let going = true;
   const stream = Array.from({ length: 50 }, async (_, lane) => {
     for (let i = 0; going; i++) {
-      const token = `${lane}-${i}`;
-      await client.send('ONCE', { ms: Math.floor(random() * 20) }, { token });
-      acknowledged.add(token);
+      const token = `once-${lane}-${i}`;
+      await recorder.send(client, 'ONCE', { ms: Math.floor(random() * 20) }, { token, once: true });
     }
   });
   for (let kill = 0; kill < KILLS; kill++) {
-    const before = acknowledged.size;
-    await until('requests flow again', () => acknowledged.size > before + 20, 20_000);
+    const before = recorder.acknowledged.size;
+    await until('requests flow again', () => recorder.acknowledged.size > before + 20, 20_000);
     await new Promise((resolve) => setTimeout(resolve, random() * 300));
     await daemon.end('SIGKILL');
     await until('no process is left behind', () => processesOf(daemon as DaemonProcess).length === 0, 15_000);
@@ -37,10 +38,9 @@ test(`killed with -9 at any moment of a stream, what was acknowledged ends once 
   await client.close();
   expect(await daemon.end('SIGTERM')).toBe(0);
 
-  const ends = terminalRows(daemon);
-  expect([...acknowledged].filter((token) => ends.get(token) !== 1)).toEqual([]);
-  expect([...runs(daemon)].filter(([, times]) => times > 1)).toEqual([]);
-  expect(acknowledged.size).toBeGreaterThan(KILLS * 20);
+  const rows = storedRows(daemon.database, 'once-');
+  expect(violationsOf({ events: recorder.events, rows, runs: runs(daemon) })).toEqual([]);
+  expect(recorder.acknowledged.size).toBeGreaterThan(KILLS * 20);
 });
 
 test('an idempotent action runs again after the daemon was killed, and its request finishes', async () => {

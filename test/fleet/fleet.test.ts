@@ -1,10 +1,10 @@
 import path from 'node:path';
-import { isCentreondError } from '@centreond/plugin-sdk';
 import type { Client, HistoryRow } from '@centreond/plugin-sdk/client';
-import Database from 'better-sqlite3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ROOT } from '../daemon-process.ts';
 import { runs, seeded, seedOfRun, terminalRows } from '../faults/ledger.ts';
+import { storedRows, violationsOf } from '../history/checker.ts';
+import { Recorder } from '../history/recorder.ts';
 import { Fleet, type Poller } from './fleet.ts';
 import { report, seconds } from './report.ts';
 import type { Wire } from './wire.ts';
@@ -47,10 +47,9 @@ test('a command to every node: all outcomes are central', async () => {
 
 /** Clients that send to random nodes until they are told to end, and follow what was acknowledged. */
 class Traffic {
-  readonly acknowledged = new Set<string>();
+  readonly recorder = new Recorder();
   /** Tokens by the error of their terminal row, or 'finished'. */
   readonly ended = new Map<string, string>();
-  readonly refusals = new Map<string, number>();
   readonly faults: string[] = [];
   #going = true;
   #next = 0;
@@ -71,7 +70,7 @@ class Traffic {
     let timer: NodeJS.Timeout | undefined;
     const limit = new Promise<never>((_, reject) => {
       const fail = () => {
-        const open = [...this.acknowledged].filter((token) => !this.ended.has(token));
+        const open = [...this.recorder.acknowledged].filter((token) => !this.ended.has(token));
         reject(
           new Error(`${open.length} tokens do not end within ${seconds(SETTLE_MS)}: ${open.slice(0, 10).join(' ')}`),
         );
@@ -89,17 +88,9 @@ class Traffic {
       const token = `chaos-${++this.#next}`;
       const data = { ms: Math.floor(this.random() * 50), rows: Math.floor(this.random() * 4) };
       const hold = this.random() < 0.1;
-      try {
-        await client.send('ONCE', data, { token, target: id, ...(hold && { envelope: { hold } }) });
-      } catch (error) {
-        const code = isCentreondError(error) ? error.code : String(error);
-        this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1);
-        continue;
-      }
-      this.acknowledged.add(token);
-      const rows: HistoryRow[] = [];
-      for await (const row of client.follow(token)) rows.push(row);
-      this.#check(token, id, data.rows, rows);
+      const options = { token, target: id, once: true, ...(hold && { envelope: { hold } }) };
+      if (!(await this.recorder.send(client, 'ONCE', data, options))) continue;
+      this.#check(token, id, data.rows, await this.recorder.follow(client, token));
     }
   }
 
@@ -107,7 +98,6 @@ class Traffic {
     const last = rows.at(-1) as HistoryRow;
     const error = last.code === 2 ? 'finished' : String((last.data as { error?: unknown }).error);
     this.ended.set(token, error);
-    if (rows.some((row, i) => i > 0 && row.id <= (rows[i - 1] as HistoryRow).id)) this.faults.push(`${token}: order`);
     const steps = rows.filter(({ code }) => code === 50).map(({ data }) => (data as { step: number }).step);
     if (steps.some((step, i) => step !== i + 1)) this.faults.push(`${token}: its steps are ${steps}`);
     if (error !== 'finished') return;
@@ -211,25 +201,22 @@ test(`${CHAOS_MS / 60_000} minutes of kills and cuts: every request that was ack
   }
   report(`${[...chaos.counts].map(([what, count]) => `${what} ${count}`).join(', ')}`);
   report(`all up after ${seconds(up)}, all ended after ${seconds(performance.now() - whole)}`);
-  report(`${traffic.acknowledged.size} acknowledged: ${countsOf(traffic.ended.values())}`);
-  report(`refused: ${[...traffic.refusals].map(([code, count]) => `${code} ${count}`).join(', ')}`);
+  report(`${traffic.recorder.acknowledged.size} acknowledged: ${countsOf(traffic.ended.values())}`);
+  report(`refused: ${[...traffic.recorder.refusals].map(([code, count]) => `${code} ${count}`).join(', ')}`);
   await Promise.all(clients.map((client) => client.close()));
   await Promise.all([fleet.central, ...fleet.pollers.map(({ machine }) => machine)].map((machine) => machine.end()));
 
   expect(traffic.faults).toEqual([]);
-  const { acknowledged, ended } = traffic;
-  expect([...acknowledged].filter((token) => !ended.has(token))).toEqual([]);
-  const terminal = terminalRows(fleet.central);
-  expect([...acknowledged].filter((token) => terminal.get(token) !== 1)).toEqual([]);
+  const { recorder, ended } = traffic;
+  expect([...recorder.acknowledged].filter((token) => !ended.has(token))).toEqual([]);
   const ran = new Map<string, number>();
   for (const { machine } of fleet.pollers) {
     for (const [token, times] of runs(machine)) ran.set(token, (ran.get(token) ?? 0) + times);
     expect([...terminalRows(machine)].filter(([, times]) => times > 1)).toEqual([]);
   }
-  expect([...ran].filter(([, times]) => times > 1)).toEqual([]);
-  const finished = [...ended].filter(([, how]) => how === 'finished');
-  expect(finished.filter(([token]) => !ran.has(token))).toEqual([]);
-  expect(outOfOrder()).toEqual([]);
+  const rows = storedRows(fleet.central.database, 'chaos-');
+  expect(violationsOf({ events: recorder.events, rows, runs: ran })).toEqual([]);
+  const finished = [...ended.values()].filter((how) => how === 'finished');
   // What ran when its daemon was killed ends with code 1; all else finishes.
   expect(finished.length).toBeGreaterThan(ended.size * 0.8);
 });
@@ -238,27 +225,4 @@ function countsOf(values: Iterable<string>): string {
   const counts = new Map<string, number>();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
   return [...counts].map(([value, count]) => `${count} ${value}`).join(', ');
-}
-
-/** Tokens whose rows from a node are not in the order in which that node wrote them, or go on after their end. */
-function outOfOrder(): string[] {
-  const db = new Database(fleet.central.database, { readonly: true });
-  try {
-    const rows = db
-      .prepare<[], { token: string; code: number; node: number | null; origin: number | null }>(
-        `SELECT token, code, node, origin_id AS origin FROM centreond_history LEFT JOIN centreond_origin USING (id)
-         WHERE token LIKE 'chaos-%' ORDER BY centreond_history.id`,
-      )
-      .all();
-    const last = new Map<string, { ended: boolean; origin: number }>();
-    const faults = new Set<string>();
-    for (const { token, code, origin } of rows) {
-      const before = last.get(token) ?? { ended: false, origin: 0 };
-      if (before.ended || (origin !== null && origin <= before.origin)) faults.add(token);
-      last.set(token, { ended: code === 1 || code === 2, origin: origin ?? before.origin });
-    }
-    return [...faults];
-  } finally {
-    db.close();
-  }
 }
