@@ -10,14 +10,29 @@ export interface RouterSchema {
   check(value: unknown): string | undefined;
 }
 
+/** The `format` by which a schema marks a string as a reference to a secret: the value itself is refused, and not repeated. */
+export const SECRET_FORMAT = 'centreond-secret';
+export const SECRET_REMEDY = 'is a secret: write file:PATH or env:NAME, never the value';
+
+/** Whether `text` refers to a secret (`file:PATH` or `env:NAME`). */
+export function isSecretReference(text: string): boolean {
+  return /^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$/.test(text);
+}
+
 // One for all: making it costs more than compiling a schema. It keeps nothing, so that schemas cannot meet by `$id`.
 let ajv: Ajv2020 | undefined;
 
-/** Compiles `schema` with the settings that the router has: formats and unknown keywords bind nobody. */
+/** Compiles `schema` as router and test kit do: unknown keywords, and all formats but that of a secret, bind nobody. */
 export function routerSchema(schema: JsonSchema): RouterSchema {
   let validate: ValidateFunction;
   try {
-    ajv ??= new Ajv2020({ strict: false, allErrors: true, validateFormats: false, addUsedSchema: false });
+    ajv ??= new Ajv2020({ strict: false, allErrors: true, addUsedSchema: false, logger: false }).addFormat(
+      SECRET_FORMAT,
+      {
+        type: 'string',
+        validate: isSecretReference,
+      },
+    );
     validate = ajv.compile(schema);
   } catch (error) {
     return { fault: reasonOf(error), check: () => undefined };
@@ -28,7 +43,8 @@ export function routerSchema(schema: JsonSchema): RouterSchema {
 function faultText({ errors }: ValidateFunction): string {
   const texts = (errors ?? []).slice(0, 5).map(({ instancePath, params, keyword, message }) => {
     const at = instancePath === '' ? 'it' : instancePath.slice(1).replaceAll('/', '.');
-    return `${at} ${keyword === 'additionalProperties' ? `must not have the key '${params.additionalProperty}'` : message}`;
+    if (keyword === 'additionalProperties') return `${at} must not have the key '${params.additionalProperty}'`;
+    return `${at} ${keyword === 'format' ? SECRET_REMEDY : message}`;
   });
   return texts.join('; ');
 }

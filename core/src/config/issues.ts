@@ -1,9 +1,9 @@
+import { SECRET_FORMAT, SECRET_REMEDY } from '@centreond/plugin-sdk/json-schema';
 import type { ErrorObject } from 'ajv/dist/2020.js';
 import type { z } from 'zod';
 import { type Problem, problem } from '../errors.ts';
 import { describe, kindOf, near } from '../words.ts';
 import type { LeafCode, LeafIssue } from './leaves.ts';
-import { SECRET_FORMAT } from './secret.ts';
 import { formatPath, type Path, type Source } from './source.ts';
 
 const KINDS: Record<string, string> = {
@@ -88,10 +88,8 @@ export function ajvProblems(errors: readonly ErrorObject[], source: Source, base
         const [, word = '', of = ''] = /^(min|max)(.*)$/.exec(error.keyword) ?? [];
         return tell.badValue(path, bound(word, params.limit, of));
       }
-      case 'format': {
-        const secret = 'is a secret: write file:PATH or env:NAME, never the value';
-        return tell.badValue(path, params.format === SECRET_FORMAT ? secret : `${error.message}`);
-      }
+      case 'format':
+        return tell.badValue(path, params.format === SECRET_FORMAT ? SECRET_REMEDY : `${error.message}`);
       case 'anyOf':
       case 'oneOf':
         return tell.badValue(path, 'fits none of the forms that it may have');

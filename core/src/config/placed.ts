@@ -1,9 +1,9 @@
 import { dirname, resolve } from 'node:path';
 import type { Json, JsonObject } from '@centreond/plugin-sdk';
+import { SECRET_FORMAT } from '@centreond/plugin-sdk/json-schema';
 import type { PluginEntry } from './entry.ts';
 import { pathOf, valueAt } from './issues.ts';
 import type { Manifest } from './manifest.ts';
-import { SECRET_FORMAT } from './secret.ts';
 
 /** The `format` by which a plugin's config schema marks a string as a path, relative to the file that holds it. */
 export const PATH_FORMAT = 'centreond-path';

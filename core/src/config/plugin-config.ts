@@ -1,10 +1,10 @@
 import { reasonOf } from '@centreond/plugin-sdk';
+import { isSecretReference, SECRET_FORMAT } from '@centreond/plugin-sdk/json-schema';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { type Problem, problem } from '../errors.ts';
 import type { PluginEntry } from './entry.ts';
 import { ajvProblems } from './issues.ts';
 import { MANIFEST_FILE, type Manifest } from './manifest.ts';
-import { isSecretReference, SECRET_FORMAT } from './secret.ts';
 
 /**
  * Checks an entry's `config` against the schema that its manifest declares, each mistake at its own place in the file.

@@ -1,5 +1,5 @@
 import type { ActionManifest, JsonSchema, Manifest } from '@centreond/plugin-sdk';
-import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import { routerSchema } from '@centreond/plugin-sdk/json-schema';
 import { near } from '../words.ts';
 import type { Guarded } from './authorize.ts';
 import type { Executor, RegisteredAction } from './request.ts';
@@ -22,12 +22,12 @@ export class Registry {
   /** Replaces a plugin by another version of it, or adds it: all of it or, if a schema does not compile, nothing. */
   replace(manifest: Manifest, executor: Executor): void {
     const { type } = manifest;
-    const emitted = manifest.emits.map(({ name, schema }) => [name, faults(compile(schema))] as const);
+    const emitted = manifest.emits.map(({ name, schema }) => [name, faultsBy(schema)] as const);
     const actions = manifest.actions.map((action): RegisteredAction => {
       const { name } = action;
       const registered = this.#actions.get(name);
       if (registered && registered.type !== type) throw new Error(`the action ${name} belongs to ${registered.type}`);
-      return { manifest: action, type, executor, fault: faults(compile(action.input)) };
+      return { manifest: action, type, executor, fault: faultsBy(action.input) };
     });
     this.remove(type);
     this.#plugins.set(type, { manifest, executor });
@@ -98,28 +98,9 @@ export function unknownHere(name: string): Guarded & { readonly manifest: Action
   return { type: '', manifest };
 }
 
-// One for the process: it compiles its own meta schemas first, which takes ten milliseconds.
-const AJV = new Ajv2020({ strict: false, allErrors: true, validateFormats: false });
-
-function compile(schema: JsonSchema): ValidateFunction {
-  try {
-    return AJV.compile(schema);
-  } finally {
-    // Kept by the action alone: a plugin that is reloaded often leaves nothing behind.
-    AJV.removeSchema(schema);
-  }
-}
-
-function faults(validate: ValidateFunction): (data: object) => string | undefined {
-  return (data) => (validate(data) ? undefined : faultText(validate));
-}
-
-function faultText(validate: ValidateFunction): string {
-  const texts = (validate.errors ?? []).slice(0, 5).map((error) => {
-    const at = error.instancePath === '' ? 'it' : error.instancePath.slice(1).replaceAll('/', '.');
-    const detail = Object.values(error.params)[0];
-    const what = error.keyword === 'additionalProperties' ? `must not have the key '${detail}'` : error.message;
-    return `${at} ${what}`;
-  });
-  return texts.join('; ');
+/** What a schema has against data. Throws if it does not compile. */
+function faultsBy(schema: JsonSchema): (data: object) => string | undefined {
+  const { fault, check } = routerSchema(schema);
+  if (fault !== undefined) throw new Error(fault);
+  return check;
 }
