@@ -42,6 +42,8 @@ export interface InstanceOptions {
   readonly folder: string;
   readonly main: string;
   readonly config: JsonObject;
+  /** The environment of its process, without the mark. */
+  readonly env: Readonly<Record<string, string>>;
   /** The hash that READY must bear. */
   readonly hash: string;
   readonly endpoint: string;
@@ -148,7 +150,7 @@ export class Instance implements InstanceLink, InstanceProcess {
     const sdk = createRequire(pathToFileURL(path.join(options.folder, 'package.json'))).resolve(
       '@centreond/plugin-sdk/child',
     );
-    const env = { ...process.env, [MARK]: this.#mark };
+    const env = { ...options.env, [MARK]: this.#mark };
     // A group of its own, so that all of it can be ended at once.
     const child = spawn(process.execPath, [...flagsFor(options), sdk], { cwd: options.folder, env, detached: true });
     this.#child = child;

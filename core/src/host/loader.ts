@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { CentreondError, failure, type JsonObject, RESERVED_ACTIONS, reasonOf } from '@centreond/plugin-sdk';
-import { type Config, type PluginEntry, placedConfig, requestedEntry } from '../config/config.ts';
+import { type Config, type PluginEntry, placedConfig, requestedEntry, secretVariables } from '../config/config.ts';
 import { type Discovered, findPlugins } from '../config/discovery.ts';
 import { fault, type Problem, placeOf, problem, sentence } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -8,6 +8,7 @@ import type { Tickets } from '../router/instance-link.ts';
 import type { Registry } from '../router/registry.ts';
 import { TurnGate } from '../turns.ts';
 import { type CorePlugin, openCorePlugin } from './core-plugin.ts';
+import { pluginEnvironment } from './environment.ts';
 import type { GenerationOptions } from './generation.ts';
 import { Instance } from './instance.ts';
 import { PluginHost, type PluginHostOptions, type PluginVersion } from './plugin-host.ts';
@@ -145,6 +146,7 @@ export class Loader {
           folder,
           main,
           config: placedConfig(entry, manifest),
+          env: pluginEnvironment(process.env, secretVariables(entry, manifest), entry.env),
           hash: manifest.hash,
           endpoint,
           maxMessage: this.#config.core.maxMessage,

@@ -65,7 +65,7 @@ const Input = z.strictObject({
   env: z
     .record(Text.regex(/^(?!CENTREOND_)[^=]+$/, 'must be a name without = that does not start with CENTREOND_'), Text)
     .optional()
-    .describe("variables over the daemon's environment"),
+    .describe("variables over the plugin's environment"),
   cwd: Text.regex(/^\//, 'must be an absolute path').optional().describe('the folder to run it in, an absolute path'),
 });
 

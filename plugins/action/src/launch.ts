@@ -16,8 +16,8 @@ export interface Launch {
 }
 
 /**
- * The daemon's environment with `given` over it. What concerns the daemon alone stays out, save CENTREOND_INSTANCE, by which
- * it finds what a crashed plugin left behind.
+ * This process's environment with `given` over it. What is for the plugin alone is omitted, except CENTREOND_INSTANCE, by which
+ * the daemon finds what a crashed plugin left behind.
  */
 export function environment(given: Readonly<Record<string, string>> = {}): Record<string, string> {
   const env: Record<string, string> = {};
