@@ -81,7 +81,12 @@ type Command = z.output<typeof Input>['command'];
 
 @Plugin({ type: 'action', title: 'Runs commands on this machine', config: Config, codes: { OUTPUT } })
 export default class ActionPlugin {
-  readonly #runs = new Runs();
+  readonly #runs = new Runs((reason) =>
+    this.log.warn(
+      { err: reason },
+      'there are no pipes for the outputs of commands, which get sockets instead: /dev/stdout and /dev/stderr cannot be opened in them',
+    ),
+  );
   readonly #allow: AllowList | undefined;
 
   constructor(

@@ -2,6 +2,7 @@ import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promi
 import { Output } from '@centreond/plugin-sdk/command';
 import { ProcessGroup } from './group.ts';
 import { type CommandProcess, type Launch, launch } from './launch.ts';
+import { Pipes } from './pipes.ts';
 
 /** Between SIGTERM and SIGKILL of a command that is stopped. */
 const STOP_GRACE_MS = 2_000;
@@ -47,6 +48,13 @@ export class Runs {
   /** Resolves when the next program may start. */
   #start: Promise<void> = Promise.resolve();
 
+  readonly #pipes: Pipes;
+
+  /** `noPipes` is told once why commands get sockets as their outputs instead of pipes. */
+  constructor(noPipes: (reason: unknown) => void) {
+    this.#pipes = new Pipes(noPipes);
+  }
+
   readonly #onExit = (): void => {
     for (const { group } of this.#running) group.kill();
   };
@@ -62,7 +70,7 @@ export class Runs {
     await turn;
     this.#stopIfClosed(stop, asker);
     stop.signal.throwIfAborted();
-    const child = await launch(what);
+    const child = await launch(what, this.#pipes);
     const group = new ProcessGroup(child.pid);
     const running = { token: asker.token, group, stop, done: follow(child, group, stop, asker) };
     if (this.#running.size === 0) process.on('exit', this.#onExit);
@@ -82,6 +90,7 @@ export class Runs {
     const running = [...this.#running];
     for (const { stop, token } of running) stop.abort(this.#reason(token));
     await Promise.allSettled(running.map(({ done }) => done));
+    this.#pipes.close();
   }
 
   #stopIfClosed(stop: AbortController, { token }: Asker): void {
@@ -90,7 +99,7 @@ export class Runs {
 }
 
 async function follow(
-  child: CommandProcess,
+  { child, ...outputs }: CommandProcess,
   group: ProcessGroup,
   stop: AbortController,
   { give, unkillable }: Asker,
@@ -111,8 +120,8 @@ async function follow(
     if (stop.signal.aborted) resolve(undefined);
     stop.signal.addEventListener('abort', () => resolve(undefined), { once: true });
   });
-  const stdout = new Output(child.stdout, (chunk) => give('stdout', chunk), fail);
-  const stderr = new Output(child.stderr, (chunk) => give('stderr', chunk), fail);
+  const stdout = new Output(outputs.stdout, (chunk) => give('stdout', chunk), fail);
+  const stderr = new Output(outputs.stderr, (chunk) => give('stderr', chunk), fail);
   const closed = Promise.all([stdout.closed, stderr.closed]);
 
   const end = await Promise.race([exited, stopped]);
