@@ -10,6 +10,8 @@ import { type ActionContext, declarationOf, failure, type Json, type Logger, man
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { validate } from '../../plugin-sdk/dist/schema.js';
 import { ProcessGroup } from '../../plugins/action/dist/group.js';
+import { Marks } from '../../plugins/action/dist/marks.js';
+import { Pipes } from '../../plugins/action/dist/pipes.js';
 import { Runs } from '../../plugins/action/dist/run.js';
 
 type Config = ConstructorParameters<typeof ActionPlugin>[0];
@@ -165,7 +167,7 @@ describe('a command that ends', () => {
     expect(stdout).toBe(`${folder}\ngrüß ${process.env.HOME}\n`);
   });
 
-  it('is not told what concerns the daemon alone, but the mark by which its orphans are found', async () => {
+  it('gets nothing that is for the plugin alone, except the mark by which the daemon finds its processes', async () => {
     process.env.CENTREOND_TICKET = 'secret';
     process.env.CENTREOND_INSTANCE = 'action/1';
     try {
@@ -438,7 +440,7 @@ describe('the pipes of commands', () => {
     const told: unknown[] = [];
     const before = process.env.TMPDIR;
     process.env.TMPDIR = newFile();
-    const runs = new Runs((reason) => told.push(reason));
+    const runs = new Runs(new Marks({}, () => {}), new Pipes((reason) => told.push(reason)));
     try {
       for (let i = 0; i < 2; i++) {
         const what = { argv: ['echo', 'out'], cwd: undefined, env: { PATH: process.env.PATH ?? '' } };

@@ -28,6 +28,8 @@ export interface LoaderOptions extends PluginHostOptions {
   readonly tickets: Tickets;
   /** Starts the mark of everything that instances of this run start. */
   readonly mark: string;
+  /** The folder in which instances note the commands that they run. */
+  readonly notes: string;
   readonly clock: { now(): number };
   readonly log: Log;
   readonly keys: GenerationOptions['keys'];
@@ -124,7 +126,7 @@ export class Loader {
   }
 
   #version({ entry, manifest, folder, main, package: name, version }: Discovered): PluginVersion {
-    const { endpoint, mark, clock, log, keys, tickets } = this.options;
+    const { endpoint, mark, notes, clock, log, keys, tickets } = this.options;
     const { memory, niceness, processes, stuck: stuckMs, instances } = entry.limits;
     const declared = 'key' in manifest.instances ? manifest.instances.max : undefined;
     return {
@@ -153,6 +155,7 @@ export class Loader {
           startLimitMs: entry.startTimeout,
           limits: { memory, niceness, processes, stuckMs },
           mark,
+          notes,
           log,
           tickets,
         },

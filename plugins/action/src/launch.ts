@@ -22,15 +22,11 @@ export interface Launch {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/**
- * This process's environment with `given` over it. What is for the plugin alone is omitted, except CENTREOND_INSTANCE, by which
- * the daemon finds what a crashed plugin left behind.
- */
+/** This process's environment with `given` over it, without what is for the plugin alone. */
 export function environment(given: Readonly<Record<string, string>> = {}): Record<string, string> {
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env)) {
-    const internal = name.startsWith('CENTREOND_') && name !== 'CENTREOND_INSTANCE';
-    if (value !== undefined && !internal && name !== 'NOTIFY_SOCKET') env[name] = value;
+    if (value !== undefined && !name.startsWith('CENTREOND_') && name !== 'NOTIFY_SOCKET') env[name] = value;
   }
   return Object.assign(env, given);
 }
