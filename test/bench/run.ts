@@ -49,7 +49,12 @@ async function benchCase(name: string, action: string) {
   const fingerprints = await benchKeys(clients);
   const daemon = new DaemonProcess({
     core: { log: { level: 'warn' } },
-    plugins: [{ package: path.join(ROOT, 'test/fixtures/probe') }],
+    plugins: [
+      {
+        package: path.join(ROOT, 'test/fixtures/probe'),
+        ...(values.profile && { env: { NODE_OPTIONS: profiled.join(' ') } }),
+      },
+    ],
   });
   for (const [i, fingerprint] of fingerprints.entries()) {
     daemon.clients.push({ identity: `bench-${i}`, fingerprint, roles: ['client'] });

@@ -10,6 +10,9 @@ import { type ActionContext, declarationOf, failure, type Json, type Logger, man
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { validate } from '../../plugin-sdk/dist/schema.js';
 import { ProcessGroup } from '../../plugins/action/dist/group.js';
+import { Marks } from '../../plugins/action/dist/marks.js';
+import { Pipes } from '../../plugins/action/dist/pipes.js';
+import { Runs } from '../../plugins/action/dist/run.js';
 
 type Config = ConstructorParameters<typeof ActionPlugin>[0];
 type Input = Parameters<ActionPlugin['command']>[0];
@@ -143,6 +146,12 @@ describe('a command that ends', () => {
     expect(JSON.parse(stdout)).toEqual(args);
   });
 
+  it('may open its outputs by path, as those of a shell can be', async () => {
+    const script = 'echo both | tee /dev/stderr; echo path > /dev/stdout';
+    const output = await run({ command: ['sh', '-c', script] });
+    expect(output).toMatchObject({ exitCode: 0, stdout: 'both\npath\n', stderr: 'both\n' });
+  });
+
   it('takes text as its words, operators being plain arguments', async () => {
     const { stdout } = await run({ command: `printf '%s,' "a b" $HOME | * > x && y` });
     expect(stdout).toBe('a b,$HOME,|,*,>,x,&&,y,');
@@ -158,7 +167,7 @@ describe('a command that ends', () => {
     expect(stdout).toBe(`${folder}\ngrüß ${process.env.HOME}\n`);
   });
 
-  it('is not told what concerns the daemon alone, but the mark by which its orphans are found', async () => {
+  it('gets nothing that is for the plugin alone, except the mark by which the daemon finds its processes', async () => {
     process.env.CENTREOND_TICKET = 'secret';
     process.env.CENTREOND_INSTANCE = 'action/1';
     try {
@@ -398,6 +407,51 @@ describe.concurrent('a command that is stopped', () => {
     const asked = request(() => new Promise(() => {}));
     const done = run({ command: 'echo done', timeoutSeconds: 0.5 }, { asked });
     expect(await done).toMatchObject({ exitCode: 0, stdout: 'done\n' });
+  });
+});
+
+describe('the pipes of commands', () => {
+  const descriptors = (): number => readdirSync('/proc/self/fd').length;
+
+  it('are used again: many commands, at once and one after another, cost no further descriptors', async () => {
+    const on = plugin();
+    const all = () => Promise.all(Array.from({ length: 20 }, () => runOn(on, { command: 'echo out' })));
+    await all();
+    const before = descriptors();
+    for (let i = 0; i < 3; i++) expect((await all()).every(({ stdout }) => stdout === 'out\n')).toBe(true);
+    await runOn(on, { command: '/no/such/program' }).catch(() => {});
+    expect(descriptors()).toBeLessThanOrEqual(before);
+  });
+
+  it('are not used again while a process that outlived its command may write to them', async () => {
+    const on = plugin();
+    const [up, go, done] = [newFile(), newFile(), newFile()];
+    const late = `echo > ${up}; while [ ! -e ${go} ]; do sleep 0.01; done; trap "" PIPE; echo late; echo > ${done}`;
+    await runOn(on, { command: ['sh', '-c', `setsid sh -c '${late}' & while [ ! -e ${up} ]; do sleep 0.01; done`] });
+    const wait = `echo up; while [ ! -e ${done} ]; do sleep 0.1; done`;
+    const asked = request();
+    const others = Promise.all(Array.from({ length: 20 }, () => runOn(on, { command: ['sh', '-c', wait] }, asked)));
+    await until(() => textOf(asked.rows, 'stdout') === 'up\n'.repeat(20), 'all run');
+    writeFileSync(go, '');
+    for (const output of await others) expect(output).toMatchObject({ stdout: 'up\n', stderr: '' });
+  });
+
+  it('are sockets if there are none to be had, which is told once', async () => {
+    const told: unknown[] = [];
+    const before = process.env.TMPDIR;
+    process.env.TMPDIR = newFile();
+    const runs = new Runs(new Marks({}, () => {}), new Pipes((reason) => told.push(reason)));
+    try {
+      for (let i = 0; i < 2; i++) {
+        const what = { argv: ['echo', 'out'], cwd: undefined, env: { PATH: process.env.PATH ?? '' } };
+        const asker = { token: 't-1', give: async () => {}, unkillable: () => {} };
+        expect(await runs.run(what, new AbortController(), asker)).toMatchObject({ stdout: 'out\n' });
+      }
+    } finally {
+      if (before === undefined) delete process.env.TMPDIR;
+      else process.env.TMPDIR = before;
+    }
+    expect(told).toMatchObject([{ code: 'ENOENT' }]);
   });
 });
 

@@ -10,7 +10,7 @@ import { findSource, listFragments, openSource } from './search.ts';
 import { formatPath, type Path, plainSource, type Source } from './source.ts';
 
 export type { AuthorizedClient, Config, PluginEntry, Scope } from './entry.ts';
-export { placedConfig } from './placed.ts';
+export { placedConfig, secretVariables } from './placed.ts';
 
 /** What {@link loadConfig} found. */
 export interface Loaded {

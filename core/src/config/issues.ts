@@ -47,6 +47,8 @@ export function zodProblems(
         return tell.badValue(path, bound('min', issue.minimum, issue.origin));
       case 'too_big':
         return tell.badValue(path, bound('max', issue.maximum, issue.origin));
+      case 'invalid_key':
+        return tell.badValue(path, issue.issues[0]?.message ?? issue.message);
       default:
         return tell.badValue(path, issue.message);
     }

@@ -9,6 +9,7 @@ import type { Manifest } from './manifest.ts';
 export const PATH_FORMAT = 'centreond-path';
 
 const FILE = 'file:';
+const VARIABLE = 'env:';
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -21,7 +22,17 @@ export function placedConfig({ config, source }: PluginEntry, manifest: Manifest
   return placed as JsonObject;
 }
 
+/** The environment variables that an entry's `config` names as secrets: NAME of each `env:NAME`. */
+export function secretVariables({ config, source }: PluginEntry, manifest: Manifest): string[] {
+  const placing = new Placing(dirname(source.file), manifest.config ?? {});
+  placing.place(config as JsonObject);
+  return [...placing.variables];
+}
+
 class Placing {
+  /** Of the secrets met so far. */
+  readonly variables = new Set<string>();
+
   constructor(
     private readonly folder: string,
     private readonly root: Schema,
@@ -53,6 +64,7 @@ class Placing {
     if (format === SECRET_FORMAT && text.startsWith(FILE)) {
       return FILE + resolve(this.folder, text.slice(FILE.length));
     }
+    if (format === SECRET_FORMAT && text.startsWith(VARIABLE)) this.variables.add(text.slice(VARIABLE.length));
     // Resolved twice is resolved once: what is absolute stays so.
     return this.#branches(schema).reduce((placed, branch) => this.#text(placed, branch), text);
   }

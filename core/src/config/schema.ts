@@ -116,6 +116,15 @@ export const PluginPart = z
       })
       .prefault({})
       .describe('What its processes may use.'),
+    env: z
+      .record(
+        z.string().regex(/^(?!CENTREOND_)[^=\0]+$/, 'must be a name without = that does not start with CENTREOND_'),
+        z.string().regex(/^[^\0]*$/, 'must not contain a zero byte'),
+      )
+      .default({})
+      .describe(
+        "Environment variables of its processes and of what they start. Of the daemon's own they get only PATH, HOME, USER, LOGNAME, SHELL, LANG, LANGUAGE, LC_*, TZ and TMPDIR, and those that its config names as secrets (env:NAME).",
+      ),
     config: z.record(z.string(), z.unknown()).default({}).describe("The plugin's own settings."),
   })
   .describe('A plugin to host.');

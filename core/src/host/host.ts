@@ -1,3 +1,5 @@
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
 import { reasonOf } from '@centreond/plugin-sdk';
 import type { Clock } from '../clock.ts';
 import type { Closing } from '../closing.ts';
@@ -10,7 +12,7 @@ import type { Registry } from '../router/registry.ts';
 import type { Requests } from '../router/requests.ts';
 import type { StateStore } from '../store/token-store.ts';
 import { Loader, markOf } from './loader.ts';
-import { reap, startWarden } from './reaper.ts';
+import { reap, reapedText, startWarden } from './reaper.ts';
 
 const STOP_MS = 2000;
 /** What the daemon's death leaves to processes that notice it by themselves. */
@@ -44,10 +46,14 @@ export async function openHost(options: HostOptions): Promise<Loader> {
   const { config, folder, registry, requests, events, state, tickets, endpoint, coreActions, clock, log, closing } =
     options;
   const mark = markOf(folder);
-  const orphans = await reap(mark.ofFolder);
-  if (orphans > 0)
-    log.warn(`${orphans} processes of an earlier daemon on this data folder were still running; they are ended`);
-  const warden = startWarden(mark.ofRun, WARDEN_GRACE_SECONDS);
+  const notes = path.join(folder, 'run', 'commands');
+  await mkdir(notes, { recursive: true, mode: 0o700 });
+  const orphans = await reap(mark.ofFolder, notes);
+  if (orphans.length > 0) {
+    const text = reapedText(orphans);
+    log.warn(`processes of an earlier daemon on this data folder were still running; they are ended: ${text}`);
+  }
+  const warden = startWarden(mark.ofRun, notes, WARDEN_GRACE_SECONDS);
   closing.push('the warden', 100, () => warden.kill('SIGKILL'));
   const loader = new Loader(config, {
     registry,
@@ -56,6 +62,7 @@ export async function openHost(options: HostOptions): Promise<Loader> {
     endpoint,
     tickets,
     mark: mark.ofRun,
+    notes,
     clock,
     log,
     keys: instanceKeys(state, log),

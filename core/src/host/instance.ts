@@ -21,7 +21,7 @@ import type { Log } from '../log.ts';
 import type { InstanceLink, InstancePeer, Tickets } from '../router/instance-link.ts';
 import type { Peer } from '../router/peer.ts';
 import type { Hearer } from '../router/request.ts';
-import { descendants, killGroup, MARK, memoryOf, reap, sessionGivesWay } from './reaper.ts';
+import { descendants, killGroup, MARK, memoryOf, NOTES, reap, reapedText, sessionGivesWay } from './reaper.ts';
 import { ROW_BOUND, RowCredit } from './row-credit.ts';
 
 const Ready = z.object({ hash: z.string() });
@@ -42,6 +42,8 @@ export interface InstanceOptions {
   readonly folder: string;
   readonly main: string;
   readonly config: JsonObject;
+  /** The environment of its process, without the mark. */
+  readonly env: Readonly<Record<string, string>>;
   /** The hash that READY must bear. */
   readonly hash: string;
   readonly endpoint: string;
@@ -50,6 +52,8 @@ export interface InstanceOptions {
   readonly limits: InstanceLimits;
   /** Starts the mark of everything this daemon's instances start. */
   readonly mark: string;
+  /** The folder in which it notes the commands that it runs. */
+  readonly notes: string;
   readonly log: Log;
   readonly tickets: Tickets;
 }
@@ -148,7 +152,7 @@ export class Instance implements InstanceLink, InstanceProcess {
     const sdk = createRequire(pathToFileURL(path.join(options.folder, 'package.json'))).resolve(
       '@centreond/plugin-sdk/child',
     );
-    const env = { ...process.env, [MARK]: this.#mark };
+    const env = { ...options.env, [MARK]: this.#mark, [NOTES]: options.notes };
     // A group of its own, so that all of it can be ended at once.
     const child = spawn(process.execPath, [...flagsFor(options), sdk], { cwd: options.folder, env, detached: true });
     this.#child = child;
@@ -344,9 +348,23 @@ export class Instance implements InstanceLink, InstanceProcess {
     this.options.tickets.withdraw(this.#ticket);
     this.events.exited(this.#cause ?? how);
     this.#peer?.end();
-    void reap(this.#mark).then(() => {
+    void this.#reaped().then(() => {
       for (const resolve of this.#gone.splice(0)) resolve();
     });
+  }
+
+  /** Ends what it started outside of its process group, and says so. */
+  async #reaped(): Promise<void> {
+    const { log, type, id, notes } = this.options;
+    try {
+      const reaped = await reap(this.#mark, notes);
+      if (reaped.length === 0) return;
+      const what = `what the plugin ${type} still had running is ended with it: ${reapedText(reaped)}`;
+      log.warn({ plugin: type, instance: id }, what);
+    } catch (error) {
+      const what = `what the plugin ${type} still had running could not be ended: ${reasonOf(error)}`;
+      log.error({ err: error, plugin: type, instance: id }, what);
+    }
   }
 
   #readLines(stream: NodeJS.ReadableStream | null): void {

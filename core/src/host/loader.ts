@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { CentreondError, failure, type JsonObject, RESERVED_ACTIONS, reasonOf } from '@centreond/plugin-sdk';
-import { type Config, type PluginEntry, placedConfig, requestedEntry } from '../config/config.ts';
+import { type Config, type PluginEntry, placedConfig, requestedEntry, secretVariables } from '../config/config.ts';
 import { type Discovered, findPlugins } from '../config/discovery.ts';
 import { fault, type Problem, placeOf, problem, sentence } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -8,6 +8,7 @@ import type { Tickets } from '../router/instance-link.ts';
 import type { Registry } from '../router/registry.ts';
 import { TurnGate } from '../turns.ts';
 import { type CorePlugin, openCorePlugin } from './core-plugin.ts';
+import { pluginEnvironment } from './environment.ts';
 import type { GenerationOptions } from './generation.ts';
 import { Instance } from './instance.ts';
 import { PluginHost, type PluginHostOptions, type PluginVersion } from './plugin-host.ts';
@@ -27,6 +28,8 @@ export interface LoaderOptions extends PluginHostOptions {
   readonly tickets: Tickets;
   /** Starts the mark of everything that instances of this run start. */
   readonly mark: string;
+  /** The folder in which instances note the commands that they run. */
+  readonly notes: string;
   readonly clock: { now(): number };
   readonly log: Log;
   readonly keys: GenerationOptions['keys'];
@@ -123,7 +126,7 @@ export class Loader {
   }
 
   #version({ entry, manifest, folder, main, package: name, version }: Discovered): PluginVersion {
-    const { endpoint, mark, clock, log, keys, tickets } = this.options;
+    const { endpoint, mark, notes, clock, log, keys, tickets } = this.options;
     const { memory, niceness, processes, stuck: stuckMs, instances } = entry.limits;
     const declared = 'key' in manifest.instances ? manifest.instances.max : undefined;
     return {
@@ -145,12 +148,14 @@ export class Loader {
           folder,
           main,
           config: placedConfig(entry, manifest),
+          env: pluginEnvironment(process.env, secretVariables(entry, manifest), entry.env),
           hash: manifest.hash,
           endpoint,
           maxMessage: this.#config.core.maxMessage,
           startLimitMs: entry.startTimeout,
           limits: { memory, niceness, processes, stuckMs },
           mark,
+          notes,
           log,
           tickets,
         },

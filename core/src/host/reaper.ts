@@ -1,9 +1,24 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
+import path from 'node:path';
 
 /** The environment variable by which whatever an instance started is found again. */
 export const MARK = 'CENTREOND_INSTANCE';
+/** The environment variable that names the folder of notes to a plugin. */
+export const NOTES = 'CENTREOND_RUNNING';
+/**
+ * Divides the mark of an instance from the number of a command. A command's processes are ended with its instance only while its mark
+ * is the name of a note: what a command that has ended left behind belongs to nobody.
+ */
+const COMMAND = '#';
+
+/** A process that was ended. */
+export interface Reaped {
+  readonly pid: number;
+  /** Its command line. */
+  readonly command: string;
+}
 
 /**
  * Signals the process group of `pid`, whose leader may be gone already. Returns false if some of it may not be signalled: a plugin
@@ -21,31 +36,51 @@ export function killGroup(pid: number, signal: NodeJS.Signals): boolean {
 }
 
 /**
- * Kills every process whose environment bears a mark that starts with `mark`: what left its process group, or outlived
- * a daemon that was killed. Linux only; elsewhere it finds nothing. Resolves with how many it killed.
+ * Kills what left the process group of an instance, or outlived a daemon that was killed: every process whose environment bears a mark
+ * that starts with `mark`, except what commands without a note in the folder `notes` left behind. Removes the notes of these marks.
+ * Call it only once the instances of these marks are gone. Linux only; elsewhere it finds nothing. Resolves with what it killed.
  */
-export async function reap(mark: string): Promise<number> {
-  const wanted = `${MARK}=${mark}`;
-  let killed = 0;
-  let entries: string[];
-  try {
-    entries = await readdir('/proc');
-  } catch {
-    return 0;
-  }
-  for (const entry of entries) {
+export async function reap(mark: string, notes: string): Promise<Reaped[]> {
+  const noted = new Set((await namesIn(notes)).filter((name) => name.startsWith(mark)));
+  const killed: Reaped[] = [];
+  for (const entry of await namesIn('/proc')) {
     const pid = Number(entry);
     if (!Number.isInteger(pid) || pid === process.pid) continue;
     try {
-      const environment = await readFile(`/proc/${entry}/environ`, 'latin1');
-      if (!environment.split('\0').some((variable) => variable.startsWith(wanted))) continue;
+      const its = markIn(await readFile(`/proc/${entry}/environ`, 'latin1'));
+      if (!its?.startsWith(mark) || (its.includes(COMMAND) && !noted.has(its))) continue;
+      const command = (await readFile(`/proc/${entry}/cmdline`, 'utf8')).replaceAll('\0', ' ').trim();
       process.kill(pid, 'SIGKILL');
-      killed++;
+      killed.push({ pid, command });
     } catch {
       // Gone meanwhile, or another user's: not ours to end.
     }
   }
+  await Promise.all([...noted].map((name) => rm(path.join(notes, name), { force: true })));
   return killed;
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+function markIn(environment: string): string | undefined {
+  const wanted = `${MARK}=`;
+  return environment
+    .split('\0')
+    .find((variable) => variable.startsWith(wanted))
+    ?.slice(wanted.length);
+}
+
+/** The processes as a sentence part, the first few by their command. */
+export function reapedText(reaped: readonly Reaped[]): string {
+  const shown = reaped.slice(0, 3).map(({ pid, command }) => `'${command.slice(0, 80)}' (pid ${pid})`);
+  return shown.join(', ') + (reaped.length > 3 ? ` and ${reaped.length - 3} more` : '');
 }
 
 /** Resident memory of a process in bytes; null where it cannot be told. */
@@ -88,15 +123,17 @@ export async function descendants(pid: number): Promise<number> {
 
 /**
  * Starts a warden: a shell that waits until this process is gone, however it went, and then, after `graceSeconds` for those
- * that notice by themselves, kills whatever still bears the mark. It ends when it is killed; Linux only.
+ * that notice by themselves, kills what `reap` would. It ends when it is killed; Linux only.
  */
-export function startWarden(mark: string, graceSeconds: number): ChildProcess {
+export function startWarden(mark: string, notes: string, graceSeconds: number): ChildProcess {
   const script = [
     'while read -r _; do :; done',
     `sleep ${graceSeconds}`,
-    `for f in $(grep -las '${MARK}=${mark}' /proc/[0-9]*/environ); do f=\${f%/environ}; kill -9 "\${f#/proc/}"; done`,
+    `end() { for f; do f=\${f%/environ}; kill -9 "\${f#/proc/}"; done; }`,
+    `end $(grep -lasz '^${MARK}=${mark}[^${COMMAND}]*$' /proc/[0-9]*/environ)`,
+    `end $(ls "$1" | sed -n 's/^${mark}/${MARK}=&/p' | grep -laszxFf - /proc/[0-9]*/environ)`,
   ].join('\n');
-  const warden = spawn('/bin/sh', ['-c', script], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+  const warden = spawn('/bin/sh', ['-c', script, 'sh', notes], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
   warden.on('error', () => {}); // no shell: orphans are then found at the next start
   warden.unref();
   return warden;

@@ -15,6 +15,8 @@ import { inject } from 'tsyringe';
 import { z } from 'zod';
 import { AllowList } from './allow.ts';
 import { environment } from './launch.ts';
+import { Marks } from './marks.ts';
+import { Pipes } from './pipes.ts';
 import { Runs } from './run.ts';
 
 /** Rows of output: `{stream: 'stdout' | 'stderr', chunk}`. */
@@ -65,7 +67,7 @@ const Input = z.strictObject({
   env: z
     .record(Text.regex(/^(?!CENTREOND_)[^=]+$/, 'must be a name without = that does not start with CENTREOND_'), Text)
     .optional()
-    .describe("variables over the daemon's environment"),
+    .describe("variables over the plugin's environment"),
   cwd: Text.regex(/^\//, 'must be an absolute path').optional().describe('the folder to run it in, an absolute path'),
 });
 
@@ -81,7 +83,7 @@ type Command = z.output<typeof Input>['command'];
 
 @Plugin({ type: 'action', title: 'Runs commands on this machine', config: Config, codes: { OUTPUT } })
 export default class ActionPlugin {
-  readonly #runs = new Runs();
+  readonly #runs: Runs;
   readonly #allow: AllowList | undefined;
 
   constructor(
@@ -89,6 +91,14 @@ export default class ActionPlugin {
     @inject(LOGGER) private readonly log: Logger,
   ) {
     this.#allow = config.allow && new AllowList(config.allow);
+    const notNoted =
+      'a command could not be noted as running: if it leaves processes behind, they end with the process of this plugin';
+    const noPipes =
+      'there are no pipes for the outputs of commands, which get sockets instead: /dev/stdout and /dev/stderr cannot be opened in them';
+    this.#runs = new Runs(
+      new Marks(process.env, (err) => log.warn({ err }, notNoted)),
+      new Pipes((err) => log.warn({ err }, noPipes)),
+    );
   }
 
   @Action('COMMAND', {

@@ -1,12 +1,19 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { type CentreondError, failure, reasonOf } from '@centreond/plugin-sdk';
+import type { Pipe, Pipes } from './pipes.ts';
 import { withSoftLimit } from './soft-limit.ts';
 
-/** A command's own process: stdin is /dev/null, both outputs are pipes. */
-export type CommandProcess = ChildProcessByStdio<null, Readable, Readable> & { readonly pid: number };
+/** A command's own process. Its stdin is /dev/null. */
+export interface CommandProcess {
+  readonly child: ChildProcess;
+  readonly pid: number;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+}
 
 /** How to start a program. */
 export interface Launch {
@@ -15,30 +22,45 @@ export interface Launch {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/**
- * The daemon's environment with `given` over it. What concerns the daemon alone stays out, save CENTREOND_INSTANCE, by which
- * it finds what a crashed plugin left behind.
- */
+/** This process's environment with `given` over it, without what is for the plugin alone. */
 export function environment(given: Readonly<Record<string, string>> = {}): Record<string, string> {
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env)) {
-    const internal = name.startsWith('CENTREOND_') && name !== 'CENTREOND_INSTANCE';
-    if (value !== undefined && !internal && name !== 'NOTIFY_SOCKET') env[name] = value;
+    if (value !== undefined && !name.startsWith('CENTREOND_') && name !== 'NOTIFY_SOCKET') env[name] = value;
   }
   return Object.assign(env, given);
 }
 
-/** Starts a program as the leader of a session of its own. Throws COMMAND_NOT_STARTED, which names it and the cause. */
-export async function launch({ argv, cwd, env }: Launch): Promise<CommandProcess> {
+/**
+ * Starts a program as the leader of a session of its own. Its outputs are pipes, or sockets where `pipes` has none. Throws
+ * COMMAND_NOT_STARTED, which names the program and the cause.
+ */
+export async function launch({ argv, cwd, env }: Launch, pipes: Pipes): Promise<CommandProcess> {
   const [program = ''] = argv;
+  const taken: Pipe[] = [];
   try {
     const [file = '', ...args] = await withSoftLimit(argv, cwd, env);
-    const child = spawn(file, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
-    if (child.pid !== undefined) return child as CommandProcess;
+    while (taken.length < 2) {
+      const pipe = await pipes.take();
+      if (!pipe) break;
+      taken.push(pipe);
+    }
+    const [out, err] = taken;
+    const child = spawn(file, args, {
+      cwd,
+      env,
+      detached: true,
+      stdio: ['ignore', out?.input ?? 'pipe', err?.input ?? 'pipe'],
+    });
+    const [stdout, stderr] = [out?.output ?? child.stdout, err?.output ?? child.stderr];
+    if (child.pid !== undefined && stdout && stderr) return { child, pid: child.pid, stdout, stderr };
     const [error] = await once(child, 'error');
     throw error;
   } catch (error) {
+    for (const { output } of taken) output.destroy();
     throw await notStarted(program, cwd, error);
+  } finally {
+    for (const { input } of taken) closeSync(input);
   }
 }
 

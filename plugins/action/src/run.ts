@@ -1,7 +1,10 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
+import { isCentreondError } from '@centreond/plugin-sdk';
 import { Output } from '@centreond/plugin-sdk/command';
 import { ProcessGroup } from './group.ts';
 import { type CommandProcess, type Launch, launch } from './launch.ts';
+import type { Mark, Marks } from './marks.ts';
+import type { Pipes } from './pipes.ts';
 
 /** Between SIGTERM and SIGKILL of a command that is stopped. */
 const STOP_GRACE_MS = 2_000;
@@ -47,6 +50,14 @@ export class Runs {
   /** Resolves when the next program may start. */
   #start: Promise<void> = Promise.resolve();
 
+  readonly #marks: Marks;
+  readonly #pipes: Pipes;
+
+  constructor(marks: Marks, pipes: Pipes) {
+    this.#marks = marks;
+    this.#pipes = pipes;
+  }
+
   readonly #onExit = (): void => {
     for (const { group } of this.#running) group.kill();
   };
@@ -62,9 +73,17 @@ export class Runs {
     await turn;
     this.#stopIfClosed(stop, asker);
     stop.signal.throwIfAborted();
-    const child = await launch(what);
-    const group = new ProcessGroup(child.pid);
-    const running = { token: asker.token, group, stop, done: follow(child, group, stop, asker) };
+    const mark = this.#marks.next();
+    try {
+      return await this.#follow(await launch(marked(what, mark), this.#pipes), mark, stop, asker);
+    } finally {
+      if (!endsWithInstance(stop.signal.reason)) mark.release();
+    }
+  }
+
+  async #follow(command: CommandProcess, mark: Mark, stop: AbortController, asker: Asker): Promise<Result> {
+    const group = new ProcessGroup(command.pid);
+    const running = { token: asker.token, group, stop, done: follow(command, group, mark, stop, asker) };
     if (this.#running.size === 0) process.on('exit', this.#onExit);
     this.#running.add(running);
     this.#stopIfClosed(stop, asker);
@@ -82,6 +101,7 @@ export class Runs {
     const running = [...this.#running];
     for (const { stop, token } of running) stop.abort(this.#reason(token));
     await Promise.allSettled(running.map(({ done }) => done));
+    this.#pipes.close();
   }
 
   #stopIfClosed(stop: AbortController, { token }: Asker): void {
@@ -89,9 +109,19 @@ export class Runs {
   }
 }
 
+/** Whether a command was stopped since the plugin's process is about to end: the daemon then ends all that the command started. */
+function endsWithInstance(reason: unknown): boolean {
+  return isCentreondError(reason) && (reason.code === 'INTERRUPTED' || reason.code === 'PLUGIN_KILLED');
+}
+
+function marked(what: Launch, { value }: Mark): Launch {
+  return value === undefined ? what : { ...what, env: { ...what.env, CENTREOND_INSTANCE: value } };
+}
+
 async function follow(
-  child: CommandProcess,
+  { child, ...outputs }: CommandProcess,
   group: ProcessGroup,
+  mark: Mark,
   stop: AbortController,
   { give, unkillable }: Asker,
 ): Promise<Result> {
@@ -111,8 +141,8 @@ async function follow(
     if (stop.signal.aborted) resolve(undefined);
     stop.signal.addEventListener('abort', () => resolve(undefined), { once: true });
   });
-  const stdout = new Output(child.stdout, (chunk) => give('stdout', chunk), fail);
-  const stderr = new Output(child.stderr, (chunk) => give('stderr', chunk), fail);
+  const stdout = new Output(outputs.stdout, (chunk) => give('stdout', chunk), fail);
+  const stderr = new Output(outputs.stderr, (chunk) => give('stderr', chunk), fail);
   const closed = Promise.all([stdout.closed, stderr.closed]);
 
   const end = await Promise.race([exited, stopped]);
@@ -124,6 +154,7 @@ async function follow(
     throw stop.signal.reason;
   }
   if (group.signal(0) && !(await group.end(REMAINS_GRACE_MS))) unkillable(group.pid);
+  mark.release();
   await Promise.race([closed, stopped, heldOpen(stdout, stderr)]);
   await Promise.race([Promise.all([stdout.finish(), stderr.finish()]), stopped]);
   if (lost) throw lost.error;

@@ -1,16 +1,20 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { placedConfig } from '../../../core/dist/config/config.js';
+import { placedConfig, secretVariables } from '../../../core/dist/config/config.js';
 
 const file = z.string().meta({ format: 'centreond-path' });
 const secret = z.string().meta({ format: 'centreond-secret' });
 
-function placed(shape: z.ZodType, config: object): unknown {
+function given(shape: z.ZodType, config: object): Parameters<typeof placedConfig> {
   const entry = { config, source: { file: '/etc/centreond/conf.d/a.yaml' } } as unknown as Parameters<
     typeof placedConfig
   >[0];
   const manifest = { config: z.toJSONSchema(shape, { io: 'input' }) } as unknown as Parameters<typeof placedConfig>[1];
-  return placedConfig(entry, manifest);
+  return [entry, manifest];
+}
+
+function placed(shape: z.ZodType, config: object): unknown {
+  return placedConfig(...given(shape, config));
 }
 
 test('paths and the files of secrets are relative to the file that holds them, wherever the schema has them', () => {
@@ -47,6 +51,17 @@ test('paths and the files of secrets are relative to the file that holds them, w
     maybe: '/etc/centreond/conf.d/m',
   });
   expect(config.nodes[0]?.key).toBe('./keys/web-7');
+});
+
+test('the variables of secrets are those that the schema marks, each once', () => {
+  const Node = z.strictObject({ password: secret.optional(), note: z.string() });
+  const nodes = [
+    { password: 'env:ONE', note: 'env:NOTE' },
+    { password: 'env:ONE', note: '' },
+    { password: 'file:env:FILE', note: '' },
+    { password: 'env:TWO', note: '' },
+  ];
+  expect(secretVariables(...given(z.strictObject({ nodes: z.array(Node) }), { nodes }))).toEqual(['ONE', 'TWO']);
 });
 
 test('what the schema does not mark stays as it is written', () => {

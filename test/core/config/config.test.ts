@@ -276,6 +276,10 @@ describe('every mistake, at its place', () => {
       'plugins:\n  - package: x\n    limits: { memory: 1, niceness: 20, processes: 0 }\n',
       ['3:23 CONFIG_BAD_SIZE', '3:36 CONFIG_BAD_VALUE', '3:51 CONFIG_BAD_VALUE'],
     ],
+    [
+      'plugins:\n  - package: x\n    env: { PORT: 8080, CENTREOND_ZMTP: libzmq, "a=b": c, FINE: "" }\n',
+      ['3:18 CONFIG_WRONG_TYPE', '3:40 CONFIG_BAD_VALUE', '3:55 CONFIG_BAD_VALUE'],
+    ],
     ['core: { session: { idle: 0s } }\n', ['1:26 CONFIG_BAD_DURATION']],
     ['core: { session: { idle: 25d } }\n', ['1:26 CONFIG_BAD_DURATION']],
     ['core: { store: { retention: 23h } }\n', ['1:29 CONFIG_BAD_DURATION']],

@@ -54,7 +54,10 @@ async function secretOf(reference: string): Promise<string> {
   const name = reference.slice(reference.indexOf(':') + 1);
   const value = reference.startsWith('env:') ? process.env[name] : await secretIn(name, reference);
   if (value === undefined)
-    throw new Error(`the secret ${reference} cannot be read: the environment variable is not set`);
+    throw new Error(
+      `the secret ${reference} cannot be read: the environment variable is not set for this plugin; ` +
+        `set it for the daemon if the plugin's config names it, else in \`env\` of the plugin's entry`,
+    );
   if (value === '') throw new Error(`the secret ${reference} is empty`);
   return value;
 }
