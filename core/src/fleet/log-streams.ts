@@ -91,6 +91,7 @@ class LogStream {
   /** The largest message that was taken. A larger one goes alone: were it refused, what comes behind it would be out of order. */
   #taken = 0;
   #rows = PAGE_ROWS;
+  /** Failures since the router last stored rows or had them all. */
   #failures = 0;
 
   constructor(options: LogStreamsOptions, peer: Peer) {
@@ -136,7 +137,6 @@ class LogStream {
     const { store, log } = this.#options;
     const { identity } = this.#peer;
     const [told, end] = [await this.#tell([], 0), await store.end()];
-    this.#failures = 0;
     // Another implementation does not say: it fetches what it lacks.
     if (told === undefined) return end;
     if (told <= end) return told;
@@ -162,7 +162,10 @@ class LogStream {
         // A turn of its own: it waits neither for other streams nor for what the same router asks.
         const page = await this.#options.store.log(at, this.#rows, this.#bytes, `log to ${this.#peer.identity}`);
         if (page.rows.length === 0) {
-          if (underWay.size === 0) for (const resolve of this.#onTold.splice(0)) resolve();
+          if (underWay.size === 0) {
+            this.#failures = 0;
+            for (const resolve of this.#onTold.splice(0)) resolve();
+          }
           if (await this.#sleep(underWay)) return;
           continue;
         }
@@ -174,6 +177,7 @@ class LogStream {
         const told: Promise<unknown> = this.#tellRows(page.rows, at)
           .then(() => {
             this.#taken = Math.max(this.#taken, size);
+            this.#failures = 0;
           })
           .catch((error: unknown) => {
             failed ??= error;
@@ -241,14 +245,22 @@ class LogStream {
       const not = NOT_AT_ALL.has(code) ? 'does not take' : 'did not take a part of';
       this.#options.log.warn({ err: error }, `${identity} ${not} this router's log: ${reasonOf(error)}`);
     }
-    if (code === 'TOO_LARGE') this.#bytes = Math.max(1, Math.floor(this.#bytes / 8));
-    else if (UNFIT.has(code)) this.#rows = 1;
+    const isSmaller = this.#fit(code);
     const longest = NOT_AT_ALL.has(code) ? COMPARE_EVERY_MS : LONGEST_RETRY_MS;
-    const delay = Math.min(longest, FIRST_RETRY_MS * 2 ** this.#failures++) * (0.5 + Math.random() / 2);
+    const delay = Math.min(longest, FIRST_RETRY_MS * 2 ** this.#failures) * (0.5 + Math.random() / 2);
+    if (!isSmaller) this.#failures++;
     await new Promise<void>((resolve) => {
       setTimeout(resolve, delay).unref();
       if (this.#over) resolve();
     });
+  }
+
+  /** Makes the next messages smaller after a refusal of what was sent. Returns whether it did. */
+  #fit(code: string): boolean {
+    const [bytes, rows] = [this.#bytes, this.#rows];
+    if (code === 'TOO_LARGE') this.#bytes = Math.max(1, Math.floor(bytes / 8));
+    else if (UNFIT.has(code)) this.#rows = 1;
+    return this.#bytes < bytes || this.#rows < rows;
   }
 }
 

@@ -359,4 +359,32 @@ describe('a stream of a log', () => {
     expect(await there(central)).toEqual([3, 4]);
     session.cut();
   });
+
+  test('waits longer after each refusal until the router has stored its rows', async () => {
+    const [node, central] = [await opened({ node: 'paris' }), await opened()];
+    const logs = await taking(central);
+    await node.accept(request('job'), '{}');
+    const refusedAt: number[] = [];
+    const session = new Session(logs);
+    let isFull = true;
+    session.fate = ({ rows }) => {
+      if (rows.length === 0 || !isFull) return 'arrives';
+      refusedAt.push(performance.now());
+      return { ...failure('STORE_FAILED', { reason: 'the disk is full' }).toData() };
+    };
+    const streams = new LogStreams({ store: node, requests: session.requests, log: SILENT });
+    streams.serve(session.up);
+    await until('five refusals', () => refusedAt.length >= 5);
+    const waits = refusedAt.slice(1).map((at, i) => at - (refusedAt[i] ?? 0));
+    // Half of the longest wait at least: 200 ms, then twice as long each time.
+    for (const [i, waited] of waits.entries()) expect(waited).toBeGreaterThan(95 * 2 ** i);
+    isFull = false;
+    await until('all is there', async () => logs.cursorOf('paris') === (await node.end()));
+    isFull = true;
+    const before = refusedAt.length;
+    await write(node, 0, 1);
+    await until('two more refusals', () => refusedAt.length >= before + 2);
+    expect((refusedAt[before + 1] ?? 0) - (refusedAt[before] ?? 0)).toBeLessThan(1500);
+    session.cut();
+  });
 });
