@@ -64,6 +64,14 @@ export function remarksOf(nodes: readonly FleetNode[], now: number): Piece[][] {
         warning(colorOf(node.state), `${plain(node.id)} is ${plain(node.state)}: ${sinceText(node, now)}.`),
       ),
     ...nodes
+      .filter(({ sharedBy }) => sharedBy.length > 0)
+      .map(({ id, sharedBy }) =>
+        warning(
+          'red',
+          `Two machines connect with the key of ${plain(id)} by turns, from ${sharedBy.map(plain).join(' and ')}. Give each a key of its own: \`centreond join ID\`.`,
+        ),
+      ),
+    ...nodes
       .filter(isSkewed)
       .map(({ id, clockSkewSeconds }) =>
         warning('yellow', `The clock of ${plain(id)} is ${clockText(clockSkewSeconds ?? 0)}.`),
