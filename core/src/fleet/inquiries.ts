@@ -10,7 +10,13 @@ const PATIENCE_MS = 5000;
 const RETRY_MS = 100;
 
 /** Refusals of a link's client after which nobody knows whether the node has the request. */
-const UNSURE: ReadonlySet<string> = new Set(['WAIT_OVER', 'NOT_CONNECTED', 'CLIENT_CLOSED', 'CLIENT_REPLACED']);
+const UNSURE: ReadonlySet<string> = new Set([
+  'WAIT_OVER',
+  'NOT_CONNECTED',
+  'CLIENT_CLOSED',
+  'CLIENT_REPLACED',
+  'KEY_REVOKED',
+]);
 
 /** Whether the node may have a request that failed with `error`. */
 export function isUnsure(error: unknown): boolean {
