@@ -114,9 +114,10 @@ function colorOf(state: string): Color {
 }
 
 function sinceText({ lastPong, reason }: FleetNode, now: number): string {
-  return lastPong === null
-    ? plain(reason ?? 'it never answered')
-    : `no answer for ${spanText(sinceSeconds(lastPong, now))}, since ${momentText(lastPong)}`;
+  const why = reason === null ? undefined : plain(reason).replace(/\.$/, '');
+  if (lastPong === null) return why ?? 'it never answered';
+  const since = `no answer for ${spanText(sinceSeconds(lastPong, now))}, since ${momentText(lastPong)}`;
+  return why === undefined ? since : `${since}; ${why}`;
 }
 
 function clockText(skew: number): string {

@@ -1,7 +1,7 @@
 import { failure, isCentreondError, newToken } from '@centreond/plugin-sdk';
 import { type Envelope, forwarded } from '../router/envelope.ts';
 import { Unanswered } from './pending.ts';
-import type { Carried, Routes } from './routes.ts';
+import { type Carried, type Routes, unreachable } from './routes.ts';
 
 /** A node has this long to answer, over all tries. */
 const ANSWER_LIMIT_MS = 60_000;
@@ -55,7 +55,7 @@ export class Inquiries {
           patientUntil = performance.now() + PATIENCE_MS;
           if (error instanceof Unanswered) continue;
         }
-      } else if (now > patientUntil) throw failure('NODE_UNREACHABLE', { target });
+      } else if (now > patientUntil) throw unreachable(routes, target);
       await new Promise<void>((resolve) => void setTimeout(resolve, RETRY_MS).unref());
     }
     const why = `did not answer within ${ANSWER_LIMIT_MS / 1000} s`;

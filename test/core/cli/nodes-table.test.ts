@@ -60,6 +60,16 @@ describe('the table of nodes', () => {
     ]);
   });
 
+  test('tells of a node that is away why, as far as it is known', () => {
+    const reason = 'the router has the key A, and B is the one to expect';
+    expect(shown([node('lyon', { state: 'unreachable', lastPong: null, reason })])).toContain(
+      `warning  lyon is unreachable: ${reason}.`,
+    );
+    expect(shown([node('lyon', { ...AWAY, reason: 'The handshake was refused.' })])).toContain(
+      'warning  lyon is unreachable: no answer for 14 min, since 2026-11-25 11:45:50; The handshake was refused.',
+    );
+  });
+
   test('warns of a key that two machines use, with both addresses', () => {
     const sharedBy = ['10.0.0.7:41522', '[fd00::9]:5000'];
     const sentence =
