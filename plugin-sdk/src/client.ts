@@ -128,15 +128,15 @@ export interface Client extends AsyncDisposable {
   readonly connected: boolean;
   /**
    * Sends a request; resolves once it is on disk at the router. Rejects with the router's refusal (`code` says which);
-   * with WAIT_OVER or NOT_CONNECTED after `timeoutMs`; with CLIENT_CLOSED or CLIENT_REPLACED; with BUSY when too much
-   * is pending here. After a rejection by time, whether it was accepted is told by sending it again with its token.
+   * with WAIT_OVER or NOT_CONNECTED after `timeoutMs`; with CLIENT_CLOSED, CLIENT_REPLACED or KEY_REVOKED; with BUSY when
+   * too much is pending here. After a rejection by time, whether it was accepted is told by sending it again with its token.
    */
   send(action: string, data?: object, options?: SendOptions): Promise<Ack>;
   /** Sends a request and follows it to its end, also when that is a failure. Rejects as `send` does. */
   call(action: string, data?: object, options?: CallOptions): Promise<Outcome>;
   /**
    * The rows of `token` after row `afterId`, each once and in order, over any number of reconnects; ends after the
-   * terminal row. Throws the router's refusal, and the signal's reason. Leaving the loop ends it.
+   * terminal row. Throws the router's refusal, KEY_REVOKED, CLIENT_REPLACED, and the signal's reason. Leaving the loop ends it.
    */
   follow(token: string, options?: { afterId?: number; signal?: AbortSignal }): AsyncIterable<HistoryRow>;
   /** Has the request of `token` stopped; it ends CANCELLED unless it was faster. */
@@ -154,7 +154,7 @@ export interface Client extends AsyncDisposable {
 /**
  * Connects to a router and resolves with the first session. Rejects with NOT_CONNECTED, which names the last reason,
  * after `timeoutMs`; with BROKEN_KEY or BROKEN_HANDSHAKE at once where the options cannot work; with HANDSHAKE_REFUSED
- * where `join` is of no use.
+ * where `join` is of no use, or once the router has refused every handshake for `timing.refusals`.
  */
 export async function connect(options: ConnectOptions): Promise<Client> {
   const client = new RouterClient(options);

@@ -26,6 +26,8 @@ export interface Timing {
   backOffMax: number;
   /** How long a replaced client stays away. */
   replaced: number;
+  /** A router that has refused every handshake for this long is told of. */
+  refusals: number;
   /** A session's age at which a new handshake is made. */
   renew: number;
 }
@@ -37,6 +39,7 @@ export const TIMING: Readonly<Timing> = {
   backOffMin: 50,
   backOffMax: 5_000,
   replaced: 60_000,
+  refusals: Number.POSITIVE_INFINITY,
   renew: 86_400_000,
 };
 

@@ -170,6 +170,7 @@ export interface LinkOptions {
    * `onRequest` is not called then.
    */
   serve?: boolean;
+  /** Hears of each new state. While the link is unreachable it also hears of each new reason, every 15 s at most. */
   onState?: (state: NodeState, reason: string) => void;
 }
 

@@ -77,6 +77,8 @@ const SENTENCES = {
   CLIENT_CLOSED: (d: { reason: string }) => `The client is closed: ${d.reason}.`,
   CLIENT_REPLACED: (d: { identity: string }) =>
     `Another process connected as ${d.identity}, and this one gave way. Give each process an identity of its own.`,
+  KEY_REVOKED: (d: { identity: string }) =>
+    `The router ended the session of ${d.identity} since its key was revoked, and refuses the key now. Requests that it had accepted go on. Have the key accepted again with \`centreond keys accept\`, or use another key.`,
   WAIT_OVER: (d: { token: string; seconds: number }) =>
     `${d.token} has not ended within ${d.seconds} s. It goes on; read it later by its token.`,
   TOKEN_ENDED: (d: { token: string }) =>

@@ -84,7 +84,9 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
           down: (reason) => this.#onDown(reason),
           message: (text) => this.#onMessage(text),
           replaced: () => this.#onReplaced(),
-          refused: () => this.#tell(() => this.#first?.reject(failure('HANDSHAKE_REFUSED'))),
+          refused: () => this.#onRefused(),
+          revoked: () => this.#onRevoked(),
+          turnedAway: () => this.#onRefused(),
         },
       );
     } catch (error) {
@@ -368,6 +370,16 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
     this.#gone = failure('CLIENT_REPLACED', { identity: this.identity });
     this.#rejectAll(this.#gone);
     this.#tell(() => this.emit('replaced'));
+  }
+
+  #onRefused(): void {
+    this.#tell(() => this.#first?.reject(failure('HANDSHAKE_REFUSED')));
+  }
+
+  #onRevoked(): void {
+    if (this.#gone) return;
+    this.#gone = failure('KEY_REVOKED', { identity: this.identity });
+    this.#rejectAll(this.#gone);
   }
 
   /** Calls a listener in a turn of its own, so that what it throws breaks nothing here. */

@@ -46,6 +46,7 @@ export class RouterLink implements Link {
   readonly #client: Promise<RouterClient>;
   #closed = false;
   #state: NodeState | undefined;
+  #reason = '';
   #late: NodeJS.Timeout | undefined;
   #requests = 0;
 
@@ -110,7 +111,7 @@ export class RouterLink implements Link {
   // ---- state ------------------------------------------------------------------------------------------------------
 
   #up(client: RouterClient): void {
-    clearTimeout(this.#late);
+    clearInterval(this.#late);
     this.#late = undefined;
     if (!this.#closed && !this.#serving) {
       this.#serving = client;
@@ -122,7 +123,7 @@ export class RouterLink implements Link {
   #down(reason: string, client: RouterClient): void {
     this.#unserve();
     this.#tell('connecting', reason);
-    this.#late ??= setTimeout(() => this.#tell('unreachable', client.reason), UNREACHABLE_MS).unref();
+    this.#late ??= setInterval(() => this.#tell('unreachable', client.reason), UNREACHABLE_MS).unref();
   }
 
   #unserve(): void {
@@ -152,8 +153,9 @@ export class RouterLink implements Link {
   }
 
   #tell(state: NodeState, reason: string): void {
-    if (this.#closed || this.#state === state) return;
+    if (this.#closed || (this.#state === state && (state === 'connecting' || this.#reason === reason))) return;
     this.#state = state;
+    this.#reason = reason;
     this.#options.onState?.(state, reason);
   }
 
@@ -188,7 +190,7 @@ export class RouterLink implements Link {
     this.#closed = true;
     this.#unserve();
     this.served?.closed();
-    clearTimeout(this.#late);
+    clearInterval(this.#late);
     const client = await this.#client.catch(() => undefined);
     await client?.close();
   }

@@ -31,6 +31,10 @@ export interface UplinkHandlers {
   replaced(): void;
   /** The router refuses us as who joins, and as who has joined. It is tried on. */
   refused(): void;
+  /** The router ended a session as revoked, and refuses the key since. It is tried on. */
+  revoked(): void;
+  /** The router has refused every handshake for `timing.refusals`. It is tried on. */
+  turnedAway(): void;
 }
 
 const INBOUND_SLACK = 64 * 1024;
@@ -45,6 +49,10 @@ export class Uplink {
   #joinKey: Buffer | undefined;
   #isJoining = true;
   #refusals = 0;
+  /** When the first of the latest refusals in a row came; undefined after any other end of an attempt. */
+  #refusedSince: number | undefined;
+  /** The last session ended as revoked. */
+  #isRevoked = false;
   #current: Connection | undefined;
   #attempt: Connection | undefined;
   #wait: NodeJS.Timeout | undefined;
@@ -124,6 +132,8 @@ export class Uplink {
     this.#current = connection;
     this.#attempt = undefined;
     this.#joinKey = undefined;
+    this.#refusedSince = undefined;
+    this.#isRevoked = false;
     this.#routerKey = connection.routerKey;
     this.#fingerprint = this.#routerKey?.thumbprint;
     this.#upSince = performance.now();
@@ -143,6 +153,7 @@ export class Uplink {
     if (connection === this.#attempt) {
       this.#attempt = undefined;
       if (this.#joinKey && connection.greeted) this.#alternate(connection, refused);
+      this.#count(refused);
     } else if (connection === this.#current) {
       this.#current = undefined;
       // One that ends as soon as it began, without a word, is as good as a failed attempt: the back-off goes on.
@@ -166,6 +177,18 @@ export class Uplink {
     this.#refusals = refused ? this.#refusals + 1 : 0;
     if (isPinned) this.#isJoining = !this.#isJoining;
     if (this.#refusals >= (isPinned ? 2 : 1)) this.#handlers.refused();
+  }
+
+  /** Tells of refusals. A single one means little: a router also refuses a key that comes too often. */
+  #count(refused: boolean): void {
+    if (!refused) {
+      this.#refusedSince = undefined;
+      return;
+    }
+    const now = performance.now();
+    this.#refusedSince ??= now;
+    if (this.#isRevoked) this.#handlers.revoked();
+    if (now - this.#refusedSince >= this.#options.timing.refusals) this.#handlers.turnedAway();
   }
 
   #later(): void {
@@ -199,6 +222,8 @@ export class Uplink {
   #onBye(connection: Connection, text: string): void {
     const { reason } = parseData(parseReply(text).data);
     if (reason !== 'REPLACED') {
+      // A changed grant ends a session so, too: the next attempt shows whether the key is still let in.
+      this.#isRevoked = reason === 'REVOKED';
       connection.end(`the router ended the session (${String(reason)})`);
       return;
     }

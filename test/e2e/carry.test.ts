@@ -159,6 +159,7 @@ describe('ways', () => {
       labels: {},
       ...node,
       lastPong: null,
+      address: null,
       clockSkewSeconds: null,
       cursor: null,
     };

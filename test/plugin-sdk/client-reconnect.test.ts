@@ -324,6 +324,37 @@ describe('a client that is replaced', () => {
   });
 });
 
+describe('a client whose key is revoked', () => {
+  test('rejects what is pending as soon as the router refuses the key, and comes back once it is let in again', async () => {
+    const client = await alice();
+    router.onRequest = () => undefined;
+    const pending = [client.send('ECHO'), client.call('ECHO'), client.follow('t')[Symbol.asyncIterator]().next()].map(
+      codeOf,
+    );
+    await until('them', () => asked('FOLLOW').length === 2);
+    router.refusal = 'The handshake was refused.';
+    router.broadcast('[BYE] [] [] {"reason":"REVOKED"}');
+    expect(await Promise.all(pending)).toEqual(Array(3).fill('KEY_REVOKED'));
+    expect(await codeOf(client.send('ECHO'))).toBe('KEY_REVOKED');
+    router.onRequest = (request) => router.accept(request);
+    router.refusal = undefined;
+    await restored(client);
+    expect(await codeOf(client.send('ECHO'))).toBe('resolved');
+  });
+
+  test('goes on as before where only its grant has changed', async () => {
+    const client = await alice();
+    router.onRequest = () => undefined;
+    const call = client.call('ECHO', {}, { token: 'c' });
+    await until('it', () => asked('FOLLOW').length === 1);
+    router.onRequest = (request) => router.accept(request);
+    router.broadcast('[BYE] [] [] {"reason":"REVOKED"}');
+    await restored(client);
+    router.addRow('c', 2);
+    expect((await call).ok).toBe(true);
+  });
+});
+
 describe('STOPPING', () => {
   test('is not shown where the successor can be asked', async () => {
     const client = await alice();

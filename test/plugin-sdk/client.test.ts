@@ -121,6 +121,13 @@ describe('connecting fails', () => {
     expect(router.frames.length).toBeGreaterThan(1);
   });
 
+  test('with HANDSHAKE_REFUSED once it was refused for as long as the options say', async () => {
+    router.refusal = 'Check the key.';
+    const refused = alice({ timeoutMs: 600_000, timing: { ...timing, refusals: 100 } });
+    await expect(refused).rejects.toMatchObject({ code: 'HANDSHAKE_REFUSED' });
+    expect(router.frames.length).toBeGreaterThan(2);
+  });
+
   test('but not while the time is not over: a key accepted meanwhile gets in', async () => {
     router.refusal = 'Not yet.';
     const client = alice({ timing });

@@ -144,13 +144,14 @@ describe('a node', () => {
     expect(stage.last('paris')).toBeUndefined();
   });
 
-  test('whose settings cannot work is unreachable, and the log says why', async () => {
+  test('whose settings cannot work is unreachable, and the log and its announcement say why', async () => {
     stage.transport.link = () => {
       throw new Error('no such thing');
     };
     expect(await fleet.bringOrTell(pushed('paris'))).toBe('no such thing');
     await pass(100);
-    expect(stage.last('paris')).toEqual({ id: 'paris', kind: 'push', state: 'unreachable' });
+    const reason = 'it cannot be carried: no such thing';
+    expect(stage.last('paris')).toEqual({ id: 'paris', kind: 'push', state: 'unreachable', reason });
     expect(stage.lines).toEqual(['error the node paris cannot be carried: no such thing']);
     await expect(stage.deliver(requestFor('paris'))).rejects.toMatchObject({ code: 'NODE_UNREACHABLE' });
   });

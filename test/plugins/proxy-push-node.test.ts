@@ -86,6 +86,11 @@ test('a link that is lost is no absence when it is back at once, then it is, and
   await pass(1100);
   expect(node.announcement().state).toBe('connecting');
   expect(stage.lines.at(-1)).toBe('warn the node paris at tcp://paris:5555 is connecting: the other router is gone');
+  expect(node.announcement()).toMatchObject({ state: 'connecting', reason: 'the other router is gone' });
+  stage.changed.mockClear();
+  await link().lost('connect ECONNREFUSED');
+  expect(stage.changed).toHaveBeenCalled();
+  expect(node.announcement()).toMatchObject({ state: 'connecting', reason: 'connect ECONNREFUSED' });
   await pass(15_000);
   expect(node.announcement().state).toBe('unreachable');
   await link().up();
@@ -96,7 +101,10 @@ test('another id at its address gets nothing, and the log says which it is', asy
   start();
   link().id = 'lyon';
   await link().up();
-  expect(node.announcement().state).toBe('unreachable');
+  expect(node.announcement()).toMatchObject({
+    state: 'unreachable',
+    reason: 'the router that answers there is lyon',
+  });
   expect(stage.lines.filter((line) => line.includes('answers the router lyon, not paris'))).toHaveLength(1);
   await pass(20_000);
   expect(stage.lines.filter((line) => line.includes('answers the router lyon, not paris'))).toHaveLength(1);

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -10,6 +10,7 @@ import { dial, fingerprintOf } from '../../plugins/proxy/dist/ssh/dial.js';
 import { digestOf, Ledger } from '../../plugins/proxy/dist/ssh/ledger.js';
 import { NodeLog } from '../../plugins/proxy/dist/ssh/node-log.js';
 import { endpointOf, SshConfig } from '../../plugins/proxy/dist/ssh/ssh-config.js';
+import { NoChannel, SshLink } from '../../plugins/proxy/dist/ssh/ssh-link.js';
 import { placeOf } from '../../plugins/proxy/dist/ssh/ssh-places.js';
 import { skewOf } from '../../plugins/proxy/dist/ssh/watch.js';
 import { until } from '../daemon-process.ts';
@@ -292,5 +293,68 @@ describe('a login', () => {
       new RegExp(`${fingerprint.replaceAll('+', '\\+')}.*${HOST_KEY}`),
     );
     expect(await why({ key: key('own'), address: '127.0.0.1:1' })).toMatch(/not reached at 127.0.0.1:1/);
+  });
+});
+
+describe('a channel that the server opens after the limit', () => {
+  const host = keyPair();
+  const own = keyPair();
+  const folder = mkdtempSync(path.join(tmpdir(), 'centreond-ssh-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it.each(['exec', 'sftp'] as const)('by %s is closed, and the next one opens', async (kind) => {
+    writeFileSync(path.join(folder, 'own'), own.private);
+    const shells = new Set<ChildProcess>();
+    let held: (() => void)[] | undefined;
+    let closed = 0;
+    const server = new ssh2.Server({ hostKeys: [host.private] }, (client: Connection) => {
+      client.on('error', () => {});
+      client.on('authentication', (context) => context.accept());
+      client.on('session', (accept) => {
+        const session = accept();
+        const isHeld = held !== undefined;
+        const when = (answer: () => void) => (held ? void held.push(answer) : answer());
+        session.on('close', () => {
+          if (isHeld) closed++;
+        });
+        session.on('sftp', (take) => when(() => void take().on('error', () => {})));
+        session.on('exec', (take, _reject, { command }) =>
+          when(() => {
+            const channel = take();
+            const shell = spawn('/bin/sh', ['-c', command], { stdio: ['pipe', 'pipe', 'ignore'] });
+            shells.add(shell);
+            channel.pipe(shell.stdin);
+            shell.stdout.pipe(channel);
+            shell.stdin.on('error', () => {});
+            channel.on('error', () => {}).on('close', () => shell.kill());
+            shell.on('exit', (code) => {
+              shells.delete(shell);
+              channel.exit(code ?? 1);
+              channel.end();
+            });
+          }),
+        );
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as { port: number };
+    const hostKey = fingerprintOf((ssh2.utils.parseKey(host.public) as ssh2.ParsedKey).getPublicSSH());
+    const node = config({ address: `127.0.0.1:${port}`, hostKey, key: path.join(folder, 'own') });
+    const link = await SshLink.open(node, new AbortController().signal, () => {}, 2000);
+    try {
+      held = [];
+      const late: Promise<unknown> = kind === 'exec' ? link.exec('/bin/sh') : link.sftp();
+      await expect(late).rejects.toBeInstanceOf(NoChannel);
+      const [answer] = held;
+      held = undefined;
+      answer?.();
+      await until('the server closed the late channel', () => closed === 1);
+      await (kind === 'exec' ? link.exec('/bin/sh') : link.sftp());
+      expect(link.gone.aborted).toBe(false);
+    } finally {
+      link.close();
+      server.close();
+      await until('no shell is left', () => shells.size === 0);
+    }
   });
 });

@@ -7,6 +7,8 @@ import { type CoreErrorCode, type CoreErrorDetails, sentence } from '../errors.t
 import { EXIT, type Globals } from './exit.ts';
 
 const CONNECT_LIMIT_MS = 10_000;
+/** A router refuses a key that comes more than once a second, too, in the same words. So one refusal is not the last word. */
+const REFUSALS_MS = 2000;
 
 /** A failure of the command line itself, with the exit code that it means. */
 export class CliError extends CentreondError {
@@ -62,7 +64,8 @@ async function openRemote({ key, identity, router }: Globals, address: string): 
     throw cliFault('KEY_UNREADABLE', { path: key, reason: reasonOf(error) }, EXIT.usage);
   }
   try {
-    return await connect({ address, key: pem, identity, router, timeoutMs: CONNECT_LIMIT_MS });
+    const timing = { refusals: REFUSALS_MS, backOffMax: REFUSALS_MS / 4 };
+    return await connect({ address, key: pem, identity, router, timeoutMs: CONNECT_LIMIT_MS, timing });
   } catch (error) {
     const refused = isCentreondError(error) && error.code !== 'NOT_CONNECTED';
     throw new CliError(

@@ -11,6 +11,8 @@ const FleetNode = z.object({
   state: z.string(),
   reason: z.string().nullable().default(null),
   address: z.string().nullable().default(null),
+  /** Two addresses that connect with the node's key by turns. */
+  sharedBy: z.array(z.string()).default([]),
   labels: z.record(z.string(), z.string()).default({}),
   lastPong: Figure,
   lastPing: Figure,

@@ -64,6 +64,14 @@ export function remarksOf(nodes: readonly FleetNode[], now: number): Piece[][] {
         warning(colorOf(node.state), `${plain(node.id)} is ${plain(node.state)}: ${sinceText(node, now)}.`),
       ),
     ...nodes
+      .filter(({ sharedBy }) => sharedBy.length > 0)
+      .map(({ id, sharedBy }) =>
+        warning(
+          'red',
+          `Two machines connect with the key of ${plain(id)} by turns, from ${sharedBy.map(plain).join(' and ')}. Give each a key of its own: \`centreond join ID\`.`,
+        ),
+      ),
+    ...nodes
       .filter(isSkewed)
       .map(({ id, clockSkewSeconds }) =>
         warning('yellow', `The clock of ${plain(id)} is ${clockText(clockSkewSeconds ?? 0)}.`),
@@ -106,9 +114,10 @@ function colorOf(state: string): Color {
 }
 
 function sinceText({ lastPong, reason }: FleetNode, now: number): string {
-  return lastPong === null
-    ? plain(reason ?? 'it never answered')
-    : `no answer for ${spanText(sinceSeconds(lastPong, now))}, since ${momentText(lastPong)}`;
+  const why = reason === null ? undefined : plain(reason).replace(/\.$/, '');
+  if (lastPong === null) return why ?? 'it never answered';
+  const since = `no answer for ${spanText(sinceSeconds(lastPong, now))}, since ${momentText(lastPong)}`;
+  return why === undefined ? since : `${since}; ${why}`;
 }
 
 function clockText(skew: number): string {

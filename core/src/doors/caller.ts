@@ -1,3 +1,4 @@
+import { hostOf } from '../router/peer.ts';
 import type { Admitted } from './admission.ts';
 import { Bucket } from './limits.ts';
 import type { Session } from './session.ts';
@@ -33,7 +34,7 @@ export class Caller {
 
   /** The address without its port, for what outlasts the connection. */
   get host(): string {
-    return this.connection.address.replace(/^\[|\]?:\d+$/g, '');
+    return hostOf(this.connection.address);
   }
 
   /** Whether it has a session, alive or about to be. */

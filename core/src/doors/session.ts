@@ -11,6 +11,7 @@ const HEAD_BYTES = 400;
 /** A live session of the external door. */
 export class Session implements Peer {
   open = true;
+  replaced = false;
   /** When a record last went through, either way, in monotonic milliseconds. */
   lastUsed = 0;
   /** When its last record came, in monotonic milliseconds. */

@@ -268,6 +268,7 @@ export class Sessions {
     if (!session.open) return;
     // Nothing is sent or read from here on; those that keep something of it are told at the end.
     session.open = false;
+    session.replaced = reason === 'REPLACED';
     caller.live = undefined;
     this.#byIdentity.delete(session.identity);
     // A client that comes anew asks again for what it did not get; its old connection may be one that nobody reads.

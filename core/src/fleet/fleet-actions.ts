@@ -116,8 +116,12 @@ export class FleetActions {
     access: EVERYBODY,
   })
   conStatus() {
-    const { routes, logs } = this.options;
-    return { nodes: routes.status().map((node) => ({ ...node, cursor: logs.cursorOf(node.id) })) };
+    const { routes, logs, nodeSessions } = this.options;
+    const nodes = routes.status().map((node) => {
+      const sharedBy = nodeSessions.addressesOf(node.id);
+      return { ...node, cursor: logs.cursorOf(node.id), ...(sharedBy.length > 0 && { sharedBy }) };
+    });
+    return { nodes };
   }
 
   @Action('REGISTERNODE', {

@@ -83,7 +83,7 @@ export async function openFleet(options: FleetOptions) {
     adopt: (page, reaches) => requests.adopt(page, reaches),
   });
   const peerRequests = new PeerRequests(verbs);
-  const logStreams = new LogStreams({ store, requests: peerRequests, log });
+  const logStreams = new LogStreams({ store, requests: peerRequests, log, rowsOf: toldRows });
   const logSync = new LogSync({
     logs,
     log,

@@ -16,7 +16,7 @@ import type { Requests } from '../router/requests.ts';
 import { type Bounds, Shares } from '../shares.ts';
 import { type Inquiries, isUnsure } from './inquiries.ts';
 import { Unanswered } from './pending.ts';
-import type { Path, Routes } from './routes.ts';
+import { type Path, type Routes, unreachable } from './routes.ts';
 
 /** Requests that one node's carriers have and have not answered. */
 const WINDOW = 256;
@@ -177,7 +177,7 @@ export class Forwarding implements Elsewhere, Runner {
     if (hold && deadline !== undefined && deadline * 1000 > clock.now() + LONGEST_HOLD_MS) {
       return failure('INVALID_DATA', { action, reason: 'its "$" is to be held for more than 7 days' });
     }
-    if (!routes.pick(target, hops)) return hold ? undefined : failure('NODE_UNREACHABLE', { target });
+    if (!routes.pick(target, hops)) return hold ? undefined : unreachable(routes, target);
     if ((this.#queues.get(target)?.waiting.size ?? 0) < WAITING_PER_NODE) return undefined;
     return failure('BUSY', { what: `the queue for the node ${target}`, limit: WAITING_PER_NODE });
   }
@@ -320,7 +320,7 @@ export class Forwarding implements Elsewhere, Runner {
     else if (!this.#waits(open.target, open.envelope)) parcel.since = now;
     else if (!open.envelope.hold && !perhaps && now - parcel.since > PATIENCE_MS) {
       this.#forget(open);
-      this.#options.requests.fail(open, failure('NODE_UNREACHABLE', { target: open.target }));
+      this.#options.requests.fail(open, unreachable(this.#options.routes, open.target));
     }
   }
 

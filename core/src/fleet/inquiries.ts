@@ -1,7 +1,7 @@
 import { failure, isCentreondError, newToken } from '@centreond/plugin-sdk';
 import { type Envelope, forwarded } from '../router/envelope.ts';
 import { Unanswered } from './pending.ts';
-import type { Carried, Routes } from './routes.ts';
+import { type Carried, type Routes, unreachable } from './routes.ts';
 
 /** A node has this long to answer, over all tries. */
 const ANSWER_LIMIT_MS = 60_000;
@@ -10,7 +10,13 @@ const PATIENCE_MS = 5000;
 const RETRY_MS = 100;
 
 /** Refusals of a link's client after which nobody knows whether the node has the request. */
-const UNSURE: ReadonlySet<string> = new Set(['WAIT_OVER', 'NOT_CONNECTED', 'CLIENT_CLOSED', 'CLIENT_REPLACED']);
+const UNSURE: ReadonlySet<string> = new Set([
+  'WAIT_OVER',
+  'NOT_CONNECTED',
+  'CLIENT_CLOSED',
+  'CLIENT_REPLACED',
+  'KEY_REVOKED',
+]);
 
 /** Whether the node may have a request that failed with `error`. */
 export function isUnsure(error: unknown): boolean {
@@ -49,7 +55,7 @@ export class Inquiries {
           patientUntil = performance.now() + PATIENCE_MS;
           if (error instanceof Unanswered) continue;
         }
-      } else if (now > patientUntil) throw failure('NODE_UNREACHABLE', { target });
+      } else if (now > patientUntil) throw unreachable(routes, target);
       await new Promise<void>((resolve) => void setTimeout(resolve, RETRY_MS).unref());
     }
     const why = `did not answer within ${ANSWER_LIMIT_MS / 1000} s`;

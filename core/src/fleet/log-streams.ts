@@ -1,15 +1,10 @@
-import {
-  FAILED,
-  isCentreondError,
-  isTerminal,
-  type JsonObject,
-  newToken,
-  parseData,
-  reasonOf,
-} from '@centreond/plugin-sdk';
+import { isCentreondError, newToken, parseData, reasonOf } from '@centreond/plugin-sdk';
 import type { Log } from '../log.ts';
 import type { Peer } from '../router/peer.ts';
 import type { TokenStore } from '../store/token-store.ts';
+import { isMarkOf, LogMark } from './log-mark.ts';
+import { noteOf, UNFIT } from './log-note.ts';
+import type { ToldRow } from './logs.ts';
 import type { PeerRequests } from './peer-requests.ts';
 
 /** What a message holds at most, so that a router that stores it is not kept from others for long. */
@@ -31,8 +26,6 @@ const NOT_NOW: ReadonlySet<string> = new Set([
   'WAIT_OVER',
   'INTERNAL',
 ]);
-/** Refusals of what was sent: alone, a row that meets one is replaced by a note of it. */
-const UNFIT: ReadonlySet<string> = new Set(['TOO_LARGE', 'INVALID_DATA', 'MALFORMED_FRAME']);
 /** Refusals of the whole: this router does not take the log. */
 const NOT_AT_ALL: ReadonlySet<string> = new Set(['FORBIDDEN', 'UNKNOWN_ACTION']);
 
@@ -40,6 +33,14 @@ export interface LogStreamsOptions {
   readonly store: TokenStore;
   readonly requests: PeerRequests;
   readonly log: Log;
+  /** The rows of an answer, checked, as the routers above read them. */
+  rowsOf(result: readonly unknown[]): readonly ToldRow[];
+}
+
+/** What a router answers: where it stands, and its newest row of this log under the epoch asked for. */
+interface Standing {
+  readonly last: number | undefined;
+  readonly mark: LogMark | undefined;
 }
 
 /** This router's log on its way to the routers above it, each by a stream of its own. */
@@ -91,11 +92,15 @@ class LogStream {
   /** The largest message that was taken. A larger one goes alone: were it refused, what comes behind it would be out of order. */
   #taken = 0;
   #rows = PAGE_ROWS;
+  /** Failures since the router last stored rows or had them all. */
   #failures = 0;
+  /** The epoch under which the router was asked where it stands. */
+  #epoch: string;
 
   constructor(options: LogStreamsOptions, peer: Peer) {
     this.#options = options;
     this.#peer = peer;
+    this.#epoch = options.store.epoch;
     void this.#run();
   }
 
@@ -131,24 +136,81 @@ class LogStream {
     }
   }
 
-  /** Asks where the router stands, and says where this log begins. */
+  /**
+   * Asks where the router stands, and resolves with the id after which it needs rows. A router that has a row which is not
+   * in this log has the rows of a newer copy of this database: what is written here since then gets a new epoch.
+   */
   async #compare(): Promise<number> {
     const { store, log } = this.#options;
     const { identity } = this.#peer;
-    const [told, end] = [await this.#tell([], 0), await store.end()];
-    this.#failures = 0;
-    // Another implementation does not say: it fetches what it lacks.
-    if (told === undefined) return end;
-    if (told <= end) return told;
-    // Written under a name that this database had before: what it writes now would be taken for what is there already.
+    this.#epoch = store.epoch;
+    const { last, mark } = await this.#tell([], 0);
+    const end = await store.end();
+    // Other implementations do not say: they fetch the rows.
+    if (last === undefined) return end;
+    if (last === 0 && mark === undefined) {
+      const known = await this.#knownBefore();
+      await this.#begin(known);
+      return known;
+    }
+    if (last <= end && (mark === undefined || (await this.#has(mark)))) return last;
+    const common = mark === undefined ? end : await this.#lastCommon(mark.id);
     log.warn(
-      { router: identity, there: told, here: end },
-      `${identity} has this router's log up to ${told} and it ends at ${end}: the database is an older copy, and gets a new epoch`,
+      { router: identity, there: last, here: end, common },
+      `${identity} has this router's log up to ${last}, and the logs differ after row ${common}: the database is an older copy, and gets a new epoch`,
     );
     await store.renewEpoch();
+    await this.#begin(common);
+    return common;
+  }
+
+  /** Resolves with the id up to which the router has this log under former epochs. */
+  async #knownBefore(): Promise<number> {
+    let known = 0;
+    for (const epoch of await this.#options.store.formerEpochs()) {
+      this.#epoch = epoch;
+      const { mark } = await this.#tell([], 0);
+      if (mark !== undefined) known = Math.max(known, await this.#lastCommon(mark.id + 1));
+    }
+    return known;
+  }
+
+  /** Tells the router that it has the log up to `at` under the epoch of now. */
+  async #begin(at: number): Promise<void> {
+    this.#epoch = this.#options.store.epoch;
     await this.#tell([], 0);
-    await this.#tell([], end);
-    return end;
+    await this.#tell([], at);
+  }
+
+  /** Resolves with the id of the last row that both logs have. They differ from the id `differs` on. */
+  async #lastCommon(differs: number): Promise<number> {
+    let [common, from, to] = [0, 0, differs];
+    while (to - from > 1 && !this.#over) {
+      const middle = Math.floor((from + to) / 2);
+      const { mark } = await this.#tell([], middle);
+      if (mark !== undefined && !(await this.#has(mark))) to = mark.id;
+      else {
+        common = mark?.id ?? common;
+        from = middle;
+      }
+    }
+    return common;
+  }
+
+  /** Whether the marked row is in this log. A row older than all that purging left counts as present. */
+  async #has(mark: LogMark): Promise<boolean> {
+    const [row] = await this.#rowAfter(mark.id - 1);
+    if (row === undefined) return false;
+    if (row.id > mark.id) {
+      const [oldest] = await this.#rowAfter(0);
+      return oldest !== undefined && oldest.id > mark.id;
+    }
+    return row.origin === undefined && isMarkOf(mark, { ...row, data: JSON.stringify(row.data) });
+  }
+
+  async #rowAfter(id: number): Promise<readonly ToldRow[]> {
+    const { rows } = await this.#options.store.log(id, 1, PAGE_BYTES, `log to ${this.#peer.identity}`);
+    return this.#options.rowsOf(rows.map((text) => parseData(text)));
   }
 
   /** Tells what follows `from`; rejects with the first failure, when nothing is under way any more. */
@@ -162,9 +224,18 @@ class LogStream {
         // A turn of its own: it waits neither for other streams nor for what the same router asks.
         const page = await this.#options.store.log(at, this.#rows, this.#bytes, `log to ${this.#peer.identity}`);
         if (page.rows.length === 0) {
-          if (underWay.size === 0) for (const resolve of this.#onTold.splice(0)) resolve();
+          if (underWay.size === 0) {
+            this.#failures = 0;
+            for (const resolve of this.#onTold.splice(0)) resolve();
+          }
           if (await this.#sleep(underWay)) return;
           continue;
+        }
+        if (this.#epoch !== this.#options.store.epoch) {
+          // Another stream renewed it. This router has the log up to here, under the former epoch.
+          await Promise.all(underWay);
+          if (failed !== undefined) break;
+          await this.#begin(at);
         }
         at = page.last;
         const size = page.rows.reduce((sum, row) => sum + row.length, 0);
@@ -174,6 +245,7 @@ class LogStream {
         const told: Promise<unknown> = this.#tellRows(page.rows, at)
           .then(() => {
             this.#taken = Math.max(this.#taken, size);
+            this.#failures = 0;
           })
           .catch((error: unknown) => {
             failed ??= error;
@@ -219,10 +291,10 @@ class LogStream {
     return quiet;
   }
 
-  /** One message. Resolves with where the router stands now, where it says so. */
-  async #tell(rows: readonly string[], last: number): Promise<number | undefined> {
-    const { store, requests, log } = this.#options;
-    const data = `{"epoch":"${store.epoch}","rows":[${rows.join(',')}],"last":${last}}`;
+  /** Sends one message and resolves with where the router stands after it. */
+  async #tell(rows: readonly string[], last: number): Promise<Standing> {
+    const { requests, log } = this.#options;
+    const data = `{"epoch":"${this.#epoch}","rows":[${rows.join(',')}],"last":${last}}`;
     const request = { action: 'SETLOGS', token: newToken(), target: '', data };
     const answer = parseData(await requests.ask(this.#peer, request, ANSWER_LIMIT_MS));
     if (Array.isArray(answer.refused) && answer.refused.length > 0) {
@@ -231,7 +303,10 @@ class LogStream {
         `${this.#peer.identity} did not take ${answer.refused.length} rows of this router's log`,
       );
     }
-    return typeof answer.last === 'number' ? answer.last : undefined;
+    return {
+      last: typeof answer.last === 'number' ? answer.last : undefined,
+      mark: LogMark.safeParse(answer.mark).data,
+    };
   }
 
   async #failed(error: unknown): Promise<void> {
@@ -241,19 +316,21 @@ class LogStream {
       const not = NOT_AT_ALL.has(code) ? 'does not take' : 'did not take a part of';
       this.#options.log.warn({ err: error }, `${identity} ${not} this router's log: ${reasonOf(error)}`);
     }
-    if (code === 'TOO_LARGE') this.#bytes = Math.max(1, Math.floor(this.#bytes / 8));
-    else if (UNFIT.has(code)) this.#rows = 1;
+    const isSmaller = this.#fit(code);
     const longest = NOT_AT_ALL.has(code) ? COMPARE_EVERY_MS : LONGEST_RETRY_MS;
-    const delay = Math.min(longest, FIRST_RETRY_MS * 2 ** this.#failures++) * (0.5 + Math.random() / 2);
+    const delay = Math.min(longest, FIRST_RETRY_MS * 2 ** this.#failures) * (0.5 + Math.random() / 2);
+    if (!isSmaller) this.#failures++;
     await new Promise<void>((resolve) => {
       setTimeout(resolve, delay).unref();
       if (this.#over) resolve();
     });
   }
-}
 
-/** What stands for a row that a router cannot take: the same row, but for its data, which says why. An end stays an end. */
-function noteOf(row: JsonObject, error: JsonObject): string {
-  const code = isTerminal(Number(row.code)) ? FAILED : row.code;
-  return JSON.stringify({ ...row, code, data: error });
+  /** Makes the next messages smaller after a refusal of what was sent. Returns whether it did. */
+  #fit(code: string): boolean {
+    const [bytes, rows] = [this.#bytes, this.#rows];
+    if (code === 'TOO_LARGE') this.#bytes = Math.max(1, Math.floor(bytes / 8));
+    else if (UNFIT.has(code)) this.#rows = 1;
+    return this.#bytes < bytes || this.#rows < rows;
+  }
 }

@@ -2,6 +2,7 @@ import { failure, type Json } from '@centreond/plugin-sdk';
 import type { Log } from '../log.ts';
 import type { Peer } from '../router/peer.ts';
 import type { Adopted, Cursor, ForeignRow, SetAside, TokenStore } from '../store/token-store.ts';
+import { type LogMark, MARK_CHARACTERS, markOf } from './log-mark.ts';
 
 /** Whoever brings a node's log has it to itself for so long after its last page. */
 const LEASE_MS = 60_000;
@@ -37,6 +38,8 @@ export interface Taken {
   readonly known: number;
   readonly refused: readonly { readonly id: number; readonly error: string }[];
   readonly last: number;
+  /** In the answer to a message without rows: the newest row of that epoch here, up to the message's `last` if it is not 0. */
+  readonly mark?: LogMark;
 }
 
 /** Who brings a log. */
@@ -131,7 +134,15 @@ export class Logs {
     // Also where it is not stored in the end: then what follows does not move the cursor past it.
     lease.covered = Math.max(message.last, message.rows.at(-1)?.id ?? 0);
     try {
-      return await this.#store(teller, { ...message, last: lease.covered }, from);
+      const taken = await this.#store(teller, { ...message, last: lease.covered }, from);
+      if (first !== undefined) return taken;
+      const newest = await this.#options.store.foreignRow({
+        node: teller.node,
+        epoch,
+        upTo: message.last === 0 ? Number.MAX_SAFE_INTEGER : message.last,
+        characters: MARK_CHARACTERS,
+      });
+      return newest ? { ...taken, mark: markOf(newest) } : taken;
     } catch (error) {
       if (first !== undefined) lease.missed = Math.min(first, lease.missed ?? first);
       throw error;

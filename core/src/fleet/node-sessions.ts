@@ -4,6 +4,7 @@ import type { Events } from '../router/events.ts';
 import type { Peer } from '../router/peer.ts';
 import type { PeerRequests } from './peer-requests.ts';
 import type { Carried, Carrier, Routes } from './routes.ts';
+import { SharedKeys } from './shared-keys.ts';
 
 const SWEEP_MS = 1000;
 const PING_EVERY_MS = 5000;
@@ -76,10 +77,14 @@ export class NodeSessions {
   readonly #sessions = new Map<Peer, NodeSession>();
   /** Peers whose end is listened for: one that leaves and comes again is the same session. */
   readonly #heard = new WeakSet<Peer>();
+  /** The address of each node's session that was replaced, until the node registers again. */
+  readonly #replaced = new Map<string, string>();
+  readonly #sharedKeys: SharedKeys;
   #sweep: NodeJS.Timeout | undefined;
 
   constructor(options: NodeSessionsOptions) {
     this.#options = options;
+    this.#sharedKeys = new SharedKeys(() => options.clock.monotonic());
   }
 
   /** Takes what a node says of itself, the first time or anew. Returns the ids behind it that its grant does not list. */
@@ -105,6 +110,7 @@ export class NodeSessions {
     if (!session) {
       session = new NodeSession(peer, requests, told, clock.monotonic());
       this.#sessions.set(peer, session);
+      this.#compareAddresses(peer);
       if (!this.#heard.has(peer)) peer.onLeft(() => this.unregister(peer));
       this.#heard.add(peer);
       this.#sweep ??= setInterval(() => this.#onSweep(), SWEEP_MS).unref();
@@ -132,10 +138,27 @@ export class NodeSessions {
     if (!session) return false;
     this.#sessions.delete(peer);
     session.over = true;
+    if (peer.replaced && peer.address !== undefined) this.#replaced.set(peer.identity, peer.address);
     this.#options.routes.left(session);
     this.#options.requests.drop(peer);
     this.#options.events.emit('UNREGISTERNODE', { id: peer.identity });
     return true;
+  }
+
+  /** The two latest addresses of a node whose key two machines use by turns; empty for any other node. */
+  addressesOf(node: string): string[] {
+    return this.#sharedKeys.addressesOf(node);
+  }
+
+  #compareAddresses({ identity, address }: Peer): void {
+    const before = this.#replaced.get(identity);
+    this.#replaced.delete(identity);
+    if (before === undefined || address === undefined) return;
+    if (!this.#sharedKeys.replaced(identity, before, address)) return;
+    this.#options.log.warn(
+      { node: identity, addresses: [before, address] },
+      `${identity} connects from ${before} and from ${address} by turns: two machines have its key, and each ends the other's session. Give each machine a key of its own with \`centreond join ID\`.`,
+    );
   }
 
   /** Pings no more. */

@@ -1,4 +1,10 @@
-import { type NodeAnnouncement, type NodeState, type Subnode } from '@centreond/plugin-sdk';
+import {
+  type CentreondError,
+  failure,
+  type NodeAnnouncement,
+  type NodeState,
+  type Subnode,
+} from '@centreond/plugin-sdk';
 import type { Log } from '../log.ts';
 
 /** A request on its way to another node: `data` is JSON text, `envelope` what goes with it. */
@@ -199,6 +205,16 @@ export class Routes {
     return this.pick(target) !== undefined && this.pick(target, hops) === undefined;
   }
 
+  /** Why no request reaches a node now, as a clause after "the node X"; undefined if nobody said why. */
+  whyNot(target: string): string | undefined {
+    const [path] = this.#paths.get(target) ?? [];
+    if (path === undefined) return this.knows(target) ? `is not reached: ${NEVER_LINKED}` : undefined;
+    const node = this.#byCarrier.get(path.carrier)?.get(path.via)?.node;
+    if (node?.reason === undefined || node.state === 'up') return undefined;
+    const where = path.via === target ? 'is' : `is behind ${path.via}, which is`;
+    return `${where} not reached: ${withoutStop(node.reason)}`;
+  }
+
   /** The actions of a node, where it announced them. */
   actionsOf(target: string): ReadonlySet<string> | undefined {
     return this.#paths.get(target)?.find((path) => path.actions)?.actions;
@@ -259,6 +275,11 @@ const DEPARTED: Carrier = {
   },
 };
 
+/** Some reasons are sentences; what follows them brings its own full stop. */
+function withoutStop(reason: string): string {
+  return reason.replace(/\.$/, '');
+}
+
 function setOf(actions: readonly string[] | undefined): ReadonlySet<string> | undefined {
   return actions && new Set(actions);
 }
@@ -269,4 +290,10 @@ const RANK = { up: 0, connecting: 1, unreachable: 2 } as const;
 function better(a: Path, b: Path): number {
   const direct = (path: Path) => (path.via === path.target ? 0 : 1);
   return RANK[a.state] - RANK[b.state] || direct(a) - direct(b) || a.score - b.score;
+}
+
+/** NODE_UNREACHABLE with what is known of the cause. */
+export function unreachable(routes: Routes, target: string): CentreondError {
+  const why = routes.whyNot(target);
+  return failure('NODE_UNREACHABLE', why === undefined ? { target } : { target, why });
 }

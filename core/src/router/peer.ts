@@ -26,12 +26,19 @@ export interface Peer {
   readonly backlog: number;
   /** `host:port` that it came from. Omitted by peers that did not come by the network. */
   readonly address?: string;
+  /** True once a newer session of its identity, or of its connection, took its place. Omitted by peers that are never replaced. */
+  readonly replaced?: boolean;
   /** When its last message came, in monotonic milliseconds. Omitted by peers that are not held to answering. */
   readonly heardAt?: number;
   /** Queues `message` for the next flush. If the peer's bound in bytes is passed, the session ends. A no-op once closed. */
   send(message: string): void;
   /** Calls `listener` once when the session ends; at once if it has ended. Whatever is kept of a peer is released here. */
   onLeft(listener: () => void): void;
+}
+
+/** The host of `host:port`, without the brackets of an IPv6 address. */
+export function hostOf(address: string): string {
+  return address.replace(/^\[|\]?:\d+$/g, '');
 }
 
 /** The listeners of a peer's end: each is called once, in the order in which they were added. */

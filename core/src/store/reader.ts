@@ -6,7 +6,18 @@ import Database from 'better-sqlite3';
 import { SELECT_KNOWN, SELECT_OPEN, type StoredRequest, storedRequest } from './records.ts';
 import { RequestList } from './request-list.ts';
 import { type RawRow, Scan } from './scan.ts';
-import type { Cursor, Filter, ListedRequest, OwnLog, PageText, RequestFilter, StateEntry } from './token-store.ts';
+import { formerEpochs } from './schema.ts';
+import type {
+  Cursor,
+  Filter,
+  ForeignRowFilter,
+  ForeignRowHead,
+  ListedRequest,
+  OwnLog,
+  PageText,
+  RequestFilter,
+  StateEntry,
+} from './token-store.ts';
 
 /** The first message to the reader. */
 export interface ReaderSettings {
@@ -25,6 +36,8 @@ export type Question =
   | { kind: 'entries'; as: string; type: string; prefix: string; after: string; maxBytes: number }
   | { kind: 'cursors' }
   | { kind: 'end' }
+  | { kind: 'formerEpochs' }
+  | ({ kind: 'foreign' } & ForeignRowFilter)
   | { kind: 'log'; as: string; after: number; limit: number; maxBytes: number }
   | { kind: 'page'; filter: Filter }
   | { kind: 'text'; filter: Filter };
@@ -45,6 +58,8 @@ export interface Answers {
   entries: { entries: StateEntry[]; more: boolean };
   cursors: Cursor[];
   end: number;
+  formerEpochs: string[];
+  foreign: ForeignRowHead | undefined;
   log: OwnLog;
   page: Columns;
   text: PageText;
@@ -151,6 +166,12 @@ class Reader {
         `SELECT n.id AS node, e.epoch AS epoch, s.last_id AS last FROM centreond_synchistory s
           JOIN centreond_epoch e ON e.node = s.id JOIN centreond_node n ON n.number = s.id`,
       ),
+      foreign: db.prepare<[number, string, string, number], ForeignRowHead>(
+        `SELECT o.origin_id AS id, coalesce(h.token, '') AS token, h.code AS code, h.etime AS etime,
+            coalesce(substr(h.data, 1, ?), 'null') AS data
+          FROM centreond_node n JOIN centreond_origin o ON o.node = n.number JOIN centreond_history h ON h.id = o.id
+          WHERE n.id = ? AND o.epoch = ? AND o.origin_id <= ? ORDER BY o.origin_id DESC LIMIT 1`,
+      ),
       log: db
         .prepare<[number, number], LogRow>(
           `SELECT h.id, h.token, coalesce(o.type, r.action, ''), n.id, h.code, h.etime, h.data, o.epoch, o.origin_id
@@ -172,11 +193,17 @@ class Reader {
     if (question.kind === 'entries') return this.#entries(question);
     if (question.kind === 'cursors') return this.#sql.cursors.all();
     if (question.kind === 'end') return this.#sql.end.get() ?? 0;
+    if (question.kind === 'formerEpochs') return formerEpochs(this.#db);
+    if (question.kind === 'foreign') return this.#foreign(question);
     if (question.kind === 'log') return this.#log(question);
     if (question.kind === 'unsettled') return this.#unsettled(question);
     if (question.kind === 'requests') return this.#list(question.filter);
     const row = this.#sql.known.get(question.token);
     return row && storedRequest(row);
+  }
+
+  #foreign({ characters, node, epoch, upTo }: Question & { kind: 'foreign' }): ForeignRowHead | undefined {
+    return this.#sql.foreign.get(characters, node, epoch, upTo);
   }
 
   #unsettled({ after, limit, maxBytes }: Question & { kind: 'unsettled' }): StoredRequest[] {

@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS \`centreond_synchistory\` (
 );
 CREATE INDEX IF NOT EXISTS idx_centreond_synchistory_id ON centreond_synchistory (id);
 
--- Facts about the database itself: schema, epoch, clock_back.
+-- Facts about the database itself: schema, epoch, former_epochs, clock_back.
 CREATE TABLE centreond_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 -- Who first used a token, and for what. log = 1: known from PUTLOG only. The id is one of the history's numbering, never
@@ -158,4 +158,12 @@ export function prepareDatabase(db: Database): void {
 export function readMeta(db: Database, key: string): string {
   const value: unknown = db.prepare('SELECT value FROM centreond_meta WHERE key = ?').pluck().get(key);
   return typeof value === 'string' ? value : '';
+}
+
+/** So many former names of a database are kept. */
+export const FORMER_EPOCHS = 8;
+
+/** The names that the database had before, the newest first. */
+export function formerEpochs(db: Database): string[] {
+  return readMeta(db, 'former_epochs').split(' ').filter(Boolean);
 }

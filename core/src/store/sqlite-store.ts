@@ -21,6 +21,8 @@ import type {
   Adopted,
   Cursor,
   Filter,
+  ForeignRowFilter,
+  ForeignRowHead,
   KnownRequest,
   ListedRequest,
   LogPage,
@@ -232,12 +234,20 @@ class SqliteStore implements TokenStore {
     return this.#reader.ask({ kind: 'log', as, after, limit, maxBytes });
   }
 
+  foreignRow(filter: ForeignRowFilter): Promise<ForeignRowHead | undefined> {
+    return this.#reader.ask({ kind: 'foreign', ...filter });
+  }
+
   end(): Promise<number> {
     return this.#reader.ask({ kind: 'end' });
   }
 
   get epoch(): string {
     return this.#epoch;
+  }
+
+  formerEpochs(): Promise<string[]> {
+    return this.#reader.ask({ kind: 'formerEpochs' });
   }
 
   renewEpoch(): Promise<void> {

@@ -130,6 +130,24 @@ export interface Cursor {
   last: number;
 }
 
+/** Asks for the row with the highest id, up to `upTo`, that `node` wrote itself in one of its databases. */
+export interface ForeignRowFilter {
+  node: string;
+  epoch: string;
+  upTo: number;
+  /** So many characters of the row's data are read. */
+  characters: number;
+}
+
+/** A row that another node wrote, by its id there. `data` is JSON text, cut. */
+export interface ForeignRowHead {
+  id: number;
+  token: string;
+  code: number;
+  etime: number;
+  data: string;
+}
+
 /** Rows of this router's own log, each as JSON text; `last` is the id of the last one, `after` where there is none. */
 export interface OwnLog {
   rows: string[];
@@ -291,6 +309,8 @@ export interface TokenStore {
   adopt(page: LogPage): Promise<{ rows: Adopted[]; cursor: number }>;
   /** Where the logs of all nodes stand. */
   cursors(): Promise<Cursor[]>;
+  /** The newest row that a node wrote itself, of those that match; undefined if none is stored. */
+  foreignRow(filter: ForeignRowFilter): Promise<ForeignRowHead | undefined>;
   /** This router's own log after an id, those of nodes behind it included. A page ends as one of `query` does. */
   log(after: number, limit: number, maxBytes: number, as?: string): Promise<OwnLog>;
   /** The highest id of this router's own log. */
@@ -299,6 +319,8 @@ export interface TokenStore {
   readonly epoch: string;
   /** Gives this database another name: it is an older copy of one that went on. */
   renewEpoch(): Promise<void>;
+  /** The names that this database had before, the newest first, 8 at most. */
+  formerEpochs(): Promise<string[]>;
   /** `listener` is called after each transaction that wrote rows, also those of other nodes. */
   onWritten(listener: () => void): void;
   /** What is known of a token. `as` is the identity that asks; omitted: the router itself. */

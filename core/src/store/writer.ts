@@ -29,7 +29,7 @@ import {
   type StoredRequest,
   storedRequest,
 } from './records.ts';
-import { prepareDatabase, readMeta } from './schema.ts';
+import { FORMER_EPOCHS, formerEpochs, prepareDatabase, readMeta } from './schema.ts';
 import type { LogPage, RequestRecord } from './token-store.ts';
 
 /** Pages in the write-ahead log at which it is copied into the database, once the answers are out: a call may wait for that. */
@@ -246,6 +246,8 @@ export class Writer {
     if (call.kind === PUT) return this.#put(call.row, call.owner, call.anyToken, call.own);
     if (call.kind === ADOPT) return { page: this.#adopt(call) };
     if (call.kind === RENAME) {
+      const former = [readMeta(this.#db, 'epoch'), ...formerEpochs(this.#db)].slice(0, FORMER_EPOCHS);
+      this.#sql.setMeta.run('former_epochs', former.join(' '));
       this.#sql.setMeta.run('epoch', call.epoch);
       return 0;
     }

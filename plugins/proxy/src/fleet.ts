@@ -81,6 +81,11 @@ export class Fleet {
     } catch (error) {
       const reason = reasonOf(error);
       this.#options.log.error({ node: config.id, err: error }, `the node ${config.id} cannot be carried: ${reason}`);
+      const entry = this.#entries.get(config.id);
+      if (entry && !entry.node) {
+        entry.announcement = { ...entry.announcement, reason: `it cannot be carried: ${reason}`.slice(0, 1024) };
+        this.#changed(entry);
+      }
       return reason;
     }
   }

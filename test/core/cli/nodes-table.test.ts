@@ -14,6 +14,7 @@ const node = (id: string, more: Partial<FleetNode> = {}): FleetNode => ({
   state: 'up',
   reason: null,
   address: '10.0.0.7:41522',
+  sharedBy: [],
   labels: {},
   lastPing: ago(1),
   lastPong: ago(1),
@@ -57,6 +58,24 @@ describe('the table of nodes', () => {
       "warning  The clock of web-7 is 12.4 s behind this router's.",
       '',
     ]);
+  });
+
+  test('tells of a node that is away why, as far as it is known', () => {
+    const reason = 'the router has the key A, and B is the one to expect';
+    expect(shown([node('lyon', { state: 'unreachable', lastPong: null, reason })])).toContain(
+      `warning  lyon is unreachable: ${reason}.`,
+    );
+    expect(shown([node('lyon', { ...AWAY, reason: 'The handshake was refused.' })])).toContain(
+      'warning  lyon is unreachable: no answer for 14 min, since 2026-11-25 11:45:50; The handshake was refused.',
+    );
+  });
+
+  test('warns of a key that two machines use, with both addresses', () => {
+    const sharedBy = ['10.0.0.7:41522', '[fd00::9]:5000'];
+    const sentence =
+      'warning  Two machines connect with the key of lyon by turns, from 10.0.0.7:41522 and [fd00::9]:5000. Give each a key of its own: `centreond join ID`.';
+    expect(shown([node('lyon', { sharedBy })])).toContain(sentence);
+    expect(nodeText(node('lyon', { sharedBy }), view())).toContain(sentence);
   });
 
   test.each([200, 80, 40, 24, 10])('fits into %i cells, and always says who and how', (width) => {

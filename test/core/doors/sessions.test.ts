@@ -181,7 +181,7 @@ describe('a live session', () => {
     const session = await connect(newer, alice(at));
     expect(await inside(own.wire, own.session)).toEqual(['[BYE] [] [] {"reason":"REPLACED"}']);
     expect(at.left).toEqual(['alice']);
-    expect(at.peers[0]?.open).toBe(false);
+    expect(at.peers[0]).toMatchObject({ open: false, replaced: true });
     await own.wire.send(own.session.sealer.seal(['from the grave']));
     expect((await own.wire.next()).toString()).toBe('[NOSESSION] []');
     await newer.send(session.sealer.seal(['hello']));

@@ -1,7 +1,9 @@
+import { copyFileSync } from 'node:fs';
 import path from 'node:path';
 import { failure, faultOf, type JsonObject, parseData } from '@centreond/plugin-sdk';
 import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { toldRows } from '../../../core/dist/fleet/fleet-actions.js';
 import { LogStreams } from '../../../core/dist/fleet/log-streams.js';
 import { Logs, type ToldLog } from '../../../core/dist/fleet/logs.js';
 import { PeerRequests } from '../../../core/dist/fleet/peer-requests.js';
@@ -291,7 +293,7 @@ describe('a stream of a log', () => {
         broken ||= random() < 0.1;
         return broken ? 'lost' : random() < 0.1 ? 'unanswered' : 'arrives';
       };
-      const streams = new LogStreams({ store: node, requests: session.requests, log: SILENT });
+      const streams = new LogStreams({ store: node, requests: session.requests, log: SILENT, rowsOf: toldRows });
       streams.serve(session.up);
       return { session, streams };
     };
@@ -329,7 +331,7 @@ describe('a stream of a log', () => {
       const bytes = JSON.stringify(told).length;
       return bytes > limit ? { ...failure('TOO_LARGE', { bytes, limit }).toData() } : 'arrives';
     };
-    const streams = new LogStreams({ store: node, requests: session.requests, log: SILENT });
+    const streams = new LogStreams({ store: node, requests: session.requests, log: SILENT, rowsOf: toldRows });
     streams.serve(session.up);
     await until('all is there', async () => logs.cursorOf('paris') === (await node.end()));
     expect(await there(central)).toEqual(upTo(300));
@@ -339,24 +341,130 @@ describe('a stream of a log', () => {
     session.cut();
   });
 
-  test('takes a new epoch where the database is an older copy, so that what it writes is not taken for known', async () => {
+  /** Streams the node's log until all of it is at the router. */
+  async function bring(node: TokenStore, logs: Logs): Promise<void> {
+    const session = new Session(logs);
+    const streams = new LogStreams({ store: node, requests: session.requests, log: SILENT, rowsOf: toldRows });
+    streams.serve(session.up);
+    await streams.flush(10_000);
+    expect(logs.epochOf('paris')).toBe(node.epoch);
+    expect(logs.cursorOf('paris')).toBe(await node.end());
+    session.cut();
+  }
+
+  /** A node whose log has the rows from 0 to `saved` - 1 in a snapshot, and those from there to `brought` - 1 at `logs` too. */
+  async function restored(logs: readonly Logs[], saved: number, brought: number): Promise<TokenStore> {
+    const file = path.join(folder(), 'history.sdb');
+    const copy = path.join(folder(), 'copy.sdb');
+    let node = await opened({ file, node: 'paris' });
+    await node.accept(request('job'), '{}');
+    await write(node, 0, saved);
+    await node.close();
+    copyFileSync(file, copy);
+    node = await opened({ file, node: 'paris' });
+    await write(node, saved, brought - saved);
+    for (const one of logs) await bring(node, one);
+    await node.close();
+    copyFileSync(copy, file);
+    return opened({ file, node: 'paris' });
+  }
+
+  for (const { name, saved, brought, more } of [
+    { name: 'fewer rows than the router has', saved: 37, brought: 50, more: 2 },
+    { name: 'as many rows as the router has', saved: 37, brought: 50, more: 13 },
+    { name: 'more rows than the router has', saved: 37, brought: 50, more: 40 },
+    { name: 'one row in the place of another', saved: 49, brought: 50, more: 1 },
+    { name: 'nothing', saved: 37, brought: 50, more: 0 },
+  ]) {
+    test(`a database put back from a snapshot, which then wrote ${name}, loses none of its rows and sends none twice`, async () => {
+      const central = await opened();
+      const logs = await taking(central);
+      const node = await restored([logs], saved, brought);
+      const { epoch } = node;
+      await write(node, 1000, more);
+      await bring(node, logs);
+      expect(node.epoch).not.toBe(epoch);
+      const written = Array.from({ length: more }, (_, i) => 1000 + i);
+      expect(await there(central)).toEqual([...upTo(brought), ...written]);
+      // What it writes later gets there too, under the same epoch.
+      const renewed = node.epoch;
+      await write(node, 2000, 2);
+      await bring(node, logs);
+      expect(node.epoch).toBe(renewed);
+      expect(await there(central)).toEqual([...upTo(brought), ...written, 2000, 2001]);
+    });
+  }
+
+  test('a database put back from a snapshot brings its new rows to each of two routers once', async () => {
+    const stores = [await opened(), await opened()];
+    const [first, second] = [await taking(stores[0] as TokenStore), await taking(stores[1] as TokenStore)];
+    const node = await restored([first, second], 37, 50);
+    const { epoch } = node;
+    // The second router has been reached again, and knows of no difference, when the first one is.
+    const session = new Session(second);
+    new LogStreams({ store: node, requests: session.requests, log: SILENT, rowsOf: toldRows }).serve(session.up);
+    await until('the second router was asked', () => node.epoch !== epoch);
+    const renewed = node.epoch;
+    await bring(node, first);
+    expect(node.epoch).toBe(renewed);
+    await write(node, 1000, 20);
+    await bring(node, first);
+    await until('all is there', async () => second.cursorOf('paris') === (await node.end()));
+    const written = Array.from({ length: 20 }, (_, i) => 1000 + i);
+    for (const store of stores) expect(await there(store)).toEqual([...upTo(50), ...written]);
+    session.cut();
+  });
+
+  test('a log that has rows which the router took as a note, or under other keys, keeps its epoch', async () => {
     const [node, central] = [await opened({ node: 'paris' }), await opened()];
     const logs = await taking(central);
     await node.accept(request('job'), '{}');
-    await write(node, 0, 3);
     const { epoch } = node;
-    // The router had more of this database than is in it.
-    await logs.take(peer('paris'), own('paris'), { epoch, rows: [], last: 0 });
-    await logs.takeAnswer(own('paris'), { ...message(0, 9), epoch }, 0);
-    await central.accept(request('later', { target: 'paris' }), '{}');
-    logs.carriedBy('paris', peer('another'), true);
     const session = new Session(logs);
-    const streams = new LogStreams({ store: node, requests: session.requests, log: SILENT });
+    session.fate = ({ rows }) =>
+      JSON.stringify(rows).length > 20_000 ? { ...failure('TOO_LARGE', { bytes: 1, limit: 1 }).toData() } : 'arrives';
+    const streams = new LogStreams({ store: node, requests: session.requests, log: SILENT, rowsOf: toldRows });
     streams.serve(session.up);
-    await until('it has another name', () => node.epoch !== epoch);
-    await write(node, 3, 2);
-    await until('all is there', async () => (await there(central)).length === 2);
-    expect(await there(central)).toEqual([3, 4]);
+    const texts = [
+      '{"b":1.0,"a":[1e2,-0,12345678901234567890]}',
+      '{"2":1,"1":2,"e":"\\u00e9\\ud800","s":" \\/ "}',
+      `"${'\u{1F600}'.repeat(4000)}"`,
+      JSON.stringify('x'.repeat(30_000)),
+    ];
+    for (const data of texts) {
+      await node.append({ ...draft('job', 100), data });
+      await until('all is there', async () => logs.cursorOf('paris') === (await node.end()));
+      await bring(node, await taking(central));
+      expect(node.epoch, data.slice(0, 80)).toBe(epoch);
+    }
+    session.cut();
+  });
+
+  test('waits longer after each refusal until the router has stored its rows', async () => {
+    const [node, central] = [await opened({ node: 'paris' }), await opened()];
+    const logs = await taking(central);
+    await node.accept(request('job'), '{}');
+    const refusedAt: number[] = [];
+    const session = new Session(logs);
+    let isFull = true;
+    session.fate = ({ rows }) => {
+      if (rows.length === 0 || !isFull) return 'arrives';
+      refusedAt.push(performance.now());
+      return { ...failure('STORE_FAILED', { reason: 'the disk is full' }).toData() };
+    };
+    const streams = new LogStreams({ store: node, requests: session.requests, log: SILENT, rowsOf: toldRows });
+    streams.serve(session.up);
+    await until('five refusals', () => refusedAt.length >= 5);
+    const waits = refusedAt.slice(1).map((at, i) => at - (refusedAt[i] ?? 0));
+    // Half of the longest wait at least: 200 ms, then twice as long each time.
+    for (const [i, waited] of waits.entries()) expect(waited).toBeGreaterThan(95 * 2 ** i);
+    isFull = false;
+    await until('all is there', async () => logs.cursorOf('paris') === (await node.end()));
+    isFull = true;
+    const before = refusedAt.length;
+    await write(node, 0, 1);
+    await until('two more refusals', () => refusedAt.length >= before + 2);
+    expect((refusedAt[before + 1] ?? 0) - (refusedAt[before] ?? 0)).toBeLessThan(1500);
     session.cut();
   });
 });

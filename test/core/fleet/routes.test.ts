@@ -1,6 +1,6 @@
 import type { NodeAnnouncement } from '@centreond/plugin-sdk';
 import { describe, expect, test } from 'vitest';
-import { type Carrier, Routes } from '../../../core/dist/fleet/routes.js';
+import { type Carrier, Routes, unreachable } from '../../../core/dist/fleet/routes.js';
 import { TestLog } from '../store/opened.ts';
 
 function carrier(name: string): Carrier {
@@ -105,5 +105,29 @@ describe('what is known of nodes', () => {
     expect(table.status()).toMatchObject([{ id: 'shared' }, { id: 'x', name: 'Back', state: 'up' }]);
     table.announce(c, [], ['x']);
     expect(table.knows('x')).toBe(false);
+  });
+});
+
+describe('why a node is not reached', () => {
+  test('is what its announcement says, or that of the node which it is behind', () => {
+    const { table } = routes();
+    const reason = 'connect ECONNREFUSED 10.0.0.7:5557';
+    const state = 'unreachable';
+    table.announce(carrier('a'), [
+      up('paris', { state, reason, subnodes: ['lyon'] }),
+      up('nice'),
+      up('oslo', { state }),
+    ]);
+    expect(table.whyNot('paris')).toBe(`is not reached: ${reason}`);
+    expect(table.whyNot('lyon')).toBe(`is behind paris, which is not reached: ${reason}`);
+    expect(table.whyNot('nice')).toBeUndefined();
+    expect(table.whyNot('oslo')).toBeUndefined();
+    expect(table.whyNot('expected')).toBe('is not reached: it has not linked since this router started');
+    expect(table.whyNot('nowhere')).toBeUndefined();
+    table.announce(carrier('b'), [up('metz', { state, reason: 'The handshake was refused.' })]);
+    expect(unreachable(table, 'metz').message).toMatch(
+      /^The node metz is not reached: The handshake was refused\. Send again later/,
+    );
+    expect(unreachable(table, 'oslo').message).toMatch(/^The node oslo does not answer\. Send again later/);
   });
 });

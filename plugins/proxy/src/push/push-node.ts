@@ -15,6 +15,8 @@ import { type About, readAbout, readSubnodes } from './far-side.ts';
 import { LogIntake } from './log-intake.ts';
 import type { PushConfig } from './push-config.ts';
 
+/** What a node's announcement takes of a reason. */
+const REASON_CHARACTERS = 1024;
 const TICK_MS = 1000;
 const BEAT_MS = 5000;
 /** Without a word for so long, a node is unreachable. */
@@ -90,6 +92,7 @@ export class PushNode implements CarriedNode {
       kind: 'push',
       address,
       state: this.#state,
+      ...(this.#state !== 'up' && { reason: this.#reason.slice(0, REASON_CHARACTERS) }),
       ...(name !== undefined && { name }),
       ...(score !== undefined && { score }),
       ...this.#about,
@@ -125,7 +128,10 @@ export class PushNode implements CarriedNode {
 
   #onLink(state: NodeState, reason: string): void {
     this.#linkState = state;
-    if (reason !== '') this.#reason = reason;
+    if (reason !== '' && reason !== this.#reason) {
+      this.#reason = reason;
+      if (this.#state !== 'up') this.options.changed();
+    }
     if (state === 'up') {
       this.#session = { answers: 'nobody', looked: false, looking: false, synced: false };
       void this.#beat(this.#session);

@@ -31,7 +31,11 @@ export class SshLink {
   #heardAt = performance.now();
   #clockAt = 0;
 
-  private constructor(dialled: Dialled, told: () => void) {
+  private constructor(
+    dialled: Dialled,
+    told: () => void,
+    private readonly channelLimitMs: number,
+  ) {
     this.#dialled = dialled;
     this.#told = told;
     this.version = dialled.version;
@@ -41,9 +45,17 @@ export class SshLink {
     client.once('close', () => this.#end(new LinkFault('closed the SSH connection')));
   }
 
-  /** Connects; `told` hears of every new sight of the other side. Rejects with a {@link LinkFault}, also when `stop` aborts. */
-  static async open(config: SshConfig, stop: AbortSignal, told: () => void): Promise<SshLink> {
-    const link = new SshLink(await dial(config, stop), told);
+  /**
+   * Connects; `told` hears of every new sight of the other side. A channel may take `channelLimitMs` to open. Rejects with a
+   * {@link LinkFault}, also when `stop` aborts.
+   */
+  static async open(
+    config: SshConfig,
+    stop: AbortSignal,
+    told: () => void,
+    channelLimitMs = CHANNEL_LIMIT_MS,
+  ): Promise<SshLink> {
+    const link = new SshLink(await dial(config, stop), told, channelLimitMs);
     const onStop = () => link.close();
     stop.addEventListener('abort', onStop, { once: true });
     if (stop.aborted) onStop();
@@ -88,12 +100,22 @@ export class SshLink {
 
   /** A channel in which the login shell runs `command`. Rejects with {@link NoChannel}, or with the fault that ended the link. */
   exec(command: string): Promise<ClientChannel> {
-    return this.#channel((client, done) => client.exec(command, done));
+    return this.#channel(
+      (client, done) => client.exec(command, done),
+      (channel) => {
+        channel.on('error', () => {});
+        channel.stderr.on('error', () => {}).resume();
+        channel.resume().close();
+      },
+    );
   }
 
   /** The SFTP session of this connection, opened where it is not yet. Rejects as {@link exec} does. */
   sftp(): Promise<Sftp> {
-    this.#sftp ??= this.#channel<SFTPWrapper>((client, done) => client.sftp(done)).then(
+    this.#sftp ??= this.#channel<SFTPWrapper>(
+      (client, done) => client.sftp(done),
+      (session) => session.on('error', () => {}).end(),
+    ).then(
       (session) => {
         // An error of the session ends each of its requests, too.
         session.on('error', () => {});
@@ -110,18 +132,23 @@ export class SshLink {
     return this.#sftp;
   }
 
+  /** Opens a channel. One that opens after the limit has no user: `close` frees its slot at the server. */
   #channel<T>(
     open: (client: Dialled['client'], done: (error: Error | undefined, opened: T) => void) => unknown,
+    close: (opened: T) => void,
   ): Promise<T> {
+    const { channelLimitMs } = this;
     return this.#whileUp(
       new Promise<T>((resolve, reject) => {
-        const limit = setTimeout(
-          () => reject(new NoChannel(`it opened no channel within ${CHANNEL_LIMIT_MS / 1000} s`)),
-          CHANNEL_LIMIT_MS,
-        );
+        let late = false;
+        const limit = setTimeout(() => {
+          late = true;
+          reject(new NoChannel(`it opened no channel within ${channelLimitMs / 1000} s`));
+        }, channelLimitMs);
         open(this.#dialled.client, (error, opened) => {
           clearTimeout(limit);
-          if (error) reject(new NoChannel(`it opens no channel: ${reasonOf(error)}`));
+          if (late && !error) close(opened);
+          else if (error) reject(new NoChannel(`it opens no channel: ${reasonOf(error)}`));
           else resolve(opened);
         });
       }),

@@ -8,6 +8,8 @@ import { SshConnection } from './ssh-connection.ts';
 import { FILES_ACTIONS, SshFiles } from './ssh-files.ts';
 
 const ACTIONS = ['CANCEL', 'COMMAND', 'PING', ...FILES_ACTIONS] as const;
+/** What a node's announcement takes of a reason. */
+const REASON_CHARACTERS = 1024;
 /** What runs gets so long to end, and after that its rows to be taken. */
 const STOP_MS = 1200;
 const ROWS_MS = 500;
@@ -51,7 +53,7 @@ export class SshNode implements CarriedNode {
 
   announcement(): NodeAnnouncement {
     const { id, name, score, address } = this.#config;
-    const { state, version, sight } = this.#connection;
+    const { state, why, version, sight } = this.#connection;
     const { hostname: _, ...seen } = sight ?? { hostname: '' };
     return {
       id,
@@ -59,6 +61,7 @@ export class SshNode implements CarriedNode {
       address,
       state,
       actions: ACTIONS,
+      ...(state !== 'up' && { reason: `it ${why}`.slice(0, REASON_CHARACTERS) }),
       ...(name !== undefined && { name }),
       ...(score !== undefined && { score }),
       ...(version !== '' && { version }),
