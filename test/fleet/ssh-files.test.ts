@@ -1,3 +1,4 @@
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
@@ -20,6 +21,7 @@ import { noSshd, Sshd } from './sshd.ts';
 
 const sum = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex');
 const CHUNK = 256 * 1024;
+const canMount = spawnSync('unshare', ['-m', 'true']).status === 0;
 
 interface Answer {
   offset?: number;
@@ -137,6 +139,7 @@ describe.skipIf(noSshd)('files for an SSH node', () => {
     ['a/', 'FORBIDDEN'],
     ['a\0b', 'FORBIDDEN'],
     ['.centreond-staging/x', 'FORBIDDEN'],
+    ['inner/.centreond-staging/x', 'FORBIDDEN'],
     ['away/evil', 'FILES_REFUSED'],
     ['folder', 'FILES_REFUSED'],
   ])('do not leave the roots by %j', async (name, error) => {
@@ -225,6 +228,51 @@ describe.skipIf(noSshd)('files for an SSH node', () => {
     writeFileSync(staged[0] as string, Buffer.alloc(CHUNK, 'b'));
     expect(await close(['rotten', bytes])).toMatchObject([{ error: 'FILES_OUT_OF_STEP' }]);
     expect(existsSync(path.join(root, 'rotten'))).toBe(false);
+  });
+
+  test('are sparse where they are zeros, also at their end', async () => {
+    const bytes = Buffer.alloc(20 * CHUNK + 1);
+    bytes.write('somewhere in the middle', 5 * CHUNK + 99);
+    await ask('FILESOPEN', { files: [entry('sparse', bytes)] });
+    await send('sparse', bytes);
+    expect(await close(['sparse', bytes])).toEqual([{ done: true }]);
+    expect(readFileSync(path.join(root, 'sparse')).equals(bytes)).toBe(true);
+    expect(statSync(path.join(root, 'sparse')).blocks * 512).toBeLessThan(CHUNK);
+  });
+
+  test('may be opened with more folders than are kept open, of which the oldest are opened again', async () => {
+    const folder = (name: string) => ({ path: name, kind: 'directory', size: 0, mode: 0o711, version: '1' });
+    for (let i = 0; i < 3; i++) {
+      const files = Array.from({ length: 1000 }, (_, j) => folder(`many/${i}-${j}`));
+      expect((await ask('FILESOPEN', { files })).filter(({ error }) => error !== undefined)).toEqual([]);
+    }
+    expect(await close(['many/0-0', ''])).toMatchObject([{ error: 'FILES_OUT_OF_STEP' }]);
+    await ask('FILESOPEN', { files: [folder('many/0-0')] });
+    expect(await close(['many/0-0', ''], ['many/2-999', ''])).toEqual([{ done: true }, { done: true }]);
+    expect(statSync(path.join(root, 'many/0-0')).mode & 0o777).toBe(0o711);
+  });
+
+  test.skipIf(!canMount)('that the disk cannot take leave room for others', async () => {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', root]);
+    try {
+      const large = Buffer.alloc(6 * 1024 * 1024, 'large');
+      const small = Buffer.alloc(CHUNK, 'small');
+      await ask('FILESOPEN', { files: [entry('large', large), entry('small', small)] });
+      let answer: Answer | undefined;
+      let at = 0;
+      for (; answer?.error === undefined && at < large.length; at += CHUNK) {
+        [answer] = await ask('FILESCHUNK', { chunks: [chunk('large', large, at)] });
+      }
+      expect(answer).toMatchObject({ error: 'FILES_REFUSED' });
+      // What was under way meanwhile is refused for the same reason.
+      expect(await ask('FILESCHUNK', { chunks: [chunk('large', large, at)] })).toEqual([answer]);
+      await send('small', small);
+      expect(await close(['small', small])).toEqual([{ done: true }]);
+      expect(await ask('FILESCLOSE', { files: [], last: true })).toEqual([]);
+      expect(readdirSync(root, { recursive: true }).sort()).toEqual(['.centreond-staging', 'small']);
+    } finally {
+      execFileSync('umount', ['-l', root]);
+    }
   });
 
   test('are for plugins alone, and a node without roots takes none', async () => {

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { failure } from '@centreond/plugin-sdk';
 import { Folder, whyOf } from './folder.ts';
+import { partsWithData } from './holes.ts';
 import { type Place, shown } from './roots.ts';
 import type { Staging } from './staging.ts';
 import type { Chunk, Entry } from './wire.ts';
@@ -21,6 +22,8 @@ export class Arrival {
   #hashed = 0;
   #handle: FileHandle | undefined;
   #finishing: Promise<void> | undefined;
+  /** Why it could not be written: parts of it may still be under way. */
+  #fault: string | undefined;
 
   constructor(
     readonly entry: Entry,
@@ -37,6 +40,7 @@ export class Arrival {
   /** Looks at its place and at what is staged. Resolves with whether it has arrived before; rejects where it cannot. */
   async open(): Promise<boolean> {
     if (this.#finishing) return false;
+    this.#fault = undefined;
     if (await this.staging.has(this.#name)) return true;
     await using parent = await this.#parent();
     await this.#checkPlace(parent);
@@ -45,8 +49,12 @@ export class Arrival {
     return false;
   }
 
-  /** Appends what of the chunk is not there yet. Rejects with FILES_OUT_OF_STEP for one that does not follow. */
+  /**
+   * Appends what of the chunk is not there yet. Rejects with FILES_OUT_OF_STEP for one that does not follow, and with
+   * FILES_REFUSED if it cannot be written: then nothing of the file stays, so that there is room for others.
+   */
   async take({ offset, sha256, data }: Chunk): Promise<number> {
+    if (this.#fault !== undefined) throw this.#refused(this.#fault);
     const bytes = Buffer.from(data, 'base64');
     if (createHash('sha256').update(bytes).digest('hex') !== sha256) {
       throw this.#outOfStep(`the SHA-256 of the chunk at ${offset} is another than it says`);
@@ -58,20 +66,27 @@ export class Arrival {
     const fresh = bytes.subarray(this.#staged - offset);
     try {
       this.#handle ??= await this.staging.folder.file(this.#name, O_WRONLY | O_CREAT);
-      let written = 0;
-      while (written < fresh.length) {
-        const at = this.#staged + written;
-        written += (await this.#handle.write(fresh, written, fresh.length - written, at)).bytesWritten;
-      }
+      await this.#write(this.#handle, fresh);
     } catch (error) {
-      await this.rest();
-      this.#staged = await this.staging.sizeOf(this.#name);
-      throw this.#refused(whyOf(error));
+      this.#fault = whyOf(error);
+      await this.#startOver();
+      throw this.#refused(this.#fault);
     }
     this.#hashOn(fresh);
     this.#staged += fresh.length;
     if (this.#staged === this.entry.size) await this.rest();
     return this.#staged;
+  }
+
+  /** Writes them after what is staged. Blocks of zeros become holes: a sparse file stays one. */
+  async #write(handle: FileHandle, bytes: Buffer): Promise<void> {
+    let reached = 0;
+    for (const { from, to } of partsWithData(bytes, this.#staged)) {
+      for (reached = from; reached < to; ) {
+        reached += (await handle.write(bytes, reached, to - reached, this.#staged + reached)).bytesWritten;
+      }
+    }
+    if (reached < bytes.length) await handle.truncate(this.#staged + bytes.length);
   }
 
   #hashOn(fresh: Buffer): void {

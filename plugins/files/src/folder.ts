@@ -130,6 +130,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EEXIST: 'something else is in its place',
   ENOSPC: 'the disk is full',
   EDQUOT: "the disk's quota is used up",
+  EFBIG: 'it is larger than files may be there',
   EROFS: 'the file system is read-only',
   ENAMETOOLONG: 'a name in its path is too long',
   EXDEV: 'it lies on another file system than its root; name the mount point as a root of its own',

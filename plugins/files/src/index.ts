@@ -17,10 +17,11 @@ import { inject } from 'tsyringe';
 import { z } from 'zod';
 import { Node } from './node.ts';
 import { Pace, RATE, rateOf } from './pace.ts';
+import { readManifest } from './reading.ts';
 import { Receiver } from './receiving.ts';
 import { Roots } from './roots.ts';
 import { Sending } from './sending.ts';
-import { readManifest } from './source.ts';
+
 import { Chunks, Close, Closed, Open, Opened, Taken } from './wire.ts';
 
 /** Rows of progress: `{file, files, bytes, total, rate, resumed, waiting?}`. */
@@ -28,7 +29,6 @@ const PROGRESS = 110;
 const DAY_SECONDS = 86_400;
 /** Below the 30 s that a sender waits for an ACK. */
 const ANSWER_SECONDS = 25;
-const SHOWN_SKIPPED = 1000;
 /** Ends after which the request runs again, or is sent again by somebody who wants it. */
 const GOES_ON: ReadonlySet<string> = new Set(['INTERRUPTED', 'PLUGIN_KILLED']);
 
@@ -82,6 +82,10 @@ const Output = z.strictObject({
     .array(z.strictObject({ path: z.string(), reason: z.string() }))
     .describe('what is never sent, such as symbolic links; the first 1,000'),
   skippedTotal: z.int(),
+  grown: z
+    .array(z.strictObject({ path: z.string(), bytes: Bytes, size: Bytes }))
+    .describe('files that grew meanwhile: `bytes`, which each had at the beginning, were sent; the first 1,000'),
+  grownTotal: z.int(),
 });
 
 const RECEIVING = {
@@ -146,9 +150,9 @@ export default class FilesPlugin {
     });
     try {
       const sent = await sending.send(manifest);
-      const skipped = manifest.leftOut.map(({ path, reason }) => ({ path, reason }));
+      const { first: skipped, total: skippedTotal } = manifest.skipped;
       const seconds = Math.round(performance.now() - began) / 1000;
-      return { ...sent, seconds, skipped: skipped.slice(0, SHOWN_SKIPPED), skippedTotal: skipped.length };
+      return { ...sent, grown: [...sent.grown], seconds, skipped, skippedTotal };
     } catch (error) {
       this.#giveUp(node, token, signal.aborted ? signal.reason : error);
       throw error;

@@ -1,4 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
+import type { Manifest } from './manifest.ts';
 import type { Source } from './source.ts';
 import type { Chunk } from './wire.ts';
 
@@ -27,9 +28,11 @@ export class Outgoing {
   complete = false;
   /** How often the node dropped it as a whole. */
   rounds = 0;
-  /** Of the source's first `hashed` bytes. */
-  readonly #hash: Hash = createHash('sha256');
+  /** Of the source's first `hashed` bytes. Made when it is needed: it takes about a kilobyte. */
+  #hash: Hash | undefined;
   hashed = 0;
+  /** The size that the source has reached, if it grew since the request began. */
+  grownTo: number | undefined;
 
   constructor(readonly source: Source) {}
 
@@ -43,12 +46,13 @@ export class Outgoing {
   /** Takes bytes of the file into its hash as far as they follow. */
   hash(at: number, bytes: Buffer): void {
     const fresh = bytes.subarray(Math.max(0, this.hashed - at));
+    this.#hash ??= createHash('sha256');
     this.#hash.update(fresh);
     this.hashed += fresh.length;
   }
 
   get sha256(): string {
-    return this.#hash.copy().digest('hex');
+    return (this.#hash?.copy() ?? createHash('sha256')).digest('hex');
   }
 }
 
@@ -89,17 +93,27 @@ export class Window {
   }
 }
 
-/** In parts that fit into one message. */
-export function* batches(files: readonly Outgoing[]): Generator<Outgoing[]> {
-  let batch: Outgoing[] = [];
+/** What goes to the node together: entries that are sent, and folders that are closed once these have arrived. */
+export interface Batch {
+  readonly sent: readonly Outgoing[];
+  readonly closed: readonly Outgoing[];
+}
+
+/** The steps of a manifest in parts that fit into one message each. */
+export function* batches(manifest: Manifest): Generator<Batch> {
+  const folders = new Map<Source, Outgoing>();
+  let batch: { sent: Outgoing[]; closed: Outgoing[] } = { sent: [], closed: [] };
   let characters = 0;
-  for (const file of files) {
-    batch.push(file);
-    characters += file.path.length;
-    if (batch.length < BATCH_ENTRIES && characters < BATCH_CHARACTERS) continue;
+  for (const { kind, source } of manifest.steps()) {
+    const outgoing = folders.get(source) ?? new Outgoing(source);
+    if (kind === 'close') folders.delete(source);
+    else if (source.entry.kind === 'directory') folders.set(source, outgoing);
+    (kind === 'close' ? batch.closed : batch.sent).push(outgoing);
+    characters += outgoing.path.length;
+    if (batch.sent.length + batch.closed.length < BATCH_ENTRIES && characters < BATCH_CHARACTERS) continue;
     yield batch;
-    batch = [];
+    batch = { sent: [], closed: [] };
     characters = 0;
   }
-  if (batch.length > 0) yield batch;
+  if (batch.sent.length + batch.closed.length > 0) yield batch;
 }

@@ -4,6 +4,7 @@ import { Arrival, FolderArrival } from './arrival.ts';
 import { codeOf, Folder, whyOf } from './folder.ts';
 import { type Roots, shown } from './roots.ts';
 import { Staging } from './staging.ts';
+import { Transfer } from './transfer.ts';
 import type { Chunk, Chunks, Close, Closed, Entry, Open, Opened, Refusal, Taken } from './wire.ts';
 
 /** Transfers that are open at once. */
@@ -21,42 +22,7 @@ const SWEEP_MS = 10 * 60_000;
 const VERIFY_MS = 10_000;
 const AT_ONCE = 8;
 
-/** One transfer as this end knows it. */
-class Transfer {
-  readonly arrivals = new Map<string, Arrival | FolderArrival>();
-  readonly stagings = new Map<string, Staging>();
-  /** The file that the last chunk was of. */
-  current: Arrival | undefined;
-  lastUsed = Date.now();
-  #busy: Promise<unknown> = Promise.resolve();
-
-  constructor(readonly id: string) {}
-
-  /** One message at a time, in the order in which they came. */
-  inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#busy.then(work);
-    this.#busy = done.catch(() => undefined);
-    return done;
-  }
-
-  async staging(root: string): Promise<Staging> {
-    let staging = this.stagings.get(root);
-    if (!staging) {
-      staging = await Staging.open(root, this.id);
-      this.stagings.set(root, staging);
-    }
-    return staging;
-  }
-
-  /** Lets go of what it holds open. */
-  async close(): Promise<void> {
-    await this.current?.rest();
-    this.current = undefined;
-    for (const staging of this.stagings.values()) await staging.close();
-    this.stagings.clear();
-    this.arrivals.clear();
-  }
-}
+type ToClose = z.output<typeof Close>['files'][number];
 
 export interface ReceiverOptions {
   readonly roots: Roots;
@@ -118,7 +84,8 @@ export class Receiver {
     }
     const opened = transfer;
     opened.lastUsed = Date.now();
-    if (opened.arrivals.size + files.length > FILES_LIMIT) {
+    const more = files.filter(({ path, kind }) => kind === 'file' && !opened.files.has(path)).length;
+    if (opened.files.size + more > FILES_LIMIT) {
       throw failure('BUSY', { what: `the list of open files of ${id}`, limit: FILES_LIMIT });
     }
     // In order: a folder comes before what is in it.
@@ -142,17 +109,17 @@ export class Receiver {
     if (entry.kind === 'directory') {
       const arrival = new FolderArrival(entry, place);
       await arrival.open();
-      transfer.arrivals.set(entry.path, arrival);
+      transfer.addFolder(arrival);
       return { offset: 0, done: false };
     }
-    const known = transfer.arrivals.get(entry.path);
+    const known = transfer.files.get(entry.path);
     // What is being verified goes on.
-    const same = known instanceof Arrival && known.entry.version === entry.version && known.entry.size === entry.size;
+    const same = known && known.entry.version === entry.version && known.entry.size === entry.size;
     const arrival = same ? known : new Arrival(entry, place, await transfer.staging(place.root));
-    if (!same && known instanceof Arrival) await known.rest();
+    if (!same) await known?.rest();
     const done = await arrival.open();
-    if (done) transfer.arrivals.delete(entry.path);
-    else transfer.arrivals.set(entry.path, arrival);
+    if (done) transfer.files.delete(entry.path);
+    else transfer.files.set(entry.path, arrival);
     return { offset: done ? entry.size : arrival.staged, done };
   }
 
@@ -169,8 +136,8 @@ export class Receiver {
   }
 
   async #take(transfer: Transfer, chunk: Chunk): Promise<{ offset: number }> {
-    const arrival = transfer.arrivals.get(chunk.path);
-    if (!(arrival instanceof Arrival)) throw outOfStep(chunk.path);
+    const arrival = transfer.files.get(chunk.path);
+    if (!arrival) throw outOfStep(chunk.path);
     // One file is held open at a time: they come one after the other.
     if (transfer.current !== arrival) await transfer.current?.rest();
     transfer.current = arrival;
@@ -185,39 +152,53 @@ export class Receiver {
       return { files: files.map(({ path }) => notOpen(path)) };
     }
     transfer.lastUsed = Date.now();
+    const answers = await this.#closeAll(transfer, files);
+    if (last) {
+      this.#transfers.delete(id);
+      await transfer.inTurn(() => transfer.close());
+      await this.#remove(id);
+    }
+    return { files: answers };
+  }
+
+  async #closeAll(transfer: Transfer, asked: ToClose[]): Promise<z.input<typeof Closed>['files']> {
     const verified = new AbortController();
     const timer = setTimeout(() => verified.abort(), VERIFY_MS);
+    const answers = new Map<ToClose, Refusal | { done: boolean }>();
+    const close = async (file: ToClose) =>
+      answers.set(file, await settled(file.path, this.#close(transfer, file, verified.signal)));
+    const isFolder = ({ path }: ToClose) => transfer.folders.has(path) && !transfer.files.has(path);
     try {
-      const answers = await eachOf(files, AT_ONCE, (file) =>
-        settled(file.path, this.#close(transfer, file, verified.signal)),
+      await eachOf(
+        asked.filter((file) => !isFolder(file)),
+        AT_ONCE,
+        close,
       );
-      await this.#syncFolders(transfer, files);
-      for (const [i, { path }] of files.entries()) {
-        const answer = answers[i];
-        if (answer && 'done' in answer && answer.done) transfer.arrivals.delete(path);
-      }
-      if (last) {
-        this.#transfers.delete(id);
-        await transfer.inTurn(() => transfer.close());
-        await this.#remove(id);
-      }
-      return { files: answers };
+      // The modes of folders may forbid to write: after the files, and the deepest first.
+      const deepest = asked.filter(isFolder).sort((a, b) => depthOf(b) - depthOf(a));
+      for (const folder of deepest) await close(folder);
+      await this.#syncFolders(transfer, asked);
     } finally {
       clearTimeout(timer);
     }
+    return asked.map((file) => {
+      const answer = answers.get(file) ?? { done: false };
+      if ('done' in answer && answer.done) {
+        transfer.files.delete(file.path);
+        transfer.folders.delete(file.path);
+      }
+      return answer;
+    });
   }
 
-  async #close(
-    transfer: Transfer,
-    { path, sha256 }: z.output<typeof Close>['files'][number],
-    late: AbortSignal,
-  ): Promise<{ done: boolean }> {
-    const arrival = transfer.arrivals.get(path);
-    if (!arrival) throw outOfStep(path);
-    if (arrival instanceof FolderArrival) {
-      await arrival.finish();
+  async #close(transfer: Transfer, { path, sha256 }: ToClose, late: AbortSignal): Promise<{ done: boolean }> {
+    const folder = transfer.folders.get(path);
+    const arrival = transfer.files.get(path);
+    if (!arrival && folder) {
+      await folder.finish();
       return { done: true };
     }
+    if (!arrival) throw outOfStep(path);
     const over = new Promise<{ done: boolean }>((resolve) => {
       if (late.aborted) resolve({ done: false });
       late.addEventListener('abort', () => resolve({ done: false }), { once: true });
@@ -226,11 +207,11 @@ export class Receiver {
   }
 
   /** Puts on disk that they are where they are: each folder once. */
-  async #syncFolders(transfer: Transfer, files: z.output<typeof Close>['files']): Promise<void> {
+  async #syncFolders(transfer: Transfer, files: ToClose[]): Promise<void> {
     const folders = new Map<string, { root: string; names: readonly string[] }>();
     for (const { path } of files) {
-      const arrival = transfer.arrivals.get(path);
-      if (!(arrival instanceof Arrival)) continue;
+      const arrival = transfer.files.get(path);
+      if (!arrival) continue;
       const { root, names } = arrival.place;
       folders.set(`${root}\0${names.slice(0, -1).join('/')}`, { root, names: names.slice(0, -1) });
     }
@@ -267,6 +248,10 @@ async function settled<T>(path: string, work: Promise<T>): Promise<T | Refusal> 
       isCentreondError(error) ? error : failure('FILES_REFUSED', { path: shown(path), reason: whyOf(error) })
     ).toData();
   }
+}
+
+function depthOf({ path }: ToClose): number {
+  return path === '.' ? 0 : path.split('/').length;
 }
 
 function outOfStep(path: string) {

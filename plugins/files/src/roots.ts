@@ -55,7 +55,8 @@ export class Roots {
   }
 
   #below(root: string, names: readonly string[], refuse: (remedy: string) => Error): Place {
-    if (names[0] === STAGING) throw refuse(`${STAGING} is where the plugin files keeps what has not arrived yet.`);
+    // At any depth: a root may lie below another one.
+    if (names.includes(STAGING)) throw refuse(`${STAGING} is where the plugin files keeps what has not arrived yet.`);
     return { root, names };
   }
 }

@@ -1,9 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { CentreondError, failure, isCentreondError } from '@centreond/plugin-sdk';
+import type { Manifest } from './manifest.ts';
 import { errorOf, type Node, OutOfStep } from './node.ts';
-import { batches, chunkOf, Outgoing, type Parcel, Window } from './outgoing.ts';
+import { type Batch, batches, chunkOf, type Outgoing, type Parcel, Window } from './outgoing.ts';
 import type { Pace } from './pace.ts';
-import { type Manifest, SourceFile } from './source.ts';
+import { shown } from './roots.ts';
+import { SourceFile } from './source.ts';
 import { CHUNK_BYTES, Closed, Opened, Taken } from './wire.ts';
 
 const CHUNKS_LIMIT = 200;
@@ -12,6 +14,7 @@ const VERIFY_AGAIN_MS = 300;
 const ROUNDS_LIMIT = 3;
 const PROGRESS_MS = 1000;
 const SHOWN_FAILURES = 10;
+const SHOWN_GROWN = 1000;
 
 /** What a row of progress says. */
 export interface Progress {
@@ -37,6 +40,16 @@ export interface Sent {
   readonly bytesSent: number;
   readonly bytesResent: number;
   readonly bytesResumed: number;
+  /** The first 1,000 files that grew meanwhile: `bytes` of each were sent, and it has `size` now. */
+  readonly grown: readonly Grown[];
+  readonly grownTotal: number;
+}
+
+/** A file of which less was sent than it has by now. */
+export interface Grown {
+  readonly path: string;
+  readonly bytes: number;
+  readonly size: number;
 }
 
 export interface SendingOptions {
@@ -51,8 +64,9 @@ export interface SendingOptions {
 /** Sends a manifest to a node: opens, sends what is missing, closes; again from where the node is, whenever it was cut off. */
 export class Sending {
   readonly #options: SendingOptions;
-  readonly #failures: { path: string; error: CentreondError }[] = [];
-  readonly #sent = { files: 0, folders: 0, bytes: 0, bytesSent: 0, bytesResent: 0, bytesResumed: 0 };
+  readonly #failures: { readonly first: CentreondError[]; total: number } = { first: [], total: 0 };
+  readonly #sent = { files: 0, folders: 0, bytes: 0, bytesSent: 0, bytesResent: 0, bytesResumed: 0, grownTotal: 0 };
+  readonly #grown: Grown[] = [];
   #arrived = 0;
   #total = 0;
   #current = '';
@@ -65,35 +79,34 @@ export class Sending {
    * Resolves when all of it is in its place. Rejects with FORBIDDEN, with FILES_REFUSED or FILES_INCOMPLETE once everything
    * else is there, with what ends the transfer, and with the reason of the signal.
    */
-  async send({ sources, leftOut }: Manifest): Promise<Sent> {
+  async send(manifest: Manifest): Promise<Sent> {
     const { node, transfer } = this.#options;
-    const outgoing = sources.map((source) => new Outgoing(source));
-    this.#total = sources.reduce((sum, { entry }) => sum + entry.size, 0);
-    for (const { path, reason, failed } of leftOut) {
-      if (failed) this.#failures.push({ path, error: failure('FILES_REFUSED', { path, reason }) });
-    }
+    const { failed } = manifest;
+    this.#total = manifest.bytes;
+    for (const { path, reason } of failed.first) this.#fail(failure('FILES_REFUSED', { path: shown(path), reason }));
+    this.#failures.total = failed.total;
     const stop = this.#reporting();
     try {
-      for (const batch of batches(outgoing)) await node.keepOn(() => this.#attempt(batch));
-      // Modes of folders come last and from the bottom up: they may forbid to write.
-      const folders = outgoing.filter(({ source, over }) => source.entry.kind === 'directory' && !over).reverse();
-      for (const batch of batches(folders)) await node.keepOn(() => this.#attempt(batch, true));
+      for (const batch of batches(manifest)) await node.keepOn(() => this.#attempt(batch));
       await node.keepOn(async () => void (await node.ask('FILESCLOSE', { transfer, files: [], last: true })));
     } finally {
       stop();
     }
-    this.#throwFailures(sources.length + leftOut.filter(({ failed }) => failed).length);
-    return this.#sent;
+    this.#throwFailures(manifest.length + failed.total);
+    return { ...this.#sent, grown: this.#grown };
+  }
+
+  #fail(error: CentreondError): void {
+    this.#failures.total++;
+    if (this.#failures.first.length < SHOWN_FAILURES) this.#failures.first.push(error);
   }
 
   #throwFailures(of: number): void {
-    const [first] = this.#failures;
-    if (!first) return;
-    const count = this.#failures.length;
-    if (count === 1 && of === 1) throw first.error;
-    const shown = this.#failures.slice(0, SHOWN_FAILURES).map(({ error }) => error.message);
-    const more = count > SHOWN_FAILURES ? ` And ${count - SHOWN_FAILURES} more` : '';
-    throw failure('FILES_INCOMPLETE', { count, of, list: `${shown.join(' ')}${more}` });
+    const { first, total: count } = this.#failures;
+    if (!first[0]) return;
+    if (count === 1 && of === 1) throw first[0];
+    const more = count > first.length ? ` And ${count - first.length} more` : '';
+    throw failure('FILES_INCOMPLETE', { count, of, list: `${first.map(({ message }) => message).join(' ')}${more}` });
   }
 
   #reporting(): () => void {
@@ -111,10 +124,11 @@ export class Sending {
     return () => clearInterval(timer);
   }
 
-  /** Opens what is not over yet, sends what is missing and closes it. Folders are closed only by `closing`. */
-  async #attempt(batch: readonly Outgoing[], closing = false): Promise<void> {
+  /** Opens what is not over yet, sends what is missing and closes it. */
+  async #attempt(batch: Batch): Promise<void> {
     const { node, transfer } = this.#options;
-    const open = batch.filter(({ over }) => !over);
+    // A folder that is closed is opened once more: the node may have been started again since.
+    const open = [...new Set([...batch.sent, ...batch.closed])].filter(({ over }) => !over);
     if (open.length === 0) return;
     const manifest = open.map(({ source }) => source.entry);
     const { files } = Opened.parse(await node.ask('FILESOPEN', { transfer, files: manifest }));
@@ -130,9 +144,11 @@ export class Sending {
         else this.#checkRounds(file);
       }
     }
-    const isFile = ({ source, over }: Outgoing) => source.entry.kind === 'file' && !over;
-    await this.#stream(open.filter(isFile));
-    await this.#close(closing ? open.filter(({ over }) => !over) : open.filter(isFile));
+    const streamed = open.filter(({ source, over }) => source.entry.kind === 'file' && !over);
+    await this.#stream(streamed);
+    await this.#close(streamed);
+    // In a message of their own: their modes may forbid to move a file into them.
+    await this.#close(batch.closed);
   }
 
   #reached(file: Outgoing, offset: number): void {
@@ -144,15 +160,20 @@ export class Sending {
     file.over = true;
     this.#sent[file.source.entry.kind === 'file' ? 'files' : 'folders']++;
     this.#sent.bytes += file.size;
+    if (file.grownTo === undefined) return;
+    this.#sent.grownTotal++;
+    const { path, size: bytes, grownTo: size } = file;
+    if (this.#grown.length < SHOWN_GROWN) this.#grown.push({ path, bytes, size });
   }
 
   /** One that cannot be sent; the others go on, unless the node takes nothing there. */
   #refused(file: Outgoing, error: CentreondError): void {
+    // Parts of it may have been under way when the node refused it.
+    if (file.over) return;
     if (error.code === 'FILES_OUT_OF_STEP') throw new OutOfStep(error.message);
     if (error.code === 'FORBIDDEN') throw error;
-    if (file.over) return;
     file.over = true;
-    this.#failures.push({ path: file.path, error });
+    this.#fail(error);
   }
 
   /** A file that was complete and is empty again had another hash there: it is sent again, within a limit. */
@@ -200,7 +221,9 @@ export class Sending {
           bytes += piece.length;
           if (bytes >= CHUNK_BYTES || parcel.length >= CHUNKS_LIMIT) await flush();
         }
-        await open.check();
+        if (file.over) continue;
+        const size = await open.check(file.sha256, signal);
+        file.grownTo = size > file.size ? size : undefined;
       } catch (error) {
         if (!isCentreondError(error) || error.code !== 'FILES_REFUSED') throw error;
         this.#refused(file, error);

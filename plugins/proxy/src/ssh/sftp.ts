@@ -1,6 +1,7 @@
 import { reasonOf } from '@centreond/plugin-sdk';
 import type { InputAttributes, SFTPWrapper, Stats } from 'ssh2';
 
+const END_OF_FILE = 1;
 const NO_SUCH_FILE = 2;
 const PERMISSION_DENIED = 3;
 const NO_CONNECTION = 6;
@@ -10,6 +11,9 @@ const UNSUPPORTED = 8;
 const PIECE_BYTES = 32 * 1024;
 /** Reads that are under way at once. */
 const READS = 32;
+/** Files that are removed at once. */
+const REMOVALS = 64;
+const ZEROS = Buffer.alloc(PIECE_BYTES);
 
 /** The server said no; `status` is SFTP's. Any other error means that nobody knows. */
 export class SftpRefusal extends Error {
@@ -75,18 +79,53 @@ export class Sftp {
     return this.#ask((session, done) => session.mkdir(path, { mode }, done));
   }
 
-  list(path: string): Promise<string[]> {
-    return this.#ask<{ filename: string }[]>((session, done) => session.readdir(path, done)).then((entries) =>
-      entries.map(({ filename }) => filename).filter((name) => name !== '.' && name !== '..'),
-    );
+  async list(path: string): Promise<string[]> {
+    const names: string[] = [];
+    for await (const some of this.#lists(path)) names.push(...some);
+    return names;
   }
 
+  /** The names in a folder, in as many parts as the server sends. */
+  async *#lists(path: string): AsyncGenerator<string[]> {
+    const handle = await this.#ask<Buffer>((session, done) => session.opendir(path, done));
+    try {
+      for (;;) {
+        const entries = await this.#ask<{ filename: string }[]>((session, done) => session.readdir(handle, done));
+        yield entries.map(({ filename }) => filename).filter((name) => name !== '.' && name !== '..');
+      }
+    } catch (error) {
+      if (!(error instanceof SftpRefusal && error.status === END_OF_FILE)) throw error;
+    } finally {
+      await this.close(handle).catch(() => undefined);
+    }
+  }
+
+  /** Removes a file; nothing of that name is fine. */
   remove(path: string): Promise<void> {
-    return this.#ask((session, done) => session.unlink(path, done));
+    return this.#ask((session, done) => session.unlink(path, done)).catch(unlessMissing);
   }
 
-  removeFolder(path: string): Promise<void> {
-    return this.#ask((session, done) => session.rmdir(path, done));
+  /** Removes a folder and the files in it; nothing of that name is fine. Rejects with a refusal if a folder is in it. */
+  async removeFolder(path: string): Promise<void> {
+    try {
+      // A server may omit names while the folder changes.
+      while (await this.#empty(path)) {}
+      await this.#ask((session, done) => session.rmdir(path, done));
+    } catch (error) {
+      unlessMissing(error);
+    }
+  }
+
+  /** Removes the files that are in a folder. Resolves with whether there were any. */
+  async #empty(path: string): Promise<boolean> {
+    let any = false;
+    for await (const names of this.#lists(path)) {
+      for (let at = 0; at < names.length; at += REMOVALS) {
+        await Promise.all(names.slice(at, at + REMOVALS).map((name) => this.remove(`${path}/${name}`)));
+      }
+      any ||= names.length > 0;
+    }
+    return any;
   }
 
   chmod(path: string, mode: number): Promise<void> {
@@ -123,18 +162,32 @@ export class Sftp {
     return this.#ask((session, done) => session.close(handle, done));
   }
 
-  /** Writes all of `bytes` at `at`. Where it rejects, the file's size may be any up to the end of them. */
-  async write(handle: Buffer, bytes: Buffer, at: number): Promise<void> {
+  /**
+   * Appends all of `bytes` to a file that ends at `at`. Pieces of zeros become holes, so that a sparse file stays one. Where it
+   * rejects, the file's size may be any up to the end of them.
+   */
+  async append(handle: Buffer, bytes: Buffer, at: number): Promise<void> {
     const pieces: Promise<void>[] = [];
-    // All at once: the server takes them one after the other, so what a cut leaves has no hole.
+    const write = (from: number, length: number) =>
+      this.#ask((session, done) => session.write(handle, bytes, from, length, at + from, done));
+    let last = { from: 0, length: 0, hole: false };
+    // All at once: the server takes them one after the other, so what a cut leaves has no hole but of zeros.
     for (let from = 0; from < bytes.length; from += PIECE_BYTES) {
       const length = Math.min(PIECE_BYTES, bytes.length - from);
-      pieces.push(this.#ask((session, done) => session.write(handle, bytes, from, length, at + from, done)));
+      last = { from, length, hole: bytes.subarray(from, from + length).equals(ZEROS.subarray(0, length)) };
+      if (!last.hole) pieces.push(write(from, length));
     }
     const failed = (await Promise.allSettled(pieces)).find((piece) => piece.status === 'rejected');
     if (failed) throw failed.reason;
+    if (!last.hole) return;
+    await this.cut(handle, at + bytes.length).catch((error: unknown) => {
+      if (!(error instanceof SftpRefusal)) throw error;
+      // A server need not make files longer.
+      return write(last.from, last.length);
+    });
   }
 
+  /** Sets the size of a file. */
   cut(handle: Buffer, size: number): Promise<void> {
     return this.#ask((session, done) => session.fsetstat(handle, { size }, done));
   }
@@ -179,6 +232,10 @@ export class Sftp {
     }
     return bytes;
   }
+}
+
+function unlessMissing(error: unknown): void {
+  if (!(error instanceof SftpRefusal && error.status === NO_SUCH_FILE)) throw error;
 }
 
 function sentenceOf(status: number, message: string): string {

@@ -16,6 +16,8 @@ export class SshArrival {
   #file = '';
   #busy: Promise<unknown> = Promise.resolve();
   #settling: Promise<void> | undefined;
+  /** Why it could not be written: parts of it may still be under way. */
+  #fault: SftpRefusal | undefined;
   /** Its SHA-256, once it was asked for. */
   verifying: Promise<string> | undefined;
 
@@ -50,7 +52,11 @@ export class SshArrival {
     return false;
   }
 
-  /** Appends what of the chunk is not there yet, one chunk after the other. Rejects with FILES_OUT_OF_STEP for one that does not follow. */
+  /**
+   * Appends what of the chunk is not there yet, one chunk after the other. Rejects with FILES_OUT_OF_STEP for one that does not
+   * follow, and with the server's refusal if it cannot be written: then nothing of the file stays, so that there is room for
+   * others.
+   */
   take(sftp: Sftp, chunk: Chunk): Promise<number> {
     return this.#inTurn(() => this.#take(sftp, chunk));
   }
@@ -62,6 +68,7 @@ export class SshArrival {
   }
 
   async #take(sftp: Sftp, { offset, sha256, data }: Chunk): Promise<number> {
+    if (this.#fault) throw this.#fault;
     const bytes = Buffer.from(data, 'base64');
     if (createHash('sha256').update(bytes).digest('hex') !== sha256) {
       throw this.outOfStep(`the SHA-256 of the chunk at ${offset} is another than it says`);
@@ -74,10 +81,12 @@ export class SshArrival {
     if (this.#open?.sftp !== sftp) this.#open = { sftp, handle: await sftp.openToWrite(this.#file) };
     const { handle } = this.#open;
     try {
-      await sftp.write(handle, bytes.subarray(this.staged - offset), this.staged);
+      await sftp.append(handle, bytes.subarray(this.staged - offset), this.staged);
     } catch (error) {
-      // What was written of it may have a hole where the server refused a part.
-      await sftp.cut(handle, this.staged).catch(() => undefined);
+      if (error instanceof SftpRefusal) {
+        this.#fault = error;
+        await this.#drop(sftp);
+      }
       throw error;
     }
     this.staged = end;
@@ -143,10 +152,14 @@ export class SshArrival {
   }
 
   async startOver(sftp: Sftp): Promise<void> {
-    await this.rest();
-    if (await sftp.look(this.#file)) await sftp.remove(this.#file);
-    this.staged = 0;
+    await this.#inTurn(() => this.#drop(sftp));
     this.verifying = undefined;
+  }
+
+  async #drop(sftp: Sftp): Promise<void> {
+    await this.#rest();
+    await sftp.remove(this.#file);
+    this.staged = 0;
   }
 
   outOfStep(reason: string): Error {

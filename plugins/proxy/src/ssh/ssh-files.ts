@@ -22,7 +22,10 @@ import { placeOf, shown } from './ssh-places.ts';
 export const FILES_ACTIONS = ['FILESOPEN', 'FILESCHUNK', 'FILESCLOSE'] as const;
 
 const TRANSFERS_LIMIT = 64;
+/** Files of one transfer that are open and not closed. */
 const FILES_LIMIT = 20_000;
+/** Folders likewise. Of more the oldest is forgotten: its sender opens it again to close it. */
+const FOLDERS_LIMIT = 2000;
 /** Where there are too many transfers, one that says nothing for so long gives way. */
 const SILENCE_MS = 30_000;
 /** What takes longer to verify is answered with `done: false`. */
@@ -35,7 +38,8 @@ type Arrival = SshArrival | SshFolderArrival;
 
 interface Transfer {
   readonly id: string;
-  readonly arrivals: Map<string, Arrival>;
+  readonly files: Map<string, SshArrival>;
+  readonly folders: Map<string, SshFolderArrival>;
   /** The file whose chunks come now: it is held open. */
   current: SshArrival | undefined;
   lastUsed: number;
@@ -109,7 +113,8 @@ export class SshFiles {
   async #open(work: Work, { transfer: id, files }: z.output<typeof Open>, identity: string): Promise<unknown[]> {
     const transfer = this.#transfers.get(id) ?? (await this.#newTransfer(id));
     transfer.lastUsed = Date.now();
-    if (transfer.arrivals.size + files.length > FILES_LIMIT) {
+    const more = files.filter(({ path, kind }) => kind === 'file' && !transfer.files.has(path)).length;
+    if (transfer.files.size + more > FILES_LIMIT) {
       throw failure('BUSY', { what: `the list of open files of ${id}`, limit: FILES_LIMIT });
     }
     return inTurn(transfer, () =>
@@ -128,7 +133,8 @@ export class SshFiles {
     }
     const transfer: Transfer = {
       id,
-      arrivals: new Map(),
+      files: new Map(),
+      folders: new Map(),
       current: undefined,
       lastUsed: 0,
       busy: Promise.resolve(),
@@ -143,19 +149,18 @@ export class SshFiles {
     if (entry.kind === 'directory') {
       const arrival = new SshFolderArrival(entry, place);
       await arrival.open(work.folders);
-      transfer.arrivals.set(entry.path, arrival);
+      addFolder(transfer.folders, arrival);
       return { offset: 0, done: false };
     }
-    const known = transfer.arrivals.get(entry.path);
-    const same =
-      known instanceof SshArrival && known.entry.version === entry.version && known.entry.size === entry.size;
+    const known = transfer.files.get(entry.path);
+    const same = known && known.entry.version === entry.version && known.entry.size === entry.size;
     // What is being verified goes on.
     if (same && known.verifying) return { offset: known.staged, done: false };
-    if (known instanceof SshArrival) await known.rest().catch(() => undefined);
+    await known?.rest().catch(() => undefined);
     const arrival = new SshArrival(entry, place, transfer.id);
     const done = await arrival.open(work.sftp, work.folders);
-    if (done) transfer.arrivals.delete(entry.path);
-    else transfer.arrivals.set(entry.path, arrival);
+    if (done) transfer.files.delete(entry.path);
+    else transfer.files.set(entry.path, arrival);
     return { offset: done ? entry.size : arrival.staged, done };
   }
 
@@ -174,19 +179,19 @@ export class SshFiles {
     });
   }
 
-  async #take({ sftp }: Work, { arrivals }: Transfer, chunk: Chunk): Promise<{ offset: number }> {
-    const arrival = arrivals.get(chunk.path);
-    if (!(arrival instanceof SshArrival)) throw outOfStep(chunk.path);
+  async #take({ sftp }: Work, { files }: Transfer, chunk: Chunk): Promise<{ offset: number }> {
+    const arrival = files.get(chunk.path);
+    if (!arrival) throw outOfStep(chunk.path);
     return { offset: await arrival.take(sftp, chunk) };
   }
 
   /** Files come one after the other: only the last one of a message stays open. */
   async #rest(transfer: Transfer, chunks: readonly Chunk[]): Promise<void> {
-    const last = transfer.arrivals.get(chunks.at(-1)?.path ?? '');
-    const others = new Set([transfer.current, ...chunks.map(({ path }) => transfer.arrivals.get(path))]);
+    const last = transfer.files.get(chunks.at(-1)?.path ?? '');
+    const others = new Set([transfer.current, ...chunks.map(({ path }) => transfer.files.get(path))]);
     others.delete(last);
-    await Promise.all([...others].map((each) => (each instanceof SshArrival ? each.rest() : undefined)));
-    transfer.current = last instanceof SshArrival ? last : undefined;
+    await Promise.all([...others].map((each) => each?.rest()));
+    transfer.current = last;
   }
 
   // ---- FILESCLOSE -------------------------------------------------------------------------------------------------
@@ -244,8 +249,8 @@ export class SshFiles {
     }
   }
 
-  async #ready({ sftp }: Work, { arrivals }: Transfer, path: string): Promise<Arrival> {
-    const arrival = arrivals.get(path);
+  async #ready({ sftp }: Work, { files, folders }: Transfer, path: string): Promise<Arrival> {
+    const arrival = files.get(path) ?? folders.get(path);
     if (!arrival) throw outOfStep(path);
     if (arrival instanceof SshArrival && !arrival.verifying) await arrival.complete(sftp);
     return arrival;
@@ -253,7 +258,7 @@ export class SshFiles {
 
   async #closeOne(
     work: Work,
-    { arrivals }: Transfer,
+    { files, folders }: Transfer,
     arrival: Arrival,
     sha256: string,
     late: Promise<'late'>,
@@ -267,7 +272,7 @@ export class SshFiles {
       }
     }
     await arrival.settle(work.sftp, work.folders);
-    arrivals.delete(arrival.entry.path);
+    (arrival instanceof SshArrival ? files : folders).delete(arrival.entry.path);
     return { done: true };
   }
 
@@ -289,6 +294,14 @@ export class SshFiles {
 }
 
 type Message = z.output<typeof Open> | z.output<typeof Chunks> | z.output<typeof Close>;
+
+function addFolder(folders: Transfer['folders'], folder: SshFolderArrival): void {
+  const { path } = folder.entry;
+  folders.delete(path);
+  folders.set(path, folder);
+  const [oldest] = folders.keys();
+  if (folders.size > FOLDERS_LIMIT && oldest !== undefined) folders.delete(oldest);
+}
 
 /** One message at a time, in the order in which they came. */
 function inTurn<T>(transfer: Transfer, work: () => Promise<T>): Promise<T> {

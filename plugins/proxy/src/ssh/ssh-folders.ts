@@ -112,7 +112,6 @@ export class SshFolders {
     if (!(await this.sftp.look(all))?.isDirectory()) return;
     const path = `${all}/${name}`;
     if (!(await this.sftp.look(path))?.isDirectory()) return;
-    await Promise.all((await this.sftp.list(path)).map((each) => this.sftp.remove(`${path}/${each}`)));
     await this.sftp.removeFolder(path);
   }
 }

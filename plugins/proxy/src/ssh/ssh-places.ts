@@ -33,7 +33,8 @@ export function placeOf(path: string, roots: readonly string[], node: string, id
     if (root === undefined) throw refuse(`It is below none of the roots of the node: ${roots.join(', ')}.`);
     place = { root, names: parts.slice(root.split('/').filter((part) => part !== '').length) };
   }
-  if (place.names[0] === STAGING) throw refuse(`${STAGING} is where what has not arrived yet is kept.`);
+  // At any depth: a root may lie below another one.
+  if (place.names.includes(STAGING)) throw refuse(`${STAGING} is where what has not arrived yet is kept.`);
   return place;
 }
 
