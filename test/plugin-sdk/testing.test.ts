@@ -285,6 +285,7 @@ describe('a plugin run in process', () => {
     const clock = new FakeClock();
     await using weather = await testPlugin(WeatherPlugin, { clock });
     const outcome = weather.call('DEAF', {}, { token: 'deaf' });
+    await new Promise(setImmediate); // it has begun: what is aborted before that does not begin
     await clock.advance(5000);
     expect(weather.router.abandoned).toEqual([]);
     await clock.advance(6000);
