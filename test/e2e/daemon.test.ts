@@ -1,4 +1,5 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Client, connect, type HistoryRow } from '@centreond/plugin-sdk/client';
@@ -9,6 +10,7 @@ import { cli, DaemonProcess, type Identity, ROOT, until } from '../daemon-proces
 
 const PROBE = path.join(ROOT, 'test/fixtures/probe');
 const ACTION = path.join(ROOT, 'plugins/action');
+const python = ['/usr/bin/python3', '/usr/local/bin/python3'].find((file) => existsSync(file));
 
 describe('a daemon with a plugin', () => {
   const daemon = new DaemonProcess({
@@ -198,6 +200,36 @@ describe('the command line', () => {
     ).toEqual([0, 100, 2]);
     const human = await daemon.cli('call', 'COMMAND', '{"command":"echo hi"}');
     expect(human.stdout).toMatch(/^COMMAND \S+ finished \(2\)\n {2}exitCode {3}0\n/);
+  });
+
+  const bin = path.join(ROOT, 'core/bin/centreond.js');
+  const command = (...args: string[]) =>
+    spawnSync(args[0] as string, args.slice(1), { cwd: daemon.folder, encoding: 'utf8' });
+
+  test('reads DATA from a file and from standard input, and says where there is none', async () => {
+    const file = path.join(daemon.folder, 'data.json');
+    writeFileSync(file, '{"command": ["echo", "of a file"]}');
+    expect((await daemon.cli('call', 'COMMAND', `@${file}`)).stdout).toContain('of a file');
+    const piped = command(
+      'sh',
+      '-c',
+      `echo '{"command":"echo piped"}' | "$0" "$1" call COMMAND -`,
+      process.execPath,
+      bin,
+    );
+    expect(piped.stdout).toContain('stdout     piped\n');
+    const missing = await daemon.cli('call', 'COMMAND', '@nowhere.json');
+    expect([missing.code, missing.stderr]).toEqual([2, expect.stringContaining('nowhere.json has no DATA: ENOENT')]);
+  });
+
+  test.skipIf(!python)('shows what would steer a terminal as text there, and leaves it alone in a pipe', async () => {
+    const args = ['call', 'COMMAND', JSON.stringify({ command: ['printf', 'a\\tb\\033[31mred\\nnext'] })];
+    const inPipe = await daemon.cli(...args);
+    expect(inPipe.stdout).toContain('a\tb\x1b[31mred\n');
+    const spawned = 'import pty, sys; pty.spawn(sys.argv[1:])';
+    const onTerminal = command(python as string, '-c', spawned, process.execPath, bin, ...args);
+    expect(onTerminal.stdout).toContain('a\tb�[31mred\r\n');
+    expect(onTerminal.stdout).toContain('next');
   });
 
   test('exits 1 where a request failed, 2 for wrong usage, 3 without a daemon, 4 when it waited too long', async () => {

@@ -1,4 +1,5 @@
-import { type JsonObject, parseData } from '@centreond/plugin-sdk';
+import { readFileSync } from 'node:fs';
+import { type JsonObject, parseData, reasonOf } from '@centreond/plugin-sdk';
 import type { EnvelopeOptions, SendOptions } from '@centreond/plugin-sdk/client';
 import { parseDuration } from '../config/units.ts';
 import { misuse } from './connection.ts';
@@ -44,9 +45,13 @@ export function envelopeOf(hold: string): EnvelopeOptions {
   return { hold: true, deadline: Math.ceil((Date.now() + durationOf('--hold', hold)) / 1000) };
 }
 
-/** DATA from the command line: one JSON object, or `key=value` words, whose values are JSON where they parse as it. */
+/**
+ * DATA from the command line: one JSON object, `-` or `@FILE` for one that standard input or a file has, or `key=value` words, whose
+ * values are JSON where they parse as it.
+ */
 export function dataOf(words: readonly string[]): JsonObject {
   const [first = ''] = words;
+  if (words.length === 1 && (first === '-' || first.startsWith('@'))) return dataIn(first);
   if (words.length === 1 && first.trimStart().startsWith('{')) return parseData(first);
   const data: JsonObject = {};
   for (const word of words) {
@@ -60,6 +65,15 @@ export function dataOf(words: readonly string[]): JsonObject {
     }
   }
   return data;
+}
+
+function dataIn(place: string): JsonObject {
+  const name = place === '-' ? 'standard input' : place.slice(1);
+  try {
+    return parseData(readFileSync(place === '-' ? 0 : name, 'utf8'));
+  } catch (error) {
+    throw misuse(`${name} has no DATA: ${reasonOf(error)}`);
+  }
 }
 
 /** Milliseconds of an option. Throws wrong usage. */

@@ -73,7 +73,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .action(verb(async (globals) => (await import('./check.ts')).check(globals)));
   program
     .command('call <action> [data...]')
-    .description('send a request ({json} or key=value…) and print its outcome')
+    .description('send a request ({json}, key=value…, @FILE or - for standard input) and print its outcome')
     .option('--target <nodes>', 'the node to run it on; a,b,c or all: a request each, and a summary')
     .option('--token <token>', 'the token to use; with several nodes each request has TOKEN:NODE')
     .option('--follow', 'print each row as it is written')

@@ -1,5 +1,6 @@
 import { relative } from 'node:path';
 import { type HistoryRow, isCentreondError, type Json, reasonOf } from '@centreond/plugin-sdk';
+import { plain } from './cells.ts';
 import { tableLines } from './columns.ts';
 import { CliError } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
@@ -12,7 +13,7 @@ export function printJson(value: unknown): void {
 /** A row as a person reads it: when, what, and its data below. */
 export function rowLines(row: HistoryRow): string {
   const said = row.code === 0 && !isAcceptance(row.data) ? 'progress' : meaning(row.code);
-  return `${momentText(row.etime)}  ${row.node}  ${row.type}  ${said}\n${dataLines(row.data)}`;
+  return `${momentText(row.etime)}  ${shown(row.node)}  ${shown(row.type)}  ${said}\n${dataLines(row.data)}`;
 }
 
 /** Whether the data of a row of code 0 is that of the first row of a request, and not of progress. */
@@ -28,18 +29,30 @@ export function meaning(code: number): string {
   return `progress (${code})`;
 }
 
+/**
+ * Text from elsewhere, as it is to be printed: on a terminal as text that cannot steer it (tabs stay), and unchanged in a pipe or a
+ * file.
+ */
+function shown(text: string, stream: NodeJS.WriteStream = process.stdout): string {
+  return stream.isTTY ? text.split('\t').map(plain).join('\t') : text;
+}
+
 /** Data as `key  value` lines; text of several lines stands below its key as it is. */
 export function dataLines(data: Json): string {
-  if (typeof data !== 'object' || data === null || Array.isArray(data)) return `  ${JSON.stringify(data)}\n`;
+  if (typeof data !== 'object' || data === null || Array.isArray(data)) return `  ${shown(JSON.stringify(data))}\n`;
   const keys = Object.keys(data);
   const width = Math.max(0, ...keys.map((key) => key.length));
   return keys
     .map((key) => {
       const value = data[key];
-      if (typeof value !== 'string') return `  ${key.padEnd(width)}  ${JSON.stringify(value)}\n`;
-      const lines = value.replace(/\n$/, '').split('\n');
-      if (lines.length === 1) return `  ${key.padEnd(width)}  ${lines[0]}\n`;
-      return `  ${key}\n${lines.map((line) => `    ${line}\n`).join('')}`;
+      const name = shown(key);
+      if (typeof value !== 'string') return `  ${name.padEnd(width)}  ${shown(JSON.stringify(value))}\n`;
+      const lines = value
+        .replace(/\n$/, '')
+        .split('\n')
+        .map((line) => shown(line));
+      if (lines.length === 1) return `  ${name.padEnd(width)}  ${lines[0]}\n`;
+      return `  ${name}\n${lines.map((line) => `    ${line}\n`).join('')}`;
     })
     .join('');
 }
@@ -60,7 +73,13 @@ export function shortPath(file: string, cwd: string = process.cwd()): string {
 export function explain(error: unknown, { json }: Globals): number {
   const code = isCentreondError(error) ? error.code : 'FAILED';
   if (json) printJson({ error: code, message: reasonOf(error) });
-  else process.stderr.write(`${code}: ${reasonOf(error)}\n`);
+  else
+    process.stderr.write(
+      `${code}: ${reasonOf(error)
+        .split('\n')
+        .map((line) => shown(line, process.stderr))
+        .join('\n')}\n`,
+    );
   if (error instanceof CliError) return error.exit;
   return code === 'WAIT_OVER' ? EXIT.timedOut : code === 'NOT_CONNECTED' ? EXIT.noDaemon : EXIT.failed;
 }
