@@ -19,7 +19,7 @@ export function isSecretReference(text: string): boolean {
   return /^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$/.test(text);
 }
 
-// One for all: making it costs more than compiling a schema. It keeps nothing, so that schemas cannot meet by `$id`.
+// One for all: making it costs more than compiling a schema. It keeps none, so that schemas cannot meet by `$id`.
 let ajv: Ajv2020 | undefined;
 
 /** Compiles `schema` as router and test kit do: unknown keywords, and all formats but that of a secret, bind nobody. */
@@ -36,6 +36,9 @@ export function routerSchema(schema: JsonSchema): RouterSchema {
     validate = ajv.compile(schema);
   } catch (error) {
     return { fault: reasonOf(error), check: () => undefined };
+  } finally {
+    // Kept by who compiled it alone: a plugin that is reloaded often leaves nothing behind.
+    ajv?.removeSchema(schema);
   }
   return { fault: undefined, check: (value) => (validate(value) ? undefined : faultText(validate)) };
 }

@@ -31,13 +31,15 @@ export interface UplinkHandlers {
   replaced(): void;
   /** The router refuses us as who joins, and as who has joined. It is tried on. */
   refused(): void;
-  /** The router ended a session as revoked, and refuses the key since. It is tried on. */
+  /** The router ended a session as revoked, and has refused the key for a while since. It is tried on. */
   revoked(): void;
   /** The router has refused every handshake for `timing.refusals`. It is tried on. */
   turnedAway(): void;
 }
 
 const INBOUND_SLACK = 64 * 1024;
+/** A router refuses a key in the same words when it is busy: a key that it ended is revoked once that has lasted so long. */
+const REVOKED_MS = 1500;
 
 /** Keeps one session with a router up: reconnects with jittered back-off, renews, gives way when replaced. */
 export class Uplink {
@@ -187,7 +189,7 @@ export class Uplink {
     }
     const now = performance.now();
     this.#refusedSince ??= now;
-    if (this.#isRevoked) this.#handlers.revoked();
+    if (this.#isRevoked && now - this.#refusedSince >= REVOKED_MS) this.#handlers.revoked();
     if (now - this.#refusedSince >= this.#options.timing.refusals) this.#handlers.turnedAway();
   }
 

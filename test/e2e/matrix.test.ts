@@ -164,5 +164,6 @@ describe('at the doors of a daemon', () => {
     await admin.run('REVOKEKEY', { key: node.who.key.thumbprint });
     await node.send(`[PING] [${newToken()}] []`);
     await node.isOver();
+    expect(node.heard.filter(({ verb }) => verb === 'PONG')).toEqual([]);
   });
 });

@@ -148,10 +148,13 @@ class LogStream {
     const end = await store.end();
     // Other implementations do not say: they fetch the rows.
     if (last === undefined) return end;
-    if (last === 0 && mark === undefined) {
+    if (last === 0) {
+      // Rows under this epoch may be there all the same: from a router between.
       const known = await this.#knownBefore();
-      await this.#begin(known);
-      return known;
+      if (known > 0 || mark === undefined) {
+        await this.#begin(known);
+        return known;
+      }
     }
     if (last <= end && (mark === undefined || (await this.#has(mark)))) return last;
     const common = mark === undefined ? end : await this.#lastCommon(mark.id);
@@ -172,6 +175,7 @@ class LogStream {
       const { mark } = await this.#tell([], 0);
       if (mark !== undefined) known = Math.max(known, await this.#lastCommon(mark.id + 1));
     }
+    this.#epoch = this.#options.store.epoch;
     return known;
   }
 
@@ -197,14 +201,11 @@ class LogStream {
     return common;
   }
 
-  /** Whether the marked row is in this log. A row older than all that purging left counts as present. */
+  /** Whether the marked row is in this log, or may have been purged from it. */
   async #has(mark: LogMark): Promise<boolean> {
     const [row] = await this.#rowAfter(mark.id - 1);
     if (row === undefined) return false;
-    if (row.id > mark.id) {
-      const [oldest] = await this.#rowAfter(0);
-      return oldest !== undefined && oldest.id > mark.id;
-    }
+    if (row.id > mark.id) return mark.id <= (await this.#options.store.purgedUpTo());
     return row.origin === undefined && isMarkOf(mark, { ...row, data: JSON.stringify(row.data) });
   }
 

@@ -41,14 +41,22 @@ export function killGroup(pid: number, signal: NodeJS.Signals): boolean {
  * Call it only once the instances of these marks are gone. Linux only; elsewhere it finds nothing. Resolves with what it killed.
  */
 export async function reap(mark: string, notes: string): Promise<Reaped[]> {
+  const killed = await killMarked((its) => its.startsWith(mark) && !its.includes(COMMAND));
+  // Only now: an instance that outlived its daemon may have noted a command until it was killed.
   const noted = new Set((await namesIn(notes)).filter((name) => name.startsWith(mark)));
+  if (noted.size > 0) killed.push(...(await killMarked((its) => noted.has(its))));
+  await Promise.all([...noted].map((name) => rm(path.join(notes, name), { force: true })));
+  return killed;
+}
+
+async function killMarked(isMeant: (mark: string) => boolean): Promise<Reaped[]> {
   const killed: Reaped[] = [];
   for (const entry of await namesIn('/proc')) {
     const pid = Number(entry);
     if (!Number.isInteger(pid) || pid === process.pid) continue;
     try {
       const its = markIn(await readFile(`/proc/${entry}/environ`, 'latin1'));
-      if (!its?.startsWith(mark) || (its.includes(COMMAND) && !noted.has(its))) continue;
+      if (its === undefined || !isMeant(its)) continue;
       const command = (await readFile(`/proc/${entry}/cmdline`, 'utf8')).replaceAll('\0', ' ').trim();
       process.kill(pid, 'SIGKILL');
       killed.push({ pid, command });
@@ -56,7 +64,6 @@ export async function reap(mark: string, notes: string): Promise<Reaped[]> {
       // Gone meanwhile, or another user's: not ours to end.
     }
   }
-  await Promise.all([...noted].map((name) => rm(path.join(notes, name), { force: true })));
   return killed;
 }
 

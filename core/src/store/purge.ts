@@ -1,5 +1,6 @@
 import type { Database } from 'better-sqlite3';
 import { PurgeClock } from './purge-clock.ts';
+import { notePurged } from './schema.ts';
 
 /** Nothing younger than this is ever purged, in seconds. */
 const MIN_AGE = 24 * 3600;
@@ -129,6 +130,7 @@ export class Purge {
       return true;
     }
     const lastId = this.#sql.lastId.get();
+    let highest = 0;
     for (const { id, ctime, token } of rows) {
       this.#ctime = ctime;
       this.#id = id;
@@ -136,7 +138,9 @@ export class Purge {
       this.#sql.removeRow.run(id);
       this.#sql.removeOrigin.run(id);
       this.#rows++;
+      highest = Math.max(highest, id);
     }
+    notePurged(this.#db, highest);
     return true;
   }
 

@@ -6,7 +6,7 @@ import Database from 'better-sqlite3';
 import { SELECT_KNOWN, SELECT_OPEN, type StoredRequest, storedRequest } from './records.ts';
 import { RequestList } from './request-list.ts';
 import { type RawRow, Scan } from './scan.ts';
-import { formerEpochs } from './schema.ts';
+import { formerEpochs, purgedUpTo } from './schema.ts';
 import type {
   Cursor,
   Filter,
@@ -37,6 +37,7 @@ export type Question =
   | { kind: 'cursors' }
   | { kind: 'end' }
   | { kind: 'formerEpochs' }
+  | { kind: 'purgedUpTo' }
   | ({ kind: 'foreign' } & ForeignRowFilter)
   | { kind: 'log'; as: string; after: number; limit: number; maxBytes: number }
   | { kind: 'page'; filter: Filter }
@@ -59,6 +60,7 @@ export interface Answers {
   cursors: Cursor[];
   end: number;
   formerEpochs: string[];
+  purgedUpTo: number;
   foreign: ForeignRowHead | undefined;
   log: OwnLog;
   page: Columns;
@@ -194,6 +196,7 @@ class Reader {
     if (question.kind === 'cursors') return this.#sql.cursors.all();
     if (question.kind === 'end') return this.#sql.end.get() ?? 0;
     if (question.kind === 'formerEpochs') return formerEpochs(this.#db);
+    if (question.kind === 'purgedUpTo') return purgedUpTo(this.#db);
     if (question.kind === 'foreign') return this.#foreign(question);
     if (question.kind === 'log') return this.#log(question);
     if (question.kind === 'unsettled') return this.#unsettled(question);

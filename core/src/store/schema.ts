@@ -3,6 +3,8 @@ import type { Database } from 'better-sqlite3';
 
 /** The version of the tables below. A database of a higher one is not opened. */
 export const SCHEMA_VERSION = 1;
+/** The fact that says up to which id the purge has removed rows. */
+const PURGED = 'purged_up_to';
 
 // The first three tables and their indexes are the original's, column for column.
 const TABLES = `
@@ -134,6 +136,7 @@ export function prepareDatabase(db: Database): void {
       const put = db.prepare('INSERT INTO centreond_meta VALUES (?, ?)');
       put.run('schema', String(SCHEMA_VERSION));
       put.run('epoch', newEpoch());
+      put.run(PURGED, '0');
     }).immediate();
     return;
   }
@@ -151,6 +154,7 @@ export function prepareDatabase(db: Database): void {
     if (has.get('centreond_failed') === undefined) db.exec(FAILED);
     if (has.get('centreond_late') === undefined) db.exec(LATE);
     db.exec(INDEXES);
+    assumePurged(db);
   }).immediate();
 }
 
@@ -158,6 +162,22 @@ export function prepareDatabase(db: Database): void {
 export function readMeta(db: Database, key: string): string {
   const value: unknown = db.prepare('SELECT value FROM centreond_meta WHERE key = ?').pluck().get(key);
   return typeof value === 'string' ? value : '';
+}
+
+/** The highest id that the purge may have removed; 0 if it has removed none. */
+export function purgedUpTo(db: Database): number {
+  return Number(readMeta(db, PURGED));
+}
+
+/** Notes that the purge removed rows up to `id`. */
+export function notePurged(db: Database, id: number): void {
+  if (id > purgedUpTo(db)) db.prepare('INSERT OR REPLACE INTO centreond_meta VALUES (?, ?)').run(PURGED, String(id));
+}
+
+/** What an older centreond purged was not noted: whatever is missing up to now may have been purged. */
+function assumePurged(db: Database): void {
+  const upTo = 'SELECT coalesce(max(id), 0) FROM centreond_history';
+  db.prepare(`INSERT OR IGNORE INTO centreond_meta VALUES (?, CAST((${upTo}) AS TEXT))`).run(PURGED);
 }
 
 /** So many former names of a database are kept. */

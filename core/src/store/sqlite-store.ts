@@ -250,6 +250,10 @@ class SqliteStore implements TokenStore {
     return this.#reader.ask({ kind: 'formerEpochs' });
   }
 
+  purgedUpTo(): Promise<number> {
+    return this.#reader.ask({ kind: 'purgedUpTo' });
+  }
+
   renewEpoch(): Promise<void> {
     const epoch = newEpoch();
     return this.#write(

@@ -321,6 +321,8 @@ export interface TokenStore {
   renewEpoch(): Promise<void>;
   /** The names that this database had before, the newest first, 8 at most. */
   formerEpochs(): Promise<string[]>;
+  /** The highest id that a purge has removed: a row up to it that is missing may have been here. */
+  purgedUpTo(): Promise<number>;
   /** `listener` is called after each transaction that wrote rows, also those of other nodes. */
   onWritten(listener: () => void): void;
   /** What is known of a token. `as` is the identity that asks; omitted: the router itself. */

@@ -38,6 +38,13 @@ export class Marks {
       this.#notNoted(error);
       return plain;
     }
-    return { value, release: () => rmSync(note, { force: true }) };
+    const release = () => {
+      try {
+        rmSync(note, { force: true });
+      } catch (error) {
+        this.#notNoted(error);
+      }
+    };
+    return { value, release };
   }
 }

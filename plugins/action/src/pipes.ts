@@ -9,6 +9,9 @@ import { promisify } from 'node:util';
 /** Pipes that one run of mkfifo makes. */
 const BATCH = 16;
 const MAKE_LIMIT_MS = 10_000;
+const RETRY_MS = 60_000;
+/** Failures of mkfifo, or of the folder, that will not pass by themselves. */
+const LASTING: ReadonlySet<unknown> = new Set(['ENOENT', 'EACCES', 'EPERM', 'EROFS']);
 /** Linux's O_PATH, which Node does not name: such a descriptor holds the FIFO, and is no end of it. */
 const O_PATH = 0o10000000;
 
@@ -29,9 +32,11 @@ export class Pipes {
   readonly #free: number[] = [];
   readonly #unavailable: (reason: unknown) => void;
   #making: Promise<void> | undefined;
+  /** None are made before this, in monotonic milliseconds: the last attempt failed. */
+  #notBefore = 0;
   #state: 'open' | 'unavailable' | 'closed' = process.platform === 'linux' ? 'open' : 'unavailable';
 
-  /** `unavailable` is told once why there are no pipes. Outside of Linux there are none, and it is not called. */
+  /** `unavailable` is told why there are no pipes, once a minute at most. Outside of Linux there are none, and it is not called. */
   constructor(unavailable: (reason: unknown) => void) {
     this.#unavailable = unavailable;
   }
@@ -39,7 +44,7 @@ export class Pipes {
   /** Resolves with a pipe, or with undefined if this system has none to give. Rejects if no more files may be opened. */
   async take(): Promise<Pipe | undefined> {
     while (this.#free.length === 0) {
-      if (this.#state === 'unavailable') return undefined;
+      if (this.#state === 'unavailable' || performance.now() < this.#notBefore) return undefined;
       this.#making ??= this.#make().finally(() => {
         this.#making = undefined;
       });
@@ -67,7 +72,7 @@ export class Pipes {
       });
       output.once('close', () => {
         // A process that outlived its command may still write to one that has not ended.
-        if (isEmpty && this.#state === 'open') this.#free.push(fifo);
+        if (isEmpty && this.#state === 'open' && !isRead(file)) this.#free.push(fifo);
         else closeSync(fifo);
       });
       return { output, input };
@@ -87,10 +92,21 @@ export class Pipes {
       for (const name of names) this.#free.push(openSync(name, O_PATH));
     } catch (error) {
       if (this.#free.length > 0) return; // fewer than wanted, since no more files may be opened
-      this.#state = 'unavailable';
+      if (LASTING.has((error as NodeJS.ErrnoException).code)) this.#state = 'unavailable';
+      else this.#notBefore = performance.now() + RETRY_MS;
       this.#unavailable(error);
     } finally {
       if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
     }
+  }
+}
+
+/** Whether some process has a FIFO open for reading: one that outlived its command must not see the output of the next. */
+function isRead(file: string): boolean {
+  try {
+    closeSync(openSync(file, constants.O_WRONLY | constants.O_NONBLOCK));
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ENXIO';
   }
 }

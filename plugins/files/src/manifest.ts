@@ -92,7 +92,7 @@ export class Manifest {
     at = bytes.writeUInt8(kind === 'file' ? 1 : 0, at);
     at = bytes.writeUInt16LE(Number(mode & 0o777n), at);
     at = bytes.writeBigUInt64LE(size, at);
-    at = bytes.writeBigInt64LE(mtimeNs, at);
+    at = bytes.writeBigInt64LE(BigInt.asIntN(64, mtimeNs), at);
     at = bytes.writeBigUInt64LE(BigInt.asUintN(64, ino), at);
     at = bytes.writeUInt16LE(length, at);
     segment.used = at + bytes.write(name, at);
@@ -194,5 +194,6 @@ function foldersAbove(path: string): string[] {
 
 /** Names the state that a file is in: it changes whenever the file is written to. */
 export function versionOf({ size, mtimeNs, ino }: Pick<BigIntStats, 'size' | 'mtimeNs' | 'ino'>): string {
-  return `${size}-${mtimeNs}-${ino}`.slice(0, 64);
+  // A time after 2262 does not fit 64 bits: what is left of it changes all the same.
+  return `${size}-${BigInt.asIntN(64, mtimeNs)}-${BigInt.asUintN(64, ino)}`.slice(0, 64);
 }

@@ -11,7 +11,7 @@ import { Leaving, type Peer } from '../../../core/dist/router/peer.js';
 import { Verbs } from '../../../core/dist/router/verbs.js';
 import type { TokenStore } from '../../../core/dist/store/token-store.js';
 import { until } from '../../daemon-process.ts';
-import { allRows, draft, folder, opened, request } from '../store/opened.ts';
+import { allRows, DAY, draft, folder, opened, request, TestClock } from '../store/opened.ts';
 
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} } as never;
 
@@ -438,6 +438,26 @@ describe('a stream of a log', () => {
       expect(node.epoch, data.slice(0, 80)).toBe(epoch);
     }
     session.cut();
+  });
+
+  test('a log whose rows were purged while its node was cut off, but for those of an open request, keeps its epoch', async () => {
+    const clock = new TestClock();
+    const [node, central] = [await opened({ node: 'paris', clock, retentionSeconds: DAY }), await opened()];
+    const logs = await taking(central);
+    const { epoch } = node;
+    for (const token of ['held', 'job']) await node.accept(request(token), '{}');
+    await write(node, 0, 20);
+    await bring(node, logs);
+    await write(node, 20, 20);
+    await node.append(draft('job', 2));
+    clock.seconds += 10 * DAY;
+    await node.accept(request('newest'), '{}');
+    expect((await node.purge()).rows).toBeGreaterThan(40);
+    await bring(node, logs);
+    expect(node.epoch).toBe(epoch);
+    const tokens = (await allRows(central)).map(({ token }) => token);
+    expect(tokens.filter((token) => token === 'held')).toHaveLength(1);
+    expect(tokens.filter((token) => token === 'newest')).toHaveLength(1);
   });
 
   test('waits longer after each refusal until the router has stored its rows', async () => {

@@ -100,15 +100,21 @@ export class Sftp {
     }
   }
 
-  /** Removes a file; nothing of that name is fine. */
-  remove(path: string): Promise<void> {
-    return this.#ask((session, done) => session.unlink(path, done)).catch(unlessMissing);
+  /** Removes a file; nothing of that name is fine. Resolves with whether there was one. */
+  remove(path: string): Promise<boolean> {
+    return this.#ask((session, done) => session.unlink(path, done)).then(
+      () => true,
+      (error: unknown) => {
+        unlessMissing(error);
+        return false;
+      },
+    );
   }
 
   /** Removes a folder and the files in it; nothing of that name is fine. Rejects with a refusal if a folder is in it. */
   async removeFolder(path: string): Promise<void> {
     try {
-      // A server may omit names while the folder changes.
+      // A server may omit names while the folder changes. Names that it lists and does not find are left to rmdir.
       while (await this.#empty(path)) {}
       await this.#ask((session, done) => session.rmdir(path, done));
     } catch (error) {
@@ -116,14 +122,14 @@ export class Sftp {
     }
   }
 
-  /** Removes the files that are in a folder. Resolves with whether there were any. */
+  /** Removes the files that are in a folder. Resolves with whether any was removed. */
   async #empty(path: string): Promise<boolean> {
     let any = false;
     for await (const names of this.#lists(path)) {
       for (let at = 0; at < names.length; at += REMOVALS) {
-        await Promise.all(names.slice(at, at + REMOVALS).map((name) => this.remove(`${path}/${name}`)));
+        const removed = await Promise.all(names.slice(at, at + REMOVALS).map((name) => this.remove(`${path}/${name}`)));
+        any ||= removed.includes(true);
       }
-      any ||= names.length > 0;
     }
     return any;
   }
