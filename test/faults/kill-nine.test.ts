@@ -5,7 +5,7 @@ import { storedRows, violationsOf } from '../history/checker.ts';
 import { Recorder } from '../history/recorder.ts';
 import { daemonWithLedger, processesOf, runs, seeded, seedOfRun } from './ledger.ts';
 
-const KILLS = process.env.LONG ? 40 : 8;
+const KILLS = process.env.LONG ? 40 : 5;
 
 let daemon: DaemonProcess | undefined;
 afterEach(async () => daemon?.dispose());

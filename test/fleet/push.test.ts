@@ -71,6 +71,7 @@ test('a pushed node is shown with its actions, version, clock, and how long it t
     id: 'paris',
     name: 'Paris',
     kind: 'push',
+    address: expect.stringMatching(/^tcp:/),
     state: 'up',
     reason: null,
     labels: {},
