@@ -21,7 +21,7 @@ export class Durations {
   }
 }
 
-const QUICK_MS = 2;
+const QUICK_MS = 4;
 /** What the newest duration counts in a mean. */
 const NEWEST = 1 / 16;
 
@@ -44,7 +44,7 @@ export class Telemetry {
     this.#means.set(action, mean === undefined ? ms : mean + (ms - mean) * NEWEST);
   }
 
-  /** Whether requests of an action end within 2 ms as a rule. */
+  /** Whether requests of an action end within 4 ms as a rule. */
   isQuick(action: string): boolean {
     return (this.#means.get(action) ?? Number.POSITIVE_INFINITY) < QUICK_MS;
   }

@@ -287,7 +287,7 @@ export interface TokenStore {
   /**
    * Records a request and its row of code 0 with `rowData` (JSON text) in one transaction. A token that exists is
    * returned as it is known and nothing is written; but one known only from PUTLOG by the same owner is taken over.
-   * At the size limit: `STORE_FAILED`. The transaction of a request that `endsSoon` waits for its terminal row, 2 ms at most.
+   * At the size limit: `STORE_FAILED`. The transaction of a request that `endsSoon` waits for its terminal row, 4 ms at most.
    */
   accept(request: RequestRecord, rowData: string, endsSoon?: boolean): Promise<Accepted>;
   /**

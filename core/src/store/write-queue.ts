@@ -10,7 +10,7 @@ const QUEUE = { calls: 200_000, bytes: 256 * 1024 * 1024 };
 const WORTH_SENDING = 64;
 const BATCHES_UNDER_WAY = 4;
 /** How long a transaction waits for the end of a request that is expected at once. */
-const END_MS = 2;
+const END_MS = 4;
 /** What a batch holds at most, so that no transaction takes long; one row or page alone goes whatever its size. */
 const OWN_ROWS = 1000;
 const OWN_CHARACTERS = 4 * 1024 * 1024;
