@@ -7,6 +7,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Client, connect } from '@centreond/plugin-sdk/client';
 import { DaemonProcess, memoryOf, ROOT } from '../daemon-process.ts';
+import { quantile } from '../fleet/report.ts';
 import { benchKeys, KEYS } from './keys.ts';
 
 const { values } = parseArgs({ options: { json: { type: 'boolean', default: false } } });
@@ -34,10 +35,6 @@ async function rateOf(atOnce: number, work: () => Promise<unknown>, seconds = SE
   await Promise.all(Array.from({ length: atOnce }, goOn));
   const perSecond = taken.length / ((performance.now() - startedAt) / 1000);
   return { perSecond: Math.round(perSecond), p50Ms: round(quantile(taken, 0.5)) };
-}
-
-function quantile(numbers: number[], q: number): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length * q)] ?? 0;
 }
 
 function round(figure: number): number {

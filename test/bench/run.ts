@@ -5,6 +5,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { DaemonProcess, ROOT } from '../daemon-process.ts';
+import { median } from '../fleet/report.ts';
 import type { Counted, Order, Window } from './clients.ts';
 import { childOf } from './cpu.ts';
 import { benchKeys, KEYS } from './keys.ts';
@@ -37,11 +38,6 @@ async function measure<T>(script: string, args: string[]): Promise<T> {
     timeout: RUN_LIMIT_MS,
   });
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as T;
-}
-
-function median(numbers: number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }
 
 async function benchCase(name: string, action: string) {

@@ -11,6 +11,7 @@ import { emptyBatch, pushAccept, pushAppend } from '../../core/dist/store/batch.
 import { openStore } from '../../core/dist/store/sqlite-store.js';
 import type { ForeignRow, RequestRecord, TokenStore } from '../../core/dist/store/token-store.js';
 import { Writer } from '../../core/dist/store/writer.js';
+import { quantile } from '../fleet/report.ts';
 
 const { values } = parseArgs({
   options: {
@@ -42,9 +43,8 @@ function request(token: string, etime: number): RequestRecord {
   return { token, owner: 'bench', action: 'ECHO', target: '', data: NOTE, envelope: '', etime };
 }
 
-function quantile(numbers: readonly number[], q: number): number {
-  const found = numbers.toSorted((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(numbers.length * q))] ?? 0;
-  return Number(found.toPrecision(3));
+function figure(milliseconds: readonly number[], part: number): number {
+  return Number(quantile(milliseconds, part).toPrecision(3));
 }
 
 /** Writes a history of `rows`, which ends now. The tokens are those of their time. */
@@ -107,7 +107,7 @@ async function reads(store: TokenStore) {
     taken.push(performance.now() - since);
     if (count < 1) throw new Error(`${token} has no rows`);
   }
-  return { p50Ms: quantile(taken, 0.5), p99Ms: quantile(taken, 0.99) };
+  return { p50Ms: figure(taken, 0.5), p99Ms: figure(taken, 0.99) };
 }
 
 /** How long requests take that come every few milliseconds while `work` goes on, which is begun anew until the time is over. */
@@ -127,7 +127,7 @@ async function heldUp(store: TokenStore, work: () => Promise<unknown>) {
   }
   going = false;
   await Promise.all([working, ...probes]);
-  return { p50Ms: quantile(taken, 0.5), p99Ms: quantile(taken, 0.99), maxMs: quantile(taken, 1) };
+  return { p50Ms: figure(taken, 0.5), p99Ms: figure(taken, 0.99), maxMs: figure(taken, 1) };
 }
 
 /** The log of a node that never ends. */
