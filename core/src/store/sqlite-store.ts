@@ -1,20 +1,9 @@
 import { chmodSync, closeSync, existsSync, fchmodSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { type CentreondError, failure, isTerminal, reasonOf } from '@centreond/plugin-sdk';
-import {
-  type Batch,
-  ENDED,
-  KNOWN,
-  type Odd,
-  pushAccept,
-  pushAdopt,
-  pushAppend,
-  pushKeep,
-  pushPin,
-  pushPut,
-  pushRename,
-} from './batch.ts';
+import { type Batch, ENDED, KNOWN, type Odd, pushAdopt, pushKeep, pushPin, pushPut, pushRename } from './batch.ts';
 import { HistoryReader } from './history-reader.ts';
+import { APPEND_PATIENCE, RequestWrites } from './request-writes.ts';
 import { newEpoch } from './schema.ts';
 import type {
   Accepted,
@@ -40,13 +29,10 @@ import type {
   StoreOptions,
   TokenStore,
 } from './token-store.ts';
+import { refusalOf, Write } from './write.ts';
 import { WriteQueue } from './write-queue.ts';
 
 const PURGE_EVERY_MS = 60_000;
-/** Appends may queue up to so many times the bounds: what was accepted must be able to end. */
-const APPEND_PATIENCE = 2;
-/** A request with more characters waits where nobody waits behind it. */
-const LARGE = 64 * 1024;
 const ONE_ROW = { rows: 1, lane: 'own' } as const;
 
 /** Opens the store, in two threads of its own. Rejects with `STORE_UNUSABLE`. */
@@ -85,11 +71,7 @@ class SqliteStore implements TokenStore {
   readonly #options: StoreOptions;
   readonly #queue: WriteQueue;
   readonly #reader: HistoryReader;
-  /** Open requests by token: the type of their rows, and where the writer finds them. */
-  readonly #open = new Map<string, { id: number; action: string }>();
-  /** What is known here of each accept. */
-  readonly #accepts = new WeakMap<Promise<Accepted>, { readonly number: number; isDone: boolean }>();
-  #lastAccept = 0;
+  readonly #writes: RequestWrites;
   #epoch: string;
   readonly #listeners: (() => void)[] = [];
   readonly #timer: NodeJS.Timeout;
@@ -100,6 +82,7 @@ class SqliteStore implements TokenStore {
     this.#options = options;
     this.#queue = queue;
     this.#reader = reader;
+    this.#writes = new RequestWrites(queue, options);
     this.#epoch = queue.epoch;
     this.#timer = setInterval(() => this.#purgeUnasked(), PURGE_EVERY_MS);
     this.#timer.unref();
@@ -116,7 +99,7 @@ class SqliteStore implements TokenStore {
   ): Promise<{ requests: RequestRecord[]; last: number }> {
     const stored = await this.#reader.ask({ kind: 'unsettled', after, limit, maxBytes });
     const requests = stored.map(({ id, request: { state: _, ctime: __, ...request } }) => {
-      this.#open.set(request.token, { id, action: request.action });
+      this.#writes.opened(request.token, { id, action: request.action });
       return request;
     });
     return { requests, last: stored.at(-1)?.id ?? after };
@@ -127,60 +110,11 @@ class SqliteStore implements TokenStore {
   }
 
   accept(request: RequestRecord, rowData: string, endsSoon = false): Promise<Accepted> {
-    const size = request.data.length + request.envelope.length + rowData.length;
-    const isLarge = size > LARGE;
-    const accept = { number: isLarge ? 0 : ++this.#lastAccept, isDone: false };
-    const accepted = this.#write(
-      size,
-      1,
-      (batch) => {
-        pushAccept(batch, accept.number, request, rowData);
-        if (endsSoon && !isLarge) this.#queue.endsSoon(accept.number);
-      },
-      (id, ctime, odd): Accepted => {
-        this.#queue.acceptSettled(accept.number);
-        if (odd?.known) return { known: true, request: odd.known };
-        if (odd?.refused) throw this.#refused(odd, request.token, request.owner);
-        accept.isDone = true;
-        const { token, action, etime } = request;
-        this.#open.set(token, { id: odd?.requestId ?? id, action });
-        return {
-          known: false,
-          row: this.#row(id, token, action, 0, etime, ctime, rowData),
-          ...(odd?.requestId !== undefined && { earlier: true }),
-        };
-      },
-      { rows: 1, lane: isLarge ? 'bulk' : 'own', failed: () => this.#queue.acceptSettled(accept.number) },
-    );
-    this.#accepts.set(accepted, accept);
-    return accepted;
+    return this.#writes.accept(request, rowData, endsSoon);
   }
 
   append(draft: RowDraft, behind?: Promise<Accepted>): Promise<Row> {
-    const { token, code, etime, data } = draft;
-    const accept = behind && this.#accepts.get(behind);
-    if (behind && accept?.number === 0 && !accept.isDone) return this.#appendAfter(behind, draft);
-    const open = accept?.isDone === false ? undefined : this.#open.get(token);
-    const requestId = accept?.isDone === false ? -accept.number : (open?.id ?? 0);
-    const type = draft.type === open?.action ? '' : (draft.type ?? '');
-    if (accept?.isDone === false && isTerminal(code)) this.#queue.ended(accept.number);
-    return this.#write(
-      data.length,
-      APPEND_PATIENCE,
-      (batch) => pushAppend(batch, draft, type, requestId),
-      (id, ctime, odd) => {
-        if (odd?.refused) throw this.#refused(odd, token, '');
-        const action = (open ?? this.#open.get(token))?.action ?? '';
-        if (isTerminal(code)) this.#open.delete(token);
-        return this.#row(id, token, odd?.type || type || action, code, etime, ctime, data);
-      },
-    );
-  }
-
-  /** A large request waits where its rows would overtake it. */
-  async #appendAfter(behind: Promise<Accepted>, draft: RowDraft): Promise<Row> {
-    if ((await behind).known) throw failure('UNKNOWN_TOKEN', { token: draft.token });
-    return this.append(draft);
+    return this.#writes.append(draft, behind);
   }
 
   put(draft: RowDraft, options: PutOptions): Promise<Put> {
@@ -217,7 +151,7 @@ class SqliteStore implements TokenStore {
           const { token, type, node, code, etime, data } = foreign;
           const owner = owners[i] ?? '';
           const counts = owner !== '';
-          if (counts && isTerminal(code)) this.#open.delete(token);
+          if (counts && isTerminal(code)) this.#writes.ended(token);
           return { row: { id, token, type, node, code, etime, ctime, data }, counts, owner };
         });
         return { rows, cursor };
@@ -307,27 +241,13 @@ class SqliteStore implements TokenStore {
     patience: number,
     push: (batch: Batch) => void,
     result: (id: number, ctime: number, odd: Odd | undefined) => T,
-    { rows, lane, failed }: { rows: number; lane: 'own' | 'bulk'; failed?: () => void } = ONE_ROW,
+    { rows, lane }: { rows: number; lane: 'own' | 'bulk' } = ONE_ROW,
   ): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const refusal = this.#queue.refusal(size, patience);
-      if (refusal) {
-        reject(refusal);
-        return;
-      }
-      const done = (id: number, ctime: number, odd: Odd | undefined) => {
-        try {
-          resolve(result(id, ctime, odd));
-        } catch (error) {
-          reject(error);
-        }
-      };
-      const lost = (error: CentreondError) => {
-        failed?.();
-        reject(error);
-      };
-      push(this.#queue.add({ size, rows, done, reject: lost }, lane));
-    });
+    const refusal = this.#queue.refusal(size, patience);
+    if (refusal) return Promise.reject(refusal);
+    const write = new OtherWrite(size, rows, result);
+    push(this.#queue.add(write, lane));
+    return write.settled;
   }
 
   #row(id: number, token: string, type: string, code: number, etime: number, ctime: number, data: string): Row {
@@ -344,26 +264,7 @@ class SqliteStore implements TokenStore {
   }
 
   #refused(odd: Odd, token: string, identity: string): CentreondError {
-    switch (odd.refused) {
-      case 'TOKEN_ENDED':
-        return failure('TOKEN_ENDED', { token });
-      case 'UNKNOWN_TOKEN':
-        return failure('UNKNOWN_TOKEN', { token });
-      case 'FORBIDDEN':
-        return failure('FORBIDDEN', {
-          identity,
-          what: `write under the token ${token}, which is another's`,
-          remedy: 'Use a token of your own.',
-        });
-      case 'FULL':
-        return failure('STORE_FAILED', {
-          reason: `the store holds its ${this.#options.maxBytes} bytes (core.store.maxSize) and nothing in it is old enough to go; raise that or shorten core.store.retention`,
-        });
-      default:
-        return failure('STORE_FAILED', {
-          reason: odd.reason ?? 'the writer did not say why',
-        });
-    }
+    return refusalOf(odd, token, identity, this.#options.maxBytes);
   }
 
   async find(token: string, as = ''): Promise<KnownRequest | undefined> {
@@ -433,5 +334,20 @@ class SqliteStore implements TokenStore {
     // The writer last: the connection that closes last removes the write-ahead log.
     this.#closing ??= Promise.all([this.#queue.drain(), this.#reader.close()]).then(() => this.#queue.close());
     return this.#closing;
+  }
+}
+
+/** A call whose result one function reads. */
+class OtherWrite<T> extends Write<T> {
+  constructor(
+    size: number,
+    rows: number,
+    private readonly read: (id: number, ctime: number, odd: Odd | undefined) => T,
+  ) {
+    super(size, rows);
+  }
+
+  protected result(id: number, ctime: number, odd: Odd | undefined): T {
+    return this.read(id, ctime, odd);
   }
 }
