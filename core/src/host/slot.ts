@@ -85,11 +85,9 @@ export class Slot {
   readonly #words: InstanceWords;
   /** What it runs, by the name under which its process speaks of it: the token, or `?` and a number if it answers in the ACK. */
   readonly #running = new Map<string, OpenRequest>();
-  readonly #nameOf = new Map<OpenRequest, string>();
   #numbers = 0;
-  readonly #runningOf = new Map<string, number>();
-  /** How many of an action run at once: in all, and of those that are not urgent. */
-  readonly #limits: ReadonlyMap<string, { readonly all: number; readonly others: number }>;
+  /** Of each action, how many run, and how many may at once: in all, and of those that are not urgent. */
+  readonly #rooms: ReadonlyMap<string, { running: number; readonly all: number; readonly others: number }>;
   #instance: InstanceProcess | undefined;
   #starts = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -100,10 +98,10 @@ export class Slot {
   constructor(readonly options: SlotOptions) {
     this.supervisor = new Supervisor(options.restart, options.clock);
     this.#words = new InstanceWords(options.manifest, options.instance.maxMessage);
-    this.#limits = new Map(
+    this.#rooms = new Map(
       options.manifest.actions.map(({ name, concurrency: all }) => [
         name,
-        { all, others: all - Math.floor(all / URGENT_SHARE) },
+        { running: 0, all, others: all - Math.floor(all / URGENT_SHARE) },
       ]),
     );
     this.lastUsed = options.clock.now();
@@ -168,21 +166,21 @@ export class Slot {
 
   /** Whether it can run one more request of `action` now. */
   hasRoom(action: string, urgent: boolean): boolean {
-    const limit = this.#limits.get(action)?.[urgent ? 'all' : 'others'] ?? 0;
-    return this.state === 'ready' && (this.#runningOf.get(action) ?? 0) < limit;
+    const room = this.#rooms.get(action);
+    return this.state === 'ready' && room !== undefined && room.running < (urgent ? room.all : room.others);
   }
 
   /** Runs a request. Only when it has room. One that ends before its instance says so takes up its room until then. */
   run(open: OpenRequest): void {
     const { name, timeoutSeconds } = open.action.manifest;
     const now = this.options.clock.now();
-    open.started(now, Math.min(now + timeoutSeconds * 1000, open.wantedUntil));
-    this.lastUsed = now;
     const number = open.answered ? String(++this.#numbers) : '';
-    const key = open.answered ? `?${number}` : open.token;
-    this.#running.set(key, open);
-    this.#nameOf.set(open, key);
-    this.#runningOf.set(name, (this.#runningOf.get(name) ?? 0) + 1);
+    const heldAs = open.answered ? `?${number}` : open.token;
+    open.started(now, Math.min(now + timeoutSeconds * 1000, open.wantedUntil), heldAs);
+    this.lastUsed = now;
+    this.#running.set(heldAs, open);
+    const room = this.#rooms.get(name);
+    if (room) room.running++;
     const on = open.answered ? open.target : open.workedOn;
     const target = on === '' ? '' : `,"target":"${on}"`;
     const delivery = `{"$":{"from":"${open.owner}","deadline":${open.deadline}${target}}${open.data === '{}' ? '' : ','}${open.data.slice(1)}`;
@@ -191,7 +189,7 @@ export class Slot {
 
   /** Whether it runs this request. */
   runs(open: OpenRequest): boolean {
-    return this.#nameOf.has(open);
+    return open.isHeld && this.#running.get(open.heldAs) === open;
   }
 
   /** Its process, where it is ready. */
@@ -200,7 +198,7 @@ export class Slot {
   }
 
   abort(open: OpenRequest, reason: CentreondError): void {
-    const number = open.answered ? (this.#nameOf.get(open) ?? '').slice(1) : '';
+    const number = open.answered ? open.heldAs.slice(1) : '';
     this.#instance?.send(formatMessage('ABORT', open.token, number, reason.toData()));
   }
 
@@ -236,10 +234,9 @@ export class Slot {
   }
 
   #release(open: OpenRequest): void {
-    const { name } = open.action.manifest;
-    this.#running.delete(this.#nameOf.get(open) ?? '');
-    this.#nameOf.delete(open);
-    this.#runningOf.set(name, (this.#runningOf.get(name) ?? 1) - 1);
+    this.#running.delete(open.heldAs);
+    const room = this.#rooms.get(open.action.manifest.name);
+    if (room) room.running--;
     open.released();
   }
 

@@ -36,14 +36,17 @@ export class Appender {
   }
 
   /** Resolves when the row is on disk, or was dropped since its token has ended. */
-  async append(open: OpenRequest, draft: RowDraft): Promise<void> {
+  append(open: OpenRequest, draft: RowDraft): Promise<void> {
     const number = this.#next++;
-    let failure: unknown;
-    if (!this.#late.has(open)) {
-      failure = await this.#store(open, draft);
-      if (failure === undefined) return;
-    }
-    await new Promise<void>((stored) => this.#wait(open, { number, draft, stored }, failure));
+    if (this.#late.has(open)) return this.#stands(open, { number, draft }, undefined);
+    return this.#store(open, draft).then((failure) => {
+      return failure === undefined ? undefined : this.#stands(open, { number, draft }, failure);
+    });
+  }
+
+  /** Resolves when a row that has to wait is stored. */
+  #stands(open: OpenRequest, row: Omit<Late, 'stored'>, failure: unknown): Promise<void> {
+    return new Promise((stored) => this.#wait(open, { ...row, stored }, failure));
   }
 
   #wait(open: OpenRequest, row: Late, failure: unknown): void {
@@ -81,19 +84,23 @@ export class Appender {
     this.#late.delete(open);
   }
 
-  /** Why the store cannot take it now; undefined where it is done with. */
-  async #store(open: OpenRequest, draft: RowDraft): Promise<unknown> {
+  /** Resolves with why the store cannot take it now; with undefined where it is done with. */
+  #store(open: OpenRequest, draft: RowDraft): Promise<unknown> {
     // Its token may be another request's by now.
-    if (open.isDropped) return undefined;
-    try {
-      this.#options.stored(open, await this.#options.store.append(draft, open.recording));
-    } catch (error) {
-      // It was refused with its request.
-      if (open.isDropped) return undefined;
-      if (!isCentreondError(error) || error.code !== 'TOKEN_ENDED') return error;
-      this.#options.dropped();
-    }
-    return undefined;
+    if (open.isDropped) return Promise.resolve();
+    return this.#options.store.append(draft, open.recording).then(
+      (row) => {
+        this.#options.stored(open, row);
+        return undefined;
+      },
+      (error: unknown) => {
+        // It was refused with its request.
+        if (open.isDropped) return undefined;
+        if (!isCentreondError(error) || error.code !== 'TOKEN_ENDED') return error;
+        this.#options.dropped();
+        return undefined;
+      },
+    );
   }
 }
 

@@ -44,7 +44,7 @@ export interface FollowersOptions {
 
 /** Which peers follow which token. Rows are delivered once each, ascending, until the terminal one. */
 export class Followers {
-  readonly #byToken = new Map<string, Set<Follower>>();
+  readonly #byToken = new Map<string, Follower[]>();
   readonly #byPeer = new Map<Peer, Set<Follower>>();
   readonly #shares: Shares;
   readonly #options: FollowersOptions;
@@ -73,8 +73,8 @@ export class Followers {
       peer.onLeft(() => this.#left(peer));
     }
     const ofToken = this.#byToken.get(token);
-    if (ofToken) ofToken.add(follower);
-    else this.#byToken.set(token, new Set([follower]));
+    if (ofToken) ofToken.push(follower);
+    else this.#byToken.set(token, [follower]);
     return follower;
   }
 
@@ -85,9 +85,9 @@ export class Followers {
     this.#clear(follower);
     this.#shares.give(follower.peer.identity, 0);
     this.#byPeer.get(follower.peer)?.delete(follower);
-    const ofToken = this.#byToken.get(follower.token);
-    ofToken?.delete(follower);
-    if (ofToken?.size === 0) this.#byToken.delete(follower.token);
+    const ofToken = this.#byToken.get(follower.token) ?? [];
+    if (ofToken.length === 1) this.#byToken.delete(follower.token);
+    else ofToken.splice(ofToken.indexOf(follower), 1);
   }
 
   #left(peer: Peer): void {
@@ -98,7 +98,7 @@ export class Followers {
 
   /** The token turned out to be known: those that follow it live get what the store has. */
   reassess(token: string, owner: string): void {
-    for (const follower of this.#byToken.get(token) ?? []) {
+    for (const follower of this.#byToken.get(token)?.slice() ?? []) {
       if (follower.buffer) continue;
       follower.buffer = [];
       void this.catchUp(follower, owner);
@@ -107,18 +107,19 @@ export class Followers {
 
   /** Delivers the rows at hand and goes live. Call it when the ACK of the FOLLOW is queued. */
   goLive(follower: Follower, rows: readonly Row[], owner: string): void {
-    const buffered = this.#clear(follower);
+    const { buffer: buffered = [] } = follower;
+    this.#clear(follower);
     follower.buffer = undefined;
     for (const row of rows) this.#deliver(follower, row, owner, rowText(row));
     for (const { row, owner } of buffered) this.#deliver(follower, row, owner, rowText(row));
   }
 
-  /** Empties the buffer and returns what was in it. */
-  #clear(follower: Follower): readonly Buffered[] {
-    const { buffer = [] } = follower;
+  /** Forgets what was buffered. */
+  #clear(follower: Follower): void {
+    const { buffer } = follower;
+    if (!buffer || buffer.length === 0) return;
     for (const { row } of buffer) this.#buffered -= row.data.length;
-    if (follower.buffer) follower.buffer = [];
-    return buffer;
+    follower.buffer = [];
   }
 
   /**
@@ -158,7 +159,9 @@ export class Followers {
     const followers = this.#byToken.get(row.token);
     if (!followers) return;
     const text = rowText(row);
-    for (const follower of [...followers]) {
+    // One that ends leaves the list, so it is walked from its end.
+    for (let i = followers.length - 1; i >= 0; i--) {
+      const follower = followers[i] as Follower;
       if (!follower.buffer) this.#deliver(follower, row, owner, text);
       else if (this.#buffered + row.data.length <= this.#options.bufferBytes) {
         this.#buffered += row.data.length;

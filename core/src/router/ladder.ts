@@ -226,7 +226,7 @@ export class Ladder {
     const admitted = (refusal: CentreondError | undefined): void => {
       if (refusal) void this.#refuseNew(peer, givenToken, open, refusal);
       else if (this.#repeats(peer, open)) action.executor.withdraw(open);
-      else void this.#record(peer, open);
+      else this.#record(peer, open);
     };
     const refusal = action.executor.admit(open, data, peer);
     if (!(refusal instanceof Promise)) admitted(refusal);
@@ -239,7 +239,7 @@ export class Ladder {
     if (!known) return false;
     const fault = repeatFault(this.#options.id, actsForAll(peer), peer.identity, recordOf(asked), recordOf(known));
     if (fault) throw fault;
-    if (known.isRecording) known.repeats.push(peer);
+    if (known.isRecording) known.repeated(peer);
     else peer.send(duplicateAck(asked.token));
     return true;
   }
@@ -265,9 +265,9 @@ export class Ladder {
     }
   }
 
-  async #record(peer: Peer, open: OpenRequest): Promise<void> {
-    const { token, owner, target, action } = open;
-    const { store, followers, requests, telemetry } = this.#options;
+  #record(peer: Peer, open: OpenRequest): void {
+    const { owner, target, action } = open;
+    const { store, requests, telemetry } = this.#options;
     requests.enter(open);
     const isEarly = this.#mayRunEarly(open);
     const endsSoon = isEarly && telemetry.isQuick(action.manifest.name);
@@ -276,17 +276,24 @@ export class Ladder {
       open.early(recording);
       action.executor.submit(open);
     }
-    let accepted: Accepted;
-    try {
-      accepted = await recording;
-      this.#refused = false;
-    } catch (error) {
-      this.#refused = true;
-      requests.withdraw(open, isCentreondError(error) ? error : failure('STORE_FAILED', { reason: reasonOf(error) }));
-      for (const other of [peer, ...open.repeats]) this.#refuse(other, token, error);
-      open.dropped();
-      return;
-    }
+    void recording.then(
+      (accepted) => this.#recorded(peer, open, accepted),
+      (error: unknown) => this.#unrecorded(peer, open, error),
+    );
+  }
+
+  #unrecorded(peer: Peer, open: OpenRequest, error: unknown): void {
+    this.#refused = true;
+    const reason = isCentreondError(error) ? error : failure('STORE_FAILED', { reason: reasonOf(error) });
+    this.#options.requests.withdraw(open, reason);
+    for (const other of [peer, ...open.repeats]) this.#refuse(other, open.token, error);
+    open.dropped();
+  }
+
+  #recorded(peer: Peer, open: OpenRequest, accepted: Accepted): void {
+    const { token, owner, action } = open;
+    const { followers, requests, telemetry } = this.#options;
+    this.#refused = false;
     if (accepted.known) {
       requests.withdraw(open, failure('CANCELLED', { token, by: 'the router: it repeats an earlier request' }));
       followers.reassess(token, accepted.request.owner);

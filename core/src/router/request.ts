@@ -6,6 +6,7 @@ import type { Peer } from './peer.ts';
 /** Committed rows of an open request that are kept in memory for followers that come late. */
 const KEPT_ROWS = 32;
 const KEPT_CHARACTERS = 64 * 1024;
+const NOBODY: readonly Peer[] = [];
 
 /**
  * recording → waiting → running → ended. A requeued request goes back from running to waiting; a request may end from every
@@ -65,8 +66,6 @@ export class OpenRequest implements RequestParts {
   readonly acceptedAt: number;
   readonly urgent: boolean;
   readonly answered: ((code: number, data: string) => void) | undefined;
-  /** Peers that repeated the request while it was being recorded. */
-  readonly repeats: Peer[] = [];
   #state: RequestState;
   #record: 'pending' | 'kept' | 'dropped';
   #recording: Promise<Accepted> | undefined;
@@ -79,8 +78,10 @@ export class OpenRequest implements RequestParts {
   #abortedAt = 0;
   #deaths = 0;
   #everStarted = false;
-  #whenRecorded: (() => void)[] = [];
-  #whenReleased: (() => void)[] = [];
+  #heldAs = '';
+  #repeats: Peer[] | undefined;
+  #whenRecorded: (() => void)[] | undefined;
+  #whenReleased: (() => void)[] | undefined;
   #rows: Row[] | undefined = [];
   #characters = 0;
 
@@ -126,6 +127,14 @@ export class OpenRequest implements RequestParts {
   /** Whether an instance has it, which may be so after its end. */
   get isHeld(): boolean {
     return this.#isHeld;
+  }
+  /** The name by which the instance that last had it speaks of it. */
+  get heldAs(): string {
+    return this.#heldAs;
+  }
+  /** Peers that repeated the request while it was being recorded. */
+  get repeats(): readonly Peer[] {
+    return this.#repeats ?? NOBODY;
   }
   /** Milliseconds since the epoch: while it waits, when waiting is over; while it runs, when it is aborted. */
   get deadline(): number {
@@ -194,20 +203,34 @@ export class OpenRequest implements RequestParts {
 
   #tellRecorded(): void {
     this.#recording = undefined;
-    for (const then of this.#whenRecorded.splice(0)) then();
+    const all = this.#whenRecorded;
+    this.#whenRecorded = undefined;
+    if (all) for (const then of all) then();
+  }
+
+  /** `peer` made it again while it is being recorded. */
+  repeated(peer: Peer): void {
+    this.#repeats ??= [];
+    this.#repeats.push(peer);
   }
 
   /** Calls `then` once it is recorded or dropped; at once if it is already. */
   whenRecorded(then: () => void): void {
-    if (this.isRecording) this.#whenRecorded.push(then);
-    else then();
+    if (this.isRecording) {
+      this.#whenRecorded ??= [];
+      this.#whenRecorded.push(then);
+    } else then();
   }
 
-  /** An executor runs it from `now` on, at most until `until` (milliseconds since the epoch). */
-  started(now: number, until: number): void {
+  /**
+   * An executor runs it from `now` on, at most until `until` (milliseconds since the epoch). An instance that has it speaks of it
+   * as `heldAs`.
+   */
+  started(now: number, until: number, heldAs = ''): void {
     if (!this.#move('running')) return;
     this.#everStarted = true;
     this.#isHeld = true;
+    this.#heldAs = heldAs;
     this.#startedAt = now;
     this.#deadline = until;
   }
@@ -215,11 +238,14 @@ export class OpenRequest implements RequestParts {
   /** The instance that ran it has said its end, or is gone. */
   released(): void {
     this.#isHeld = false;
-    for (const then of this.#whenReleased.splice(0)) then();
+    const all = this.#whenReleased;
+    this.#whenReleased = undefined;
+    if (all) for (const then of all) then();
   }
 
   /** Calls `then` once no instance has it. Only while one does. */
   whenReleased(then: () => void): void {
+    this.#whenReleased ??= [];
     this.#whenReleased.push(then);
   }
 

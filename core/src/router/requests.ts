@@ -42,17 +42,16 @@ export class Requests {
 
   constructor(options: RequestsOptions) {
     this.#options = options;
-    const { store, log, followers, telemetry } = options;
+    const { store, log, telemetry } = options;
     this.#shares = new Shares('open requests', options.open);
     this.#appender = new Appender({
       store,
       log,
       // The row of an early request is not told before its first one.
-      stored: (open, row) =>
-        open.whenRecorded(() => {
-          open.keep(row);
-          followers.publish(row, open.owner);
-        }),
+      stored: (open, row) => {
+        if (open.isRecording) open.whenRecorded(() => this.#stored(open, row));
+        else this.#stored(open, row);
+      },
       dropped: () => {
         telemetry.droppedRows++;
       },
@@ -170,17 +169,23 @@ export class Requests {
   /** Ends a request with its one terminal row, or its answer. Resolves when that is on disk. Later ends do nothing. */
   end(open: OpenRequest, code: number, data: string): Promise<void> | undefined {
     if (!open.ended()) return undefined;
-    const { executor, manifest } = open.action;
-    if (open.isEarly) this.#options.telemetry.took(manifest.name, performance.now() - open.earlySince);
-    if (!executor.elsewhere) {
-      open.whenRecorded(() => {
-        if (!open.isDropped) this.#options.telemetry.ended(manifest.name, code);
+    const { name } = open.action.manifest;
+    if (open.isEarly) this.#options.telemetry.took(name, performance.now() - open.earlySince);
+    if (!open.answered) {
+      return this.#append(open, code, data).then(() => {
+        if (open.isRecording) open.whenRecorded(() => this.#over(open, code));
+        else this.#over(open, code);
       });
     }
-    if (!open.answered) return this.#append(open, code, data).then(() => open.whenRecorded(() => this.leave(open)));
-    this.leave(open);
+    this.#over(open, code);
     open.answered(code, data);
     return Promise.resolve();
+  }
+
+  #over(open: OpenRequest, code: number): void {
+    const { executor, manifest } = open.action;
+    if (!executor.elsewhere && !open.isDropped) this.#options.telemetry.ended(manifest.name, code);
+    this.leave(open);
   }
 
   /** Ends a request with code 1. */
@@ -206,6 +211,11 @@ export class Requests {
         // The ladder ends it once its record is there.
         break;
     }
+  }
+
+  #stored(open: OpenRequest, row: Row): void {
+    open.keep(row);
+    this.#options.followers.publish(row, open.owner);
   }
 
   #append(open: OpenRequest, code: number, data: string): Promise<void> {
