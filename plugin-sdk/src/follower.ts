@@ -181,44 +181,61 @@ export interface HistoryPage {
   readonly bytes: number;
 }
 
+/** A token: who follows it, and whether the present session sends its rows. */
+interface Followed {
+  readonly followers: Follower[];
+  isAsked: boolean;
+}
+
 /**
  * Who follows what. A session is asked once for each token: a second FOLLOW would mix its older rows with the live ones of
  * the first, so whoever comes later, or lags, fetches what lacks by GETLOG until it meets what comes live.
  */
 export class Follows {
-  readonly #followers = new Map<string, Follower[]>();
-  /** The tokens whose rows the present session sends. */
-  readonly #asked = new Set<string>();
+  readonly #followed = new Map<string, Followed>();
 
   constructor(private readonly requests: FollowRequests) {}
 
   add(token: string, follower: Follower): void {
-    const followers = this.#followers.get(token);
-    if (followers) followers.push(follower);
-    else this.#followers.set(token, [follower]);
-    this.resume(token, follower);
+    const known = this.#followed.get(token);
+    const followed = known ?? { followers: [], isAsked: false };
+    if (!known) this.#followed.set(token, followed);
+    followed.followers.push(follower);
+    this.#resume(token, followed, follower);
   }
 
   remove(token: string, follower: Follower): void {
-    const followers = this.#followers.get(token);
-    const at = followers?.indexOf(follower) ?? -1;
-    if (followers === undefined || at < 0) return;
-    followers.splice(at, 1);
-    if (followers.length === 0) this.#followers.delete(token);
+    const followed = this.#followed.get(token);
+    const at = followed?.followers.indexOf(follower) ?? -1;
+    if (followed === undefined || at < 0) return;
+    followed.followers.splice(at, 1);
+    this.#tidy(token, followed);
+  }
+
+  /** Forgets a token that nobody follows and of which no rows come. */
+  #tidy(token: string, { followers, isAsked }: Followed): void {
+    if (followers.length === 0 && !isAsked) this.#followed.delete(token);
   }
 
   /** Gets `follower` the rows after its last one. */
   resume(token: string, follower: Follower): void {
-    if (this.#asked.has(token)) this.#catchUp(token, follower);
-    else this.#follow(token, follower);
+    const followed = this.#followed.get(token);
+    if (followed) this.#resume(token, followed, follower);
+  }
+
+  #resume(token: string, followed: Followed, follower: Follower): void {
+    if (followed.isAsked) this.#catchUp(token, follower);
+    else this.#follow(token, followed, follower);
   }
 
   /** Takes a LOG of `token`. Throws {@link FrameError} when it holds no row. */
   log(token: string, data: string): void {
     const row = readRow(data);
-    if (isTerminal(row.code)) this.#asked.delete(token);
-    const followers = this.#followers.get(token);
-    if (followers === undefined) return;
+    const followed = this.#followed.get(token);
+    if (followed === undefined) return;
+    const { followers } = followed;
+    if (isTerminal(row.code)) followed.isAsked = false;
+    if (followers.length === 0) this.#tidy(token, followed);
     // A follower that ends leaves the list, so it is walked from its end.
     for (let i = followers.length - 1; i >= 0; i--) {
       const follower = followers[i];
@@ -230,31 +247,36 @@ export class Follows {
 
   /** A new session: asks it for everything, each token from the last row that was seen. */
   restart(): void {
-    this.#asked.clear();
-    for (const [token, followers] of this.#followers) {
+    for (const [token, followed] of this.#followed) {
+      const { followers } = followed;
+      followed.isAsked = false;
+      if (followers.length === 0) this.#followed.delete(token);
       let earliest: Follower | undefined;
       for (const follower of followers) {
         if (!follower.wants) continue;
         follower.live = true;
         if (earliest === undefined || follower.lastId < earliest.lastId) earliest = follower;
       }
-      if (earliest) this.#follow(token, earliest);
+      if (earliest) this.#follow(token, followed, earliest);
     }
   }
 
   /** Ends every follow. */
   fail(error: Error): void {
-    for (const token of [...this.#followers.keys()]) this.#failToken(token, error);
+    for (const token of [...this.#followed.keys()]) this.#failToken(token, error);
   }
 
   #failToken(token: string, error: Error): void {
-    this.#asked.delete(token);
-    for (const follower of this.#followers.get(token)?.slice() ?? []) follower.fail(error);
+    const followed = this.#followed.get(token);
+    if (!followed) return;
+    followed.isAsked = false;
+    for (const follower of [...followed.followers]) follower.fail(error);
+    this.#tidy(token, followed);
   }
 
-  #follow(token: string, follower: Follower): void {
+  #follow(token: string, followed: Followed, follower: Follower): void {
     if (!this.requests.follow(token, follower.lastId, (error) => this.#failToken(token, error))) return;
-    this.#asked.add(token);
+    followed.isAsked = true;
     follower.live = true;
   }
 

@@ -42,7 +42,7 @@ export abstract class Request implements Waiting {
   readonly repeats = true;
   protected over = false;
   #timer: Disposable | undefined;
-  #signal: AbortSignal | undefined;
+  #unlisten: (() => void) | undefined;
 
   constructor(
     readonly token: string,
@@ -54,9 +54,11 @@ export abstract class Request implements Waiting {
 
   /** Starts the clock of this wait. */
   limit(timeoutMs: number, signal: AbortSignal | undefined): void {
-    this.#timer = after(timeoutMs, () => this.#onTime(timeoutMs));
-    this.#signal = signal;
-    signal?.addEventListener('abort', this.#onAbort, { once: true });
+    this.#timer = after(timeoutMs, () => this.refused(this.owner.late(this, timeoutMs)));
+    if (!signal) return;
+    const onAbort = () => this.refused(aborted(signal));
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#unlisten = () => signal.removeEventListener('abort', onAbort);
   }
 
   abstract accepted(reply: string): void;
@@ -70,13 +72,10 @@ export abstract class Request implements Waiting {
   protected end(): void {
     this.over = true;
     this.#timer?.[Symbol.dispose]();
-    this.#signal?.removeEventListener('abort', this.#onAbort);
+    this.#unlisten?.();
     this.owner.settle(this);
     this.owner.release(this);
   }
-
-  readonly #onTime = (timeoutMs: number) => this.refused(this.owner.late(this, timeoutMs));
-  readonly #onAbort = () => this.#signal && this.refused(aborted(this.#signal));
 }
 
 /** A request of which only the ACK is waited for. */
