@@ -233,6 +233,7 @@ describe('the command line', () => {
   });
 
   test('exits 1 where a request failed, 2 for wrong usage, 3 without a daemon, 4 when it waited too long', async () => {
+    expect((await daemon.cli('call', 'COMMAND', 'command=true')).code).toBe(0);
     expect((await daemon.cli('call', 'COMMAND', 'command=no-such-program')).code).toBe(1);
     expect((await daemon.cli('call', 'COMAND', 'command=ls')).code).toBe(1);
     expect((await daemon.cli('call')).code).toBe(2);

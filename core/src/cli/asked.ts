@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { type JsonObject, parseData, reasonOf } from '@centreond/plugin-sdk';
+import type { JsonObject } from '@centreond/plugin-sdk';
 import type { EnvelopeOptions, SendOptions } from '@centreond/plugin-sdk/client';
 import { parseDuration } from '../config/units.ts';
 import { misuse } from './connection.ts';
@@ -43,37 +42,6 @@ export function untilText({ deadline }: EnvelopeOptions): string {
 export function envelopeOf(hold: string): EnvelopeOptions {
   if (hold === '') return { hold: true };
   return { hold: true, deadline: Math.ceil((Date.now() + durationOf('--hold', hold)) / 1000) };
-}
-
-/**
- * DATA from the command line: one JSON object, `-` or `@FILE` for one that standard input or a file has, or `key=value` words, whose
- * values are JSON where they parse as it.
- */
-export function dataOf(words: readonly string[]): JsonObject {
-  const [first = ''] = words;
-  if (words.length === 1 && (first === '-' || first.startsWith('@'))) return dataIn(first);
-  if (words.length === 1 && first.trimStart().startsWith('{')) return parseData(first);
-  const data: JsonObject = {};
-  for (const word of words) {
-    const at = word.indexOf('=');
-    if (at < 1) throw misuse(`'${word}' is neither key=value nor a JSON object.`);
-    const text = word.slice(at + 1);
-    try {
-      data[word.slice(0, at)] = JSON.parse(text);
-    } catch {
-      data[word.slice(0, at)] = text;
-    }
-  }
-  return data;
-}
-
-function dataIn(place: string): JsonObject {
-  const name = place === '-' ? 'standard input' : place.slice(1);
-  try {
-    return parseData(readFileSync(place === '-' ? 0 : name, 'utf8'));
-  } catch (error) {
-    throw misuse(`${name} has no DATA: ${reasonOf(error)}`);
-  }
 }
 
 /** Milliseconds of an option. Throws wrong usage. */

@@ -1,8 +1,9 @@
 import type { Client, EnvelopeOptions } from '@centreond/plugin-sdk/client';
 import { coreManifest } from '../core-actions.ts';
-import { type Asked, type CallOptions, dataOf, durationOf, envelopeOf, untilText } from './asked.ts';
+import { type Asked, type CallOptions, durationOf, envelopeOf, untilText } from './asked.ts';
 import { callEach } from './call-each.ts';
 import { openClient } from './connection.ts';
+import { dataOf, inputOf } from './data-words.ts';
 import { EXIT } from './exit.ts';
 import { fleetOf, isReached } from './fleet.ts';
 import { dataLines, meaning, printJson, rowLines } from './print.ts';
@@ -17,7 +18,7 @@ export async function call(options: CallOptions, action: string, words: readonly
   const isRead = coreManifest.actions.some(({ name, reply }) => name === action && reply === 'ack');
   const asked = {
     action,
-    data: dataOf(words),
+    data: await dataOf(words, () => inputOf(options, action)),
     sending: {
       ...(options.timeout !== undefined && { timeoutMs: durationOf('--timeout', options.timeout) }),
       ...(hold !== undefined && { envelope: envelopeOf(hold) }),

@@ -1,6 +1,6 @@
 import type { HistoryRow, JsonObject } from '@centreond/plugin-sdk';
-import { dataOf } from './asked.ts';
 import { openClient } from './connection.ts';
+import { dataOf } from './data-words.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { momentText, printJson } from './print.ts';
 
@@ -12,8 +12,8 @@ export function kill(options: Globals, type: string, id: string | undefined): Pr
 }
 
 /** Loads a package until the daemon stops. */
-export function load(options: Globals, name: string, config: string | undefined): Promise<number> {
-  const data = { package: name, ...(config !== undefined && { config: dataOf([config]) }) };
+export async function load(options: Globals, name: string, config: string | undefined): Promise<number> {
+  const data = { package: name, ...(config !== undefined && { config: await dataOf([config]) }) };
   return change(
     options,
     'LOADPLUGIN',
