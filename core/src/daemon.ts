@@ -91,10 +91,11 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   const router = { store, registry, requests, followers, telemetry, verbs, events };
 
   const fleet = await openFleet({ ...ground, ...router, trust, held });
-  const { forwarding, logs } = fleet;
+  const { forwarding, logs, routes } = fleet;
   const ladder = new Ladder({ ...ground, ...router, elsewhere: forwarding });
   const entry = { tickets: new Tickets(), receive: ladder.receive };
-  const doors = await openDoors({ ...ground, ...entry, config: config.core, keys, trust, store });
+  const refused = (identity: string, cause: string) => routes.refused(identity, cause);
+  const doors = await openDoors({ ...ground, ...entry, refused, config: config.core, keys, trust, store });
   const { internal, external, endpoint } = doors;
   const opened = { folder: folder.path, endpoint: internal.endpoint, state: store.state, coreActions: coreActionNames };
   const loader = await openHost({ ...ground, ...router, ...entry, ...opened, config });

@@ -45,6 +45,12 @@ beforeAll(async () => {
   expect((await central.cli('nodes')).stdout).toMatch(
     /^router central, 3 nodes: 3 unreachable\n.*\nwarning {2}lyon is unreachable: it has not linked since this router started\.\n/s,
   );
+  // A node whose handshake is refused is told apart from one that never came.
+  const ahead = { now: () => Date.now() + 3_600_000 };
+  await expect(connect({ ...central.door(paris), clock: ahead, timeoutMs: 2000 })).rejects.toThrow('refused');
+  const refused = 'its last handshake was refused: its clock and this one differ too much';
+  expect((await central.cli('nodes')).stdout).toContain(`paris is unreachable: ${refused}.\n`);
+  expect((await central.cli('call', 'STEPS', '{}', '--target', 'paris')).stderr).toContain(refused);
   expect((await central.cli('call', 'STEPS', '{}', '--target', 'all')).code).not.toBe(0);
   const router = { address: central.endpoint, fingerprint: central.fingerprint };
   for (const poller of pollers) {

@@ -20,6 +20,8 @@ export interface DoorsOptions {
   readonly tickets: Tickets;
   /** Takes each message of a session. Never throws. */
   receive(peer: Peer, message: Buffer): void;
+  /** A handshake with the key of `identity` was refused for `cause`, a clause. */
+  refused(identity: string, cause: string): void;
   /** Keeps the key of each identity that was let in. */
   readonly store: { pin(identity: string, key: string): Promise<void> };
   readonly clock: Clock;
@@ -41,7 +43,7 @@ export interface Doors {
  * DOOR_NOT_THIS_MACHINE, DOOR_FORBIDDEN or DOOR_CLOSED if one cannot bind.
  */
 export async function openDoors(options: DoorsOptions): Promise<Doors> {
-  const { config, keys, trust, tickets, receive, store, clock, log, closing } = options;
+  const { config, keys, trust, tickets, receive, refused, store, clock, log, closing } = options;
   const { id, maxMessage, socket, session, limits } = config;
   const internal = new InternalDoor({ file: socket, maxMessage, clock, log, receive, tickets });
   await internal.start();
@@ -65,6 +67,7 @@ export async function openDoors(options: DoorsOptions): Promise<Doors> {
     log,
     receive,
     pinned,
+    refused,
   });
   closing.push('the external door', CLOSE_MS, (withinMs) => external.stop(withinMs));
   return { internal, external, endpoint: await external.listen() };

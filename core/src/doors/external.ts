@@ -63,6 +63,8 @@ export interface DoorOptions {
   receive(peer: Peer, message: Buffer): void;
   /** A session began with this key: what `centreond_identity` keeps. */
   pinned?(identity: string, jwk: PublicJwk): void;
+  /** A handshake with the key of `identity` was refused for `cause`, a clause. It may be a forgery: its signature may be unread. */
+  refused?(identity: string, cause: string): void;
 }
 
 const RECORD = 0x01;
@@ -250,6 +252,7 @@ export class ExternalDoor {
   #refuse(caller: Caller, cause: string, fields: Record<string, unknown>): void {
     this.#counters.refused++;
     if (this.#stopped) return;
+    if (typeof fields.identity === 'string') this.#options.refused?.(fields.identity, cause);
     if (!this.#refusals.take(this.#options.clock.monotonic())) {
       this.#counters.unanswered++;
       return;

@@ -85,6 +85,8 @@ export class Routes {
   readonly #byCarrier = new Map<Carrier, Map<string, Known>>();
   /** Each node's paths, the best first. */
   readonly #paths = new Map<string, Path[]>();
+  /** Why the last handshakes of nodes were refused that are not up. */
+  readonly #refusals = new Map<string, string>();
   readonly #onChange: ((targets: readonly string[]) => void)[] = [];
 
   constructor(options: RoutesOptions) {
@@ -112,6 +114,7 @@ export class Routes {
       }
       this.#forget(carrier, node.id, touched);
       this.#forget(DEPARTED, node.id, touched);
+      if (node.state === 'up') this.#refusals.delete(node.id);
       const paths = this.#pathsOf(carrier, node);
       own.set(node.id, { node, carrier, paths });
       for (const path of paths) {
@@ -122,6 +125,12 @@ export class Routes {
       }
     }
     this.#changed(touched);
+  }
+
+  /** The external door refused a handshake of the identity `id` for `cause`. Told of a node that is not up; else ignored. */
+  refused(id: string, cause: string): void {
+    const isNode = this.knows(id) || (this.#options.nodes?.().includes(id) ?? false);
+    if (isNode && !this.pick(id)) this.#refusals.set(id, `its last handshake was refused: ${cause}`);
   }
 
   #pathsOf(carrier: Carrier, node: NodeAnnouncement): Path[] {
@@ -208,11 +217,14 @@ export class Routes {
   /** Why no request reaches a node now, as a clause after "the node X"; undefined if nobody said why. */
   whyNot(target: string): string | undefined {
     const [path] = this.#paths.get(target) ?? [];
-    if (path === undefined) return this.knows(target) ? `is not reached: ${NEVER_LINKED}` : undefined;
+    if (path === undefined) {
+      return this.knows(target) ? `is not reached: ${this.#refusals.get(target) ?? NEVER_LINKED}` : undefined;
+    }
     const node = this.#byCarrier.get(path.carrier)?.get(path.via)?.node;
-    if (node?.reason === undefined || node.state === 'up') return undefined;
+    const reason = this.#refusals.get(path.via) ?? node?.reason;
+    if (reason === undefined || node?.state === 'up') return undefined;
     const where = path.via === target ? 'is' : `is behind ${path.via}, which is`;
-    return `${where} not reached: ${withoutStop(node.reason)}`;
+    return `${where} not reached: ${withoutStop(reason)}`;
   }
 
   /** The actions of a node, where it announced them. */
@@ -249,7 +261,7 @@ export class Routes {
       name,
       kind,
       state,
-      reason: state === 'up' ? null : (node.reason ?? null),
+      reason: state === 'up' ? null : (this.#refusals.get(id) ?? node.reason ?? null),
       address: node.address ?? null,
       labels: node.labels ?? {},
       lastPing: node.lastPing ?? null,

@@ -89,6 +89,30 @@ describe('what is known of nodes', () => {
     ]);
   });
 
+  test('is the refusal of its last handshake, until it is up', () => {
+    const table = new Routes({
+      ...{ id: 'central', log: new TestLog() as never },
+      ...{ nodes: () => ['paris', 'rome'], expected: (id) => id === 'paris' },
+    });
+    const link = carrier('a');
+    table.announce(link, [up('rome')]);
+    const refused = 'its last handshake was refused: it is a replay';
+    for (const id of ['paris', 'rome', 'alice']) table.refused(id, 'it is a replay');
+    expect(table.status()).toMatchObject([
+      { id: 'paris', reason: refused },
+      { id: 'rome', reason: null },
+    ]);
+    expect(table.whyNot('paris')).toBe(`is not reached: ${refused}`);
+    table.announce(link, [up('paris')]);
+    table.left(link);
+    expect(table.status()).toMatchObject([
+      { id: 'paris', reason: 'its link has ended' },
+      { id: 'rome', reason: 'its link has ended' },
+    ]);
+    table.refused('rome', 'it is a replay');
+    expect(table.whyNot('rome')).toBe(`is not reached: ${refused}`);
+  });
+
   test('stays when a carrier leaves, as unreachable, until another carries them', () => {
     const { table } = routes();
     const [a, b, c] = ['a', 'b', 'c'].map(carrier) as [Carrier, Carrier, Carrier];
