@@ -128,11 +128,14 @@ export interface Client extends AsyncDisposable {
   readonly connected: boolean;
   /**
    * Sends a request; resolves once it is on disk at the router. Rejects with the router's refusal (`code` says which);
-   * with WAIT_OVER or NOT_CONNECTED after `timeoutMs`; with CLIENT_CLOSED, CLIENT_REPLACED or KEY_REVOKED; with BUSY when
+   * with NOT_ACKNOWLEDGED after `timeoutMs`, or NOT_CONNECTED if it was never sent; with CLIENT_CLOSED, CLIENT_REPLACED or KEY_REVOKED; with BUSY when
    * too much is pending here. After a rejection by time, whether it was accepted is told by sending it again with its token.
    */
   send(action: string, data?: object, options?: SendOptions): Promise<Ack>;
-  /** Sends a request and follows it to its end, also when that is a failure. Rejects as `send` does. */
+  /**
+   * Sends a request and follows it to its end, also when that is a failure. Rejects as `send` does; once it is accepted, with
+   * WAIT_OVER after `timeoutMs`, or NOT_FOLLOWED if its rows cannot be followed: the request goes on.
+   */
   call(action: string, data?: object, options?: CallOptions): Promise<Outcome>;
   /**
    * The rows of `token` after row `afterId`, each once and in order, over any number of reconnects; ends after the

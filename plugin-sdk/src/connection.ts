@@ -11,6 +11,7 @@ import {
 } from './channel/index.ts';
 import { reasonOf } from './errors.ts';
 import { decodePack, decodeText, encodePack, type Message, parseData, parseReply } from './frame.ts';
+import { newToken } from './token.ts';
 import { type Dealer, openDealer } from './zmtp/dealer.ts';
 
 /** The waits of a connection and of the link that keeps it up, in milliseconds. */
@@ -91,7 +92,6 @@ const RECORD_SLACK = 4096;
 const DEFAULT_MAX_MESSAGE = 16 * 2 ** 20;
 /** Heartbeats are looked at this often within `ping`. */
 const TICKS = 5;
-const HEARTBEAT = '[PING] [heartbeat] []';
 /** The router answers five questions for its key a second on a connection; one that it dropped is asked again. */
 const ASK_AGAIN_MS = 250;
 
@@ -114,6 +114,8 @@ export class Connection {
   #batchLimit = BATCH_BYTES;
   #flushing = false;
   #silent = 0;
+  /** Of its heartbeats: unlike any that a caller chooses, and known to nobody else. */
+  readonly #beat = `heartbeat:${newToken().slice(-12)}`;
 
   /** Connects at once. Throws an Error for an address that is none. */
   constructor(options: ConnectionOptions, handlers: ConnectionHandlers) {
@@ -151,6 +153,11 @@ export class Connection {
   /** Whether the router's KEY came and was sound. */
   get checked(): boolean {
     return this.#checked;
+  }
+
+  /** Whether a message answers a heartbeat of this connection. */
+  isBeat(text: string): boolean {
+    return text.startsWith('[PONG]') && text.startsWith(this.#beat, 8);
   }
 
   /** Queues a message of `bytes` bytes; what is queued in one turn goes in one frame. Only when ready. */
@@ -258,7 +265,7 @@ export class Connection {
   }
 
   #begin(): void {
-    if (this.#options.credentials === undefined) this.#dealer.send(HEARTBEAT);
+    if (this.#options.credentials === undefined) this.#dealer.send(`[PING] [${this.#beat}] []`);
     else if (this.#routerKey === undefined) {
       this.#dealer.send('[GETPUBKEY]');
       this.#asking = setInterval(() => this.#dealer.send('[GETPUBKEY]'), ASK_AGAIN_MS);
@@ -328,6 +335,9 @@ export class Connection {
     const { ping, silence } = this.#options.timing;
     this.#silent++;
     if (this.#silent * ping >= silence * TICKS) this.end(`the router was silent for ${silence / 1000} s`);
-    else if (this.#silent % TICKS === 0) this.send(HEARTBEAT, HEARTBEAT.length);
+    else if (this.#silent % TICKS === 0) {
+      const ping = `[PING] [${this.#beat}] []`;
+      this.send(ping, ping.length);
+    }
   };
 }

@@ -61,7 +61,10 @@ export interface CallOptions extends Envelope {
   token?: string;
   /** The node to run it on; this router when left out. */
   target?: string;
-  /** Milliseconds to wait before WAIT_OVER; the request itself goes on. */
+  /**
+   * Milliseconds to wait; an accepted request goes on. Omitted: 30,000 for the ACK of `send` (then NOT_ACKNOWLEDGED), no limit for
+   * `call` (else WAIT_OVER once it is accepted).
+   */
   timeoutMs?: number;
   signal?: AbortSignal;
   /** Called for each row of the token, in order, the terminal one included. */
@@ -85,9 +88,9 @@ export interface Outcome {
 
 /** The plugin's way to every action, here and on other nodes. Requests made with it belong to `@TYPE`. */
 export interface Transport {
-  /** Sends and waits for the terminal row. Rejects with the refusal, or WAIT_OVER. */
+  /** Sends and waits for the terminal row. Rejects with the refusal, NOT_ACKNOWLEDGED or WAIT_OVER, or with NOT_FOLLOWED once it is accepted. */
   call(action: string, data: object, options?: CallOptions): Promise<Outcome>;
-  /** Sends and waits for the ACK: accepted and on disk. Rejects with the refusal. */
+  /** Sends and waits for the ACK: accepted and on disk. Rejects with the refusal, or NOT_ACKNOWLEDGED. */
   send(action: string, data: object, options?: CallOptions): Promise<Ack>;
   /**
    * Tells every plugin that listens to one of this plugin's declared `events`. Resolves when the router has taken it, however its

@@ -81,6 +81,10 @@ const SENTENCES = {
     `The router ended the session of ${d.identity} since its key was revoked, and refuses the key now. Requests that it had accepted go on. Have the key accepted again with \`centreond keys accept\`, or use another key.`,
   WAIT_OVER: (d: { token: string; seconds: number }) =>
     `${d.token} has not ended within ${d.seconds} s. It goes on; read it later by its token.`,
+  NOT_ACKNOWLEDGED: (d: { token: string; seconds: number }) =>
+    `${d.token} was sent and not acknowledged within ${d.seconds} s, so nobody knows whether it was accepted. Send it again under the same token: it never runs twice.`,
+  NOT_FOLLOWED: (d: { token: string; reason: string }) =>
+    `${d.token} was accepted and goes on, but its rows cannot be followed now: ${d.reason.replace(/\.$/, '')}. Do not send it again; read it later by its token.`,
   TOKEN_ENDED: (d: { token: string }) =>
     `The token ${d.token} has its terminal row already. No further one is written.`,
   UNKNOWN_TOKEN: (d: { token: string }) =>

@@ -185,6 +185,10 @@ export interface HistoryPage {
 interface Followed {
   readonly followers: Follower[];
   isAsked: boolean;
+  /** Its terminal row came: the session sends no more, and who lags reads what there is. */
+  isEnded: boolean;
+  /** For whom the session was asked. */
+  askedFor: Follower | undefined;
 }
 
 /**
@@ -198,7 +202,7 @@ export class Follows {
 
   add(token: string, follower: Follower): void {
     const known = this.#followed.get(token);
-    const followed = known ?? { followers: [], isAsked: false };
+    const followed = known ?? { followers: [], isAsked: false, isEnded: false, askedFor: undefined };
     if (!known) this.#followed.set(token, followed);
     followed.followers.push(follower);
     this.#resume(token, followed, follower);
@@ -213,8 +217,18 @@ export class Follows {
   }
 
   /** Forgets a token that nobody follows and of which no rows come. */
-  #tidy(token: string, { followers, isAsked }: Followed): void {
-    if (followers.length === 0 && !isAsked) this.#followed.delete(token);
+  #tidy(token: string, { followers, isAsked, isEnded }: Followed): void {
+    if (followers.length === 0 && (!isAsked || isEnded)) this.#followed.delete(token);
+  }
+
+  /** The router refused the request of `follower` and follows nothing for it: who else follows the token asks for its rows. */
+  forget(token: string, follower: Follower): void {
+    const followed = this.#followed.get(token);
+    if (followed?.askedFor !== follower) return;
+    followed.isAsked = false;
+    followed.askedFor = undefined;
+    const other = followed.followers.find((one) => one !== follower && one.wants);
+    if (other) this.#follow(token, followed, other);
   }
 
   /** Gets `follower` the rows after its last one. */
@@ -234,7 +248,7 @@ export class Follows {
     const followed = this.#followed.get(token);
     if (followed === undefined) return;
     const { followers } = followed;
-    if (isTerminal(row.code)) followed.isAsked = false;
+    if (isTerminal(row.code)) followed.isEnded = true;
     if (followers.length === 0) this.#tidy(token, followed);
     // A follower that ends leaves the list, so it is walked from its end.
     for (let i = followers.length - 1; i >= 0; i--) {
@@ -249,7 +263,7 @@ export class Follows {
   restart(): void {
     for (const [token, followed] of this.#followed) {
       const { followers } = followed;
-      followed.isAsked = false;
+      followed.isAsked = followed.isEnded = false;
       if (followers.length === 0) this.#followed.delete(token);
       let earliest: Follower | undefined;
       for (const follower of followers) {
@@ -277,6 +291,7 @@ export class Follows {
   #follow(token: string, followed: Followed, follower: Follower): void {
     if (!this.requests.follow(token, follower.lastId, (error) => this.#failToken(token, error))) return;
     followed.isAsked = true;
+    followed.askedFor = follower;
     follower.live = true;
   }
 

@@ -1,4 +1,4 @@
-import { failure } from './errors.ts';
+import { failure, isCentreondError } from './errors.ts';
 import { aborted, type Follower, type HistoryRow } from './follower.ts';
 import { type Json, type JsonObject, parseData } from './frame.ts';
 import { after } from './long-timer.ts';
@@ -16,12 +16,15 @@ export interface Outcome {
 /** A message that waits for its ACK. */
 export interface Waiting {
   readonly token: string;
+  readonly action: string;
   readonly text: string;
   readonly bytes: number;
   /** How often it was sent; from the second time on a refusal may hide that the first one was accepted. */
   sends: number;
   /** Whether the next session gets it as it is; a FOLLOW is made anew. */
   readonly repeats: boolean;
+  /** The same request, made again before the ACK of this one. */
+  next: Waiting | undefined;
   accepted(reply: string): void;
   refused(error: Error): void;
 }
@@ -34,11 +37,14 @@ export interface RequestOwner {
   release(request: Request): void;
   /** The error of a wait that took `timeoutMs`. */
   late(request: Request, timeoutMs: number): Error;
+  /** Gets a call the rows that it missed. */
+  resume(call: CallRequest): void;
 }
 
 /** Something that a caller waits for: ended once, by its answer, its time or its signal. */
 export abstract class Request implements Waiting {
   sends = 0;
+  next: Waiting | undefined;
   readonly repeats = true;
   protected over = false;
   #timer: Disposable | undefined;
@@ -46,15 +52,23 @@ export abstract class Request implements Waiting {
 
   constructor(
     readonly token: string,
+    readonly action: string,
     readonly text: string,
     readonly bytes: number,
     protected readonly owner: RequestOwner,
     private readonly reject: (error: Error) => void,
   ) {}
 
-  /** Starts the clock of this wait. */
+  /** Whether its ACK has come. */
+  get wasAccepted(): boolean {
+    return false;
+  }
+
+  /** Starts the clock of this wait; an infinite one has none. */
   limit(timeoutMs: number, signal: AbortSignal | undefined): void {
-    this.#timer = after(timeoutMs, () => this.refused(this.owner.late(this, timeoutMs)));
+    if (Number.isFinite(timeoutMs)) {
+      this.#timer = after(timeoutMs, () => this.refused(this.owner.late(this, timeoutMs)));
+    }
     if (!signal) return;
     const onAbort = () => this.refused(aborted(signal));
     signal.addEventListener('abort', onAbort, { once: true });
@@ -82,13 +96,14 @@ export abstract class Request implements Waiting {
 export class AckRequest extends Request {
   constructor(
     token: string,
+    action: string,
     text: string,
     bytes: number,
     owner: RequestOwner,
     private readonly resolve: (data: JsonObject) => void,
     reject: (error: Error) => void,
   ) {
-    super(token, text, bytes, owner, reject);
+    super(token, action, text, bytes, owner, reject);
   }
 
   accepted(reply: string): void {
@@ -109,15 +124,19 @@ export class CallRequest extends Request implements Follower {
 
   constructor(
     token: string,
+    action: string,
     text: string,
     bytes: number,
     owner: RequestOwner,
     private readonly resolve: (outcome: Outcome) => void,
     reject: (error: Error) => void,
     private readonly onRow: ((row: HistoryRow) => void) | undefined,
-    private readonly resume: (call: CallRequest) => void,
   ) {
-    super(token, text, bytes, owner, reject);
+    super(token, action, text, bytes, owner, reject);
+  }
+
+  override get wasAccepted(): boolean {
+    return this.#isAccepted;
   }
 
   get wants(): boolean {
@@ -125,20 +144,25 @@ export class CallRequest extends Request implements Follower {
   }
 
   lag(): void {
-    this.resume(this);
+    this.owner.resume(this);
   }
 
   accepted(): void {
     if (this.over || this.#isAccepted) return;
     this.#isAccepted = true;
     this.owner.settle(this);
-    if (this.#followError) this.refused(this.#followError);
+    if (this.#followError) this.#refuseFollow(this.#followError);
   }
 
   /** The FOLLOW was refused. The request's own answer comes first, since it says more. */
   fail(error: Error): void {
     this.#followError = error;
-    if (this.#isAccepted) this.refused(error);
+    if (this.#isAccepted) this.#refuseFollow(error);
+  }
+
+  /** It was accepted and goes on: whoever takes this for a refusal would run it twice. */
+  #refuseFollow(error: Error): void {
+    this.refused(isOfRequest(error) ? failure('NOT_FOLLOWED', { token: this.token, reason: error.message }) : error);
   }
 
   row(row: HistoryRow): void {
@@ -156,6 +180,13 @@ export class CallRequest extends Request implements Follower {
     this.resolve({ token: this.token, code: ok ? 2 : 1, ok, data: row.data, row });
   }
 }
+
+/** Whether an error speaks of one message; else of the client. */
+function isOfRequest(error: Error): boolean {
+  return isCentreondError(error) && !OF_THE_CLIENT.has(error.code);
+}
+
+const OF_THE_CLIENT: ReadonlySet<string> = new Set(['CLIENT_CLOSED', 'CLIENT_REPLACED', 'KEY_REVOKED']);
 
 /** How many requests and follows may be pending, and how many bytes may wait for an ACK. */
 export class Room {

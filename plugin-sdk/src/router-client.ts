@@ -12,22 +12,11 @@ import type {
 } from './client.ts';
 import { TIMING, type Welcome } from './connection.ts';
 import { CentreondError, failure, isCentreondError, reasonOf } from './errors.ts';
-import { aborted, Follows, type HistoryPage, type HistoryRow, RowQueue, rowOf } from './follower.ts';
-import {
-  FrameError,
-  formatMessage,
-  isAction,
-  isIdentity,
-  isTarget,
-  isToken,
-  type JsonObject,
-  parseData,
-  parseMessage,
-  parseReply,
-  requestData,
-} from './frame.ts';
+import { Exchange } from './exchange.ts';
+import { aborted, type HistoryRow } from './follower.ts';
+import { isIdentity, parseMessage, parseReply } from './frame.ts';
 import { after } from './long-timer.ts';
-import { AckRequest, CallRequest, type Outcome, type Request, Room, type Waiting } from './requests.ts';
+import type { Outcome } from './requests.ts';
 import { newToken } from './token.ts';
 import { Uplink } from './uplink.ts';
 
@@ -37,47 +26,53 @@ const CALL_MS = 3_600_000;
 const MAX_PENDING = 100_000;
 const MAX_PENDING_BYTES = 256 * 2 ** 20;
 const QUERY_LIMIT = 100_000;
-const PAGE_LIMIT = 10_000;
-const BUSY_MS = 50;
-/** Every accepted reply starts so; the client reads on only where somebody wants the data. */
-const ACCEPTED_HEAD = '{"code":0,';
 
-/** The {@link Client} over an {@link Uplink}: which request waits for what, and what to say again to a new session. */
+/** The {@link Client}: an {@link Exchange} over an {@link Uplink}. */
 export class RouterClient extends EventEmitter<ClientEvents> implements Client {
   readonly #options: ConnectOptions;
   readonly #link: Uplink;
-  readonly #room: Room;
-  readonly #waiting = new Map<string, Waiting>();
-  readonly #follows: Follows;
-  readonly #retries = new Set<NodeJS.Timeout>();
-  /** Begins the tokens of reads and FOLLOWs: unlike any that a caller chooses. */
-  readonly #prefix = newToken().slice(-12);
-  #reads = 0;
+  readonly #exchange: Exchange;
   #welcome: Welcome | undefined;
   #fingerprint: string | undefined;
   #lost = false;
-  #gone: Error | undefined;
+  #isOver = false;
   #first: { resolve(): void; reject(error: Error): void } | undefined;
 
   /** Starts to connect. Throws where the options cannot work. */
   constructor(options: ConnectOptions) {
     super();
     this.#options = options;
-    this.#room = new Room(options.maxPending ?? MAX_PENDING, options.maxPendingBytes ?? MAX_PENDING_BYTES);
-    this.#follows = new Follows({
-      follow: (token, afterId, refused) => {
-        const data = afterId > 0 ? `{"token":"${token}","id":${afterId}}` : `{"token":"${token}"}`;
-        return this.#askNow('FOLLOW', data, () => {}, refused);
+    this.#exchange = this.#exchangeOver(options);
+    this.#link = this.#open(options);
+  }
+
+  #exchangeOver({ maxPending, maxPendingBytes, retryStopping }: ConnectOptions): Exchange {
+    const client = this;
+    return new Exchange({
+      wire: {
+        get isUp() {
+          return client.#link.isUp;
+        },
+        get maxMessage() {
+          return client.maxMessage;
+        },
+        send: (text, bytes) => this.#link.send(text, bytes),
       },
-      fetch: (token, afterId, limit, { accepted, refused }) => {
-        const data = `{"token":"${token}","id":${afterId},"limit":${limit}}`;
-        return this.#askNow('GETLOG', data, (reply) => accepted(pageOf(parseData(reply).data, reply.length)), refused);
-      },
+      sendMs: SEND_MS,
+      callMs: CALL_MS,
+      maxPending: maxPending ?? MAX_PENDING,
+      maxPendingBytes: maxPendingBytes ?? MAX_PENDING_BYTES,
+      retryStopping: retryStopping ?? true,
+      refusal: (_, code, message) => new CentreondError(code, message),
+      unsent: (timeoutMs) => this.#notConnected(timeoutMs),
     });
+  }
+
+  #open(options: ConnectOptions): Uplink {
     const { address, timing, clock = Date } = options;
     const peer = address.startsWith('ipc:') ? undefined : peerOf(options);
     try {
-      this.#link = new Uplink(
+      return new Uplink(
         { address, peer, timing: { ...TIMING, ...timing }, clock },
         {
           up: (welcome, fingerprint) => this.#onUp(welcome, fingerprint),
@@ -141,46 +136,28 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
 
   send(action: string, data: object = {}, options: SendOptions = {}): Promise<Ack> {
     const token = options.token ?? newToken();
-    return this.#ask(action, data, token, options).then((answer) => ({ token, data: answer }));
+    return this.#exchange.send(action, data, token, options).then((answer) => ({ token, data: answer }));
   }
 
   call(action: string, data: object = {}, options: CallOptions = {}): Promise<Outcome> {
-    return new Promise((resolve, reject) => {
-      const token = options.token ?? newToken();
-      const text = requestOf(action, token, data, options);
-      const bytes = this.#admit(action, token, text, options.signal);
-      const call = new CallRequest(token, text, bytes, this.#owner, resolve, reject, options.onRow, this.#resumeCall);
-      call.limit(options.timeoutMs ?? CALL_MS, options.signal);
-      // Both go in one record: the rows are on their way before the ACK is here.
-      this.#put(call);
-      this.#follows.add(token, call);
-    });
+    return this.#exchange.call(action, data, options);
   }
 
   follow(token: string, options: { afterId?: number; signal?: AbortSignal } = {}): AsyncIterable<HistoryRow> {
-    return { [Symbol.asyncIterator]: () => this.#startFollow(token, options.afterId ?? 0, options.signal) };
+    return this.#exchange.follow(token, options.afterId ?? 0, options.signal);
   }
 
   cancel(token: string, options: SendOptions = {}): Promise<Ack> {
     return this.send('CANCEL', { token }, options);
   }
 
-  async query(filter: HistoryFilter, options: SendOptions = {}): Promise<HistoryRow[]> {
-    const { limit = QUERY_LIMIT, ...where } = filter;
-    const all: HistoryRow[] = [];
-    for (;;) {
-      const page = { ...where, limit: Math.min(PAGE_LIMIT, limit - all.length) };
-      const { rows, more } = pageOf(await this.#ask('GETLOG', page, this.#readToken(), options));
-      all.push(...rows);
-      const last = rows.at(-1);
-      if (!more || last === undefined || all.length >= limit) return all;
-      where.id = last.id;
-    }
+  query(filter: HistoryFilter, options: SendOptions = {}): Promise<HistoryRow[]> {
+    return this.#exchange.query({ ...filter, limit: filter.limit ?? QUERY_LIMIT }, options);
   }
 
   async ping(options: SendOptions = {}): Promise<Pong> {
     const start = performance.now();
-    const { id, hostname, version } = await this.#ask('PING', {}, this.#readToken(), options);
+    const { id, hostname, version } = await this.#exchange.read('PING', {}, options);
     const roundTripMs = performance.now() - start;
     return { id: String(id), hostname: String(hostname), version: String(version), roundTripMs };
   }
@@ -191,10 +168,7 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
   }
 
   async close(): Promise<void> {
-    this.#gone = failure('CLIENT_CLOSED', { reason: 'close() was called' });
-    this.#first?.reject(this.#gone);
-    this.#rejectAll(this.#gone);
-    for (const timer of this.#retries) clearTimeout(timer);
+    this.#end(failure('CLIENT_CLOSED', { reason: 'close() was called' }));
     await this.#link.close();
   }
 
@@ -202,143 +176,22 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
     return this.close();
   }
 
-  // What goes out.
-
-  #ask(action: string, data: object, token: string, options: SendOptions): Promise<JsonObject> {
-    return new Promise((resolve, reject) => {
-      const text = requestOf(action, token, data, options);
-      const bytes = this.#admit(action, token, text, options.signal);
-      const ask = new AckRequest(token, text, bytes, this.#owner, resolve, reject);
-      ask.limit(options.timeoutMs ?? SEND_MS, options.signal);
-      this.#put(ask);
-    });
+  #end(error: Error): void {
+    this.#isOver = true;
+    this.#first?.reject(error);
+    this.#exchange.end(error);
   }
-
-  /** Takes a place for a request and says how many bytes it has. Throws where it cannot go. */
-  #admit(action: string, token: string, text: string, signal: AbortSignal | undefined): number {
-    if (this.#gone) throw this.#gone;
-    signal?.throwIfAborted();
-    if (this.#waiting.has(token)) throw failure('TOKEN_REUSED', { token, action });
-    const bytes = Buffer.byteLength(text);
-    // Before the first session nobody knows the limit; the router then tells.
-    if (this.#welcome && bytes > this.maxMessage) throw failure('TOO_LARGE', { bytes, limit: this.maxMessage });
-    this.#room.enter(bytes);
-    return bytes;
-  }
-
-  #put(waiting: Waiting): void {
-    this.#waiting.set(waiting.token, waiting);
-    this.#transmit(waiting);
-  }
-
-  #transmit(waiting: Waiting): void {
-    if (!this.#link.isUp) return;
-    waiting.sends++;
-    this.#link.send(waiting.text, waiting.bytes);
-  }
-
-  readonly #owner = {
-    settle: (request: Request): void => {
-      if (this.#waiting.get(request.token) !== request) return;
-      this.#waiting.delete(request.token);
-      this.#room.settle(request.bytes);
-    },
-    release: (request: Request): void => {
-      this.#room.leave();
-      if (request instanceof CallRequest) this.#follows.remove(request.token, request);
-    },
-    late: (request: Request, timeoutMs: number): Error =>
-      this.#link.isUp
-        ? failure('WAIT_OVER', { token: request.token, seconds: timeoutMs / 1000 })
-        : this.#notConnected(timeoutMs),
-  };
 
   #notConnected(timeoutMs: number): Error {
     const { address } = this.#options;
     return failure('NOT_CONNECTED', { address, seconds: timeoutMs / 1000, reason: this.#link.reason });
   }
 
-  #readToken(): string {
-    return `${this.#prefix}:${++this.#reads}`;
-  }
-
-  #startFollow(token: string, afterId: number, signal: AbortSignal | undefined): AsyncIterator<HistoryRow> {
-    if (this.#gone) throw this.#gone;
-    if (token === '' || !isToken(token)) throw new FrameError(`${JSON.stringify(token)} cannot be a TOKEN`, '');
-    signal?.throwIfAborted();
-    this.#room.enter(0);
-    const onAbort = () => signal && queue.fail(aborted(signal));
-    const queue: RowQueue = new RowQueue(afterId, {
-      resume: () => this.#follows.resume(token, queue),
-      leave: () => {
-        this.#room.leave();
-        signal?.removeEventListener('abort', onAbort);
-        this.#follows.remove(token, queue);
-      },
-    });
-    signal?.addEventListener('abort', onAbort, { once: true });
-    this.#follows.add(token, queue);
-    return queue;
-  }
-
-  readonly #resumeCall = (call: CallRequest): void => this.#follows.resume(call.token, call);
-
-  /** Asks something of the present session only: the next one is asked anew. */
-  #askNow(action: string, data: string, accepted: (reply: string) => void, refused: (error: Error) => void): boolean {
-    if (!this.#link.isUp) return false;
-    const token = this.#readToken();
-    const text = formatMessage(action, token, '', data);
-    this.#put({ token, text, bytes: text.length, sends: 0, repeats: false, accepted, refused });
-    return true;
-  }
-
-  // What comes in.
-
   #onMessage(text: string): void {
-    const { action, token, data } = parseReply(text);
-    if (action === 'LOG') {
-      this.#follows.log(token, data);
-      return;
-    }
-    if (action !== 'ACK' && action !== 'PONG') {
-      this.#options.onRequest?.(parseMessage(text), (message) => this.#link.send(message, Buffer.byteLength(message)));
-      return;
-    }
-    const waiting = this.#waiting.get(token);
-    if (waiting === undefined) {
-      this.#options.onStray?.(text);
-      return;
-    }
-    if (data.startsWith(ACCEPTED_HEAD)) this.#accept(waiting, data);
-    else {
-      const reply = parseData(data);
-      if (reply.code === 0) this.#accept(waiting, data);
-      else this.#refuse(waiting, refusalOf(reply));
-    }
-  }
-
-  #accept(waiting: Waiting, reply: string): void {
-    if (!waiting.repeats) this.#waiting.delete(waiting.token);
-    waiting.accepted(reply);
-  }
-
-  #refuse(waiting: Waiting, error: CentreondError): void {
-    const { code } = error;
-    if (!waiting.repeats) {
-      this.#waiting.delete(waiting.token);
-      // A stopping router's successor is asked for every follow again.
-      if (code !== 'STOPPING') waiting.refused(error);
-    } else if (code === 'BUSY' && waiting.sends > 1) {
-      // The first copy may have been accepted, so this refusal would mislead; only another answer ends it.
-      const timer = setTimeout(
-        () => {
-          this.#retries.delete(timer);
-          if (this.#waiting.get(waiting.token) === waiting) this.#transmit(waiting);
-        },
-        BUSY_MS * (1 + Math.random()) * Math.min(waiting.sends, 20),
-      );
-      this.#retries.add(timer);
-    } else if (code !== 'STOPPING' || this.#options.retryStopping === false) waiting.refused(error);
+    const message = parseReply(text);
+    if (this.#exchange.receive(message)) return;
+    if (message.action === 'ACK' || message.action === 'PONG') this.#options.onStray?.(text);
+    else this.#options.onRequest?.(parseMessage(text), (answer) => this.say(answer));
   }
 
   #onUp(welcome: Welcome, fingerprint: string | undefined): void {
@@ -347,10 +200,8 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
     if (fingerprint !== undefined && fingerprint !== this.#fingerprint && this.#options.router === 'first-use')
       this.#tell(() => this.#options.onPinned?.(fingerprint));
     this.#fingerprint = fingerprint;
-    this.#gone = undefined;
-    this.#dropAsks();
-    for (const waiting of [...this.#waiting.values()]) this.#transmit(waiting);
-    this.#follows.restart();
+    this.#isOver = false;
+    this.#exchange.up();
     // After onPinned, so that whoever awaited the connection finds it called.
     this.#tell(() => this.#first?.resolve());
     if (renewed) this.#tell(() => this.emit('renewed'));
@@ -360,15 +211,15 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
   }
 
   #onDown(reason: string): void {
-    this.#dropAsks();
+    this.#exchange.down();
     this.#lost = true;
     this.#tell(() => this.emit('lost', reason));
   }
 
   #onReplaced(): void {
     this.#lost = true;
-    this.#gone = failure('CLIENT_REPLACED', { identity: this.identity });
-    this.#rejectAll(this.#gone);
+    this.#exchange.end(failure('CLIENT_REPLACED', { identity: this.identity }));
+    this.#isOver = true;
     this.#tell(() => this.emit('replaced'));
   }
 
@@ -377,25 +228,14 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
   }
 
   #onRevoked(): void {
-    if (this.#gone) return;
-    this.#gone = failure('KEY_REVOKED', { identity: this.identity });
-    this.#rejectAll(this.#gone);
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#exchange.end(failure('KEY_REVOKED', { identity: this.identity }));
   }
 
   /** Calls a listener in a turn of its own, so that what it throws breaks nothing here. */
   #tell(listener: () => void): void {
     process.nextTick(listener);
-  }
-
-  /** What was asked of a session that is gone is answered no more. */
-  #dropAsks(): void {
-    for (const [token, waiting] of this.#waiting) if (!waiting.repeats) this.#waiting.delete(token);
-  }
-
-  #rejectAll(error: Error): void {
-    this.#dropAsks();
-    for (const waiting of [...this.#waiting.values()]) waiting.refused(error);
-    this.#follows.fail(error);
   }
 }
 
@@ -420,32 +260,4 @@ function isFingerprint(text: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** The text of a request. Throws MALFORMED_FRAME where a part of it cannot be one. */
-function requestOf(action: string, token: string, data: object, options: SendOptions): string {
-  const { target = '', envelope } = options;
-  if (!isAction(action)) throw new FrameError(`${JSON.stringify(action)} cannot be an ACTION`, '');
-  if (token === '' || !isToken(token)) throw new FrameError(`${JSON.stringify(token)} cannot be a TOKEN`, '');
-  if (!isTarget(target)) throw new FrameError(`${JSON.stringify(target)} cannot be a TARGET`, token);
-  if (Array.isArray(data)) throw new FrameError('DATA is not an object', token);
-  return formatMessage(action, token, target, requestData(action, envelope ? { ...data, $: envelope } : data));
-}
-
-/** A GETLOG's answer. Throws {@link FrameError} when it is none. */
-function pageOf(data: unknown, bytes = 0): HistoryPage {
-  const page: { result?: unknown; more?: unknown } = typeof data === 'object' && data !== null ? data : {};
-  if (!Array.isArray(page.result)) throw new FrameError('a GETLOG answer has no result', '');
-  const rows = page.result.map((value) => {
-    const row = rowOf(value);
-    if (row === undefined) throw new FrameError('a GETLOG answer holds what is no row', '');
-    return row;
-  });
-  return { rows, more: page.more === true, bytes };
-}
-
-function refusalOf(reply: JsonObject): CentreondError {
-  const { data } = reply;
-  const told = typeof data === 'object' && data !== null && !Array.isArray(data) ? data : {};
-  return new CentreondError(String(told.error ?? 'INTERNAL'), String(told.message ?? 'The router gave no reason.'));
 }

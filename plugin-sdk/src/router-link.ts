@@ -11,6 +11,7 @@ import type {
   Outcome,
 } from './contract.ts';
 import { failure, isCentreondError, reasonOf } from './errors.ts';
+import { requestOptions } from './exchange.ts';
 import { FrameError, formatAck, formatMessage, type JsonObject, type Message, parseData, parseReply } from './frame.ts';
 import type { RouterClient } from './router-client.ts';
 import type { Core } from './services.ts';
@@ -162,12 +163,12 @@ export class RouterLink implements Link {
   // ---- what goes out ----------------------------------------------------------------------------------------------
 
   async send(action: string, data: object, options: CallOptions = {}): Promise<Ack> {
-    return (await this.#client).send(action, data, sendOptions(options));
+    return (await this.#client).send(action, data, requestOptions(options));
   }
 
   async call(action: string, data: object, options: CallOptions = {}): Promise<Outcome> {
     const { onRow } = options;
-    return (await this.#client).call(action, data, { ...sendOptions(options), ...(onRow && { onRow }) });
+    return (await this.#client).call(action, data, { ...requestOptions(options), ...(onRow && { onRow }) });
   }
 
   async forward({ action, token, target, data, envelope }: CarriedRequest): Promise<Ack> {
@@ -235,19 +236,4 @@ export class RouterLink implements Link {
     if (typeof from !== 'string' || !Array.isArray(hops)) throw new FrameError('its "$" is none', token);
     return onRequest({ action, token, target, data, envelope: { ...envelope, from, hops: hops.map(String) } });
   }
-}
-
-function sendOptions({ token, target, timeoutMs, signal, hold, deadline, traceparent }: CallOptions) {
-  const envelope = {
-    ...(hold !== undefined && { hold }),
-    ...(deadline !== undefined && { deadline }),
-    ...(traceparent !== undefined && { traceparent }),
-  };
-  return {
-    ...(token !== undefined && { token }),
-    ...(target !== undefined && { target }),
-    ...(timeoutMs !== undefined && { timeoutMs }),
-    ...(signal && { signal }),
-    ...(Object.keys(envelope).length > 0 && { envelope }),
-  };
 }

@@ -218,7 +218,7 @@ export class Uplink {
       return;
     }
     if (connection === this.#current) this.#wasOfUse = true;
-    this.#handlers.message(text);
+    if (!connection.isBeat(text)) this.#handlers.message(text);
   }
 
   #onBye(connection: Connection, text: string): void {

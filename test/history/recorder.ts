@@ -3,7 +3,14 @@ import type { Client, HistoryRow, SendOptions } from '@centreond/plugin-sdk/clie
 import type { Event } from './checker.ts';
 
 /** Errors of the client itself, after which nobody knows what became of the request. */
-const UNKNOWN = new Set(['WAIT_OVER', 'NOT_CONNECTED', 'CLIENT_CLOSED', 'CLIENT_REPLACED', 'KEY_REVOKED']);
+const UNKNOWN = new Set([
+  'WAIT_OVER',
+  'NOT_ACKNOWLEDGED',
+  'NOT_CONNECTED',
+  'CLIENT_CLOSED',
+  'CLIENT_REPLACED',
+  'KEY_REVOKED',
+]);
 
 /** Writes down what clients are told of their requests. */
 export class Recorder {

@@ -249,8 +249,8 @@ describe('a request', () => {
   test('waits no longer than it may', async () => {
     const client = await alice();
     router.onRequest = () => undefined;
-    expect(await codeOf(client.send('ECHO', {}, { timeoutMs: 20 }))).toBe('WAIT_OVER');
-    expect(await codeOf(client.call('ECHO', {}, { timeoutMs: 20 }))).toBe('WAIT_OVER');
+    expect(await codeOf(client.send('ECHO', {}, { timeoutMs: 20 }))).toBe('NOT_ACKNOWLEDGED');
+    expect(await codeOf(client.call('ECHO', {}, { timeoutMs: 20 }))).toBe('NOT_ACKNOWLEDGED');
     const abort = new AbortController();
     const { signal } = abort;
     const both = [client.send('ECHO', {}, { signal }), client.call('ECHO', {}, { signal })].map(codeOf);
@@ -296,12 +296,12 @@ describe('a request', () => {
     expect(await codeOf(client.send('ECHO', { a: 'x'.repeat(600) }))).toBe('resolved');
   });
 
-  test('may not bear the token of one that still waits', async () => {
+  test('may not bear the token of another one that still waits', async () => {
     const client = await alice();
     router.onRequest = () => undefined;
     const first = client.send('ECHO', {}, { token: 't', timeoutMs: 50 });
-    expect(await codeOf(client.send('ECHO', {}, { token: 't' }))).toBe('TOKEN_REUSED');
-    expect(await codeOf(first)).toBe('WAIT_OVER');
+    expect(await codeOf(client.send('ECHO', { n: 2 }, { token: 't' }))).toBe('TOKEN_REUSED');
+    expect(await codeOf(first)).toBe('NOT_ACKNOWLEDGED');
   });
 
   test('goes with all others of its turn in records of at most 128', async () => {
@@ -352,7 +352,7 @@ describe('a call', () => {
     expect(record).toEqual(['[ECHO] [t] [] {}', expect.stringMatching(/^\[FOLLOW\] \[[\w:-]+\] \[\] {"token":"t"}$/)]);
   });
 
-  test('whose FOLLOW is refused rejects with that, unless the request is refused, which says more', async () => {
+  test('whose FOLLOW is refused says that it was accepted, unless the request is refused, which says more', async () => {
     const client = await alice();
     router.followRefusal = 'FORBIDDEN';
     const held: Request[] = [];
@@ -363,7 +363,7 @@ describe('a call', () => {
     const [first, second] = held;
     if (first) router.refuse(first, 'NOT_READY');
     if (second) router.accept(second);
-    expect(await Promise.all(calls)).toEqual(['NOT_READY', 'FORBIDDEN']);
+    expect(await Promise.all(calls)).toEqual(['NOT_READY', 'NOT_FOLLOWED']);
     router.followRefusal = undefined;
     const early = codeOf(client.call('ECHO'));
     await until('the third', () => held.length === 3);

@@ -97,7 +97,7 @@ describe('a transport', () => {
     core.answer = () => undefined;
     const waiting = core.transport.send('A', {}, { token: 't' });
     await expect(core.transport.send('B', {}, { token: 't' })).rejects.toMatchObject({ code: 'TOKEN_REUSED' });
-    const over = expect(waiting).rejects.toMatchObject({ code: 'WAIT_OVER' });
+    const over = expect(waiting).rejects.toMatchObject({ code: 'NOT_ACKNOWLEDGED' });
     await vi.advanceTimersByTimeAsync(30_000);
     await over;
     vi.useRealTimers();

@@ -260,7 +260,7 @@ export class TestRouter {
       if (request.action === 'PING') {
         const pong = '{"code":0,"data":{"id":"central","hostname":"here","version":"1.0.0"}}';
         this.say(live, `[PONG] [${request.token}] [] ${pong}`);
-        if (request.token !== 'heartbeat') this.requests.push(request);
+        if (!request.token.startsWith('heartbeat:')) this.requests.push(request);
         continue;
       }
       this.requests.push(request);

@@ -214,7 +214,7 @@ describe('a refusal', () => {
     on.refusals.push(
       failure('BUSY', { what: 'the queue', limit: 1 }),
       failure('NOT_READY', { type: 'x', state: 'quarantined', reason: 'it crashed' }),
-      failure('WAIT_OVER', { token: 't', seconds: 30 }),
+      failure('NOT_ACKNOWLEDGED', { token: 't', seconds: 30 }),
     );
     const plugin = await on.plugin({ definitions: [hourly] });
     await on.clock.to('2025-11-22T11:00:30Z');

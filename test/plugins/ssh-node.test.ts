@@ -90,7 +90,7 @@ describe('the log of an SSH node', () => {
     const send = async (action: string, data: object, options?: { target?: string }) => {
       expect([action, options?.target]).toEqual(['SETLOGS', 'web-7']);
       sent.push(structuredClone(data) as Sent);
-      if (failures-- > 0) throw failure('WAIT_OVER', { token: '', seconds: 30 });
+      if (failures-- > 0) throw failure('NOT_ACKNOWLEDGED', { token: '', seconds: 30 });
       return { token: '', data: { stored: 1, known: 0, refused: [] } };
     };
     const rows = new NodeLog('web-7', { send }, log);

@@ -73,7 +73,7 @@ async function watch(client: Client, offsetMs: number, id: string | undefined): 
   }
 }
 
-const AWAY: ReadonlySet<string> = new Set(['WAIT_OVER', 'NOT_CONNECTED', 'STOPPING', 'BUSY']);
+const AWAY: ReadonlySet<string> = new Set(['WAIT_OVER', 'NOT_ACKNOWLEDGED', 'NOT_CONNECTED', 'STOPPING', 'BUSY']);
 
 function textOf(fleet: Fleet, id: string | undefined, view: View): string {
   if (id === undefined) return fleetText(fleet, view);

@@ -81,7 +81,11 @@ export function explain(error: unknown, { json }: Globals): number {
         .join('\n')}\n`,
     );
   if (error instanceof CliError) return error.exit;
-  return code === 'WAIT_OVER' ? EXIT.timedOut : code === 'NOT_CONNECTED' ? EXIT.noDaemon : EXIT.failed;
+  return code === 'WAIT_OVER' || code === 'NOT_ACKNOWLEDGED'
+    ? EXIT.timedOut
+    : code === 'NOT_CONNECTED'
+      ? EXIT.noDaemon
+      : EXIT.failed;
 }
 
 /** So many of something: `1 node`, `2 nodes`. */

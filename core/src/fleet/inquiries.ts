@@ -12,6 +12,7 @@ const RETRY_MS = 100;
 /** Refusals of a link's client after which nobody knows whether the node has the request. */
 const UNSURE: ReadonlySet<string> = new Set([
   'WAIT_OVER',
+  'NOT_ACKNOWLEDGED',
   'NOT_CONNECTED',
   'CLIENT_CLOSED',
   'CLIENT_REPLACED',

@@ -24,6 +24,7 @@ const NOT_NOW: ReadonlySet<string> = new Set([
   'STORE_FAILED',
   'NODE_UNREACHABLE',
   'WAIT_OVER',
+  'NOT_ACKNOWLEDGED',
   'INTERNAL',
 ]);
 /** Refusals of the whole: this router does not take the log. */

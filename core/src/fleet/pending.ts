@@ -30,7 +30,7 @@ export class Pending {
       }
       const timer = setTimeout(() => {
         this.#questions.delete(key);
-        const { code, message } = failure('WAIT_OVER', { token: key, seconds: limitMs / 1000 });
+        const { code, message } = failure('NOT_ACKNOWLEDGED', { token: key, seconds: limitMs / 1000 });
         reject(new Unanswered(code, message));
       }, limitMs).unref();
       this.#questions.set(key, { timer, resolve, reject });

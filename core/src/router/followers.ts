@@ -7,6 +7,10 @@ import type { Peer } from './peer.ts';
 
 const CATCH_UP_ROWS = 1000;
 const CATCH_UP_BYTES = 4 * 1024 * 1024;
+/** The FOLLOW that comes with a request comes within so long of its refusal. */
+const REFUSED_MS = 1000;
+/** Of one peer; the oldest are forgotten. */
+const REFUSED_LIMIT = 1024;
 /** While a peer has this much to read, catching up waits for it. */
 const SLOW_BACKLOG = 8 * 1024 * 1024;
 const SLOW_MS = 20;
@@ -31,6 +35,8 @@ export interface Follower {
   buffer: Buffered[] | undefined;
   overflowed: boolean;
   gone: boolean;
+  /** Followers were attached before it. */
+  readonly number: number;
 }
 
 export interface FollowersOptions {
@@ -40,6 +46,7 @@ export interface FollowersOptions {
   readonly follows: Bounds;
   /** Bytes of rows that all followers together may hold while they catch up. What does not fit is read again. */
   readonly bufferBytes: number;
+  readonly clock: { monotonic(): number };
 }
 
 /** Which peers follow which token. Rows are delivered once each, ascending, until the terminal one. */
@@ -49,6 +56,9 @@ export class Followers {
   readonly #shares: Shares;
   readonly #options: FollowersOptions;
   #buffered = 0;
+  #attached = 0;
+  /** The tokens of requests that were just refused, and when, in monotonic milliseconds. */
+  readonly #refused = new WeakMap<Peer, Map<string, number>>();
 
   constructor(options: FollowersOptions) {
     this.#options = options;
@@ -60,12 +70,45 @@ export class Followers {
     return { followed: this.#shares.used().count, bufferedBytes: this.#buffered };
   }
 
+  /** How many followers were attached so far: the time of a request, for {@link refused}. */
+  get attached(): number {
+    return this.#attached;
+  }
+
+  /**
+   * A request of `peer` under `token`, which came when `since` followers were attached, was refused. The FOLLOW that came with it
+   * follows nothing: it is detached, or will be found by {@link isOfRefused}.
+   */
+  refused(peer: Peer, token: string, since: number): void {
+    if (token === '') return;
+    const came = (this.#byToken.get(token) ?? []).filter((one) => one.peer === peer && one.number >= since);
+    for (const follower of came) this.detach(follower);
+    if (came.length > 0) return;
+    const tokens = this.#refused.get(peer) ?? new Map<string, number>();
+    this.#refused.set(peer, tokens);
+    tokens.delete(token);
+    tokens.set(token, this.#options.clock.monotonic());
+    if (tokens.size <= REFUSED_LIMIT) return;
+    for (const [oldest] of tokens) {
+      tokens.delete(oldest);
+      break;
+    }
+  }
+
+  /** Whether the FOLLOW of a token that names no request came with one that was refused. True once for each refusal. */
+  isOfRefused({ peer, token }: Follower): boolean {
+    const tokens = this.#refused.get(peer);
+    const at = tokens?.get(token);
+    return at !== undefined && tokens?.delete(token) === true && this.#options.clock.monotonic() - at <= REFUSED_MS;
+  }
+
   /** Follows `token` after the row `afterId`. Throws BUSY beyond the share of the peer's identity. */
   attach(peer: Peer, token: string, afterId: number): Follower {
     const refusal = this.#shares.refusal(peer.identity, 0);
     if (refusal) throw refusal;
     this.#shares.take(peer.identity, 0);
-    const follower: Follower = { peer, token, lastId: afterId, buffer: [], overflowed: false, gone: false };
+    const number = this.#attached++;
+    const follower: Follower = { peer, token, lastId: afterId, buffer: [], overflowed: false, gone: false, number };
     const ofPeer = this.#byPeer.get(peer);
     if (ofPeer) ofPeer.add(follower);
     else {

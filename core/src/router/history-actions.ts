@@ -185,6 +185,10 @@ export class HistoryActions {
     }
     return store.find(token, caller.identity).then(
       (known) => {
+        if (!known && followers.isOfRefused(follower)) {
+          followers.detach(follower);
+          return new Answer('{}');
+        }
         if (!known) return new Answer('{}', () => followers.goLive(follower, [], caller.identity));
         if (known.owner !== caller.identity && !seesAll(caller)) throw refuse();
         return new Answer('{}', () => void followers.catchUp(follower, known.owner, known.state === 'ended'));

@@ -102,7 +102,7 @@ export class Ladder {
       this.#options.telemetry.received++;
       this.#take(peer, message, data, $ === undefined ? textOf(message.data) : JSON.stringify(data), $);
     } catch (error) {
-      this.#refuse(peer, error instanceof FrameError ? error.token : token, error);
+      this.#refuseNew(peer, error instanceof FrameError ? error.token : token, error, this.#options.followers.attached);
     }
   };
 
@@ -204,8 +204,9 @@ export class Ladder {
   // ---- recorded, then acknowledged, then run ----------------------------------------------------------------------
 
   #request(peer: Peer, { action, data, text, token: givenToken, target, envelope }: Asking): void {
-    const { clock, requests } = this.#options;
+    const { clock, requests, followers } = this.#options;
     const acceptedAt = clock.now();
+    const since = followers.attached;
     const open = new OpenRequest({
       token: givenToken === '' ? newToken(acceptedAt) : givenToken,
       owner: ownerOf(peer, envelope),
@@ -224,13 +225,13 @@ export class Ladder {
     const busy = requests.refusal(open.owner, open.size);
     if (busy) throw busy;
     const admitted = (refusal: CentreondError | undefined): void => {
-      if (refusal) void this.#refuseNew(peer, givenToken, open, refusal);
+      if (refusal) void this.#refuseUnlessRepeat(peer, givenToken, open, refusal, since);
       else if (this.#repeats(peer, open)) action.executor.withdraw(open);
       else this.#record(peer, open);
     };
     const refusal = action.executor.admit(open, data, peer);
     if (!(refusal instanceof Promise)) admitted(refusal);
-    else refusal.then(admitted).catch((error: unknown) => this.#refuse(peer, givenToken, error));
+    else refusal.then(admitted).catch((error: unknown) => this.#refuseNew(peer, givenToken, error, since));
   }
 
   /** Answers a request whose token is open already. False if the token is free. Throws FORBIDDEN or TOKEN_REUSED. */
@@ -254,14 +255,20 @@ export class Ladder {
   }
 
   /** Refuses what cannot be accepted now, unless it repeats what was accepted before. For BUSY the store is not asked. */
-  async #refuseNew(peer: Peer, token: string, asked: OpenRequest, refusal: CentreondError): Promise<void> {
+  async #refuseUnlessRepeat(
+    peer: Peer,
+    token: string,
+    asked: OpenRequest,
+    refusal: CentreondError,
+    since: number,
+  ): Promise<void> {
     try {
       const known =
         token === '' || refusal.code === 'BUSY' ? undefined : await this.#options.store.find(token, peer.identity);
       if (known && known.state !== 'log') this.#answerRepeat(peer, asked, known);
-      else this.#refuse(peer, token, refusal);
+      else this.#refuseNew(peer, token, refusal, since);
     } catch (error) {
-      this.#refuse(peer, token, error);
+      this.#refuseNew(peer, token, error, since);
     }
   }
 
@@ -286,7 +293,8 @@ export class Ladder {
     this.#refused = true;
     const reason = isCentreondError(error) ? error : failure('STORE_FAILED', { reason: reasonOf(error) });
     this.#options.requests.withdraw(open, reason);
-    for (const other of [peer, ...open.repeats]) this.#refuse(other, open.token, error);
+    const { attached } = this.#options.followers;
+    for (const other of [peer, ...open.repeats]) this.#refuseNew(other, open.token, error, attached);
     open.dropped();
   }
 
@@ -345,6 +353,12 @@ export class Ladder {
     const fault = repeatFault(this.#options.id, actsForAll(peer), peer.identity, recordOf(asked), known);
     if (fault) this.#refuse(peer, asked.token, fault);
     else peer.send(duplicateAck(asked.token));
+  }
+
+  /** Refuses a request that came when `since` followers were attached; nothing is followed for it. */
+  #refuseNew(peer: Peer, token: string, error: unknown, since: number): void {
+    this.#refuse(peer, token, error);
+    this.#options.followers.refused(peer, token, since);
   }
 
   #refuse(peer: Peer, token: string, error: unknown): void {

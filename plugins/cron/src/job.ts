@@ -31,8 +31,16 @@ const FIRST_BACKOFF_MS = 500;
 const LAST_BACKOFF_MS = 10_000;
 const FOLLOW_ATTEMPTS = 10;
 
-/** Refusals that say: send again. WAIT_OVER is an ACK that did not come. */
-const PASSING = new Set(['BUSY', 'NOT_READY', 'NODE_UNREACHABLE', 'STOPPING', 'STORE_FAILED', 'INTERNAL', 'WAIT_OVER']);
+/** Refusals that say: send again. */
+const PASSING = new Set([
+  'BUSY',
+  'NOT_READY',
+  'NODE_UNREACHABLE',
+  'STOPPING',
+  'STORE_FAILED',
+  'INTERNAL',
+  'NOT_ACKNOWLEDGED',
+]);
 
 export interface JobServices {
   readonly state: State;

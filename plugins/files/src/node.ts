@@ -8,6 +8,7 @@ const NOT_NOW: ReadonlySet<string> = new Set([
   'STOPPING',
   'NOT_READY',
   'WAIT_OVER',
+  'NOT_ACKNOWLEDGED',
   'TIMEOUT',
   'PLUGIN_CRASHED',
   'PLUGIN_KILLED',

@@ -44,7 +44,7 @@ describe('what a peer was asked', () => {
     const cause = causeOf(pending.ask('a', 1000, nothing));
     await vi.advanceTimersByTimeAsync(1000);
     expect(await cause).toBeInstanceOf(Unanswered);
-    expect(await cause).toMatchObject({ code: 'WAIT_OVER' });
+    expect(await cause).toMatchObject({ code: 'NOT_ACKNOWLEDGED' });
     pending.answer('a', '{"code":0}');
   });
 
