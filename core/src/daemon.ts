@@ -103,6 +103,7 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   const counters = () => ({
     store: store.counters(),
     events: events.counters,
+    followers: followers.counters,
     forwarding: forwarding.counters,
     logs: logs.counters,
     external: external?.counters ?? null,

@@ -183,9 +183,10 @@ export class HistoryActions {
       if (rows) return new Answer('{}', () => followers.goLive(follower, rows, open.owner));
       return new Answer('{}', () => void followers.catchUp(follower, open.owner));
     }
+    const isOfRefused = followers.isOfRefused(follower);
     return store.find(token, caller.identity).then(
       (known) => {
-        if (!known && followers.isOfRefused(follower)) {
+        if (!known && isOfRefused) {
           followers.detach(follower);
           return new Answer('{}');
         }
