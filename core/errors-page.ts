@@ -1,7 +1,7 @@
 /** Writes ERRORS.md, the page of all error codes, from the two tables: `npm run docs`. */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { ERROR_TABLE } from '@centreond/plugin-sdk';
+import { ERROR_TABLE, isRetryable } from '@centreond/plugin-sdk';
 import { CORE_ERROR_TABLE } from './dist/errors.js';
 
 /** In the order of PROTOCOL.md section 3. */
@@ -50,8 +50,8 @@ function section(
   codes: readonly string[],
   table: Readonly<Record<string, unknown>>,
 ): string {
-  const rows = codes.map((code) => `| \`${code}\` | ${sentenceOf(table[code])} |`);
-  return [`## ${title}`, '', about, '', '| code | what it says |', '|---|---|', ...rows, ''].join('\n');
+  const rows = codes.map((code) => `| \`${code}\` | ${sentenceOf(table[code])} | ${isRetryable(code) ? 'yes' : ''} |`);
+  return [`## ${title}`, '', about, '', '| code | what it says | may pass |', '|---|---|---|', ...rows, ''].join('\n');
 }
 
 /** The page. */

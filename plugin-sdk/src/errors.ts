@@ -108,6 +108,38 @@ export type ErrorCode = keyof Sentences;
 /** What a code's sentence has to be told. */
 export type ErrorDetails<C extends ErrorCode> = Parameters<Sentences[C]>[0];
 
+/** What passes by itself: the same request, sent again later, may be accepted. */
+const PASSING: ReadonlySet<string> = new Set<ErrorCode>([
+  'BUSY',
+  'INTERNAL',
+  'NODE_UNREACHABLE',
+  'NOT_ACKNOWLEDGED',
+  'NOT_CONNECTED',
+  'NOT_READY',
+  'STOPPING',
+  'STORE_FAILED',
+]);
+
+/** After these nobody knows whether the request was accepted: its token, sent again, tells. */
+const UNSURE: ReadonlySet<string> = new Set<ErrorCode>([
+  'CLIENT_CLOSED',
+  'CLIENT_REPLACED',
+  'KEY_REVOKED',
+  'NOT_ACKNOWLEDGED',
+  'NOT_CONNECTED',
+  'WAIT_OVER',
+]);
+
+/** Whether what ended with `code` may be accepted when it is sent again later, as it is. */
+export function isRetryable(code: string): boolean {
+  return PASSING.has(code);
+}
+
+/** Whether, after a rejection with `code`, nobody knows if the request was accepted. Sending it again with its token tells. */
+export function isUnsure(code: string): boolean {
+  return UNSURE.has(code);
+}
+
 /** `data` of a refusal and of a terminal row of code 1. */
 export interface ErrorData {
   error: string;
@@ -123,6 +155,11 @@ export class CentreondError extends Error {
     options?: ErrorOptions,
   ) {
     super(message, options);
+  }
+
+  /** Whether the same request may be accepted when it is sent again later. */
+  get retryable(): boolean {
+    return isRetryable(this.code);
   }
 
   /** The shape in which this error travels. */

@@ -1,16 +1,6 @@
-import { isCentreondError } from '@centreond/plugin-sdk';
+import { isCentreondError, isUnsure } from '@centreond/plugin-sdk';
 import type { Client, HistoryRow, SendOptions } from '@centreond/plugin-sdk/client';
 import type { Event } from './checker.ts';
-
-/** Errors of the client itself, after which nobody knows what became of the request. */
-const UNKNOWN = new Set([
-  'WAIT_OVER',
-  'NOT_ACKNOWLEDGED',
-  'NOT_CONNECTED',
-  'CLIENT_CLOSED',
-  'CLIENT_REPLACED',
-  'KEY_REVOKED',
-]);
 
 /** Writes down what clients are told of their requests. */
 export class Recorder {
@@ -34,7 +24,7 @@ export class Recorder {
       if (!isCentreondError(error)) throw error;
       const { code } = error;
       this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1);
-      this.events.push(UNKNOWN.has(code) ? { kind: 'unknown', token } : { kind: 'fail', token, code });
+      this.events.push(isUnsure(code) ? { kind: 'unknown', token } : { kind: 'fail', token, code });
       return false;
     }
     this.acknowledged.add(token);

@@ -67,13 +67,11 @@ async function watch(client: Client, offsetMs: number, id: string | undefined): 
       fault = undefined;
     } catch (error) {
       // A router that is away for a while comes back; what it refuses is refused for good.
-      if (!isCentreondError(error) || !AWAY.has(error.code)) throw error;
+      if (!isCentreondError(error) || !error.retryable) throw error;
       fault = `${fleet.router} does not answer; this is what it told at ${momentText(Math.floor(at / 1000))}.`;
     }
   }
 }
-
-const AWAY: ReadonlySet<string> = new Set(['WAIT_OVER', 'NOT_ACKNOWLEDGED', 'NOT_CONNECTED', 'STOPPING', 'BUSY']);
 
 function textOf(fleet: Fleet, id: string | undefined, view: View): string {
   if (id === undefined) return fleetText(fleet, view);

@@ -14,7 +14,7 @@ import { unknownHere } from '../router/registry.ts';
 import { Answer, type Asked, type OpenRequest, type RegisteredAction, type Runner } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
 import { type Bounds, Shares } from '../shares.ts';
-import { type Inquiries, isUnsure } from './inquiries.ts';
+import { type Inquiries, mayHaveArrived } from './inquiries.ts';
 import { Unanswered } from './pending.ts';
 import { type Path, type Routes, unreachable } from './routes.ts';
 
@@ -274,7 +274,7 @@ export class Forwarding implements Elsewhere, Runner {
   #settled(queue: Queue, parcel: Parcel, error: unknown): void {
     const { open } = parcel;
     if (!queue.handed.has(parcel)) return;
-    const unsure = isUnsure(error);
+    const unsure = mayHaveArrived(error);
     const code = isCentreondError(error) ? error.code : 'INTERNAL';
     if (error === undefined || open.state === 'ended') this.#forget(open);
     else if (error instanceof Unanswered) this.#again(queue, parcel, true, 0);

@@ -1,4 +1,4 @@
-import { failure, isCentreondError, newToken } from '@centreond/plugin-sdk';
+import { failure, isCentreondError, isUnsure, newToken } from '@centreond/plugin-sdk';
 import { type Envelope, forwarded } from '../router/envelope.ts';
 import { Unanswered } from './pending.ts';
 import { type Carried, type Routes, unreachable } from './routes.ts';
@@ -9,19 +9,9 @@ const ANSWER_LIMIT_MS = 60_000;
 const PATIENCE_MS = 5000;
 const RETRY_MS = 100;
 
-/** Refusals of a link's client after which nobody knows whether the node has the request. */
-const UNSURE: ReadonlySet<string> = new Set([
-  'WAIT_OVER',
-  'NOT_ACKNOWLEDGED',
-  'NOT_CONNECTED',
-  'CLIENT_CLOSED',
-  'CLIENT_REPLACED',
-  'KEY_REVOKED',
-]);
-
 /** Whether the node may have a request that failed with `error`. */
-export function isUnsure(error: unknown): boolean {
-  return error instanceof Unanswered || (isCentreondError(error) && UNSURE.has(error.code));
+export function mayHaveArrived(error: unknown): boolean {
+  return error instanceof Unanswered || (isCentreondError(error) && isUnsure(error.code));
 }
 
 export interface InquiriesOptions {
@@ -52,7 +42,7 @@ export class Inquiries {
         try {
           return await carrier.carry(carried, until - now);
         } catch (error) {
-          if (!isUnsure(error)) throw error;
+          if (!mayHaveArrived(error)) throw error;
           patientUntil = performance.now() + PATIENCE_MS;
           if (error instanceof Unanswered) continue;
         }

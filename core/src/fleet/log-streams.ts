@@ -1,4 +1,4 @@
-import { isCentreondError, newToken, parseData, reasonOf } from '@centreond/plugin-sdk';
+import { isCentreondError, isRetryable, newToken, parseData, reasonOf } from '@centreond/plugin-sdk';
 import type { Log } from '../log.ts';
 import type { Peer } from '../router/peer.ts';
 import type { TokenStore } from '../store/token-store.ts';
@@ -17,16 +17,6 @@ const ANSWER_LIMIT_MS = 60_000;
 const COMPARE_EVERY_MS = 60_000;
 const FIRST_RETRY_MS = 200;
 const LONGEST_RETRY_MS = 15_000;
-/** Refusals after which the same rows may do later. Any other is about what was sent. */
-const NOT_NOW: ReadonlySet<string> = new Set([
-  'BUSY',
-  'STOPPING',
-  'STORE_FAILED',
-  'NODE_UNREACHABLE',
-  'WAIT_OVER',
-  'NOT_ACKNOWLEDGED',
-  'INTERNAL',
-]);
 /** Refusals of the whole: this router does not take the log. */
 const NOT_AT_ALL: ReadonlySet<string> = new Set(['FORBIDDEN', 'UNKNOWN_ACTION']);
 
@@ -314,7 +304,8 @@ class LogStream {
   async #failed(error: unknown): Promise<void> {
     const code = isCentreondError(error) ? error.code : 'INTERNAL';
     const { identity } = this.#peer;
-    if (!NOT_NOW.has(code)) {
+    // Any other is about what was sent.
+    if (!isRetryable(code)) {
       const not = NOT_AT_ALL.has(code) ? 'does not take' : 'did not take a part of';
       this.#options.log.warn({ err: error }, `${identity} ${not} this router's log: ${reasonOf(error)}`);
     }

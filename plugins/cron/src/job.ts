@@ -31,17 +31,6 @@ const FIRST_BACKOFF_MS = 500;
 const LAST_BACKOFF_MS = 10_000;
 const FOLLOW_ATTEMPTS = 10;
 
-/** Refusals that say: send again. */
-const PASSING = new Set([
-  'BUSY',
-  'NOT_READY',
-  'NODE_UNREACHABLE',
-  'STOPPING',
-  'STORE_FAILED',
-  'INTERNAL',
-  'NOT_ACKNOWLEDGED',
-]);
-
 export interface JobServices {
   readonly state: State;
   readonly tokens: TokenStore;
@@ -207,7 +196,7 @@ export class Job {
         const refusal = asRefusal(error);
         // The definition was changed after this very run had been accepted.
         if (refusal.code === 'TOKEN_REUSED' && again) return await this.#follow(run);
-        if (!PASSING.has(refusal.code) || clock.now() - since >= RETRY_MS) {
+        if (!refusal.retryable || clock.now() - since >= RETRY_MS) {
           return await this.#refused(run, refusal, attempt);
         }
         log.warn(
