@@ -1,9 +1,10 @@
-import { isCentreondError, isRetryable, newToken, parseData, reasonOf } from '@centreond/plugin-sdk';
+import { isCentreondError, isRetryable, parseData, reasonOf } from '@centreond/plugin-sdk';
 import type { Log } from '../log.ts';
 import type { Peer } from '../router/peer.ts';
 import type { TokenStore } from '../store/token-store.ts';
-import { isMarkOf, LogMark } from './log-mark.ts';
+import { LogComparison } from './log-comparison.ts';
 import { noteOf, UNFIT } from './log-note.ts';
+import { LogTeller } from './log-teller.ts';
 import type { ToldRow } from './logs.ts';
 import type { PeerRequests } from './peer-requests.ts';
 
@@ -12,7 +13,6 @@ const PAGE_ROWS = 250;
 const PAGE_BYTES = 512 * 1024;
 /** Messages that the router has not answered. */
 const WINDOW = 6;
-const ANSWER_LIMIT_MS = 60_000;
 /** How often a stream that has nothing to say asks where the router stands. */
 const COMPARE_EVERY_MS = 60_000;
 const FIRST_RETRY_MS = 200;
@@ -24,14 +24,8 @@ export interface LogStreamsOptions {
   readonly store: TokenStore;
   readonly requests: PeerRequests;
   readonly log: Log;
-  /** The rows of an answer, checked, as the routers above read them. */
+  /** Rows of this log, checked, as the routers above read them. */
   rowsOf(result: readonly unknown[]): readonly ToldRow[];
-}
-
-/** What a router answers: where it stands, and its newest row of this log under the epoch asked for. */
-interface Standing {
-  readonly last: number | undefined;
-  readonly mark: LogMark | undefined;
 }
 
 /** This router's log on its way to the routers above it, each by a stream of its own. */
@@ -85,13 +79,14 @@ class LogStream {
   #rows = PAGE_ROWS;
   /** Failures since the router last stored rows or had them all. */
   #failures = 0;
-  /** The epoch under which the router was asked where it stands. */
-  #epoch: string;
+  readonly #teller: LogTeller;
+  readonly #comparison: LogComparison;
 
   constructor(options: LogStreamsOptions, peer: Peer) {
     this.#options = options;
     this.#peer = peer;
-    this.#epoch = options.store.epoch;
+    this.#teller = new LogTeller(options, peer);
+    this.#comparison = new LogComparison({ ...options, teller: this.#teller, isOver: () => this.#over });
     void this.#run();
   }
 
@@ -119,90 +114,12 @@ class LogStream {
   async #run(): Promise<void> {
     while (!this.#over) {
       try {
-        await this.#stream(await this.#compare());
+        await this.#stream(await this.#comparison.run());
       } catch (error) {
         if (this.#over) return;
         await this.#failed(error);
       }
     }
-  }
-
-  /**
-   * Asks where the router stands, and resolves with the id after which it needs rows. A router that has a row which is not
-   * in this log has the rows of a newer copy of this database: what is written here since then gets a new epoch.
-   */
-  async #compare(): Promise<number> {
-    const { store, log } = this.#options;
-    const { identity } = this.#peer;
-    this.#epoch = store.epoch;
-    const { last, mark } = await this.#tell([], 0);
-    const end = await store.end();
-    // Other implementations do not say: they fetch the rows.
-    if (last === undefined) return end;
-    if (last === 0) {
-      // Rows under this epoch may be there all the same: from a router between.
-      const known = await this.#knownBefore();
-      if (known > 0 || mark === undefined) {
-        await this.#begin(known);
-        return known;
-      }
-    }
-    if (last <= end && (mark === undefined || (await this.#has(mark)))) return last;
-    const common = mark === undefined ? end : await this.#lastCommon(mark.id);
-    log.warn(
-      { router: identity, there: last, here: end, common },
-      `${identity} has this router's log up to ${last}, and the logs differ after row ${common}: the database is an older copy, and gets a new epoch`,
-    );
-    await store.renewEpoch();
-    await this.#begin(common);
-    return common;
-  }
-
-  /** Resolves with the id up to which the router has this log under former epochs. */
-  async #knownBefore(): Promise<number> {
-    let known = 0;
-    for (const epoch of await this.#options.store.formerEpochs()) {
-      this.#epoch = epoch;
-      const { mark } = await this.#tell([], 0);
-      if (mark !== undefined) known = Math.max(known, await this.#lastCommon(mark.id + 1));
-    }
-    this.#epoch = this.#options.store.epoch;
-    return known;
-  }
-
-  /** Tells the router that it has the log up to `at` under the epoch of now. */
-  async #begin(at: number): Promise<void> {
-    this.#epoch = this.#options.store.epoch;
-    await this.#tell([], 0);
-    await this.#tell([], at);
-  }
-
-  /** Resolves with the id of the last row that both logs have. They differ from the id `differs` on. */
-  async #lastCommon(differs: number): Promise<number> {
-    let [common, from, to] = [0, 0, differs];
-    while (to - from > 1 && !this.#over) {
-      const middle = Math.floor((from + to) / 2);
-      const { mark } = await this.#tell([], middle);
-      if (mark !== undefined && !(await this.#has(mark))) to = mark.id;
-      else {
-        common = mark?.id ?? common;
-        from = middle;
-      }
-    }
-    return common;
-  }
-
-  /** Whether the marked row is in this log, or may have been purged from it. */
-  async #has(mark: LogMark): Promise<boolean> {
-    const [row] = await this.#rowAfter(mark.id - 1);
-    if (row === undefined) return false;
-    if (row.id > mark.id) return mark.id <= (await this.#options.store.purgedUpTo());
-    return row.origin === undefined && isMarkOf(mark, { ...row, data: JSON.stringify(row.data) });
-  }
-
-  async #rowAfter(id: number): Promise<readonly ToldRow[]> {
-    const { rows } = await this.#options.store.log(id, 1, PAGE_BYTES, `log to ${this.#peer.identity}`);
-    return this.#options.rowsOf(rows.map((text) => parseData(text)));
   }
 
   /** Tells what follows `from`; rejects with the first failure, when nothing is under way any more. */
@@ -223,11 +140,11 @@ class LogStream {
           if (await this.#sleep(underWay)) return;
           continue;
         }
-        if (this.#epoch !== this.#options.store.epoch) {
+        if (this.#teller.epoch !== this.#options.store.epoch) {
           // Another stream renewed it. This router has the log up to here, under the former epoch.
           await Promise.all(underWay);
           if (failed !== undefined) break;
-          await this.#begin(at);
+          await this.#teller.begin(at);
         }
         at = page.last;
         const size = page.rows.reduce((sum, row) => sum + row.length, 0);
@@ -255,7 +172,7 @@ class LogStream {
 
   async #tellRows(rows: readonly string[], last: number): Promise<void> {
     try {
-      await this.#tell(rows, last);
+      await this.#teller.tell(rows, last);
     } catch (error) {
       const [row] = rows;
       if (rows.length > 1 || row === undefined || !isCentreondError(error) || !UNFIT.has(error.code)) throw error;
@@ -263,7 +180,7 @@ class LogStream {
         { err: error, router: this.#peer.identity, row: last },
         `${this.#peer.identity} cannot take the row ${last} of this router's log: ${reasonOf(error)} It gets a note in its place.`,
       );
-      await this.#tell([noteOf(parseData(row), { ...error.toData() })], last);
+      await this.#teller.tell([noteOf(parseData(row), { ...error.toData() })], last);
     }
   }
 
@@ -281,24 +198,6 @@ class LogStream {
     clearTimeout(timer);
     this.#onWake = undefined;
     return quiet;
-  }
-
-  /** Sends one message and resolves with where the router stands after it. */
-  async #tell(rows: readonly string[], last: number): Promise<Standing> {
-    const { requests, log } = this.#options;
-    const data = `{"epoch":"${this.#epoch}","rows":[${rows.join(',')}],"last":${last}}`;
-    const request = { action: 'SETLOGS', token: newToken(), target: '', data };
-    const answer = parseData(await requests.ask(this.#peer, request, ANSWER_LIMIT_MS));
-    if (Array.isArray(answer.refused) && answer.refused.length > 0) {
-      log.warn(
-        { router: this.#peer.identity, refused: answer.refused.slice(0, 10) },
-        `${this.#peer.identity} did not take ${answer.refused.length} rows of this router's log`,
-      );
-    }
-    return {
-      last: typeof answer.last === 'number' ? answer.last : undefined,
-      mark: LogMark.safeParse(answer.mark).data,
-    };
   }
 
   async #failed(error: unknown): Promise<void> {
