@@ -10,7 +10,7 @@ type Schema = Readonly<Record<string, unknown>>;
 
 /**
  * DATA from the command line: one JSON object, `-` or `@FILE` for one that standard input or a file has, or `key=value` words. A
- * value is JSON where it parses as it, and text where it does not, or where `input` takes only text under its key. `input` is the
+ * value is JSON where it parses as it, and text where it does not, or where `input` takes text under its key and not that JSON. `input` is the
  * schema of the action's input, if it is known; it is asked for only where that matters.
  */
 export async function dataOf(
@@ -32,7 +32,7 @@ export async function dataOf(
     } catch {
       // It is text.
     }
-    data[key] = typeof value !== 'string' && takesOnlyText(await input(), key) ? text : value;
+    data[key] = typeof value !== 'string' && isText(await input(), key, value) ? text : value;
   }
   return data;
 }
@@ -51,11 +51,13 @@ export async function inputOf(globals: Globals, action: string): Promise<Schema 
   return plugins.flatMap(({ manifest }) => manifest.actions).find(({ name }) => name === action)?.input;
 }
 
-/** Whether each branch of `schema` that names `key` takes a string there, and nothing else. */
-function takesOnlyText(schema: Schema | undefined, key: string): boolean {
+/** Whether `schema` takes a string under `key`, and no value of the type that `value` has. */
+function isText(schema: Schema | undefined, key: string, value: unknown): boolean {
   const named = branchesOf(schema).flatMap(({ properties }) => (isSchema(properties) ? [properties[key]] : []));
   const types = named.filter((property) => property !== undefined).flatMap(typesOf);
-  return types.length > 0 && types.every((type) => type === 'string');
+  const own = value === null ? ['null'] : Array.isArray(value) ? ['array'] : [typeof value];
+  if (typeof value === 'number') own.push('integer');
+  return types.includes('string') && !types.some((type) => type === '' || own.includes(type));
 }
 
 /** The types that a property may have; '' stands for those that its schema does not tell. */

@@ -5,7 +5,7 @@ const input = (schema: object) => () => Promise.resolve(schema as Record<string,
 const command = input({
   type: 'object',
   properties: {
-    command: { type: 'string' },
+    command: { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }] },
     timeout: { type: 'number' },
     shell: { type: 'boolean' },
     any: {},
@@ -15,13 +15,14 @@ const command = input({
   },
 });
 
-test('a value that looks like JSON stays text where the action takes only text', async () => {
+test('a value that looks like JSON stays text where the action takes text there, and not that JSON', async () => {
+  expect(await dataOf(['command=["ls","-l"]'], command)).toEqual({ command: ['ls', '-l'] });
   expect(await dataOf(['command=true', 'level=2'], command)).toEqual({ command: 'true', level: '2' });
   expect(await dataOf(['command=123'], command)).toEqual({ command: '123' });
   expect(await dataOf(['command={"a":1}', 'timeout=5'], command)).toEqual({ command: '{"a":1}', timeout: 5 });
 });
 
-test('a value is JSON where the action takes something else too, or does not say', async () => {
+test('a value is JSON where the action takes it, or does not say', async () => {
   const words = ['timeout=3', 'shell=true', 'any=[1]', 'id=null', 'code=7', 'unknown=4'];
   const data = { timeout: 3, shell: true, any: [1], id: null, code: 7, unknown: 4 };
   expect(await dataOf(words, command)).toEqual(data);
