@@ -40,7 +40,11 @@ export class DaemonProcess {
   readonly folder = mkdtempSync(path.join(os.tmpdir(), 'centreond-test-'));
   readonly clients: object[] = [];
   ready: Ready | undefined;
+  /** The end of its log. */
   stderr = '';
+  /** How much it has logged in all. */
+  stderrBytes = 0;
+  stderrLines = 0;
   #child: ChildProcess | undefined;
   /** The daemon of the last start, once that is ready. */
   #running: number | undefined;
@@ -81,6 +85,8 @@ export class DaemonProcess {
     this.#running = undefined;
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.stderr = (this.stderr + text).slice(-200_000);
+      this.stderrBytes += text.length;
+      this.stderrLines += text.split('\n').length - 1;
     });
     this.#exited = new Promise((resolve) => child.once('close', (code) => resolve(code)));
     this.ready = await new Promise<Ready>((resolve, reject) => {

@@ -108,7 +108,10 @@ export class Key {
   readonly jwk: Jwk;
   readonly thumbprint: string;
 
-  constructor(readonly secret: KeyObject) {
+  readonly secret: KeyObject;
+
+  constructor(secret: KeyObject) {
+    this.secret = secret;
     const { e = '', n = '' } = createPublicKey(secret).export({ format: 'jwk' });
     this.jwk = { e, kty: 'RSA', n };
     this.thumbprint = thumbprintOf(this.jwk);
@@ -337,13 +340,19 @@ export function unpack(plaintext: Buffer): Buffer[] {
 export class Half {
   epoch = 0;
   seq = 0n;
-  constructor(
-    readonly cipher: Cipher,
-    readonly direction: 1 | 2,
-    readonly session: Buffer,
-    public key: Buffer,
-    public iv: Buffer,
-  ) {}
+  readonly cipher: Cipher;
+  readonly direction: 1 | 2;
+  readonly session: Buffer;
+  key: Buffer;
+  iv: Buffer;
+
+  constructor(cipher: Cipher, direction: 1 | 2, session: Buffer, key: Buffer, iv: Buffer) {
+    this.cipher = cipher;
+    this.direction = direction;
+    this.session = session;
+    this.key = key;
+    this.iv = iv;
+  }
 
   /** The parts of the next record, some of them replaced. Nothing is counted. */
   parts(change: Partial<RecordParts> = {}): RecordParts {
@@ -584,11 +593,15 @@ export class Client {
   fault: Error | undefined;
   welcome: Ack | undefined;
 
-  private constructor(
-    readonly wire: Wire,
-    readonly who: Who,
-    readonly handshake: Handshake,
-  ) {}
+  readonly wire: Wire;
+  readonly who: Who;
+  readonly handshake: Handshake;
+
+  private constructor(wire: Wire, who: Who, handshake: Handshake) {
+    this.wire = wire;
+    this.who = who;
+    this.handshake = handshake;
+  }
 
   get c2s(): Half {
     return this.handshake.c2s;

@@ -13,7 +13,7 @@ import {
 } from '@centreond/plugin-sdk/channel';
 import type { Clock } from '../clock.ts';
 import type { Grant } from '../router/peer.ts';
-import { Buckets, Nonces } from './limits.ts';
+import { Bucket, Buckets, Nonces } from './limits.ts';
 import { type Invitation, joinGrant, type Trust } from './trust.ts';
 
 /** A HELO that passed every check, and the session it began. */
@@ -53,7 +53,12 @@ export interface AdmissionLimits {
   queueMs: number;
   /** Nonces remembered per key. */
   nonces: number;
+  /** Signatures of unknown keys that are verified in a second, in all and from one address, and how many more at once. */
+  strangers: { perSecond: number; burst: number; perAddress: { perSecond: number; burst: number } };
 }
+
+/** Addresses of unknown keys that are remembered at a time. */
+const ADDRESSES = 4096;
 
 /**
  * Decides on HELOs, in the protocol's order: nothing costs a private-key operation before every check that can be made
@@ -63,11 +68,16 @@ export class Admission {
   readonly #nonces: Nonces;
   // One handshake a second, and five more: "no more than one in the last second beyond a burst of 5".
   readonly #rate = new Buckets(1, 6, 65_536);
+  readonly #strangers: Bucket;
+  readonly #strangersOfAddress: Buckets;
   readonly #waiting: (() => void)[] = [];
   #working = 0;
 
   constructor(readonly options: AdmissionOptions) {
-    this.#nonces = new Nonces(CLOCK_SKEW, options.limits.nonces);
+    const { nonces, strangers } = options.limits;
+    this.#nonces = new Nonces(CLOCK_SKEW, nonces);
+    this.#strangers = new Bucket(strangers.perSecond, strangers.burst);
+    this.#strangersOfAddress = new Buckets(strangers.perAddress.perSecond, strangers.perAddress.burst, ADDRESSES);
   }
 
   /** Admits the HELO `frame` that came from `address`. Rejects with {@link Refused}. */
@@ -104,11 +114,16 @@ export class Admission {
         skewMs: skew,
       });
 
+    // To list an unknown key is worth few signatures.
+    if (!known && !this.#mayVerify(address)) throw new Refused('too many unknown keys come at once', { cid });
     // Strangers get a small part of the queue, so that they cannot keep the known ones out.
     const { queued } = this.options.limits;
     await this.#turn(known ? queued : Math.ceil(queued / 16), who);
     try {
-      if (!(await verifyHello(hello))) throw new Refused('its signature is wrong', who);
+      const isSigned = await verifyHello(hello).catch((error: unknown) => {
+        throw new Refused('its form is wrong', { ...who, reason: reasonOf(error) });
+      });
+      if (!isSigned) throw new Refused('its signature is wrong', who);
       if (!known) {
         // A replay of an unknown key's HELO can do no more than count twice.
         trust.seenUnknown(cid, address);
@@ -159,9 +174,16 @@ export class Admission {
     return invitation;
   }
 
+  /** Whether the signature of one more unknown key is verified. */
+  #mayVerify(address: string): boolean {
+    const now = this.options.clock.monotonic();
+    return this.#strangersOfAddress.take(address, now) && this.#strangers.take(now);
+  }
+
   /** Forgets what is too old. */
   sweep(): void {
     this.#nonces.sweep(this.options.clock);
+    this.#strangersOfAddress.sweep(this.options.clock.monotonic());
     this.#rate.sweep(this.options.clock.monotonic());
   }
 

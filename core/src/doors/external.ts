@@ -8,6 +8,7 @@ import type { Peer } from '../router/peer.ts';
 import { Admission, type AdmissionLimits, REFUSAL, Refused } from './admission.ts';
 import { Caller } from './caller.ts';
 import { Bucket } from './limits.ts';
+import { RefusalLog } from './refusal-log.ts';
 import { type SessionLimits, Sessions } from './sessions.ts';
 import type { Trust } from './trust.ts';
 import type { Connection, ConnectionHandlers } from './zmtp/connection.ts';
@@ -37,6 +38,7 @@ const LIMITS: DoorLimits = {
   queued: 1024,
   queueMs: 4000,
   nonces: 1024,
+  strangers: { perSecond: 100, burst: 200, perAddress: { perSecond: 20, burst: 100 } },
   sweepMs: 1000,
   stopMs: 2000,
 };
@@ -71,7 +73,6 @@ const RECORD = 0x01;
 const HELO = Buffer.from('[HELO] ');
 const GETPUBKEY = Buffer.from('[GETPUBKEY]');
 const NOSESSION = '[NOSESSION] []';
-const SUMMARY_MS = 10_000;
 /** Files that strangers' connections may not take: the store, plugins, commands and local clients need them. */
 const RESERVE = { part: 0.25, least: 128, most: 4096 };
 
@@ -87,13 +88,13 @@ export class ExternalDoor {
   readonly #admission: Admission;
   readonly #pubkey: string;
   readonly #refusals = new Bucket(20, 100);
+  readonly #refusalLog: RefusalLog;
   /** Connections that wait for `serve`; undefined from then on. */
   #early: Set<Connection> | undefined = new Set();
   #listener: Listener | undefined;
   #helos = 0;
   #scheduled = false;
   #sweeping: NodeJS.Timeout | undefined;
-  #summarised = { at: 0, unanswered: 0 };
   #stopped: Promise<void> | undefined;
 
   constructor(options: DoorOptions) {
@@ -101,6 +102,7 @@ export class ExternalDoor {
     this.#options = options;
     this.#limits = { ...LIMITS, ...options.limits };
     this.#pubkey = `[PUBKEY] [${b64(routerKeys.publicKey.export({ type: 'spki', format: 'der' }))}]`;
+    this.#refusalLog = new RefusalLog({ clock, log });
     this.#admission = new Admission({
       routerKeys,
       trust,
@@ -181,18 +183,9 @@ export class ExternalDoor {
 
   /** Ends and forgets what is too old. Runs by itself once started. */
   sweep(): void {
-    const { clock, log } = this.#options;
     this.#sessions.sweep();
     this.#admission.sweep();
-    const now = clock.monotonic();
-    const { unanswered } = this.#counters;
-    if (unanswered > this.#summarised.unanswered && now - this.#summarised.at >= SUMMARY_MS) {
-      log.warn(
-        { count: unanswered - this.#summarised.unanswered },
-        'more handshakes were refused than could be answered or logged',
-      );
-      this.#summarised = { at: now, unanswered };
-    }
+    this.#refusalLog.sweep();
   }
 
   #enter(connection: Connection): ConnectionHandlers {
@@ -253,12 +246,9 @@ export class ExternalDoor {
     this.#counters.refused++;
     if (this.#stopped) return;
     if (typeof fields.identity === 'string') this.#options.refused?.(fields.identity, cause);
-    if (!this.#refusals.take(this.#options.clock.monotonic())) {
-      this.#counters.unanswered++;
-      return;
-    }
-    this.#options.log.warn({ ...fields, address: caller.address, cause }, 'a handshake was refused');
-    this.#sendClear(caller, REFUSAL);
+    this.#refusalLog.refused(cause, { ...fields, address: caller.address });
+    if (this.#refusals.take(this.#options.clock.monotonic())) this.#sendClear(caller, REFUSAL);
+    else this.#counters.unanswered++;
   }
 
   #sendPubkey(caller: Caller): void {

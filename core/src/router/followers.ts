@@ -4,6 +4,7 @@ import { type Bounds, Shares } from '../shares.ts';
 import type { Row, TokenStore } from '../store/token-store.ts';
 import { seesAll } from './authorize.ts';
 import type { Peer } from './peer.ts';
+import { SlowPeers } from './slow-peers.ts';
 
 const CATCH_UP_ROWS = 1000;
 const CATCH_UP_BYTES = 4 * 1024 * 1024;
@@ -11,9 +12,6 @@ const CATCH_UP_BYTES = 4 * 1024 * 1024;
 const REFUSED_MS = 1000;
 /** Of one peer; the oldest are forgotten. */
 const REFUSED_LIMIT = 1024;
-/** While a peer has this much to read, catching up waits for it. */
-const SLOW_BACKLOG = 8 * 1024 * 1024;
-const SLOW_MS = 20;
 
 /** A row as the JSON text in which it travels. Its data is JSON text already, its other strings need no escapes. */
 export function rowText(row: Row): string {
@@ -34,6 +32,8 @@ export interface Follower {
   /** Rows that came while older ones are being read; undefined once it is live. */
   buffer: Buffered[] | undefined;
   overflowed: boolean;
+  /** Its peer does not read what it has: its rows are read from the store once it does. */
+  lagging: boolean;
   gone: boolean;
   /** Followers were attached before it. */
   readonly number: number;
@@ -54,6 +54,7 @@ export class Followers {
   readonly #byToken = new Map<string, Follower[]>();
   readonly #byPeer = new Map<Peer, Set<Follower>>();
   readonly #shares: Shares;
+  readonly #slow = new SlowPeers();
   readonly #options: FollowersOptions;
   #buffered = 0;
   #attached = 0;
@@ -108,7 +109,16 @@ export class Followers {
     if (refusal) throw refusal;
     this.#shares.take(peer.identity, 0);
     const number = this.#attached++;
-    const follower: Follower = { peer, token, lastId: afterId, buffer: [], overflowed: false, gone: false, number };
+    const follower: Follower = {
+      peer,
+      token,
+      lastId: afterId,
+      buffer: [],
+      overflowed: false,
+      lagging: false,
+      gone: false,
+      number,
+    };
     const ofPeer = this.#byPeer.get(peer);
     if (ofPeer) ofPeer.add(follower);
     else {
@@ -174,7 +184,12 @@ export class Followers {
     const { peer, token } = follower;
     try {
       for (let more = true; more && !follower.gone; ) {
-        while (peer.open && peer.backlog > SLOW_BACKLOG) await new Promise((resolve) => setTimeout(resolve, SLOW_MS));
+        while (this.#slow.isSlow(peer)) {
+          this.#clear(follower);
+          follower.lagging = true;
+          await this.#slow.wait(peer);
+        }
+        follower.lagging = false;
         if (!peer.open) return this.detach(follower);
         follower.overflowed = false;
         const page = await store.query({
@@ -205,8 +220,12 @@ export class Followers {
     // One that ends leaves the list, so it is walked from its end.
     for (let i = followers.length - 1; i >= 0; i--) {
       const follower = followers[i] as Follower;
+      if (!follower.buffer && this.#slow.isSlow(follower.peer)) {
+        follower.buffer = [];
+        void this.catchUp(follower, owner);
+      }
       if (!follower.buffer) this.#deliver(follower, row, owner, text);
-      else if (this.#buffered + row.data.length <= this.#options.bufferBytes) {
+      else if (!follower.lagging && this.#buffered + row.data.length <= this.#options.bufferBytes) {
         this.#buffered += row.data.length;
         follower.buffer.push({ row, owner });
       } else {

@@ -229,6 +229,7 @@ export interface Hello {
   /** The thumbprint of `key`; the router must find it equal to `cid`. */
   readonly thumbprint: string;
   readonly jwk: PublicKey['jwk'];
+  /** Throws BROKEN_KEY if the system cannot use the key. */
   readonly key: KeyObject;
   /** Those offered that this version knows, in the client's order; never empty. */
   readonly ciphers: readonly Cipher[];
@@ -276,7 +277,7 @@ export function parseHello(m1: string | Buffer): Hello {
   const x = sized(fields.x, 32, 'x');
   const n = sized(fields.n, 32, 'n');
   const box = unb64(fields.box);
-  const { key, jwk, thumbprint } = publicKeyOf(fields.jwk);
+  const publicKey = publicKeyOf(fields.jwk);
   return {
     frame: text,
     body,
@@ -284,9 +285,11 @@ export function parseHello(m1: string | Buffer): Hello {
     mac,
     sid,
     cid,
-    thumbprint,
-    jwk,
-    key,
+    thumbprint: publicKey.thumbprint,
+    jwk: publicKey.jwk,
+    get key() {
+      return publicKey.key;
+    },
     ciphers: known,
     x,
     n,
@@ -295,8 +298,8 @@ export function parseHello(m1: string | Buffer): Hello {
   };
 }
 
-/** Whether the HELO is signed by the key it bears. */
-export function verifyHello(hello: Hello): Promise<boolean> {
+/** Whether the HELO is signed by the key it bears. Rejects with BROKEN_KEY if the system cannot use that key. */
+export async function verifyHello(hello: Hello): Promise<boolean> {
   return verifyPss(hello.key, 'client helo', H(hello.body), hello.sig);
 }
 

@@ -19,6 +19,7 @@ export interface PublicJwk {
 
 /** An RSA public key that passed every check of the protocol. `thumbprint` is RFC 7638, base64url. */
 export interface PublicKey {
+  /** Throws BROKEN_KEY if the key came as a JWK that the system cannot use. */
   readonly key: KeyObject;
   readonly jwk: PublicJwk;
   readonly thumbprint: string;
@@ -86,21 +87,24 @@ export function H(...items: (Uint8Array | string)[]): Buffer {
   return hash.digest();
 }
 
+function checkBits(bits: number): void {
+  if (bits >= MIN_BITS && bits <= MAX_BITS) return;
+  throw failure('BROKEN_KEY', { reason: `it has ${bits} bits; ${MIN_BITS} to ${MAX_BITS} are allowed` });
+}
+
+/** RFC 7638 hashes exactly this text: the members in this order, nothing between. */
+function thumbprintOf(n: string): string {
+  return createHash('sha256').update(`{"e":"AQAB","kty":"RSA","n":"${n}"}`).digest('base64url');
+}
+
 function soundKey(key: KeyObject): PublicKey {
   if (key.asymmetricKeyType !== 'rsa') throw failure('BROKEN_KEY', { reason: 'it is not an RSA key' });
-  const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
-  if (bits < MIN_BITS || bits > MAX_BITS)
-    throw failure('BROKEN_KEY', {
-      reason: `it has ${bits} bits; ${MIN_BITS} to ${MAX_BITS} are allowed`,
-    });
+  checkBits(key.asymmetricKeyDetails?.modulusLength ?? 0);
   if (key.asymmetricKeyDetails?.publicExponent !== 65537n)
     throw failure('BROKEN_KEY', { reason: 'its exponent is not 65537' });
   const { n } = key.export({ format: 'jwk' });
   if (n === undefined) throw failure('BROKEN_KEY', { reason: 'it has no modulus' });
-  const jwk: PublicJwk = { e: 'AQAB', kty: 'RSA', n };
-  // RFC 7638 hashes exactly this text: the members in this order, nothing between.
-  const thumbprint = createHash('sha256').update(`{"e":"AQAB","kty":"RSA","n":"${n}"}`).digest('base64url');
-  return { key, jwk, thumbprint };
+  return { key, jwk: { e: 'AQAB', kty: 'RSA', n }, thumbprint: thumbprintOf(n) };
 }
 
 /** The key pair in a PEM text (PKCS#8 or PKCS#1, not encrypted): RSA, 2048 to 8192 bits, e = 65537. Throws BROKEN_KEY. */
@@ -136,13 +140,27 @@ export function publicKeyOf(jwk: unknown): PublicKey {
   }
   if (modulus.length === 0 || modulus[0] === 0)
     throw failure('BROKEN_KEY', { reason: 'its n is not of minimal length' });
-  let key: KeyObject;
-  try {
-    key = createPublicKey({ key: { e, kty, n: b64(modulus) }, format: 'jwk' });
-  } catch (error) {
-    throw failure('BROKEN_KEY', { reason: reasonOf(error) });
+  checkBits(8 * modulus.length - Math.clz32(modulus[0] as number) + 24);
+  return new JwkKey({ e, kty, n: b64(modulus) });
+}
+
+/** The key of a JWK. Its key object is made once it is needed: that costs more than every other check of a HELO. */
+class JwkKey implements PublicKey {
+  readonly thumbprint: string;
+  #key: KeyObject | undefined;
+
+  constructor(readonly jwk: PublicJwk) {
+    this.thumbprint = thumbprintOf(jwk.n);
   }
-  return soundKey(key);
+
+  get key(): KeyObject {
+    try {
+      this.#key ??= createPublicKey({ key: { ...this.jwk }, format: 'jwk' });
+    } catch (error) {
+      throw failure('BROKEN_KEY', { reason: reasonOf(error) });
+    }
+    return this.#key;
+  }
 }
 
 /** The key of a `[PUBKEY]` answer's SubjectPublicKeyInfo. Throws BROKEN_KEY. */

@@ -219,8 +219,28 @@ describe('refusals', () => {
     expect((await wire.settled()).length).toBe(20);
     at.clock.advance(10_000);
     at.door.sweep();
-    expect(at.log.at(-1)).toEqual({ fields: { count: 80 }, message: expect.stringContaining('more handshakes') });
+    // Twenty were logged one by one.
+    expect(at.causes()).toHaveLength(20);
+    const fields = { count: 180, causes: { 'its form is wrong': 180 } };
+    expect(at.log.at(-1)).toEqual({ fields, message: expect.stringContaining('more handshakes') });
   });
+});
+
+test('a flood of refused handshakes is logged as counts, once a minute, and hides no other cause', async () => {
+  const at = await openDoor();
+  const wire = at.wire();
+  for (let second = 0; second < 120; second++) {
+    for (let i = 0; i < 40; i++) await wire.send('[HELO] x.y');
+    await until(() => at.door.counters.refused === (second + 1) * 40);
+    at.clock.advance(1000);
+    at.door.sweep();
+  }
+  const summaries = at.log.filter(({ message }) => message.startsWith('more handshakes'));
+  expect(summaries.length).toBeLessThanOrEqual(3);
+  expect(at.causes().length).toBeLessThanOrEqual(20 + 12);
+  const late = await forgeHelo({ ts: at.clock.now() - 500_000 }, alice(at));
+  await wire.send(late);
+  await until(() => at.causes().at(-1)?.includes('clock') === true);
 });
 
 describe('an AUTH', () => {

@@ -20,7 +20,7 @@ import { MemoryStore } from './memory-store.ts';
 /** A client that remembers what it was sent. */
 export class TestPeer implements Peer {
   open = true;
-  readonly backlog = 0;
+  backlog = 0;
   readonly heard: string[] = [];
   readonly roles: ReadonlySet<PeerRole>;
   readonly grant;

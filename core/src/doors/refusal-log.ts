@@ -1,0 +1,45 @@
+import { Buckets } from './limits.ts';
+
+// Of each cause so many lines at once, and one in ten seconds after that: a flood must not fill a disk with its log.
+const BURST = 20;
+const PER_SECOND = 0.1;
+// Some causes carry a reason.
+const CAUSES = 64;
+const SUMMARY_MS = 60_000;
+
+export interface RefusalLogOptions {
+  readonly clock: { monotonic(): number };
+  readonly log: { warn(fields: object, message: string): void };
+}
+
+/** The log's lines on refused handshakes: the first of each cause one by one, those of a flood as a count. */
+export class RefusalLog {
+  readonly #lines = new Buckets(PER_SECOND, BURST, CAUSES);
+  readonly #unlogged = new Map<string, number>();
+  #summarisedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(private readonly options: RefusalLogOptions) {}
+
+  /** Logs a refusal, or counts it. */
+  refused(cause: string, fields: Record<string, unknown>): void {
+    const { clock, log } = this.options;
+    if (this.#lines.take(cause, clock.monotonic())) log.warn({ ...fields, cause }, 'a handshake was refused');
+    else {
+      const name = this.#unlogged.has(cause) || this.#unlogged.size < CAUSES ? cause : 'others';
+      this.#unlogged.set(name, (this.#unlogged.get(name) ?? 0) + 1);
+    }
+  }
+
+  /** Logs what was only counted, at most once a minute. Called regularly. */
+  sweep(): void {
+    const { clock, log } = this.options;
+    const now = clock.monotonic();
+    this.#lines.sweep(now);
+    if (this.#unlogged.size === 0 || now - this.#summarisedAt < SUMMARY_MS) return;
+    const causes = Object.fromEntries(this.#unlogged);
+    const count = Object.values(causes).reduce((sum, each) => sum + each, 0);
+    this.#unlogged.clear();
+    this.#summarisedAt = now;
+    log.warn({ count, causes }, 'more handshakes were refused than are logged one by one');
+  }
+}
