@@ -19,25 +19,33 @@ export function isSecretReference(text: string): boolean {
   return /^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$/.test(text);
 }
 
-// One for all: making it costs more than compiling a schema. It keeps none, so that schemas cannot meet by `$id`.
+/** Compiles schemas for a while: making one costs five times as much as compiling a schema. */
 let ajv: Ajv2020 | undefined;
+/** Schemas that one compiler takes. It holds on to each of them, whatever is removed from it, for as long as itself. */
+const SCHEMAS = 50;
+let compiled = 0;
+
+/** A compiler that knows no other schema, so that two cannot meet by `$id`. */
+function compiler(): Ajv2020 {
+  if (compiled++ % SCHEMAS === 0) ajv = undefined;
+  ajv ??= new Ajv2020({ strict: false, allErrors: true, addUsedSchema: false, logger: false }).addFormat(
+    SECRET_FORMAT,
+    {
+      type: 'string',
+      validate: isSecretReference,
+    },
+  );
+  return ajv;
+}
 
 /** Compiles `schema` as router and test kit do: unknown keywords, and all formats but that of a secret, bind nobody. */
 export function routerSchema(schema: JsonSchema): RouterSchema {
   let validate: ValidateFunction;
   try {
-    ajv ??= new Ajv2020({ strict: false, allErrors: true, addUsedSchema: false, logger: false }).addFormat(
-      SECRET_FORMAT,
-      {
-        type: 'string',
-        validate: isSecretReference,
-      },
-    );
-    validate = ajv.compile(schema);
+    validate = compiler().compile(schema);
   } catch (error) {
     return { fault: reasonOf(error), check: () => undefined };
   } finally {
-    // Kept by who compiled it alone: a plugin that is reloaded often leaves nothing behind.
     ajv?.removeSchema(schema);
   }
   return { fault: undefined, check: (value) => (validate(value) ? undefined : faultText(validate)) };
