@@ -3,15 +3,20 @@ import { type Alias, type Document, isAlias, type Node, visit } from 'yaml';
 /** What the aliases of a document stand for. One visit finds them all, where yaml's own search visits the document once for each. */
 export class Aliases {
   readonly #targets = new Map<Alias, Node>();
+  readonly #circular = new Set<Alias>();
 
   constructor(document: Document) {
     const anchors = new Map<string, Node>();
     visit(document, {
-      Node: (_, node) => {
-        const target = isAlias(node) ? anchors.get(node.source) : undefined;
-        if (isAlias(node)) {
-          if (target) this.#targets.set(node, target);
-        } else if (node.anchor !== undefined) anchors.set(node.anchor, node);
+      Node: (_, node, around) => {
+        if (!isAlias(node)) {
+          if (node.anchor !== undefined) anchors.set(node.anchor, node);
+          return;
+        }
+        const target = anchors.get(node.source);
+        if (!target) return;
+        this.#targets.set(node, target);
+        if (around.includes(target)) this.#circular.add(node);
       },
     });
   }
@@ -21,8 +26,14 @@ export class Aliases {
     return this.#targets.get(alias);
   }
 
-  /** What an alias stands for; everything else is itself. */
+  /** Whether `alias` stands inside of its target. */
+  isCircular(alias: Alias): boolean {
+    return this.#circular.has(alias);
+  }
+
+  /** What an alias stands for, undefined if that is around it; everything else is itself. */
   resolved(node: unknown): unknown {
-    return isAlias(node) ? this.targetOf(node) : node;
+    if (!isAlias(node)) return node;
+    return this.isCircular(node) ? undefined : this.targetOf(node);
   }
 }

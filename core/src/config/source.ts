@@ -156,10 +156,10 @@ function contentFaults(document: Document.Parsed, aliases: Aliases, place: Place
       else if (!['string', 'number', 'boolean'].includes(typeof value) && value !== null && !isMergeKey(value))
         refuse(node, 'The value', "of a type of YAML's own");
     },
-    Alias: (_, alias, around) => {
-      const target = aliases.targetOf(alias);
-      if (!alias.range || (target && !around.includes(target))) return;
-      const reason = target
+    Alias: (_, alias) => {
+      const isCircular = aliases.isCircular(alias);
+      if (!alias.range || (aliases.targetOf(alias) && !isCircular)) return;
+      const reason = isCircular
         ? `*${alias.source} stands inside of what it is an alias of`
         : `no anchor &${alias.source} stands before this alias`;
       problems.push(problem('CONFIG_SYNTAX', place(alias.range[0]), { format: 'YAML', reason }));

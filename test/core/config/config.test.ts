@@ -222,6 +222,13 @@ describe('what is read', () => {
     expect(places(await load())).toEqual(['4:39 CONFIG_BAD_DURATION', '4:39 CONFIG_BAD_DURATION']);
   });
 
+  test('a mapping that is merged into itself is a mistake, also beside a mistake of syntax', async () => {
+    for (const text of ['&a { <<: *a, core: 1 }', '&a { <<: [*a, *a], core: 1', 'core: &a { b: { <<: *a } }\n[']) {
+      write('centreond.yaml', text);
+      expect((await load()).problems[0]?.code).toBe('CONFIG_SYNTAX');
+    }
+  });
+
   test('an alias is found without a search of the whole document', () => {
     const items = (mark: string) => Array.from({ length: 4000 }, (_, i) => `${mark}${i}`).join(',');
     const timeOf = (text: string) => {
