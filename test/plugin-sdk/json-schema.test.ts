@@ -20,7 +20,18 @@ test('a plugin that is reloaded often leaves no schema behind', async () => {
 });
 
 test('two schemas with one $id do not meet', () => {
-  const of = (type: string) => ({ $id: 'http://example.com/one', type: 'object', properties: { a: { $id: 'a', type } } });
+  const of = (type: string) => ({
+    $id: 'http://example.com/one',
+    type: 'object',
+    properties: { a: { $id: 'a', type } },
+  });
   expect(routerSchema(of('string')).check({ a: 1 })).toBe('a must be string');
   expect(routerSchema(of('number')).check({ a: 1 })).toBeUndefined();
+});
+
+test('all mistakes of a value are told, of a large one the first', () => {
+  const { check } = routerSchema({ type: 'object', properties: {}, additionalProperties: false });
+  expect(check({ a: 1, b: 2 })).toBe("it must not have the key 'a'; it must not have the key 'b'");
+  const large = Object.fromEntries(Array.from({ length: 50_000 }, (_, i) => [`k${i}`, {}]));
+  expect(check(large)).toBe("it must not have the key 'k0'");
 });
