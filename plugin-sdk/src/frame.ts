@@ -155,7 +155,8 @@ function killData(text: string, echo: string): string {
  */
 export function parseData(data: string, token = '', elements = Number.POSITIVE_INFINITY): JsonObject {
   if (data === '') return {};
-  if (data.length > SCANNED_LENGTH) {
+  const isScanned = data.length > SCANNED_LENGTH;
+  if (isScanned) {
     const fault = scan(data, MAX_DEPTH, elements);
     if (fault === 'depth') throw new FrameError(`DATA nests too deep (the limit is ${MAX_DEPTH} levels)`, token);
     if (fault === 'elements') throw new TooManyElements(elements);
@@ -169,9 +170,16 @@ export function parseData(data: string, token = '', elements = Number.POSITIVE_I
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new FrameError('DATA is JSON but not an object', token);
   }
+  // To look at 50,000 keys takes a third as long as to parse them.
+  if (isScanned && !maySpellProto(data)) return value as JsonObject;
   const fault = faultOf(value, MAX_DEPTH);
   if (fault) throw new FrameError(`DATA ${fault}`, token);
   return value as JsonObject;
+}
+
+/** Whether JSON text can have a key `__proto__`, written as it is or with escapes. */
+function maySpellProto(text: string): boolean {
+  return text.includes('__proto__') || text.includes('\\u');
 }
 
 /** Which limit JSON text passes first, if any: brackets within one another, or keys and elements in all. Strings are skipped. */

@@ -6,8 +6,8 @@ import Database from 'better-sqlite3';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type DaemonProcess, until } from '../daemon-process.ts';
 import { storedRows, violationsOf } from '../history/checker.ts';
-import { Recorder } from '../history/recorder.ts';
-import { daemonWithLedger, runs, seeded, seedOfRun } from './ledger.ts';
+import { daemonWithLedger, expectSound, runs, seeded, seedOfRun } from './ledger.ts';
+import { Stream } from './stream.ts';
 
 const strace = spawnSync('strace', ['-V']).status === 0;
 const ROUNDS = process.env.LONG ? 12 : 2;
@@ -16,43 +16,6 @@ const seed = seedOfRun();
 
 let daemon: DaemonProcess | undefined;
 afterEach(async () => daemon?.dispose());
-
-/** Clients that send without a pause, and what they were told. */
-class Stream {
-  readonly recorder = new Recorder();
-  #going = true;
-  readonly #lanes: Promise<void>[];
-
-  constructor(client: Client) {
-    this.#lanes = Array.from({ length: LANES }, (_, lane) => this.#send(client, lane));
-  }
-
-  async #send(client: Client, lane: number): Promise<void> {
-    for (let i = 0; this.#going; i++) {
-      const action = i % 2 === 0 ? 'ONCE' : 'AGAIN';
-      const options = { token: `disk-${action}-${lane}-${i}`, once: action === 'ONCE', timeoutMs: 60_000 };
-      const isTaken = await this.recorder.send(client, action, { ms: 0 }, options);
-      if (!isTaken) await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-  }
-
-  /** How many requests were refused. */
-  get refused(): number {
-    return [...this.recorder.refusals.values()].reduce((sum, count) => sum + count, 0);
-  }
-
-  /** Resolves once requests are acknowledged that were sent after this was called. */
-  async flows(): Promise<void> {
-    const { acknowledged } = this.recorder;
-    const before = acknowledged.size;
-    await until('requests are acknowledged', () => acknowledged.size > before + 2 * LANES, 20_000);
-  }
-
-  async stop(): Promise<void> {
-    this.#going = false;
-    await Promise.all(this.#lanes);
-  }
-}
 
 /** The writing thread of a daemon. */
 function writerOf({ pid }: DaemonProcess): number {
@@ -98,9 +61,7 @@ async function expectNothingLost(who: DaemonProcess, { recorder }: Stream): Prom
   const { events, refusals } = recorder;
   expect([...refusals.keys()].filter((code) => code !== 'STORE_FAILED')).toEqual([]);
   expect(violationsOf({ events, rows: storedRows(who.database, 'disk-'), runs: runs(who) })).toEqual([]);
-  const db = new Database(who.database, { readonly: true });
-  expect(db.pragma('integrity_check', { simple: true })).toBe('ok');
-  db.close();
+  expectSound(who.database);
 }
 
 async function streaming(): Promise<{ who: DaemonProcess; stream: Stream; client: Client }> {
@@ -108,7 +69,7 @@ async function streaming(): Promise<{ who: DaemonProcess; stream: Stream; client
   daemon = who;
   await who.start();
   const client = await connect({ address: who.socket });
-  const stream = new Stream(client);
+  const stream = new Stream(client, { prefix: 'disk-', lanes: LANES, ms: () => 0 });
   await stream.flows();
   return { who, stream, client };
 }

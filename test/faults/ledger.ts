@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
+import { expect } from 'vitest';
 import { DaemonProcess as Daemon, type DaemonProcess, processesWith, ROOT } from '../daemon-process.ts';
 
 /** A daemon with the probe plugin, which writes a line for each run into a ledger. */
@@ -38,6 +39,29 @@ export function terminalRows(daemon: DaemonProcess): Map<string, number> {
       )
       .all();
     return new Map(rows.map(({ token, n }) => [token, n]));
+  } finally {
+    db.close();
+  }
+}
+
+/** Fails unless SQLite finds the database of a daemon that has stopped sound. */
+export function expectSound(file: string): void {
+  const db = new Database(file, { readonly: true });
+  try {
+    expect(db.pragma('integrity_check', { simple: true })).toBe('ok');
+  } finally {
+    db.close();
+  }
+}
+
+/** The longest that a token took from its acceptance to its end, in whole seconds. The daemon must have stopped. */
+export function longestLife(file: string, prefix: string): number {
+  const db = new Database(file, { readonly: true });
+  try {
+    const lives = db.prepare<[string], number>(
+      `SELECT max(life) FROM (SELECT max(ctime) - min(ctime) AS life FROM centreond_history WHERE token GLOB ? GROUP BY token)`,
+    );
+    return lives.pluck().get(`${prefix}*`) ?? 0;
   } finally {
     db.close();
   }

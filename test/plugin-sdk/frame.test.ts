@@ -209,7 +209,8 @@ describe('DATA', () => {
         `{"a":[[{${key}:[]}]]}`,
         `{"a":1,${key}:{"b":1}}`,
       ]) {
-        expect(() => parseData(data), data).toThrow('__proto__');
+        for (const padding of ['', ' '.repeat(10_000)])
+          expect(() => parseData(data + padding), data).toThrow('__proto__');
         expect(({} as Record<string, unknown>).b).toBeUndefined();
       }
     expect(parseData('{"a":"__proto__","proto":1,"constructor":2}')).toEqual({

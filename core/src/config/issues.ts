@@ -151,7 +151,7 @@ class Telling {
 
   noChoice(path: Path, values: readonly unknown[]): Problem {
     const value = valueAt(this.source.value, path);
-    const words = values.map(String);
+    const words = values.map((one) => (typeof one === 'object' ? JSON.stringify(one) : String(one)));
     const close = typeof value === 'string' ? near(value, words) : undefined;
     const one = words.length > 1 ? 'one of ' : '';
     const found = this.show === kindOf && typeof value === 'string' ? '' : `, not ${this.show(value)}`;

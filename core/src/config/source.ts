@@ -1,7 +1,6 @@
 import { reasonOf } from '@centreond/plugin-sdk';
 import {
   type Document,
-  isAlias,
   isMap,
   isNode,
   isScalar,
@@ -15,6 +14,7 @@ import {
   type YAMLSeq,
 } from 'yaml';
 import { type Position, type Problem, placeOf, problem } from '../errors.ts';
+import { Aliases } from './aliases.ts';
 
 /** Keys and indexes that lead from a file's root to a value. */
 export type Path = readonly (string | number)[];
@@ -69,7 +69,8 @@ export function parseSource(file: string, content: string): Source {
     problem('CONFIG_SYNTAX', place(pos[0]), { format, reason: message.replace(/[.:]$/, '') }),
   );
   if (problems.length === 0 && format === 'JSON') problems.push(...jsonFaults(document, text, place));
-  if (problems.length === 0) problems.push(...contentFaults(document, place));
+  const aliases = new Aliases(document);
+  if (problems.length === 0) problems.push(...contentFaults(document, aliases, place));
   let value: unknown;
   // A syntax error makes the value a guess, and what would be said of it noise.
   if (problems.every(({ code }) => code === 'CONFIG_DUPLICATE_KEY')) {
@@ -80,14 +81,14 @@ export function parseSource(file: string, content: string): Source {
     }
   }
   const root = document.contents;
-  const at = (path: Path) => walk(document, root, path, place) ?? place(0);
+  const at = (path: Path) => walk(aliases, root, path, place) ?? place(0);
   return {
     file,
     value,
     problems,
     at,
     keyAt: (path) => {
-      const key = findPair(document, nodeAt(document, root, path.slice(0, -1)), String(path.at(-1)))?.key;
+      const key = findPair(aliases, nodeAt(aliases, root, path.slice(0, -1)), String(path.at(-1)))?.key;
       return isScalar(key) && key.range ? place(key.range[0]) : at(path);
     },
   };
@@ -124,7 +125,7 @@ function jsonFaults(document: Document.Parsed, text: string, place: Place): Prob
 }
 
 /** What parses and yet cannot be meant: a key twice, a value that JSON has not, an alias of nothing. */
-function contentFaults(document: Document.Parsed, place: Place): Problem[] {
+function contentFaults(document: Document.Parsed, aliases: Aliases, place: Place): Problem[] {
   const problems: Problem[] = [];
   const refuse = (node: { range?: Range | null | undefined }, where: string, what: string) =>
     problems.push(problem('CONFIG_NOT_JSON', place(node.range?.[0] ?? 0), { where, what }));
@@ -155,10 +156,10 @@ function contentFaults(document: Document.Parsed, place: Place): Problem[] {
       else if (!['string', 'number', 'boolean'].includes(typeof value) && value !== null && !isMergeKey(value))
         refuse(node, 'The value', "of a type of YAML's own");
     },
-    Alias: (_, alias, around) => {
-      const target = alias.resolve(document);
-      if (!alias.range || (target && !around.includes(target))) return;
-      const reason = target
+    Alias: (_, alias) => {
+      const isCircular = aliases.isCircular(alias);
+      if (!alias.range || (aliases.targetOf(alias) && !isCircular)) return;
+      const reason = isCircular
         ? `*${alias.source} stands inside of what it is an alias of`
         : `no anchor &${alias.source} stands before this alias`;
       problems.push(problem('CONFIG_SYNTAX', place(alias.range[0]), { format: 'YAML', reason }));
@@ -167,47 +168,43 @@ function contentFaults(document: Document.Parsed, place: Place): Problem[] {
   return problems;
 }
 
-function resolved(document: Document, node: unknown): unknown {
-  return isAlias(node) ? node.resolve(document) : node;
-}
-
-function findPair(document: Document, node: unknown, key: string): Pair | undefined {
-  const map = resolved(document, node);
+function findPair(aliases: Aliases, node: unknown, key: string): Pair | undefined {
+  const map = aliases.resolved(node);
   if (!isMap(map)) return undefined;
   // The last of two equal keys is the one whose value counts.
   const own = map.items.findLast((pair) => isScalar(pair.key) && String(pair.key.value) === key);
-  return own ?? findMerged(document, map, key);
+  return own ?? findMerged(aliases, map, key);
 }
 
 function isMergeKey(value: unknown): boolean {
   return typeof value === 'symbol' ? value.description === '<<' : value === '<<';
 }
 
-function findMerged(document: Document, map: YAMLMap, key: string): Pair | undefined {
+function findMerged(aliases: Aliases, map: YAMLMap, key: string): Pair | undefined {
   for (const pair of map.items) {
     if (!isScalar(pair.key) || !isMergeKey(pair.key.value)) continue;
-    const merged = resolved(document, pair.value);
+    const merged = aliases.resolved(pair.value);
     for (const from of isSeq(merged) ? merged.items : [merged]) {
-      const found = findPair(document, from, key);
+      const found = findPair(aliases, from, key);
       if (found) return found;
     }
   }
   return undefined;
 }
 
-function child(document: Document, node: unknown, part: string | number) {
-  const parent = resolved(document, node);
+function child(aliases: Aliases, node: unknown, part: string | number) {
+  const parent = aliases.resolved(node);
   if (isSeq(parent)) return parent.items[Number(part)];
-  return findPair(document, parent, String(part))?.value;
+  return findPair(aliases, parent, String(part))?.value;
 }
 
-function nodeAt(document: Document, root: unknown, path: Path): unknown {
-  return path.reduce<unknown>((node, part) => child(document, node, part), root);
+function nodeAt(aliases: Aliases, root: unknown, path: Path): unknown {
+  return path.reduce<unknown>((node, part) => child(aliases, node, part), root);
 }
 
-function walk(document: Document, root: unknown, path: Path, place: Place): Position | undefined {
+function walk(aliases: Aliases, root: unknown, path: Path, place: Place): Position | undefined {
   for (let length = path.length; length >= 0; length--) {
-    const node = nodeAt(document, root, path.slice(0, length));
+    const node = nodeAt(aliases, root, path.slice(0, length));
     // An empty value has a range of its own, just behind its key's colon.
     if (isNode(node) && node.range) return place(node.range[0]);
   }

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Loaded, loadConfig, requestedEntry } from '../../../core/dist/config/config.js';
 import { pathOf } from '../../../core/dist/config/issues.js';
+import { parseSource } from '../../../core/dist/config/source.js';
 
 const KEY = 'A'.repeat(43);
 // Nine levels of ten aliases each: a billion items.
@@ -219,6 +220,29 @@ describe('what is read', () => {
 `,
     );
     expect(places(await load())).toEqual(['4:39 CONFIG_BAD_DURATION', '4:39 CONFIG_BAD_DURATION']);
+  });
+
+  test('a mapping that is merged into itself is a mistake, also beside a mistake of syntax', async () => {
+    for (const text of ['&a { <<: *a, core: 1 }', '&a { <<: [*a, *a], core: 1', 'core: &a { b: { <<: *a } }\n[']) {
+      write('centreond.yaml', text);
+      expect((await load()).problems[0]?.code).toBe('CONFIG_SYNTAX');
+    }
+  });
+
+  test('an alias is found without a search of the whole document', () => {
+    const items = (mark: string) => Array.from({ length: 4000 }, (_, i) => `${mark}${i}`).join(',');
+    const timeOf = (text: string) => {
+      const times = [1, 2, 3].map(() => {
+        const began = process.threadCpuUsage();
+        expect(parseSource('x.yaml', text).problems).toEqual([]);
+        return process.threadCpuUsage(began).user;
+      });
+      return Math.min(...times);
+    };
+    const anchors = Array.from({ length: 4000 }, (_, i) => `&x${i} ${i}`).join(',');
+    const ratio = timeOf(`a: [${anchors}]\nb: [${items('*x')}]`) / timeOf(`a: [${items('')}]\nb: [${items('')}]`);
+    // A search for each alias takes some twenty times as long as to read the numbers themselves.
+    expect(ratio).toBeLessThan(12);
   });
 
   test("a place in a plugin's own settings is found by its pointer", async () => {

@@ -393,6 +393,15 @@ describe("a plugin's own settings", () => {
     ]);
   });
 
+  test('a value that must be a certain mapping is told which', async () => {
+    const schema = { type: 'object', properties: { auth: { const: { kind: 'none' } } } };
+    install(join(folder, 'weather'), 'weather', { config: schema });
+    const { problems } = await find('plugins: [{ package: ./weather, config: { auth: 1 } }]');
+    expect(problems.map(({ message }) => message)).toEqual([
+      'plugins[0].config.auth must be {"kind":"none"}, not a number.',
+    ]);
+  });
+
   test('of several forms, the one that fits best is told about', async () => {
     expect(await mistakes('      auth: { kind: key }')).toEqual([
       '4:13 CONFIG_MISSING_KEY plugins[0].config.auth.file is missing. It takes text.',
