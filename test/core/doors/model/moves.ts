@@ -178,6 +178,17 @@ const KINDS: readonly (readonly [number, fc.Arbitrary<Move>])[] = [
   ],
   [
     1,
+    fc.tuple(slot, pick).map(([n, over]) =>
+      move(`relay a wrong AUTH of ${n} over ${over}`, async (s) => {
+        const other = s.network.wire(over);
+        await s.connect(n, true);
+        const own = s.talks[n]?.wire;
+        if (own && other) await s.relay(own, other);
+      }),
+    ),
+  ],
+  [
+    1,
     slot.map((n) =>
       move(`connect ${n} many times`, async (s) => {
         for (let i = 0; i < 8; i++) {
