@@ -1,11 +1,12 @@
 /** Writes the generated files of plugin-sdk/protocol: `npm run docs`. */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { negative } from './negative.ts';
 import { transcript } from './transcript.ts';
 
 /** The text of each generated file, by its name in plugin-sdk/protocol. */
 export function generated(): Record<string, string> {
-  const files = { 'transcript.json': transcript() };
+  const files = { 'transcript.json': transcript(), 'negative.json': negative() };
   return Object.fromEntries(
     Object.entries(files).map(([name, value]) => [name, `${JSON.stringify(value, undefined, 1)}\n`]),
   );
