@@ -10,7 +10,7 @@ import { KIND_NAMES, manyKeys } from './hello-kinds.ts';
 import { MIB, print, type Seen, Siege, type Timings } from './siege.ts';
 
 const LONG = process.env.LONG === '1';
-const SECONDS = LONG ? 20 : 3;
+const SECONDS = LONG ? 20 : 1;
 const SESSIONS = LONG ? 2000 : 200;
 const CROWD = path.join(ROOT, 'test/faults/crowd.ts');
 

@@ -9,6 +9,8 @@ import { client, router } from '../../../plugin-sdk/vectors/fixed-handshake.ts';
 import { type NegativeVectors, vectorsOf } from '../../plugin-sdk/vectors.ts';
 import { TestClock } from './attacker.ts';
 
+const ANY = { perSecond: 1e9, burst: 1e9 };
+
 const vectors = vectorsOf<NegativeVectors>('negative.json');
 const folder = mkdtempSync(path.join(os.tmpdir(), 'centreond-vectors-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -24,7 +26,7 @@ function admission(): Admission {
     trust: new Trust({ file: path.join(folder, 'trust.json'), clients: { trust: 'strict', authorized }, clock }),
     clock,
     ciphers: ['aes-256-gcm', 'chacha20-poly1305'],
-    limits: { concurrency: 1, queued: 1, queueMs: 60_000, nonces: 16 },
+    limits: { concurrency: 1, queued: 1, queueMs: 60_000, nonces: 16, strangers: { ...ANY, perAddress: ANY } },
   });
 }
 
