@@ -1,4 +1,6 @@
+import { styleText } from 'node:util';
 import pino from 'pino';
+import { logText } from './log/text.ts';
 
 /** The daemon's log: pino's, handed to every module that has something to say. */
 export type Log = pino.Logger;
@@ -6,10 +8,16 @@ export type Log = pino.Logger;
 /** Bytes that wait for a destination that does not take them. Beyond it lines are dropped and counted. */
 const BUFFERED = 4 * 1024 * 1024;
 
-/** Writes to standard error, so that standard output stays for results: JSON lines, or for a person at a terminal, text. */
+/** Writes to standard error, since standard output is for results: JSON lines, or on a terminal lines for people. */
 export function openLog(level: string): Log {
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
-  if (process.stderr.isTTY) return pino(options, { write: (line: string) => process.stderr.write(readable(line)) });
+  if (process.stderr.isTTY) {
+    const { stderr: stream } = process;
+    const paint = (color: Parameters<typeof styleText>[0], text: string) => styleText(color, text, { stream });
+    // At these levels the log has the last lines of a plugin already.
+    const omitted = ['trace', 'debug', 'info'].includes(level) ? ['tail'] : [];
+    return pino(options, { write: (line: string) => stream.write(`${logText(line, paint, omitted)}\n`) });
+  }
   const destination = pino.destination({ fd: 2, sync: false, maxLength: BUFFERED });
   const log = pino(options, destination);
   let dropped = 0;
@@ -25,19 +33,4 @@ export function openLog(level: string): Log {
     log.warn({ dropped: lost }, `${lost} lines of the log were dropped: its destination did not take them in time`);
   });
   return log;
-}
-
-const LEVELS: Readonly<Record<number, string>> = {
-  10: 'trace',
-  20: 'debug',
-  30: 'info',
-  40: 'warn',
-  50: 'ERROR',
-  60: 'FATAL',
-};
-
-function readable(line: string): string {
-  const { level, time, msg, ...fields } = JSON.parse(line) as Record<string, unknown>;
-  const rest = Object.keys(fields).length > 0 ? `  ${JSON.stringify(fields)}` : '';
-  return `${String(time).slice(11, 19)} ${(LEVELS[Number(level)] ?? '').padEnd(5)} ${String(msg)}${rest}\n`;
 }

@@ -58,3 +58,11 @@ export function kindOf(value: unknown): string {
   if (typeof value === 'object') return 'a mapping';
   return typeof value === 'string' ? 'text' : `a ${typeof value}`;
 }
+
+/** Controls, and what turns the direction of the text: nobody's label may steer a terminal. */
+const STEERING = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu;
+
+/** Text from elsewhere, fit for a terminal: what would steer it is shown as `�`. */
+export function plain(text: string): string {
+  return text.replaceAll(STEERING, '�');
+}

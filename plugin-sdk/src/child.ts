@@ -49,6 +49,15 @@ async function end(exitCode: number, limitMs: number, farewell: () => Promise<vo
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => void end(0, ORPHAN_LIMIT_MS, async () => {}));
 
+// A crash is one entry of the log, with its stack. A plugin that has a listener of its own decides itself.
+process.on('uncaughtException', (error, origin) => {
+  if (process.listenerCount('uncaughtException') > 1) return;
+  const what =
+    origin === 'unhandledRejection' ? 'nothing handled a rejected promise' : 'nothing caught what was thrown';
+  log.error({ err: error }, `the process ends, since ${what}: ${reasonOf(error)}`);
+  process.exit(1);
+});
+
 try {
   const greeting = await readGreeting(process.stdin, () => void end(1, ORPHAN_LIMIT_MS, async () => {}));
   loadOneCopy();

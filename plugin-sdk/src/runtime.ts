@@ -82,6 +82,8 @@ const THROWN_CHARACTERS = 8192;
 /** Only those who do not await their rows come to so many. */
 const HELD_ROWS = 100_000;
 
+const DONE = Promise.resolve();
+
 type Methods = Record<string, (...args: unknown[]) => unknown>;
 
 interface Running {
@@ -218,6 +220,7 @@ export class InstanceRuntime {
   }
 
   #failureOf(thrown: unknown, context: RequestContext, action: string): object {
+    context.endedBy = thrown;
     const reason = context.aborted;
     if (reason && !(isCentreondError(thrown) && thrown.code === reason.code)) return reason.toData();
     if (thrown instanceof CallRefusal) {
@@ -260,7 +263,11 @@ class RequestContext implements ActionContext, Running {
   readonly target: string;
   readonly deadline: number;
   ended = false;
+  /** What its method threw. */
+  endedBy: unknown;
   aborted: CentreondError | undefined;
+  /** Why its first refused row was refused. */
+  #refusal: unknown;
   #controller: AbortController | undefined;
   /** Who waits for room for further rows. */
   readonly #waiting = new Set<() => void>();
@@ -295,11 +302,22 @@ class RequestContext implements ActionContext, Running {
     this.#waiting.clear();
   }
 
-  async progress(code: number, data: Json): Promise<void> {
+  progress(code: number, data: Json): Promise<void> {
+    try {
+      return this.#write(code, data);
+    } catch (error) {
+      const refused = Promise.reject(error);
+      // A plugin need not await it, and an unhandled rejection would end the process.
+      refused.catch((reason: unknown) => this.#refused(reason));
+      return refused;
+    }
+  }
+
+  #write(code: number, data: Json): Promise<void> {
     if (this.ended) {
       const late = { token: this.token, action: this.action, code };
       this.log.warn({ rowAfterEnd: late }, `${this.action} wrote a row after the end of ${this.token}; it is dropped`);
-      return;
+      return DONE;
     }
     const refuse = (reason: string) => failure('INVALID_OUTPUT', { action: this.action, reason, row: true });
     if (!this.codes) throw refuse('it answers in the ACK');
@@ -310,7 +328,16 @@ class RequestContext implements ActionContext, Running {
     const text = rowText(data, this.maxMessage, refuse);
     this.link.row(formatMessage('ROW', this.token, String(code), text));
     const ready = this.link.ready();
-    if (ready) await this.#orAborted(ready);
+    return ready ? this.#orAborted(ready) : DONE;
+  }
+
+  /** Logs the first refused row of a request, unless the request ends with that very refusal: then the router logs it. */
+  #refused(error: unknown): void {
+    if (this.#refusal !== undefined) return;
+    this.#refusal = error;
+    setImmediate(() => {
+      if (this.endedBy !== error) this.log.error({ token: this.token, action: this.action }, reasonOf(error));
+    });
   }
 
   /** Resolves with `ready`, or when the request is aborted: whoever is to end must not wait for the disk. */

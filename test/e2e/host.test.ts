@@ -164,7 +164,7 @@ describe('at run time', () => {
     const sound = readFileSync(main, 'utf8');
     writeFileSync(main, 'throw new Error("broken by its author");\n');
     const reload = await daemon.cli('reload', 'pool');
-    expect(reload).toMatchObject({ code: 1, stderr: expect.stringMatching(/does not start.*keeps serving/) });
+    expect(reload).toMatchObject({ code: 1, stderr: expect.stringMatching(/did not start.*keeps serving/) });
     expect((await client.call('TASK', {})).ok).toBe(true);
     writeFileSync(main, sound);
     expect((await daemon.cli('kill', 'pool', '1')).code).toBe(0);

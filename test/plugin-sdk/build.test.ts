@@ -90,6 +90,21 @@ describe('what cannot be built is INVALID_PLUGIN, with what and where', () => {
   });
 });
 
+test('a build that fails names the package, also where its folder is named `.`', async () => {
+  const folder = tempPackage({ 'index.js': 'export default {};' });
+  const { code, stderr } = await new Promise<{ code: number; stderr: string }>((resolve) => {
+    execFile(process.execPath, [BIN, 'build'], { cwd: folder }, (error, _, stderr) => {
+      resolve({ code: error ? Number(error.code) : 0, stderr });
+    });
+  });
+  expect(code).toBe(1);
+  expect(stderr).toContain('INVALID_PLUGIN: The plugin temp-plugin cannot be used: the default export of ');
+  writeFileSync(path.join(folder, 'package.json'), 'not JSON');
+  await expect(buildManifest(path.relative(process.cwd(), folder))).rejects.toThrow(
+    `The plugin ${folder} cannot be used: its package.json cannot be read`,
+  );
+});
+
 test('two copies of a shared module within reach are a warning that names both', async () => {
   const folder = tempPackage({
     'index.js': pluginSource('', `act('LOOK');`),

@@ -4,13 +4,6 @@ const ASCII = /^[ -~]*$/;
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}|\ufe0f/u;
 const NOTHING = /^[\p{Mn}\p{Me}\p{Cf}]+$/u;
-/** Controls, and what turns the direction of the text: nobody's label may steer a terminal. */
-const STEERING = /[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu;
-
-/** Text from elsewhere, fit for a terminal: what would steer it is shown as `�`. */
-export function plain(text: string): string {
-  return text.replaceAll(STEERING, '�');
-}
 
 /** How many cells of a terminal a text takes. */
 export function cellsOf(text: string): number {

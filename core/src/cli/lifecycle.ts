@@ -1,4 +1,5 @@
 import type { HistoryRow, JsonObject } from '@centreond/plugin-sdk';
+import { logText } from '../log/text.ts';
 import { openClient } from './connection.ts';
 import { dataOf } from './data-words.ts';
 import { EXIT, type Globals } from './exit.ts';
@@ -54,7 +55,16 @@ interface Why {
   type: string;
   state: string;
   reason: string | null;
-  exits: { at: number; instance: string; cause: string; uptimeMs: number; running: string[]; tail: string[] }[];
+  exits: {
+    at: number;
+    instance: string;
+    version: string;
+    tried?: true;
+    cause: string;
+    uptimeMs: number;
+    running: string[];
+    tail: string[];
+  }[];
 }
 
 /** How the instances of a plugin ended lately, newest first, each with the last lines that it wrote. */
@@ -69,10 +79,12 @@ export async function why(options: Globals, type: string): Promise<number> {
 function whyText({ type, state, reason, exits }: Why): string {
   const head = `${type} is ${state}${reason === null ? '' : `: ${reason}`}\n`;
   if (exits.length === 0) return `${head}None of its instances has ended since the daemon started.\n`;
-  const parts = exits.map(({ at, instance, cause, uptimeMs, running, tail }) => {
+  const unpainted = (_: string, text: string) => text;
+  const parts = exits.map(({ at, instance, version, tried, cause, uptimeMs, running, tail }) => {
     const ran = running.length > 0 ? `  ran     ${running.slice(0, 5).join(', ')}\n` : '';
-    const lines = tail.map((line) => `  | ${line}\n`).join('');
-    return `\n${momentText(at / 1000)}  instance ${instance} after ${(uptimeMs / 1000).toFixed(1)} s: ${cause}\n${ran}${lines}`;
+    const lines = tail.flatMap((line) => logText(line, unpainted).split('\n')).map((line) => `  | ${line}\n`);
+    const of = tried ? ` of version ${version}, which a reload tried,` : '';
+    return `\n${momentText(at / 1000)}  instance ${instance}${of} after ${(uptimeMs / 1000).toFixed(1)} s: ${cause}\n${ran}${lines.join('')}`;
   });
   return head + parts.join('');
 }

@@ -1,4 +1,5 @@
-import { cellsOf, plain } from './cells.ts';
+import { plain } from '../words.ts';
+import { cellsOf } from './cells.ts';
 import type { Fleet, FleetNode } from './fleet.ts';
 import { type Color, lineOf, type Piece, type View } from './painted.ts';
 import { countText, momentText, msText, spanText } from './print.ts';

@@ -1,4 +1,4 @@
-import { plain } from './cells.ts';
+import { plain } from '../words.ts';
 import { type Column, tableLines } from './columns.ts';
 import type { Fleet, FleetNode } from './fleet.ts';
 import { headOf, isSkewed, pongText, remarksOf, skewOf, stateOf, tripText } from './node-text.ts';

@@ -1,8 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { isCentreondError } from '@centreond/plugin-sdk';
 import type { Client } from '@centreond/plugin-sdk/client';
-import { near } from '../words.ts';
-import { plain } from './cells.ts';
+import { near, plain } from '../words.ts';
 import { CliError, misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { type Fleet, fleetOf } from './fleet.ts';

@@ -1,6 +1,6 @@
 import { relative } from 'node:path';
 import { type HistoryRow, isCentreondError, type Json, reasonOf } from '@centreond/plugin-sdk';
-import { plain } from './cells.ts';
+import { plain } from '../words.ts';
 import { tableLines } from './columns.ts';
 import { CliError } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';

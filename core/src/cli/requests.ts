@@ -3,8 +3,8 @@ import { isCentreondError, type JsonObject, reasonOf } from '@centreond/plugin-s
 import type { Client } from '@centreond/plugin-sdk/client';
 import { z } from 'zod';
 import { TurnGate } from '../turns.ts';
+import { plain } from '../words.ts';
 import { durationOf } from './asked.ts';
-import { plain } from './cells.ts';
 import { type Column, tableLines } from './columns.ts';
 import { cliFault, misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';

@@ -28,6 +28,7 @@ import {
   type PluginStatus,
 } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
+import { logPluginLine } from './plugin-line.ts';
 import { ROW_BOUND } from './row-credit.ts';
 
 const STOP_LIMIT_MS = 2000;
@@ -78,7 +79,7 @@ export class CorePlugin implements Executor {
     objects: readonly object[],
     readonly options: CorePluginOptions,
   ) {
-    const log = lineLogger((line) => options.log.info({ plugin: manifest.type, ...JSON.parse(line) }));
+    const log = lineLogger((line) => logPluginLine(options.log, { plugin: manifest.type }, line));
     this.#rows = new RowWindow({ send: (message) => this.#fromPlugin(message) }, ROW_BOUND);
     this.#parts = objects.map((object) => {
       const runtime = new InstanceRuntime(object, this.#rows, log, options.maxMessage);
@@ -204,7 +205,7 @@ export async function openCorePlugin(
     message(peer: Peer, message: Buffer): void;
   },
 ): Promise<CorePlugin> {
-  const log = lineLogger((line) => options.log.info({ plugin: found.type, ...JSON.parse(line) }));
+  const log = lineLogger((line) => logPluginLine(options.log, { plugin: found.type }, line));
   const peer = new InProcessPeer(found.type, (message) => transport.receive(parseReply(message)));
   const wire = { send: (message: string) => options.message(peer, Buffer.from(message)) };
   const target = pluginOf(await import(pathToFileURL(found.main).href), found.main);

@@ -13,7 +13,7 @@ const REFUSING_IDLE_MS = 10_000;
 const SET_ASIDE_LIMIT = 1000;
 
 export interface GenerationOptions
-  extends Omit<SlotOptions, 'id' | 'room' | 'lost' | 'vacant' | 'quarantined' | 'startFailed'> {
+  extends Omit<SlotOptions, 'id' | 'tried' | 'room' | 'lost' | 'vacant' | 'quarantined' | 'startFailed'> {
   /** Runs a request again whose instance died: on the running version, which may be a later one. */
   requeue(open: OpenRequest): void;
   /** The keys of a plugin's eager instances, over restarts of the daemon. */
@@ -38,8 +38,14 @@ export class Generation {
   #sweep: NodeJS.Timeout | undefined;
   #stopped = false;
   #startFailed: ((cause: string) => void) | undefined;
+  #tried: boolean;
 
-  constructor(readonly options: GenerationOptions) {
+  /** `tried` for one that is to replace another, until {@link inService}. */
+  constructor(
+    readonly options: GenerationOptions,
+    tried = false,
+  ) {
+    this.#tried = tried;
     const { instances } = options.manifest;
     this.#keyField = 'key' in instances ? instances.key : undefined;
     if ('pool' in instances) {
@@ -65,6 +71,11 @@ export class Generation {
   get slots(): Slot[] {
     return [...this.#groups.values()].flatMap(({ slots }) => slots);
   }
+  /** Whether it takes requests, now or once its processes have started. */
+  get serves(): boolean {
+    const { slots } = this;
+    return slots.length === 0 || slots.some((slot) => slot.serves);
+  }
   get waitingCount(): number {
     let count = 0;
     for (const { waiting } of this.#groups.values()) count += waiting.size;
@@ -81,6 +92,7 @@ export class Generation {
         new Slot({
           ...this.options,
           id,
+          tried: () => this.#tried,
           room: (slot, action) => this.#dispatch(group, slot, action),
           lost: (open, error) => this.#lost(open, error),
           vacant: () => this.#vacant(group),
@@ -107,6 +119,11 @@ export class Generation {
     await Promise.all(first.map((slot) => slot.start()));
     this.#startFailed = undefined;
     return cause;
+  }
+
+  /** It is in service from now on: what ends is started again. */
+  inService(): void {
+    this.#tried = false;
   }
 
   /** Why it would not take a request now, or undefined. */

@@ -21,6 +21,7 @@ import type { Log } from '../log.ts';
 import type { InstanceLink, InstancePeer, Tickets } from '../router/instance-link.ts';
 import type { Peer } from '../router/peer.ts';
 import type { Hearer } from '../router/request.ts';
+import { logPluginLine } from './plugin-line.ts';
 import { descendants, killGroup, MARK, memoryOf, NOTES, reap, reapedText, sessionGivesWay } from './reaper.ts';
 import { ROW_BOUND, RowCredit } from './row-credit.ts';
 
@@ -379,20 +380,9 @@ export class Instance implements InstanceLink, InstanceProcess {
 
   #line(line: string): void {
     const { log, type, id } = this.options;
-    let level: 'debug' | 'info' | 'warn' | 'error' = 'info';
-    let fields: Record<string, unknown> = { msg: line };
-    if (line.startsWith('{"level":"')) {
-      try {
-        const { level: said, ...rest } = JSON.parse(line) as { level: string };
-        if (said === 'debug' || said === 'warn' || said === 'error') level = said;
-        fields = rest;
-      } catch {
-        // A line of the plugin's own that only looks like the logger's.
-      }
-    }
     this.tail.push(line.slice(0, LINE_CHARACTERS));
     if (this.tail.length > TAIL_LINES) this.tail.shift();
-    log[level]({ plugin: type, instance: id, ...fields });
+    logPluginLine(log, { plugin: type, instance: id }, line);
   }
 }
 

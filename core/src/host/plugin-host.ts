@@ -8,7 +8,7 @@ export interface PluginVersion {
   readonly manifest: Manifest;
   readonly package: string;
   readonly version: string;
-  readonly generation: Omit<GenerationOptions, keyof PluginHostOptions | 'requeue'>;
+  readonly generation: Omit<GenerationOptions, keyof PluginHostOptions | 'requeue' | 'version'>;
 }
 
 /** What all versions of a plugin are given. */
@@ -20,13 +20,16 @@ const STOP_MS = 4000;
 /** Of the versions before, as `why` shows them. */
 const EXITS_KEPT = 10;
 
+/** How one of a plugin's instances ended. */
+export type InstanceExit = Exit & { readonly instance: string };
+
 /** Hosts one plugin in processes of its own, over its versions. */
 export class PluginHost implements Executor {
   readonly early = true;
   #version: PluginVersion;
   #current: Generation;
-  /** How instances of versions that were replaced ended. */
-  #earlierExits: (Exit & { instance: string })[] = [];
+  /** How instances ended of versions that were replaced, or did not start in a reload. */
+  #earlierExits: InstanceExit[] = [];
   /** Versions that were replaced and still run something. */
   readonly #draining = new Set<Generation>();
 
@@ -38,8 +41,9 @@ export class PluginHost implements Executor {
     this.#current = this.#generation(version);
   }
 
-  #generation({ generation }: PluginVersion): Generation {
-    return new Generation({ ...generation, ...this.options, requeue: (open) => this.submit(open) });
+  #generation({ generation, version }: PluginVersion, tried = false): Generation {
+    const options = { ...generation, ...this.options, version, requeue: (open: OpenRequest) => this.submit(open) };
+    return new Generation(options, tried);
   }
 
   get manifest(): Manifest {
@@ -91,25 +95,28 @@ export class PluginHost implements Executor {
 
   /**
    * Replaces the running version: starts `next`, hands it what waits and all that comes, lets the old one finish, then ends
-   * it. If `next` does not start, or `switched` throws, the old one keeps serving and INVALID_PLUGIN says why. `switched` is
+   * it. If `next` does not start, or `switched` throws, the old one stays and INVALID_PLUGIN says why and whether the old one serves. `switched` is
    * called in the moment in which requests begin to go to `next`.
    */
   async replace(next: PluginVersion, switched: () => void): Promise<void> {
-    const successor = this.#generation(next);
+    const successor = this.#generation(next, true);
     const live = this.#current.slots.filter(({ state }) => state === 'ready' || state === 'starting');
     const keyed = 'key' in next.manifest.instances;
     const cause = await successor.start(keyed ? live.map(({ id }) => id) : []);
     if (cause !== undefined) {
       await successor.stop(STOP_MS);
-      const reason = `its new version does not start (${cause}); the running one keeps serving`;
+      this.#earlierExits = newestFirst([...exitsOf(successor), ...this.#earlierExits]).slice(0, EXITS_KEPT);
+      const reason = `version ${next.version} did not start (${cause}); ${this.#whatServes()}`;
       throw failure('INVALID_PLUGIN', { plugin: next.manifest.type, reason });
     }
     try {
       switched();
     } catch (error) {
       await successor.stop(STOP_MS);
-      throw failure('INVALID_PLUGIN', { plugin: next.manifest.type, reason: reasonOf(error) });
+      const reason = `${reasonOf(error)}; ${this.#whatServes()}`;
+      throw failure('INVALID_PLUGIN', { plugin: next.manifest.type, reason });
     }
+    successor.inService();
     const old = this.#current;
     this.#earlierExits = this.exits().slice(0, EXITS_KEPT);
     this.#current = successor;
@@ -119,6 +126,14 @@ export class PluginHost implements Executor {
     await this.#drained(old);
     await old.stop(STOP_MS);
     this.#draining.delete(old);
+  }
+
+  /** What a reload that failed leaves behind. */
+  #whatServes(): string {
+    const { version } = this.#version;
+    if (this.#current.serves) return `version ${version}, which was loaded before, keeps serving`;
+    const { state, reason } = this.status();
+    return `version ${version}, which was loaded before, is still ${state}, so nothing serves its actions (${reason})`;
   }
 
   async #drained(generation: Generation): Promise<void> {
@@ -145,11 +160,8 @@ export class PluginHost implements Executor {
   }
 
   /** How its instances ended lately, newest first. */
-  exits(): (Exit & { instance: string })[] {
-    return this.#current.slots
-      .flatMap((slot) => slot.exits.map((exit) => ({ instance: slot.id, ...exit })))
-      .concat(this.#earlierExits)
-      .sort((a, b) => b.at - a.at);
+  exits(): InstanceExit[] {
+    return newestFirst([...exitsOf(this.#current), ...this.#earlierExits]);
   }
 
   status(): PluginStatus {
@@ -171,4 +183,12 @@ export class PluginHost implements Executor {
 function stateOf(states: readonly string[]): string {
   const worst = ['failed', 'quarantined', 'restarting', 'dying', 'starting', 'stopped'];
   return worst.find((state) => states.includes(state)) ?? 'ready';
+}
+
+function exitsOf({ slots }: Generation): InstanceExit[] {
+  return slots.flatMap(({ id, exits }) => exits.map((exit) => ({ instance: id, ...exit })));
+}
+
+function newestFirst(exits: InstanceExit[]): InstanceExit[] {
+  return exits.sort((a, b) => b.at - a.at);
 }

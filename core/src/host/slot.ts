@@ -23,6 +23,10 @@ export interface Exit {
   readonly cause: string;
   /** Milliseconds it had run. */
   readonly uptimeMs: number;
+  /** The version of the package that it ran. */
+  readonly version: string;
+  /** Whether that version was tried by a reload and not put into service. */
+  readonly tried?: true;
   /** What it ran then, as `ACTION token`. */
   readonly running: readonly string[];
   /** The last lines that it wrote. */
@@ -38,6 +42,10 @@ export type SlotState = 'idle' | 'starting' | 'ready' | 'restarting' | 'dying' |
 export interface SlotOptions {
   readonly id: string;
   readonly manifest: Manifest;
+  /** The version of its package. */
+  readonly version: string;
+  /** Whether its version is tried by a reload, and not in service: what does not start then is not started again. */
+  tried(): boolean;
   readonly instance: Omit<InstanceOptions, 'id'>;
   readonly restart: RestartLimits;
   readonly clock: { now(): number };
@@ -253,7 +261,17 @@ export class Slot {
     const running = this.#describeRunning();
     const now = clock.now();
     if (!this.#resting) {
-      this.exits.unshift({ at: now, cause, uptimeMs: now - instance.startedAt, running, tail: [...tail] });
+      const { version } = this.options;
+      const tried = this.options.tried() && { tried: true as const };
+      this.exits.unshift({
+        at: now,
+        cause,
+        uptimeMs: now - instance.startedAt,
+        version,
+        ...tried,
+        running,
+        tail: [...tail],
+      });
       this.exits.length = Math.min(this.exits.length, EXITS_KEPT);
     }
     const dying = this.#dying;
@@ -278,6 +296,12 @@ export class Slot {
       return;
     }
     this.reason = cause;
+    if (this.options.tried() && !wasReady) {
+      this.state = 'failed';
+      log.error({ plugin: this.#label, tail }, `the new version of the plugin ${this.#label} did not start (${cause})`);
+      this.options.startFailed(this, cause);
+      return;
+    }
     const stale = cause.startsWith('MANIFEST_STALE');
     const next = stale ? 'quarantine' : this.supervisor.exited();
     if (next === 'quarantine') this.#quarantine(stale ? 'failed' : 'quarantined', cause, tail);

@@ -7,7 +7,7 @@ import { routerSchema } from '../json-schema.ts';
 import { MANIFEST_FILE, type Manifest } from '../manifest.ts';
 import { copiesOf } from './copies.ts';
 import type { Described } from './describe-child.ts';
-import { mainOf } from './package.ts';
+import { packageOf } from './package.ts';
 
 const IMPORT_LIMIT_MS = 30_000;
 const SHOWN_OUTPUT_CHARACTERS = 4000;
@@ -40,8 +40,9 @@ export async function buildManifest(folder: string): Promise<Built> {
 
 /** What the built plugin of the package in `folder` declares now. Writes nothing; throws as {@link buildManifest} does. */
 export async function describePlugin(folder: string): Promise<Manifest> {
-  const refuse = (reason: string) => failure('INVALID_PLUGIN', { plugin: folder, reason });
-  const described = await describe(await mainOf(folder), refuse);
+  const { name: plugin, main } = await packageOf(folder);
+  const refuse = (reason: string) => failure('INVALID_PLUGIN', { plugin, reason });
+  const described = await describe(main, refuse);
   if ('reason' in described) throw refuse(described.reason);
   const { manifest } = described;
   const parts: [string, Manifest['config']][] = [

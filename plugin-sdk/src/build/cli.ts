@@ -11,8 +11,9 @@ const USAGE = `usage: centreond-plugin build [--quiet] [FOLDER…]
 
   build   writes plugin.manifest.json beside the package.json of each built plugin package (default: this folder);
           --quiet prints only what is wrong
-  dev     builds this folder's package, has a router serve it (the one of ./centreond.yaml, or of FILE; started where it does
-          not run), and builds and reloads it on each change; --inspect opens a debugger on the plugin's process
+  dev     builds this folder's package, has a router serve it, and builds and reloads it on each change; the router is that of
+          ./centreond.yaml, or of FILE, started if it does not run; without a config it is a temporary one
+          --inspect opens a debugger on the plugin's process
   docs    prints what the plugins declare, as a Markdown page
 `;
 

@@ -1,24 +1,25 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, type FSWatcher, readFileSync, watch } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { failure, reasonOf } from '../errors.ts';
 import { MANIFEST_FILE, type Manifest } from '../manifest.ts';
 import { buildManifest } from './build.ts';
+import { SourceWatch } from './source-watch.ts';
 
-/** Changes that come together are one: an editor writes a file in several steps. */
-const SETTLE_MS = 150;
 /** Exit code of `centreond` where no daemon serves. */
 const NO_DAEMON = 3;
-const IGNORED = /(^|\/)(node_modules|dist|var|coverage|\.git)(\/|$)|\.tgz$|plugin\.manifest\.json/;
+/** Stands in what `centreond` says if there is no config. */
+const NO_CONFIG = ' CONFIG_NOT_FOUND ';
 
 export interface DevOptions {
   /** The plugin package's folder. */
   readonly folder: string;
   /** Opens a debugger on the plugin's process. */
   readonly inspect: boolean;
-  /** The daemon's config; searched for from `folder`, as `centreond` does, when left out. */
+  /** The daemon's config. If omitted, it is searched for from `folder`, as `centreond` does, and without one a temporary one is made. */
   readonly config: string | undefined;
   readonly say: (line: string) => void;
   /** Ends it. */
@@ -27,48 +28,29 @@ export interface DevOptions {
 
 /**
  * Builds the package, has a daemon serve it, and builds and reloads it on each change of its sources, until `signal` aborts. The
- * daemon is the one that runs for the config; where none does, it is started, and stopped at the end. Resolves with the exit
- * code. A build or a reload that fails is said, and the version of before keeps serving.
+ * daemon is the one that runs for the config; if none runs, it is started, and stopped at the end. If there is no config, one is
+ * made that serves this plugin on this machine, in a temporary folder that is removed at the end. Resolves with the exit code.
+ * What became of a change is said in one line, and below it the output of a build that failed.
  */
 export async function dev(options: DevOptions): Promise<number> {
   const { folder, say, signal } = options;
   signal.throwIfAborted();
-  const centreond = commandLineOf(folder);
-  const session = new DevSession(options, centreond);
-  let pending: NodeJS.Timeout | undefined;
+  const session = new DevSession(options, commandLineOf(folder));
   let busy = Promise.resolve();
-  const change = (file: string) => {
-    clearTimeout(pending);
-    pending = setTimeout(() => {
-      busy = busy.then(() => session.round(file)).catch((error: unknown) => say(reasonOf(error)));
-    }, SETTLE_MS);
+  const failed = (error: unknown) => say(reasonOf(error));
+  const changed = (files: string[]) => {
+    busy = busy.then(() => session.round(files)).catch(failed);
   };
-  const watchers = watched(folder, change);
+  const watch = new SourceWatch(folder, changed, failed);
   try {
     signal.addEventListener('abort', () => session.end(0), { once: true });
-    await session.round(undefined);
+    await session.round([]);
     return await session.over;
   } finally {
-    clearTimeout(pending);
-    for (const watcher of watchers) watcher.close();
+    watch[Symbol.dispose]();
     await busy;
     await session.stop();
   }
-}
-
-function watched(folder: string, change: (file: string) => void): FSWatcher[] {
-  const source = path.join(folder, 'src');
-  const root = existsSync(source) ? source : folder;
-  const take = (_: string, file: string | null) => file !== null && !IGNORED.test(file) && change(file);
-  const watchers = [watch(root, { recursive: true }, take)];
-  if (root === source) {
-    watchers.push(
-      watch(folder, (event, file) =>
-        file === 'package.json' || file === 'tsconfig.json' ? take(event, file) : undefined,
-      ),
-    );
-  }
-  return watchers;
 }
 
 /** The file of the command line `centreond`: of @centreond/core, as `folder` finds it. Throws INVALID_PLUGIN. */
@@ -84,6 +66,16 @@ function commandLineOf(folder: string): string {
   }
 }
 
+interface Built {
+  readonly type: string;
+  readonly version: string;
+}
+
+interface NotBuilt {
+  readonly failed: string;
+  readonly output: string;
+}
+
 interface Ran {
   readonly code: number | null;
   readonly output: string;
@@ -97,6 +89,9 @@ class DevSession {
   #ended: Promise<number> | undefined;
   #type: string | undefined;
   #inspected = 0;
+  /** The folder of the config that was made, and its file. */
+  #temporary: string | undefined;
+  #made: string | undefined;
 
   constructor(
     private readonly options: DevOptions,
@@ -107,52 +102,61 @@ class DevSession {
     });
   }
 
-  /** Builds, then has the daemon serve what was built. */
-  async round(changed: string | undefined): Promise<void> {
-    const { say } = this.options;
+  /** Builds, has the daemon serve what was built, and says so in one line; `changed` is empty for the first build. */
+  async round(changed: readonly string[]): Promise<void> {
     const before = Date.now();
-    if (changed !== undefined) say(`${changed} changed`);
-    const manifest = await this.#build();
-    if (!manifest) return;
-    this.#type = manifest.type;
+    const built = await this.#build();
+    if ('failed' in built) {
+      this.#report(changed, built.failed, built.output);
+      return;
+    }
+    const { type, version } = built;
+    this.#type = type;
     if (!(await this.#runs())) {
       await this.#start();
       return;
     }
-    const { code, output } = await this.#centreond('reload', manifest.type);
-    if (code !== 0) say(`${output.trim()}\nThe version of before keeps serving.`);
-    else say(`${output.trim()} (${Date.now() - before} ms)`);
+    const { code, output } = await this.#centreond('reload', type);
+    if (code !== 0) this.#report(changed, `built, but not reloaded: ${output.trim()}`);
+    else this.#report(changed, `built and reloaded, ${type} ${version} serves now (${Date.now() - before} ms)`);
     if (code === 0 && this.options.inspect && !this.#daemon) await this.#openInspector();
   }
 
-  /** Stops the daemon that was started here. */
+  #report(changed: readonly string[], what: string, output = ''): void {
+    const more = changed.length > 1 ? ` and ${changed.length - 1} more` : '';
+    const head = changed[0] === undefined ? what : `${changed[0]}${more} changed: ${what}`;
+    const below = output === '' ? '' : `\n${output.replaceAll(/^(?=.)/gm, '    ')}`;
+    this.options.say(head + below);
+  }
+
+  /** Stops the daemon that was started here, and removes its temporary folder. */
   async stop(): Promise<void> {
     this.#daemon?.kill('SIGTERM');
     await this.#ended;
+    if (this.#temporary !== undefined) rmSync(this.#temporary, { recursive: true, force: true });
   }
 
-  /** Runs the package's build script, and sees to the manifest; undefined where that fails, which is said. */
-  async #build(): Promise<Manifest | undefined> {
-    const { folder, say } = this.options;
-    const { scripts = {} } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')) as {
+  /** Runs the package's build script and sees to the manifest. */
+  async #build(): Promise<Built | NotBuilt> {
+    const { folder } = this.options;
+    const { scripts = {}, version = '' } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')) as {
       scripts?: Record<string, string>;
+      version?: string;
     };
     if (scripts.build !== undefined) {
       const { code, output } = await run('npm', ['run', '--silent', 'build'], folder);
-      if (code !== 0) {
-        say(`${output.trim()}\nThe build failed (exit code ${code}); it is tried again on the next change.`);
-        return undefined;
-      }
+      if (code !== 0) return { failed: `the build failed (exit code ${code})`, output: output.trim() };
       // A build that writes the manifest has done it, after whatever it compiles.
       if (scripts.build.includes('centreond-plugin')) {
-        return JSON.parse(readFileSync(path.join(folder, MANIFEST_FILE), 'utf8')) as Manifest;
+        const { type } = JSON.parse(readFileSync(path.join(folder, MANIFEST_FILE), 'utf8')) as Manifest;
+        return { type, version };
       }
     }
     try {
-      return (await buildManifest(folder)).manifest;
+      return { type: (await buildManifest(folder)).manifest.type, version };
     } catch (error) {
-      say(reasonOf(error));
-      return undefined;
+      const [first = '', ...stack] = reasonOf(error).split('\n');
+      return { failed: `the build failed: ${first}`, output: stack.join('\n') };
     }
   }
 
@@ -161,10 +165,27 @@ class DevSession {
     if (this.#daemon) return true;
     const { code, output } = await this.#centreond('status', '--json');
     if (code === NO_DAEMON) return false;
-    const { plugins } = JSON.parse(output) as { plugins?: { type: string }[] };
+    const status = JSON.parse(output) as { plugins?: { type: string }[]; message?: string };
+    const { plugins, message = output.trim() } = status;
     if (plugins?.some(({ type }) => type === this.#type)) return true;
-    const reason = plugins ? 'the router that runs here does not list it in its config' : output.trim();
+    if (!plugins && this.options.config === undefined && message.includes(NO_CONFIG)) {
+      this.#makeConfig();
+      return false;
+    }
+    const reason = plugins ? 'the router that runs here does not list it in its config' : message.replace(/\.$/, '');
     throw failure('INVALID_PLUGIN', { plugin: String(this.#type), reason });
+  }
+
+  /** A config that serves this plugin to this machine alone. */
+  #makeConfig(): void {
+    const { folder, say } = this.options;
+    const temporary = mkdtempSync(path.join(os.tmpdir(), 'centreond-dev-'));
+    this.#temporary = temporary;
+    const config = { core: { id: 'dev', dataDir: path.join(temporary, 'var') }, plugins: [{ package: folder }] };
+    const file = path.join(temporary, 'centreond.json');
+    writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
+    this.#made = file;
+    say(`There is no config: a temporary one serves the plugin, until dev ends. Call it with --config ${file}`);
   }
 
   #start(): Promise<void> {
@@ -201,7 +222,8 @@ class DevSession {
   }
 
   #config(): string[] {
-    return this.options.config === undefined ? [] : ['--config', this.options.config];
+    const file = this.options.config ?? this.#made;
+    return file === undefined ? [] : ['--config', file];
   }
 
   #centreond(...args: string[]): Promise<Ran> {

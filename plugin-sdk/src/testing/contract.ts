@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { describePlugin } from '../build/build.ts';
-import { mainOf } from '../build/package.ts';
+import { packageOf } from '../build/package.ts';
 import { pluginOf } from '../construct.ts';
 import type { PluginClass } from '../decorators.ts';
 import { CentreondError, failure, isCentreondError, reasonOf } from '../errors.ts';
@@ -61,7 +61,7 @@ export async function checkPluginContract(
   else {
     const manifest = await checkManifest(plugin, findings);
     if (manifest.isolation === 'core') {
-      const main = await mainOf(plugin);
+      const { main } = await packageOf(plugin);
       await checkClass(pluginOf(await import(pathToFileURL(main).href), main), manifest, findings, options);
     } else await checkFolder(plugin, manifest, findings, options);
   }

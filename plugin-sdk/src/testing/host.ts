@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Router as RouterSocket } from 'zeromq';
-import { mainOf } from '../build/package.ts';
+import { packageOf } from '../build/package.ts';
 import { type Ack, API_VERSION, type HistoryRow, type NodeAnnouncement } from '../contract.ts';
 import { type CentreondError, failure, reasonOf } from '../errors.ts';
 import { decodePack, decodeText, formatMessage, type Json, type JsonObject, parseReply } from '../frame.ts';
@@ -59,7 +59,7 @@ export interface Leftovers {
  */
 export async function startHost(folder: string, options: HostOptions = {}): Promise<TestHost> {
   const refuse = (reason: string) => failure('INVALID_PLUGIN', { plugin: folder, reason });
-  const main = await mainOf(folder);
+  const { main } = await packageOf(folder);
   const file = path.join(folder, MANIFEST_FILE);
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
     throw refuse(`its manifest cannot be read: ${reasonOf(error)}; run \`centreond-plugin build\` there`);

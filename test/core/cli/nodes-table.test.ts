@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { cellsOf, cut, plain } from '../../../core/dist/cli/cells.js';
+import { cellsOf, cut } from '../../../core/dist/cli/cells.js';
 import type { Fleet, FleetNode } from '../../../core/dist/cli/fleet.js';
 import { nodeText } from '../../../core/dist/cli/node-text.js';
 import { fleetText } from '../../../core/dist/cli/nodes-table.js';
 import type { View } from '../../../core/dist/cli/painted.js';
+import { plain } from '../../../core/dist/words.js';
 
 const NOW = Date.parse('2026-11-25T12:00:00Z');
 const ago = (seconds: number) => NOW / 1000 - seconds;
