@@ -122,10 +122,10 @@ export class LinkTransport implements Transport, Core {
 }
 
 /** A plugin's token store over its transport. */
-export class LinkTokenStore implements TokenStore {
+export class LinkTokenStore implements TokenStore<number> {
   constructor(private readonly transport: LinkTransport) {}
 
-  async append(rows: readonly NewRow[]): Promise<void> {
+  async append(rows: readonly NewRow<number>[]): Promise<void> {
     await Promise.all(rows.map((row) => this.transport.send('PUTLOG', row)));
   }
 

@@ -6,6 +6,7 @@ import {
   CONFIG,
   failure,
   type HistoryRow,
+  inject,
   Kill,
   LOGGER,
   type Logger,
@@ -20,7 +21,6 @@ import {
   type Transport,
 } from '@centreond/plugin-sdk';
 import { FakeClock, testPlugin } from '@centreond/plugin-sdk/testing';
-import { inject } from 'tsyringe';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 
@@ -47,7 +47,7 @@ class WeatherPlugin {
   carrying: Disposable | undefined;
 
   constructor(
-    @inject(CONFIG) readonly config: z.output<typeof Config>,
+    @inject(CONFIG, Config) readonly config: z.output<typeof Config>,
     @inject(TOKEN_STORE) readonly tokens: TokenStore,
     @inject(TRANSPORT) readonly transport: Transport,
     @inject(STATE) readonly state: State,
@@ -64,7 +64,7 @@ class WeatherPlugin {
   }
 
   @Action('WEATHER', { title: 'Ask for the weather', input: City, output: Weather, effects: 'read' })
-  async weather({ city }: z.output<typeof City>, context: ActionContext): Promise<z.input<typeof Weather>> {
+  async weather({ city }: z.output<typeof City>, context: ActionContext<120>): Promise<z.input<typeof Weather>> {
     await context.progress(120, { message: `looking at ${city}` });
     return { city, degrees: 20, unit: this.config.unit };
   }
@@ -81,10 +81,10 @@ class WeatherPlugin {
   }
 
   @Action('TRY', { title: 'Use a service', input: Anything, output: Anything, access: 'admin' })
-  async try(input: z.output<typeof Anything>, context: ActionContext): Promise<z.input<typeof Anything>> {
+  async try(input: z.output<typeof Anything>, context: ActionContext<120>): Promise<z.input<typeof Anything>> {
     const { what, ...rest } = input;
     if (what === 'throw') throw new Error('out of order');
-    if (what === 'code') await context.progress(Number(rest.code), {});
+    if (what === 'code') await context.progress(Number(rest.code) as 120, {});
     if (what === 'late') setTimeout(() => void context.progress(120, {}), 1);
     if (what === 'append') await this.tokens.append([{ token: context.token, data: {}, code: 120, ...rest } as never]);
     if (what === 'emit') await this.transport.emit(String(rest.event ?? 'SEEN'), { city: 'Paris' });
