@@ -249,7 +249,7 @@ export interface ActionContext<in C extends number = never> {
   readonly identity: string;
   /** The node that TARGET named, for an action that runs `here`; empty where it named none, or this router. */
   readonly target: string;
-  /** When the request is stopped: milliseconds since the epoch. */
+  /** When the request is stopped, at the latest: whole seconds since the epoch, as a call's own `deadline`. */
   readonly deadline: number;
   /** Aborts on timeout, cancel and kill; its `reason` is a CentreondError that says which. */
   readonly signal: AbortSignal;

@@ -284,7 +284,7 @@ class RequestContext implements ActionContext<number>, Running {
   ) {
     this.identity = delivery.from;
     this.target = delivery.target ?? '';
-    this.deadline = delivery.deadline;
+    this.deadline = Math.ceil(delivery.deadline / 1000);
   }
 
   // Made when first asked for: most actions are over before anybody looks.
