@@ -56,7 +56,7 @@ type Arguments<Data, Options, MayOmit> = [MayOmit] extends [true]
 
 /** The type of `call`. */
 export type Call<Options, Outcome, MayOmit = false> = IfKnown<
-  <A extends keyof Actions | OtherText>(
+  <A extends Extract<keyof Actions, string> | OtherText>(
     action: A & CheckedAction<A>,
     ...rest: Arguments<ActionInput<A>, Options, MayOmit>
   ) => Promise<KnownOutcome<A, Outcome>>,
@@ -65,7 +65,7 @@ export type Call<Options, Outcome, MayOmit = false> = IfKnown<
 
 /** The type of `send`. */
 export type Send<Options, Ack, MayOmit = false> = IfKnown<
-  <A extends keyof Actions | OtherText>(
+  <A extends Extract<keyof Actions, string> | OtherText>(
     action: A & CheckedAction<A>,
     ...rest: Arguments<ActionInput<A>, Options, MayOmit>
   ) => Promise<KnownAck<A, Ack>>,

@@ -84,6 +84,7 @@ export async function edges(transport: Transport, client: Client, named: string)
   await transport.emit('ALARM', { at: 'here' });
   await transport.call(named, { anything: 1 });
   await client.send('GETLOG', undefined, { timeoutMs: 1000 });
+  await client.send('PING');
   const { data } = await client.send('GETLOG');
   const ended = await client.call('COMMAND', { command: 'date' }, { target: 'poller', timeoutMs: 1000 });
   const inner = await transport.call('COMMAND', { command: 'date' });
