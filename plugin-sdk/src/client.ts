@@ -1,3 +1,4 @@
+import type { Call, Send } from './catalogue.ts';
 import type { Cipher, KeyPair, Signer } from './channel/index.ts';
 import type { Timing } from './connection.ts';
 import type { HistoryRow } from './follower.ts';
@@ -131,12 +132,12 @@ export interface Client extends AsyncDisposable {
    * with NOT_ACKNOWLEDGED after `timeoutMs`, or NOT_CONNECTED if it was never sent; with CLIENT_CLOSED, CLIENT_REPLACED or KEY_REVOKED; with BUSY when
    * too much is pending here. After a rejection by time, whether it was accepted is told by sending it again with its token.
    */
-  send(action: string, data?: object, options?: SendOptions): Promise<Ack>;
+  readonly send: Send<SendOptions, Ack, true>;
   /**
    * Sends a request and follows it to its end, also when that is a failure. Rejects as `send` does; once it is accepted, with
    * WAIT_OVER after `timeoutMs`, or NOT_FOLLOWED if its rows cannot be followed: the request goes on.
    */
-  call(action: string, data?: object, options?: CallOptions): Promise<Outcome>;
+  readonly call: Call<CallOptions, Outcome, true>;
   /**
    * The rows of `token` after row `afterId`, each once and in order, over any number of reconnects; ends after the
    * terminal row. Throws the router's refusal, KEY_REVOKED, CLIENT_REPLACED, and the signal's reason. Leaving the loop ends it.

@@ -1,21 +1,10 @@
 import 'reflect-metadata';
 import { container } from 'tsyringe';
-import {
-  CONFIG,
-  INSTANCE,
-  type Instance,
-  LOGGER,
-  type Logger,
-  STATE,
-  type State,
-  TOKEN_STORE,
-  type TokenStore,
-  TRANSPORT,
-  type Transport,
-} from './contract.ts';
+import type { Instance, Logger, State, TokenStore, Transport } from './contract.ts';
 import { declarationOf, type PluginClass } from './decorators.ts';
 import { failure } from './errors.ts';
 import type { JsonObject } from './frame.ts';
+import { CONFIG, INSTANCE, LOGGER, STATE, symbolOf, TOKEN_STORE, TRANSPORT } from './injection.ts';
 import { LinkState } from './link-state.ts';
 import { validate } from './schema.ts';
 import { LinkTokenStore, type LinkTransport } from './services.ts';
@@ -24,7 +13,7 @@ import { LinkTokenStore, type LinkTransport } from './services.ts';
 export interface PluginServices {
   readonly log: Logger;
   readonly transport: Transport;
-  readonly tokens: TokenStore;
+  readonly tokens: TokenStore<number>;
   readonly state?: State;
   readonly instance?: Instance;
 }
@@ -42,12 +31,12 @@ export async function construct(plugin: PluginClass, config: JsonObject, service
   if (!checked.ok) throw failure('INVALID_PLUGIN', { plugin: options.type, reason: `its config: ${checked.reason}` });
   // A container of its own: plugins that share a process must not see each other's.
   const own = container.createChildContainer();
-  own.register(CONFIG, { useValue: checked.value });
-  own.register(LOGGER, { useValue: services.log });
-  own.register(TRANSPORT, { useValue: services.transport });
-  own.register(TOKEN_STORE, { useValue: services.tokens });
-  if (services.state) own.register(STATE, { useValue: services.state });
-  own.register(INSTANCE, { useValue: services.instance ?? { id: '1', of: 1 } });
+  own.register(symbolOf(CONFIG), { useValue: checked.value });
+  own.register(symbolOf(LOGGER), { useValue: services.log });
+  own.register(symbolOf(TRANSPORT), { useValue: services.transport });
+  own.register(symbolOf(TOKEN_STORE), { useValue: services.tokens });
+  if (services.state) own.register(symbolOf(STATE), { useValue: services.state });
+  own.register(symbolOf(INSTANCE), { useValue: services.instance ?? { id: '1', of: 1 } });
   return own.resolve<Lifecycle>(plugin);
 }
 

@@ -1,5 +1,7 @@
+import type { Call, Emit, Send } from './catalogue.ts';
 import type { CentreondError } from './errors.ts';
 import type { Json, JsonObject } from './frame.ts';
+import type { Mistake } from './mistake.ts';
 
 /** A row of the history. Times are whole seconds since the epoch; `id` ascends per router. */
 export interface HistoryRow {
@@ -28,18 +30,31 @@ export interface HistoryFilter {
   limit?: number;
 }
 
-/** A row to append: code 0, or one that the plugin's manifest declares. `etime` is now when left out. */
-export interface NewRow {
+/** The codes in the record that `@Plugin({ codes })` takes, as a type: `CodesOf<typeof CODES>`. Declare `CODES` `as const`. */
+export type CodesOf<Declared extends Readonly<Record<string, number>>> = Declared[keyof Declared];
+
+type UndeclaredCode =
+  'The code of this row is not declared. Add it to @Plugin({ codes }) and name it in the type: ActionContext<typeof CODE>, TokenStore<typeof CODE>.';
+
+/** A code that a row may have: 0, or one of the declared codes `C`. */
+export type RowCode<C extends number> = 0 | C | (number & Mistake<UndeclaredCode>);
+
+/** A row to append: code 0, or one that the plugin declares. `etime` is now if omitted. */
+export interface NewRow<out C extends number = never> {
   token: string;
-  code: number;
+  // Not `RowCode<C>`: of an alias the compiler prints only the name.
+  code: 0 | C | (number & Mistake<UndeclaredCode>);
   data: Json;
   etime?: number;
 }
 
-/** A plugin's view of the history. It cannot end a token, nor write under one that is not its own or running in it. */
-export interface TokenStore {
+/**
+ * A plugin's view of the history. It cannot end a token, nor write under one that is not its own or running in it. `C` names the
+ * codes of the rows that it appends; without it they have code 0.
+ */
+export interface TokenStore<in C extends number = never> {
   /** Resolves when every row is on disk; rejects with the refusal of the first that was not taken. */
-  append(rows: readonly NewRow[]): Promise<void>;
+  append(rows: readonly NewRow<C>[]): Promise<void>;
   /** The rows that match, ascending by id. */
   query(filter: HistoryFilter): Promise<HistoryRow[]>;
   /** Each row after `afterId`, live, until the terminal one or until `signal` aborts. */
@@ -89,14 +104,14 @@ export interface Outcome {
 /** The plugin's way to every action, here and on other nodes. Requests made with it belong to `@TYPE`. */
 export interface Transport {
   /** Sends and waits for the terminal row. Rejects with the refusal, NOT_ACKNOWLEDGED or WAIT_OVER, or with NOT_FOLLOWED once it is accepted. */
-  call(action: string, data: object, options?: CallOptions): Promise<Outcome>;
+  readonly call: Call<CallOptions, Outcome>;
   /** Sends and waits for the ACK: accepted and on disk. Rejects with the refusal, or NOT_ACKNOWLEDGED. */
-  send(action: string, data: object, options?: CallOptions): Promise<Ack>;
+  readonly send: Send<CallOptions, Ack>;
   /**
    * Tells every plugin that listens to one of this plugin's declared `events`. Resolves when the router has taken it, however its
    * listeners fare; rejects with INVALID_EVENT where it is not declared or `data` does not fit the schema declared for it.
    */
-  emit(event: string, data: object): Promise<void>;
+  readonly emit: Emit;
   /** Opens an encrypted link to another router, as this router. The core signs; its key never leaves it. */
   link(options: LinkOptions): Link;
   /**
@@ -224,14 +239,17 @@ export interface Logger {
   error(message: string): void;
 }
 
-/** What an action's method is told of the request that it runs. */
-export interface ActionContext {
+/**
+ * What an action's method is told of the request that it runs. `C` names the codes of the rows that it writes
+ * (`ActionContext<typeof CODE>`, or `ActionContext<CodesOf<typeof CODES>>`); without it `progress` takes code 0 alone.
+ */
+export interface ActionContext<in C extends number = never> {
   readonly token: string;
   /** Who asked: the identity that the handshake bound, `@local`, or `@TYPE`. */
   readonly identity: string;
   /** The node that TARGET named, for an action that runs `here`; empty where it named none, or this router. */
   readonly target: string;
-  /** When the request is stopped: milliseconds since the epoch. */
+  /** When the request is stopped, at the latest: whole seconds since the epoch, as a call's own `deadline`. */
   readonly deadline: number;
   /** Aborts on timeout, cancel and kill; its `reason` is a CentreondError that says which. */
   readonly signal: AbortSignal;
@@ -241,7 +259,8 @@ export interface ActionContext {
    * else when there is room again or the signal aborts: await it, so that a writer of many rows is as fast as the disk and
    * needs no memory. Rejects with BUSY where 100,000 rows of this process wait. Does nothing after the end.
    */
-  progress(code: number, data: Json): Promise<void>;
+  // Not `RowCode<C>`: of an alias the compiler prints only the name.
+  readonly progress: (code: 0 | C | (number & Mistake<UndeclaredCode>), data: Json) => Promise<void>;
 }
 
 /** What a kill handler is told: which instance ends and why. */
@@ -276,14 +295,6 @@ export interface Instance {
   /** How many the pool has; 1 where there is none. */
   readonly of: number;
 }
-
-/** Injection tokens: what a plugin's constructor may ask for. */
-export const CONFIG = Symbol.for('centreond.CONFIG');
-export const LOGGER = Symbol.for('centreond.LOGGER');
-export const TOKEN_STORE = Symbol.for('centreond.TOKEN_STORE');
-export const TRANSPORT = Symbol.for('centreond.TRANSPORT');
-export const STATE = Symbol.for('centreond.STATE');
-export const INSTANCE = Symbol.for('centreond.INSTANCE');
 
 /** The version of the contract between core and plugins. */
 export const API_VERSION = 1;

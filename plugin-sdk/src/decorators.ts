@@ -1,12 +1,12 @@
 import 'reflect-metadata';
 import { injectable } from 'tsyringe';
-import type { Access, ActionContext, CoreEvents, Effects } from './contract.ts';
+import type { EventName, EventOf, Events } from './catalogue.ts';
+import type { Access, ActionContext, CoreEvents, Effects, KillRequest } from './contract.ts';
 import { failure } from './errors.ts';
 import { isAction } from './frame.ts';
-import type { InputOf, OutputOf, Schema } from './schema.ts';
+import type { Mistake } from './mistake.ts';
+import { faultOfSchema, type InputOf, type OutputOf, type Schema } from './schema.ts';
 import { FIRST_PLUGIN_CODE } from './status.ts';
-
-type Awaitable<T> = T | Promise<T>;
 
 /** How many processes serve a plugin: one (left out), a pool, or one per value of a field of the input. */
 export type Instances =
@@ -120,44 +120,95 @@ function draftOf(prototype: object, second?: unknown): Draft {
 // biome-ignore lint/suspicious/noExplicitAny: a constructor type that accepts every class
 export type PluginClass = new (...args: any[]) => object;
 
-/** Declares the class a plugin, and injectable. One a class; the class is the module's default export. */
-export function Plugin(options: PluginOptions): (target: PluginClass) => void {
+/** The codes that `@Plugin` options declare. */
+type DeclaredCodes<O> = O extends { readonly codes: Readonly<Record<string, infer Code>> } ? Code : never;
+
+/** The codes of rows that a type writes: of a context's `progress`, or of a store's `append`. */
+type WrittenCodes<T> = T extends { readonly progress: (code: infer Code, data: never) => unknown }
+  ? Exclude<Extract<Code, number>, Mistake<string>>
+  : T extends { append(rows: infer Rows): unknown }
+    ? Rows extends readonly { code: infer Code }[]
+      ? Exclude<Extract<Code, number>, Mistake<string>>
+      : never
+    : never;
+
+/** The codes that the methods and the constructor of `C` write. */
+type RowCodesOf<C extends PluginClass> =
+  | WrittenCodes<ConstructorParameters<C>[number]>
+  | {
+      [K in keyof InstanceType<C>]: InstanceType<C>[K] extends (...args: infer A) => unknown
+        ? WrittenCodes<A[1 & keyof A]>
+        : never;
+    }[keyof InstanceType<C>];
+
+type Declares<C extends PluginClass, Declared> = [RowCodesOf<C>] extends [Declared | 0]
+  ? unknown
+  : Mistake<`The class writes rows of the code ${Exclude<RowCodesOf<C>, Declared | 0> & number}, which @Plugin({ codes }) does not declare.`>;
+
+/**
+ * Declares the class a plugin, and injectable. One a class; the class is the module's default export. Throws INVALID_PLUGIN if a
+ * schema does not describe itself as JSON Schema.
+ */
+export function Plugin<const O extends PluginOptions>(
+  options: O,
+): <C extends PluginClass>(target: C & Declares<C, DeclaredCodes<O>>) => void {
   return (target: PluginClass, context?: unknown) => {
     draftOf(target.prototype, context).options = options;
+    if (options.config) refuseUndescribed(target.name, 'config', options.config);
+    for (const [event, schema] of Object.entries(options.events ?? {}))
+      refuseUndescribed(target.name, `events.${event}`, schema);
     injectable()(target);
   };
 }
 
-/** Says what is wrong where a method does not fit its action's schemas. */
-interface DoesNotFit<Problem extends string> {
-  readonly __problem: Problem;
+function refuseUndescribed(plugin: string, what: string, schema: unknown): void {
+  const fault = faultOfSchema(schema);
+  if (fault) throw failure('INVALID_PLUGIN', { plugin, reason: `${what}: ${fault}` });
 }
-type Fit<F extends (...args: never[]) => unknown, In extends Schema> =
+
+/** Nothing to object to in a method, or the sentence that the compiler prints. */
+type Fit<F extends (...args: never[]) => unknown, In extends Schema, Out extends Schema> =
   Parameters<F> extends []
-    ? unknown
-    : OutputOf<In> extends Parameters<F>[0]
-      ? Parameters<F>[1] extends ActionContext | undefined
-        ? unknown
-        : DoesNotFit<'the second parameter must be an ActionContext'>
-      : DoesNotFit<"the first parameter must take what the action's input schema yields">;
+    ? Answers<F, Out>
+    : [OutputOf<In>] extends [Parameters<F>[0]]
+      ? FitsContext<Parameters<F>[1]> extends true
+        ? Answers<F, Out>
+        : Mistake<'The second parameter of the method is not an ActionContext.'>
+      : Mistake<'The first parameter of the method does not take what the input schema yields. Declare it as z.output<typeof Input>.'>;
+
+type FitsContext<P> = [P] extends [ActionContext | undefined]
+  ? true
+  : [ActionContext<number>] extends [P]
+    ? true
+    : false;
+
+type Answers<F extends (...args: never[]) => unknown, Out extends Schema> = [Awaited<ReturnType<F>>] extends [
+  InputOf<Out>,
+]
+  ? unknown
+  : Mistake<'The method does not return what the output schema takes. Declare it as z.input<typeof Output>, or a promise of it.'>;
 
 /**
  * Declares a method to be the action `name` (`[A-Z][A-Z0-9_-]{0,63}`). It gets the validated input and an ActionContext; what
  * it returns becomes the terminal row of code 2, what it throws the one of code 1.
  */
 export function Action<In extends Schema, Out extends Schema>(name: string, options: ActionOptions<In, Out>) {
-  return <F extends (input: never, context: never) => Awaitable<InputOf<Out>>>(
+  return <F extends (...args: never[]) => unknown>(
     target: object,
     key: string,
-    _descriptor: TypedPropertyDescriptor<F> & Fit<F, In>,
+    _descriptor: TypedPropertyDescriptor<F> & Fit<F, In, Out>,
   ): void => {
+    const draft = draftOf(target, key);
+    const plugin = target.constructor.name;
     if (!isAction(name)) {
       throw failure('INVALID_PLUGIN', {
-        plugin: target.constructor.name,
+        plugin,
         reason: `@Action('${name}'): a name is a capital letter and up to 63 of A-Z 0-9 _ -`,
       });
     }
-    draftOf(target, key).actions.push({
+    for (const side of ['input', 'output'] as const)
+      refuseUndescribed(plugin, `@Action('${name}'): ${side}`, options[side]);
+    draft.actions.push({
       name,
       method: key,
       options: options as ActionOptions,
@@ -167,26 +218,49 @@ export function Action<In extends Schema, Out extends Schema>(name: string, opti
 
 const CORE_EVENTS: readonly string[] = ['REGISTERNODE', 'UNREGISTERNODE'] satisfies (keyof CoreEvents)[];
 
-type EventOf<E extends string> = E extends keyof CoreEvents ? CoreEvents[E] : never;
+type Hears<F extends (...args: never[]) => unknown, E extends string> =
+  Parameters<F> extends []
+    ? unknown
+    : [EventOf<E>] extends [Parameters<F>[0]]
+      ? OneArgument<F, unknown, Mistake<`The listener of ${E} has a second parameter. It is given the event alone.`>>
+      : Mistake<`The parameter of the listener does not take what the event ${E} carries.`>;
+
+/** `Yes` where one argument is enough to call `F`. */
+type OneArgument<F extends (...args: never[]) => unknown, Yes, No> =
+  Parameters<F> extends readonly [unknown?, ...infer More] ? ([] extends More ? Yes : No) : No;
 
 /**
  * Declares a method to be called for each event `event`, one after the other: in one instance of a pool, in every live one of a
  * keyed plugin. What it throws is logged and harms nobody else. One that does not keep up loses what comes while 1,000 events
  * wait for it, counted and logged; after 60 s with one event it gets the next.
  */
-export function On<E extends string>(event: E) {
-  return <F extends (event: EventOf<E>) => Awaitable<void>>(
+export function On<E extends keyof Events | (string & Record<never, never>)>(event: EventName<E>) {
+  return <F extends (...args: never[]) => unknown>(
     target: object,
     key: string,
-    _descriptor: TypedPropertyDescriptor<F>,
+    _descriptor: TypedPropertyDescriptor<F> & Hears<F, E>,
   ): void => {
     draftOf(target, key).listens.push({ event, method: key });
   };
 }
 
-/** Declares the method that lets go of what the instance holds, called before it is ended by KILL. At most one. */
+type Kills<F extends (...args: never[]) => unknown> =
+  Parameters<F> extends []
+    ? unknown
+    : [KillRequest] extends [Parameters<F>[0]]
+      ? OneArgument<F, unknown, Mistake<'The @Kill method has a second parameter. It is given a KillRequest alone.'>>
+      : Mistake<'The parameter of the @Kill method does not take a KillRequest.'>;
+
+/**
+ * Declares the method that releases what the instance holds, called before KILL ends it. It gets a KillRequest. At most one a
+ * class.
+ */
 export function Kill(options: { readonly graceSeconds: number }) {
-  return (target: object, key: string): void => {
+  return <F extends (...args: never[]) => unknown>(
+    target: object,
+    key: string,
+    _descriptor: TypedPropertyDescriptor<F> & Kills<F>,
+  ): void => {
     draftOf(target, key).kill = { method: key, graceSeconds: options.graceSeconds };
   };
 }

@@ -1,6 +1,6 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import { reasonOf } from './errors.ts';
-import type { JsonSchema } from './schema.ts';
+import type { JsonSchema, Schema } from './schema.ts';
 
 /** A JSON Schema as the router reads it. */
 export interface RouterSchema {
@@ -87,4 +87,26 @@ function faultText({ errors }: ValidateFunction): string {
     return `${at} ${keyword === 'format' ? SECRET_REMEDY : message}`;
   });
   return texts.join('; ');
+}
+
+/**
+ * A schema that a plugin may declare with, of a plain JSON Schema (a TypeBox schema is one). It checks as the router does, and
+ * changes nothing: defaults are not filled in. Give the type that it describes: `fromJsonSchema<Static<typeof T>>(T)`. Throws a
+ * TypeError if `schema` cannot be compiled.
+ */
+export function fromJsonSchema<T>(schema: object): Schema<T> {
+  const plain = JSON.parse(JSON.stringify(schema)) as JsonSchema;
+  const { fault, check } = routerSchema(plain);
+  if (fault !== undefined) throw new TypeError(`This JSON Schema cannot be used: ${fault}.`);
+  return {
+    '~standard': {
+      version: 1,
+      vendor: 'json-schema',
+      validate: (value) => {
+        const message = check(value);
+        return message === undefined ? { value: value as T } : { issues: [{ message }] };
+      },
+      jsonSchema: { input: () => plain, output: () => plain },
+    },
+  };
 }

@@ -207,7 +207,7 @@ export class InstanceRuntime {
     // An ABORT that came right behind its request: a listener that the method adds would never be called.
     if (context.aborted) throw context.aborted;
     const method = this.#plugin[action.method];
-    const output = await method?.call(this.#plugin, checked.value, context as ActionContext);
+    const output = await method?.call(this.#plugin, checked.value, context as ActionContext<number>);
     if (context.aborted) throw context.aborted;
     return await this.#outputText(action, output);
   }
@@ -258,7 +258,7 @@ function codeFault(code: number, codes: ReadonlySet<number>): string {
   return `the code ${code} ${isRouters ? "is the router's own" : 'is not declared'}; progress() takes 0 and the plugin's codes (${own})`;
 }
 
-class RequestContext implements ActionContext, Running {
+class RequestContext implements ActionContext<number>, Running {
   readonly identity: string;
   readonly target: string;
   readonly deadline: number;
@@ -284,7 +284,7 @@ class RequestContext implements ActionContext, Running {
   ) {
     this.identity = delivery.from;
     this.target = delivery.target ?? '';
-    this.deadline = delivery.deadline;
+    this.deadline = Math.ceil(delivery.deadline / 1000);
   }
 
   // Made when first asked for: most actions are over before anybody looks.

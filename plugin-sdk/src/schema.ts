@@ -41,6 +41,38 @@ export type OutputOf<S extends Schema> = NonNullable<S['~standard']['types']>['o
 
 const TARGET = 'draft-2020-12';
 
+/** By vendor: what makes a schema of it describe itself. */
+const ADAPTERS: Readonly<Record<string, string>> = {
+  valibot: 'wrap it in toStandardJsonSchema() of @valibot/to-json-schema 1.5 or newer',
+  zod: 'update zod to 4.2 or newer',
+  arktype: 'update arktype to 2.1.28 or newer',
+};
+const TO_FROM_JSON_SCHEMA = 'wrap it in fromJsonSchema() of @centreond/plugin-sdk/json-schema';
+
+/**
+ * Why `schema` cannot be used, as the rest of a sentence that names the adapter to use; undefined if it is a Standard Schema with
+ * Standard JSON Schema.
+ */
+export function faultOfSchema(schema: unknown): string | undefined {
+  if ((typeof schema !== 'object' && typeof schema !== 'function') || schema === null) return 'there is no schema';
+  const standard: unknown = Reflect.get(schema, '~standard');
+  if (typeof standard !== 'object' || standard === null) {
+    // TypeBox marks its schemas '~kind' (1.x) or Symbol(TypeBox.Kind).
+    const isTypeBox = '~kind' in schema || Symbol.for('TypeBox.Kind') in schema;
+    if (isTypeBox) return `a TypeBox schema has no validator of its own; ${TO_FROM_JSON_SCHEMA}`;
+    const isJsonSchema = 'type' in schema || '$schema' in schema || 'properties' in schema;
+    if (isJsonSchema) return `a plain JSON Schema has no validator of its own; ${TO_FROM_JSON_SCHEMA}`;
+    return 'it is no Standard Schema (standardschema.dev); use zod 4.2 or newer, or a library with Standard JSON Schema';
+  }
+  const { vendor, validate, jsonSchema } = standard as Readonly<Record<string, unknown>>;
+  if (typeof validate !== 'function') return 'its ~standard.validate is not a function (standardschema.dev)';
+  const { input, output } = (jsonSchema ?? {}) as Readonly<Record<string, unknown>>;
+  if (typeof input === 'function' && typeof output === 'function') return undefined;
+  const adapter =
+    ADAPTERS[String(vendor)] ?? `use the adapter of ${vendor} for Standard JSON Schema (standardschema.dev)`;
+  return `the ${vendor} schema does not describe itself as JSON Schema; ${adapter}`;
+}
+
 /** One side of a schema as JSON Schema, and what that cannot say of it. */
 export interface Description {
   readonly schema: JsonSchema;

@@ -46,7 +46,8 @@ export interface TransportOptions {
 }
 
 /** A plugin's transport: an {@link Exchange} over the link to its core. */
-export class LinkTransport implements Transport, Core {
+// Not `implements Transport`: in a project with the file of `centreond-plugin types` that is typed by it, and this class is not.
+export class LinkTransport implements Pick<Transport, 'link' | 'carry'>, Core {
   readonly exchange: Exchange;
   /** Links whose other end this router serves, by number. */
   readonly #served = new Map<string, RouterLink>();
@@ -122,10 +123,10 @@ export class LinkTransport implements Transport, Core {
 }
 
 /** A plugin's token store over its transport. */
-export class LinkTokenStore implements TokenStore {
+export class LinkTokenStore implements TokenStore<number> {
   constructor(private readonly transport: LinkTransport) {}
 
-  async append(rows: readonly NewRow[]): Promise<void> {
+  async append(rows: readonly NewRow<number>[]): Promise<void> {
     await Promise.all(rows.map((row) => this.transport.send('PUTLOG', row)));
   }
 

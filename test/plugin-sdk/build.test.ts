@@ -105,6 +105,140 @@ test('a build that fails names the package, also where its folder is named `.`',
   );
 });
 
+describe('a constructor that cannot be injected is refused by the build', () => {
+  const inject = (body: string) =>
+    tempPackage({
+      'index.js': `import 'reflect-metadata';
+import { CONFIG, inject, LOGGER, Plugin } from '@centreond/plugin-sdk';
+import { z } from 'zod';
+const Config = z.strictObject({});
+${body}
+Plugin({ type: 'sample', title: 'A sample', config: Config })(Sample);
+`,
+    });
+  const cases: Record<string, [string, string]> = {
+    'a parameter without @inject': [
+      'export default class Sample { constructor(log, more) {} }\ninject(LOGGER)(Sample, undefined, 0);',
+      'Sample: parameter 2 of its constructor has no @inject',
+    ],
+    'a parameter of an interface type': [
+      `export default class Sample { constructor(log) {} }\nReflect.defineMetadata('design:paramtypes', [Object], Sample);`,
+      'Sample: parameter 1 of its constructor has no @inject',
+    ],
+    'a parameter of a class that is injected into it': [
+      `class Inner { constructor(log) {} }
+export default class Sample { constructor(inner) {} }
+Reflect.defineMetadata('design:paramtypes', [Inner], Sample);`,
+      'Sample: parameter 1 of the constructor of Inner has no @inject',
+    ],
+    'a config by another schema': [
+      'export default class Sample { constructor(config) {} }\ninject(CONFIG, z.strictObject({}))(Sample, undefined, 0);',
+      'Sample: its @inject(CONFIG, schema) names another schema than its @Plugin({ config })',
+    ],
+  };
+  test.each(Object.entries(cases))('%s', async (_, [body, expected]) => {
+    await expect(buildManifest(inject(body))).rejects.toThrow(expected);
+  });
+
+  test('while one with all tokens, and a class that needs none, is built', async () => {
+    const folder = inject(`class Inner {}
+export default class Sample { constructor(config, inner) {} }
+inject(CONFIG, Config)(Sample, undefined, 0);
+Reflect.defineMetadata('design:paramtypes', [Object, Inner], Sample);`);
+    expect((await buildManifest(folder)).manifest.type).toBe('sample');
+  });
+});
+
+test('a listener of a plugin whose instances start on demand is a warning', async () => {
+  const source = (start: string) =>
+    pluginSource(
+      `instances: { key: 'city', start: '${start}' }`,
+      `act('LOOK', { input: z.strictObject({ city: z.string() }) }); On('NEWS')(Sample.prototype, 'hear', {});`,
+      'run() { return {}; } hear() {}',
+    );
+  const { warnings } = await buildManifest(tempPackage({ 'index.js': source('on-demand') }));
+  expect(warnings).toEqual([expect.stringContaining(`its @On('NEWS') (hear) is called in each instance that runs`)]);
+  expect((await buildManifest(tempPackage({ 'index.js': source('eager') }))).warnings).toEqual([]);
+});
+
+describe('the declaration file of the installed plugins', () => {
+  const events = `events: { SEEN: z.strictObject({ at: z.string().describe('where */ it was') }) }`;
+  const source = pluginSource(
+    events,
+    `const Tree = z.strictObject({ name: z.string(), get children() { return z.array(Tree).optional(); } });
+act('LOOK', {
+  input: z.strictObject({ city: z.string(), days: z.int().default(1), 'a-b': z.union([z.literal('x'), z.null()]).optional() }),
+  output: z.strictObject({ celsius: z.number(), tree: Tree, pair: z.tuple([z.string(), z.number()]) }),
+});
+act('ANY', { input: z.looseObject({ id: z.string() }), output: z.record(z.string(), z.number()), reply: 'ack' });`,
+  );
+  const TSCONFIG = JSON.stringify({
+    compilerOptions: { module: 'nodenext', target: 'es2023', strict: true, noEmit: true, types: ['node'] },
+    include: ['*.ts'],
+  });
+  const USE = `import type { Client } from '@centreond/plugin-sdk/client';
+import type { Transport } from '@centreond/plugin-sdk';
+import '@centreond/plugin-sdk/testing';
+export async function use(client: Client, transport: Transport) {
+  const looked = await client.call('LOOK', { city: 'Paris', 'a-b': null });
+  if (looked.ok) return looked.data.celsius + looked.data.pair[1] + looked.data.tree.name.length;
+  await client.send('PING');
+  await transport.emit('SEEN', { at: 'here' });
+  const { data } = await transport.send('ANY', { id: 'x', more: 1 });
+  // @ts-expect-error: a field is missing
+  await client.call('LOOK', { days: 2 });
+  // @ts-expect-error: another event
+  await transport.emit('LOST', {});
+  OTHER
+  await client.call('LOOKS', { city: 'Paris' });
+  return data.sum;
+}
+`;
+
+  function compile(folder: string): Promise<string> {
+    const tsc = path.join(ROOT, 'node_modules/typescript/bin/tsc');
+    return new Promise((resolve) => {
+      execFile(process.execPath, [tsc, '-p', folder, '--pretty', 'false'], (_, stdout) => resolve(stdout));
+    });
+  }
+
+  test('types call, send and emit, twice the same', async () => {
+    const use = USE.replace('OTHER', '// @ts-expect-error: another action');
+    const folder = tempPackage({ 'index.js': source, 'tsconfig.json': TSCONFIG, 'use.ts': use });
+    await buildManifest(folder);
+    const { code, stdout, stderr } = await centreondPlugin('types', folder);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const file = path.join(folder, 'centreond.d.ts');
+    expect(stdout).toContain(`${file}: core, `);
+    const first = readFileSync(file, 'utf8');
+    await centreondPlugin('types', folder);
+    expect(readFileSync(file, 'utf8')).toBe(first);
+    expect(await compile(folder)).toBe('');
+  });
+
+  test('leaves other names open without the core, and says so', async () => {
+    const files = { 'index.js': source, 'tsconfig.json': TSCONFIG, 'use.ts': USE.replace('OTHER', '') };
+    const folder = tempPackage(files);
+    await buildManifest(folder);
+    rmSync(path.join(folder, 'node_modules'));
+    const modules = path.join(folder, 'node_modules');
+    mkdirSync(path.join(modules, '@centreond'), { recursive: true });
+    symlinkSync(path.join(ROOT, 'node_modules/@types'), path.join(modules, '@types'));
+    symlinkSync(path.join(ROOT, 'plugin-sdk'), path.join(modules, '@centreond/plugin-sdk'));
+    const { code, stderr } = await centreondPlugin('types', '--out', path.join(folder, 'all.d.ts'), folder);
+    expect(code).toBe(0);
+    expect(stderr).toContain('warning: @centreond/core is not installed in');
+    expect(await compile(folder)).toBe('');
+  });
+
+  test('is refused for a manifest that is broken, with its place', async () => {
+    const folder = tempPackage({ 'plugin.manifest.json': '{"type":"x","actions":[{"name":"a }"}]}' });
+    const { code, stderr } = await centreondPlugin('types', folder);
+    expect(code).toBe(1);
+    expect(stderr).toContain(`${folder} cannot be used: plugin.manifest.json: it names an action or event "a }"`);
+  });
+});
+
 test('two copies of a shared module within reach are a warning that names both', async () => {
   const folder = tempPackage({
     'index.js': pluginSource('', `act('LOOK');`),

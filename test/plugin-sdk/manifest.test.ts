@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { Action, Kill, manifestOf, On, Plugin, type PluginClass } from '@centreond/plugin-sdk';
+import { fromJsonSchema } from '@centreond/plugin-sdk/json-schema';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 
@@ -164,11 +165,8 @@ describe('a declaration that does not hold is refused with what and where', () =
       { more: (p) => On('SEEN')(p, 'gone', {}) },
       "@On('SEEN'): the class has no method gone",
     ],
-    'a kill handler without method': [{ more: (p) => Kill({ graceSeconds: 1 })(p, 'gone') }, '@Kill: the class has no'],
-    'a grace that is none': [
-      { more: (p) => Kill({ graceSeconds: -1 })(p, 'look') },
-      '@Kill: graceSeconds is no number from 0 to 86400',
-    ],
+    'a kill handler without method': [{ more: (p) => kill(p, 'gone', 1) }, '@Kill: the class has no'],
+    'a grace that is none': [{ more: (p) => kill(p, 'look', -1) }, '@Kill: graceSeconds is no number from 0 to 86400'],
     'an empty pool': [{ plugin: { instances: { pool: 0 } } }, 'instances.pool is no whole number'],
     'a pool in the core': [{ plugin: { instances: { pool: 2 }, isolation: 'core' } }, 'no processes to pool'],
     'a key that the input lacks': [
@@ -190,6 +188,9 @@ describe('a declaration that does not hold is refused with what and where', () =
       "its input's field city is an array",
     ],
   };
+  function kill(prototype: object, method: string, graceSeconds: number): void {
+    Kill({ graceSeconds })<() => void>(prototype, method, {});
+  }
   function again(prototype: object): void {
     const decorate = Action('LOOK', { title: 'Look', input: Nothing, output: Nothing }) as (
       t: object,
@@ -213,5 +214,53 @@ describe('a declaration that does not hold is refused with what and where', () =
     expect(() => decorate(class {}, { kind: 'class', name: 'Sample' })).toThrow('"experimentalDecorators": true');
     const method = Action('LOOK', { title: 'Look', input: Nothing, output: Nothing }) as unknown as Standard;
     expect(() => method(() => ({}), { kind: 'method', name: 'look' })).toThrow('"experimentalDecorators": true');
+  });
+});
+
+describe('a schema that does not describe itself is refused where it is declared, with the adapter to use', () => {
+  const validate = (value: unknown) => ({ value });
+  const standard = (vendor: string) => ({ '~standard': { version: 1, vendor, validate } });
+  const cases: Record<string, [unknown, string]> = {
+    'plain valibot': [standard('valibot'), 'wrap it in toStandardJsonSchema() of @valibot/to-json-schema'],
+    'an old zod': [standard('zod'), 'update zod to 4.2 or newer'],
+    'an old arktype': [Object.assign(() => {}, standard('arktype')), 'update arktype to'],
+    'another library': [standard('homemade'), 'use the adapter of homemade for Standard JSON Schema'],
+    'typebox 1': [{ '~kind': 'Object', type: 'object', properties: {} }, 'wrap it in fromJsonSchema() of @centreond/'],
+    'typebox 0': [{ [Symbol.for('TypeBox.Kind')]: 'Object', type: 'object' }, 'a TypeBox schema has no validator'],
+    'a JSON Schema': [
+      { type: 'object' },
+      'a plain JSON Schema has no validator of its own; wrap it in fromJsonSchema()',
+    ],
+    'something else': [{ parse: validate }, 'it is no Standard Schema'],
+    nothing: [undefined, 'there is no schema'],
+  };
+  test.each(Object.entries(cases))('%s', (_, [schema, expected]) => {
+    class Sample {
+      look() {}
+    }
+    const action = { title: 'Look', input: Nothing, output: schema } as never;
+    const declare = Action('LOOK', action) as unknown as (target: object, key: string) => void;
+    const refused = { code: 'INVALID_PLUGIN', message: expect.stringContaining(expected) };
+    expect(() => declare(Sample.prototype, 'look')).toThrow(expect.objectContaining(refused));
+    if (schema === undefined) return;
+    const plugin = Plugin({ type: 'sample', title: 'A sample', config: schema } as never) as (target: object) => void;
+    expect(() => plugin(Sample)).toThrow(expect.objectContaining(refused));
+    const emitter = Plugin({ type: 'sample', title: 'A', events: { SEEN: schema } } as never) as (o: object) => void;
+    expect(() => emitter(Sample)).toThrow('The plugin Sample cannot be used: events.SEEN: ');
+  });
+
+  test('while fromJsonSchema makes a JSON Schema one that can be declared with', async () => {
+    const input = fromJsonSchema<{ city: string }>({ type: 'object', properties: { city: { type: 'string' } } });
+    class Sample {
+      @Action('LOOK', { title: 'Look', input, output: Nothing })
+      look(_: { city: string }) {
+        return {};
+      }
+    }
+    Plugin({ type: 'sample', title: 'A sample' })(Sample);
+    expect(manifestOf(Sample).actions[0]?.input).toEqual({ type: 'object', properties: { city: { type: 'string' } } });
+    expect(await input['~standard'].validate({ city: 'Paris' })).toEqual({ value: { city: 'Paris' } });
+    expect(await input['~standard'].validate({ city: 1 })).toEqual({ issues: [{ message: 'city must be string' }] });
+    expect(() => fromJsonSchema({ type: 'text' })).toThrow('This JSON Schema cannot be used: ');
   });
 });

@@ -6,6 +6,7 @@ import {
   CONFIG,
   failure,
   type HistoryRow,
+  inject,
   Kill,
   LOGGER,
   type Logger,
@@ -20,7 +21,6 @@ import {
   type Transport,
 } from '@centreond/plugin-sdk';
 import { FakeClock, testPlugin } from '@centreond/plugin-sdk/testing';
-import { inject } from 'tsyringe';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 
@@ -47,7 +47,7 @@ class WeatherPlugin {
   carrying: Disposable | undefined;
 
   constructor(
-    @inject(CONFIG) readonly config: z.output<typeof Config>,
+    @inject(CONFIG, Config) readonly config: z.output<typeof Config>,
     @inject(TOKEN_STORE) readonly tokens: TokenStore,
     @inject(TRANSPORT) readonly transport: Transport,
     @inject(STATE) readonly state: State,
@@ -64,7 +64,7 @@ class WeatherPlugin {
   }
 
   @Action('WEATHER', { title: 'Ask for the weather', input: City, output: Weather, effects: 'read' })
-  async weather({ city }: z.output<typeof City>, context: ActionContext): Promise<z.input<typeof Weather>> {
+  async weather({ city }: z.output<typeof City>, context: ActionContext<120>): Promise<z.input<typeof Weather>> {
     await context.progress(120, { message: `looking at ${city}` });
     return { city, degrees: 20, unit: this.config.unit };
   }
@@ -81,10 +81,11 @@ class WeatherPlugin {
   }
 
   @Action('TRY', { title: 'Use a service', input: Anything, output: Anything, access: 'admin' })
-  async try(input: z.output<typeof Anything>, context: ActionContext): Promise<z.input<typeof Anything>> {
+  async try(input: z.output<typeof Anything>, context: ActionContext<120>): Promise<z.input<typeof Anything>> {
     const { what, ...rest } = input;
+    if (what === 'deadline') return { deadline: context.deadline };
     if (what === 'throw') throw new Error('out of order');
-    if (what === 'code') await context.progress(Number(rest.code), {});
+    if (what === 'code') await context.progress(Number(rest.code) as 120, {});
     if (what === 'late') setTimeout(() => void context.progress(120, {}), 1);
     if (what === 'append') await this.tokens.append([{ token: context.token, data: {}, code: 120, ...rest } as never]);
     if (what === 'emit') await this.transport.emit(String(rest.event ?? 'SEEN'), { city: 'Paris' });
@@ -263,6 +264,18 @@ describe('a plugin run in process', () => {
     ).toContain('@weather');
   });
 
+  test('is told its deadline in the unit of a call’s own: whole seconds', async () => {
+    const clock = new FakeClock();
+    await using weather = await testPlugin(WeatherPlugin, { clock });
+    const admin = { identity: 'root', roles: ['admin'] } as const;
+    const seconds = clock.now() / 1000;
+    const told = async (deadline?: number) =>
+      (await weather.call('TRY', { what: 'deadline' }, { ...admin, ...(deadline !== undefined && { deadline }) })).data;
+    expect(await told()).toEqual({ deadline: Math.ceil(seconds + 60) });
+    expect(await told(Math.ceil(seconds) + 7)).toEqual({ deadline: Math.ceil(seconds) + 7 });
+    expect(await told(Math.ceil(seconds) + 7)).not.toEqual(await told(Math.ceil(seconds) + 8));
+  });
+
   test('is stopped at its time limit, and at the deadline of the request, by the test’s clock', async () => {
     const clock = new FakeClock();
     await using weather = await testPlugin(WeatherPlugin, { clock });
@@ -276,7 +289,7 @@ describe('a plugin run in process', () => {
       data: { error: 'TIMEOUT', message: expect.stringContaining('30 s') },
     });
     expect((await first).rows.map(({ etime }) => etime - started / 1000)).toEqual([0, 30]);
-    const second = weather.call('WAIT', {}, { deadline: started + 31_000 });
+    const second = weather.call('WAIT', {}, { deadline: started / 1000 + 31 });
     await clock.advance(1000);
     expect(await second).toMatchObject({ data: { error: 'TIMEOUT', message: expect.stringContaining('1 s') } });
   });

@@ -6,7 +6,15 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import ActionPlugin from '@centreond/plugin-action';
-import { type ActionContext, declarationOf, failure, type Json, type Logger, manifestOf } from '@centreond/plugin-sdk';
+import {
+  type ActionContext,
+  declarationOf,
+  failure,
+  type Json,
+  type Logger,
+  manifestOf,
+  type RowCode,
+} from '@centreond/plugin-sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { validate } from '../../plugin-sdk/dist/schema.js';
 import { ProcessGroup } from '../../plugins/action/dist/group.js';
@@ -16,7 +24,7 @@ import { Runs } from '../../plugins/action/dist/run.js';
 
 type Config = ConstructorParameters<typeof ActionPlugin>[0];
 type Input = Parameters<ActionPlugin['command']>[0];
-type Progress = ActionContext['progress'];
+type Progress = ActionContext<100>['progress'];
 
 const MIB = 1024 * 1024;
 const node = process.execPath;
@@ -51,7 +59,7 @@ interface Row {
   readonly chunk: string;
 }
 interface Request {
-  readonly context: ActionContext;
+  readonly context: ActionContext<100>;
   readonly rows: Row[];
   readonly abort: (reason: Error) => void;
 }
@@ -59,13 +67,13 @@ interface Request {
 function request(progress?: Progress): Request {
   const abort = new AbortController();
   const rows: Row[] = [];
-  const context: ActionContext = {
+  const context: ActionContext<100> = {
     token: 't-1',
     identity: 'alice',
     target: '',
     deadline: Date.now() + 86_400_000,
     signal: abort.signal,
-    async progress(code: number, data: Json) {
+    async progress(code: RowCode<100>, data: Json) {
       expect(code).toBe(100);
       rows.push(data as unknown as Row);
       await progress?.(code, data);

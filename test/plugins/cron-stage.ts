@@ -185,8 +185,8 @@ export class Stage {
     };
     const rows = this.rows;
     const changed = this.#changed;
-    const tokens: TokenStore = {
-      append: async (drafts: readonly NewRow[]) => {
+    const tokens: TokenStore<number> = {
+      append: async (drafts: readonly NewRow<number>[]) => {
         if (dead()) return never;
         for (const { token, code, data } of drafts) this.#row(token, 'PUTLOG', code, data);
       },

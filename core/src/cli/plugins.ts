@@ -9,8 +9,12 @@ import { printJson, table } from './print.ts';
 
 /** The plugins of the config with their actions, or one with all its manifest says; from the manifests, so no daemon is needed. */
 export async function plugins(options: Globals & { readonly markdown?: boolean }, type?: string): Promise<number> {
-  const config = await configOf(options);
   const core = coreManifest;
+  if (type === core.type && options.json) {
+    printJson(core); // without a config, so that `centreond-plugin types` can ask anywhere
+    return EXIT.done;
+  }
+  const config = await configOf(options);
   const { plugins: found, problems } = findPlugins(
     config,
     core.actions.map(({ name }) => name),

@@ -113,7 +113,7 @@ export class CorePlugin implements Executor {
       envelope,
       caller: peer,
       identity: peer.identity,
-      deadline: Date.now() + timeoutSeconds * 1000,
+      deadline: Math.ceil(Date.now() / 1000 + timeoutSeconds),
       signal: NEVER,
       progress: async () => {},
     };

@@ -17,7 +17,7 @@ export interface Built {
   /** The manifest's file, absolute. */
   readonly file: string;
   readonly manifest: Manifest;
-  /** What a daemon's `check` would refuse, though the manifest itself is sound: two copies of a shared module. */
+  /** What will not do as its author expects, though the manifest is sound: two copies of a module, a listener that is not heard. */
   readonly warnings: readonly string[];
 }
 
@@ -30,12 +30,22 @@ export async function buildManifest(folder: string): Promise<Built> {
   const file = path.resolve(folder, MANIFEST_FILE);
   await writeFile(`${file}.new`, `${JSON.stringify(manifest, undefined, 2)}\n`);
   await rename(`${file}.new`, file);
-  const warnings = (await copiesOf(folder)).map(
+  const copies = (await copiesOf(folder)).map(
     ({ module, folders }) =>
       `it reaches ${folders.length} copies of ${module}, whose decorators and tokens do not see each other: ` +
       `${folders.join(' and ')}. Make it a peer dependency and install again, so that one is left.`,
   );
-  return { file, manifest, warnings };
+  return { file, manifest, warnings: [...copies, ...unheardListeners(manifest)] };
+}
+
+/** Listeners of a plugin whose instances come and go with their keys. */
+function unheardListeners({ listens, instances }: Manifest): string[] {
+  if (!('key' in instances) || instances.start !== 'on-demand') return [];
+  return listens.map(
+    ({ event, method }) =>
+      `its @On('${event}') (${method}) is called in each instance that runs at the time: not at all while none runs, and ` +
+      `once for each key that has one. Listen in a plugin without instances.key.`,
+  );
 }
 
 /** What the built plugin of the package in `folder` declares now. Writes nothing; throws as {@link buildManifest} does. */

@@ -4,10 +4,12 @@ import type { Manifest } from '../manifest.ts';
 import { buildManifest, describePlugin } from './build.ts';
 import { manifestMarkdown } from './describe.ts';
 import { dev } from './dev.ts';
+import { writeTypes } from './types.ts';
 
 const USAGE = `usage: centreond-plugin build [--quiet] [FOLDER…]
        centreond-plugin dev [--inspect] [--config FILE]
        centreond-plugin docs [FOLDER…]
+       centreond-plugin types [--out FILE] [FOLDER…]
 
   build   writes plugin.manifest.json beside the package.json of each built plugin package (default: this folder);
           --quiet prints only what is wrong
@@ -15,6 +17,8 @@ const USAGE = `usage: centreond-plugin build [--quiet] [FOLDER…]
           ./centreond.yaml, or of FILE, started if it does not run; without a config it is a temporary one
           --inspect opens a debugger on the plugin's process
   docs    prints what the plugins declare, as a Markdown page
+  types   writes src/centreond.d.ts (or FILE), the types of all actions and events of the plugins that are installed in this
+          folder or the FOLDERs, and of a plugin that is built there: call, send, emit and @On then take no other names
 `;
 
 /** The command line `centreond-plugin`. Resolves with the exit code: 0 done, 1 failed, 2 wrong usage. */
@@ -22,6 +26,8 @@ export async function run(args: readonly string[]): Promise<number> {
   const [verb, ...words] = args;
   if (verb === 'build' && unknownOption(words, ['--quiet']) === undefined) return build(words);
   if (verb === 'docs' && unknownOption(words, []) === undefined) return docs(words);
+  const typed = verb === 'types' ? typesWords(words) : undefined;
+  if (typed) return types(typed);
   const asked = verb === 'dev' ? devWords(words) : undefined;
   if (asked) return develop(asked);
   process.stderr.write(USAGE);
@@ -78,6 +84,30 @@ function docs(words: readonly string[]): Promise<number> {
   return eachFolder(words, async (folder) => {
     process.stdout.write(manifestMarkdown(await describePlugin(folder)));
   });
+}
+
+interface TypesWords {
+  readonly values: { readonly out?: string | undefined };
+  readonly positionals: readonly string[];
+}
+
+function typesWords(words: readonly string[]): TypesWords | undefined {
+  try {
+    return parseArgs({ args: [...words], options: { out: { type: 'string' } }, allowPositionals: true });
+  } catch {
+    return undefined; // an unknown option: the usage says what there is
+  }
+}
+
+async function types({ values, positionals }: TypesWords): Promise<number> {
+  try {
+    const { file, plugins, open } = await writeTypes(positionals.length > 0 ? positionals : ['.'], values.out);
+    if (open !== undefined) process.stderr.write(`warning: ${open}; other names compile too\n`);
+    process.stdout.write(`${file}: ${plugins.join(', ') || 'no plugins'}\n`);
+    return 0;
+  } catch (error) {
+    return explained(error);
+  }
 }
 
 async function eachFolder(words: readonly string[], act: (folder: string) => Promise<void>): Promise<number> {

@@ -1,8 +1,9 @@
 // Imports a built plugin and tells its manifest, or what is wrong with it: the build runs this in a process of its own.
 import { pathToFileURL } from 'node:url';
 import { RESERVED_TYPES } from '../declaration-fault.ts';
-import type { PluginClass } from '../decorators.ts';
+import { declarationOf, type PluginClass } from '../decorators.ts';
 import { isCentreondError } from '../errors.ts';
+import { faultOfInjection } from '../injection.ts';
 import { type Manifest, manifestOf } from '../manifest.ts';
 
 /** What this process answers. */
@@ -19,7 +20,10 @@ async function described(main: string): Promise<Described> {
     return { reason: `the default export of ${main} is not a class; write \`export default class\` above its @Plugin` };
   }
   try {
-    const manifest = manifestOf(module.default as PluginClass);
+    const plugin = module.default as PluginClass;
+    const manifest = manifestOf(plugin);
+    const fault = faultOfInjection(plugin, declarationOf(plugin).options.config);
+    if (fault) return { reason: `${plugin.name || manifest.type}: ${fault} (${main})` };
     if (RESERVED_TYPES.has(manifest.type))
       return { reason: `the type ${manifest.type} is the core's own; choose another` };
     return { manifest };

@@ -41,7 +41,7 @@ export interface TestCall extends Pick<CallOptions, 'token' | 'signal' | 'onRow'
   readonly identity?: string;
   /** What the caller may be; `client`, or `admin` for `@local`, when left out. */
   readonly roles?: readonly Role[];
-  /** When the request is no longer wanted: milliseconds since the epoch, by the clock of the test. */
+  /** When the request is no longer wanted: whole seconds since the epoch, by the clock of the test. */
   readonly deadline?: number;
   /** Milliseconds of real time to wait for the end before WAIT_OVER; 10,000 when left out. */
   readonly timeoutMs?: number;
@@ -172,7 +172,7 @@ export class TestRouter {
       action,
       owner: identity,
       input: data,
-      wantedUntil: options.deadline,
+      wantedUntil: options.deadline === undefined ? undefined : options.deadline * 1000,
       target: action.runs === 'here' ? (options.target ?? '') : '',
       state: 'waiting',
     };

@@ -4,6 +4,7 @@ import {
   type ActionContext,
   CONFIG,
   failure,
+  inject,
   Kill,
   LOGGER,
   type Logger,
@@ -12,7 +13,6 @@ import {
   TRANSPORT,
   type Transport,
 } from '@centreond/plugin-sdk';
-import { inject } from 'tsyringe';
 import { z } from 'zod';
 import { CLOCK, type Clock, machineClock } from './clock.ts';
 import { GrantFault, GrantThread } from './grant-thread.ts';
@@ -78,7 +78,7 @@ export default class AclPlugin {
   #stopped = false;
 
   constructor(
-    @inject(CONFIG) private readonly config: Config,
+    @inject(CONFIG, Config) private readonly config: Config,
     @inject(TRANSPORT) private readonly transport: Transport,
     @inject(LOGGER) private readonly log: Logger,
     @inject(CLOCK, { isOptional: true }) private readonly clock: Clock = machineClock,

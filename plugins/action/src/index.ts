@@ -4,6 +4,7 @@ import {
   type ActionContext,
   CONFIG,
   failure,
+  inject,
   Kill,
   type KillRequest,
   LOGGER,
@@ -11,7 +12,6 @@ import {
   Plugin,
 } from '@centreond/plugin-sdk';
 import { joinWords, QuoteError, splitWords } from '@centreond/plugin-sdk/command';
-import { inject } from 'tsyringe';
 import { z } from 'zod';
 import { AllowList } from './allow.ts';
 import { environment } from './launch.ts';
@@ -87,7 +87,7 @@ export default class ActionPlugin {
   readonly #allow: AllowList | undefined;
 
   constructor(
-    @inject(CONFIG) private readonly config: z.output<typeof Config>,
+    @inject(CONFIG, Config) private readonly config: z.output<typeof Config>,
     @inject(LOGGER) private readonly log: Logger,
   ) {
     this.#allow = config.allow && new AllowList(config.allow);
@@ -110,7 +110,7 @@ export default class ActionPlugin {
     concurrency: 256,
     timeoutSeconds: LIMIT_SECONDS,
   })
-  async command(input: z.output<typeof Input>, context: ActionContext): Promise<z.input<typeof Output>> {
+  async command(input: z.output<typeof Input>, context: ActionContext<typeof OUTPUT>): Promise<z.input<typeof Output>> {
     const argv = this.#argv(input.command, context);
     this.#checkSurroundings(input, context);
     const seconds = this.#seconds(input.timeoutSeconds);

@@ -4,7 +4,9 @@ import {
   Action,
   type ActionContext,
   CONFIG,
+  type CodesOf,
   failure,
+  inject,
   LOGGER,
   type Logger,
   Plugin,
@@ -16,7 +18,6 @@ import {
   TRANSPORT,
   type Transport,
 } from '@centreond/plugin-sdk';
-import { inject } from 'tsyringe';
 import { z } from 'zod';
 import { CLOCK, type Clock, machineClock } from './clock.ts';
 import { Change, Config, changed, DEFINITIONS_LIMIT, Definition, Id, ShownDefinition } from './definition.ts';
@@ -47,10 +48,10 @@ export default class CronPlugin {
   #stopped = false;
 
   constructor(
-    @inject(CONFIG) private readonly config: Config,
+    @inject(CONFIG, Config) private readonly config: Config,
     @inject(STATE) private readonly state: State,
     @inject(TRANSPORT) transport: Transport,
-    @inject(TOKEN_STORE) tokens: TokenStore,
+    @inject(TOKEN_STORE) tokens: TokenStore<CodesOf<typeof CODES>>,
     @inject(LOGGER) private readonly log: Logger,
     @inject(CLOCK, { isOptional: true }) private readonly clock: Clock = machineClock,
   ) {

@@ -1,11 +1,13 @@
 import {
   type CentreondError,
+  type CodesOf,
   failure,
   type HistoryRow,
   isCentreondError,
   isTerminal,
   type JsonObject,
   type Logger,
+  type RowCode,
   reasonOf,
   type State,
   type TokenStore,
@@ -33,7 +35,7 @@ const FOLLOW_ATTEMPTS = 10;
 
 export interface JobServices {
   readonly state: State;
-  readonly tokens: TokenStore;
+  readonly tokens: TokenStore<CodesOf<typeof CODES>>;
   readonly transport: Transport;
   readonly log: Logger;
   readonly clock: Clock;
@@ -267,7 +269,7 @@ export class Job {
     void this.journal.save();
   }
 
-  async #record(token: string, code: number, data: JsonObject): Promise<void> {
+  async #record(token: string, code: RowCode<CodesOf<typeof CODES>>, data: JsonObject): Promise<void> {
     try {
       await this.services.tokens.append([{ token, code, data }]);
     } catch (error) {

@@ -5,6 +5,7 @@ import {
   type ActionContext,
   CONFIG,
   failure,
+  inject,
   isCentreondError,
   LOGGER,
   type Logger,
@@ -13,7 +14,6 @@ import {
   TRANSPORT,
   type Transport,
 } from '@centreond/plugin-sdk';
-import { inject } from 'tsyringe';
 import { z } from 'zod';
 import { Node } from './node.ts';
 import { Pace, RATE, rateOf } from './pace.ts';
@@ -104,7 +104,7 @@ export default class FilesPlugin {
   readonly #receiver: Receiver;
 
   constructor(
-    @inject(CONFIG) config: z.output<typeof Config>,
+    @inject(CONFIG, Config) config: z.output<typeof Config>,
     @inject(TRANSPORT) private readonly transport: Transport,
     @inject(LOGGER) private readonly log: Logger,
   ) {
@@ -132,7 +132,10 @@ export default class FilesPlugin {
     concurrency: 16,
     timeoutSeconds: DAY_SECONDS,
   })
-  async sendFiles({ files, maxRate }: z.output<typeof Input>, context: ActionContext): Promise<z.input<typeof Output>> {
+  async sendFiles(
+    { files, maxRate }: z.output<typeof Input>,
+    context: ActionContext<typeof PROGRESS>,
+  ): Promise<z.input<typeof Output>> {
     const { token, identity, target, signal } = context;
     if (target === '') {
       const reason = 'it has no TARGET: name the node that is to receive the files';

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import {
+  type CodesOf,
   type HistoryRow,
   type Instance,
   type Logger,
@@ -33,7 +34,7 @@ export type Taken = z.output<typeof Taken>;
 
 export interface BulletinOptions {
   readonly state: State;
-  readonly tokens: TokenStore;
+  readonly tokens: TokenStore<CodesOf<typeof CODES>>;
   readonly log: Logger;
   readonly instance: Instance;
   changed(post: Changed): void;

@@ -5,9 +5,11 @@ import {
   Action,
   type ActionContext,
   CONFIG,
+  type CodesOf,
   failure,
   INSTANCE,
   type Instance,
+  inject,
   LOGGER,
   type Logger,
   Plugin,
@@ -19,7 +21,6 @@ import {
   TRANSPORT,
   type Transport,
 } from '@centreond/plugin-sdk';
-import { inject } from 'tsyringe';
 import { z } from 'zod';
 import { Bulletin, type Changed, CODES, type Taken } from './bulletin.ts';
 import { Fleet } from './fleet.ts';
@@ -65,10 +66,10 @@ export default class ProxyPlugin {
   #routerId: Promise<string> | undefined;
 
   constructor(
-    @inject(CONFIG) config: Config,
+    @inject(CONFIG, Config) config: Config,
     @inject(STATE) state: State,
     @inject(TRANSPORT) private readonly transport: Transport,
-    @inject(TOKEN_STORE) tokens: TokenStore,
+    @inject(TOKEN_STORE) tokens: TokenStore<CodesOf<typeof CODES>>,
     @inject(LOGGER) private readonly log: Logger,
     @inject(INSTANCE) private readonly instance: Instance,
   ) {

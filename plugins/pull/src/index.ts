@@ -1,6 +1,14 @@
 import 'reflect-metadata';
-import { CONFIG, type Link, LOGGER, type Logger, Plugin, TRANSPORT, type Transport } from '@centreond/plugin-sdk';
-import { inject } from 'tsyringe';
+import {
+  CONFIG,
+  inject,
+  type Link,
+  LOGGER,
+  type Logger,
+  Plugin,
+  TRANSPORT,
+  type Transport,
+} from '@centreond/plugin-sdk';
 import { z } from 'zod';
 import { Registering } from './registering.ts';
 
@@ -30,7 +38,7 @@ export default class PullPlugin {
   #registering: Registering | undefined;
 
   constructor(
-    @inject(CONFIG) private readonly config: z.output<typeof Config>,
+    @inject(CONFIG, Config) private readonly config: z.output<typeof Config>,
     @inject(TRANSPORT) private readonly transport: Transport,
     @inject(LOGGER) private readonly log: Logger,
   ) {}

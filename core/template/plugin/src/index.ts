@@ -1,7 +1,6 @@
 import 'reflect-metadata'; // first: the decorators need it
 import { setTimeout as wait } from 'node:timers/promises';
-import { Action, type ActionContext, CONFIG, Plugin } from '@centreond/plugin-sdk';
-import { inject } from 'tsyringe';
+import { Action, type ActionContext, CONFIG, inject, Plugin } from '@centreond/plugin-sdk';
 import { z } from 'zod';
 
 const Config = z.strictObject({
@@ -20,7 +19,7 @@ const SAID = 100;
 
 @Plugin({ type: 'sample', title: 'Greets people', config: Config, codes: { SAID } })
 export default class SamplePlugin {
-  constructor(@inject(CONFIG) private readonly config: z.output<typeof Config>) {}
+  constructor(@inject(CONFIG, Config) private readonly config: z.output<typeof Config>) {}
 
   @Action('SAMPLE', {
     title: 'Greet somebody',
@@ -31,7 +30,10 @@ export default class SamplePlugin {
     inFlight: 'requeue',
     timeoutSeconds: 30,
   })
-  async sample({ name, times }: z.output<typeof Input>, context: ActionContext): Promise<z.input<typeof Output>> {
+  async sample(
+    { name, times }: z.output<typeof Input>,
+    context: ActionContext<typeof SAID>,
+  ): Promise<z.input<typeof Output>> {
     for (let said = 1; said <= times; said++) {
       await wait(50, undefined, { signal: context.signal }); // ends at once on cancel, timeout and kill
       await context.progress(SAID, { said });
