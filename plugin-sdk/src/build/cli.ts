@@ -12,7 +12,7 @@ const USAGE = `usage: centreond-plugin build [--quiet] [FOLDER…]
        centreond-plugin types [--out FILE] [FOLDER…]
 
   build   writes plugin.manifest.json beside the package.json of each built plugin package (default: this folder);
-          --quiet prints only what is wrong
+          --quiet prints nothing but errors
   dev     builds this folder's package, has a router serve it, and builds and reloads it on each change; the router is that of
           ./centreond.yaml, or of FILE, started if it does not run; without a config it is a temporary one
           --inspect opens a debugger on the plugin's process
@@ -73,7 +73,7 @@ function build(words: readonly string[]): Promise<number> {
   const quiet = words.includes('--quiet');
   return eachFolder(words, async (folder) => {
     const { file, manifest, warnings } = await buildManifest(folder);
-    for (const warning of warnings) process.stderr.write(`warning: ${folder}: ${warning}\n`);
+    if (!quiet) for (const warning of warnings) process.stderr.write(`warning: ${folder}: ${warning}\n`);
     if (quiet) return;
     const actions = manifest.actions.map(({ name }) => name).join(', ') || 'none';
     process.stdout.write(`${file}: ${manifest.type}, actions: ${actions}\n${unexpressedText(manifest)}`);
