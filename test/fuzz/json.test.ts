@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { failure, type JsonObject, type Manifest, parseReply } from '@centreond/plugin-sdk';
 import { expect, test } from 'vitest';
-import type { Executor } from '../../core/dist/router/request.js';
+import type { Executor } from '../../core/dist/router/executor.js';
 import type { Accepted, RequestRecord } from '../../core/dist/store/token-store.js';
 import { MemoryStore } from '../core/router/memory-store.ts';
 import { action, manifest, TestPeer, World } from '../core/router/world.ts';

@@ -18,15 +18,9 @@ import { InstanceRuntime } from '@centreond/plugin-sdk/runtime';
 import { LinkTransport } from '@centreond/plugin-sdk/services';
 import type { Log } from '../log.ts';
 import type { AskContext } from '../router/declaring.ts';
+import { type Executor, type Hearer, type PluginStatus } from '../router/executor.ts';
 import { type Grant, Leaving, type Peer, type PeerRole } from '../router/peer.ts';
-import {
-  Answer,
-  type Asked,
-  type Executor,
-  type Hearer,
-  type OpenRequest,
-  type PluginStatus,
-} from '../router/request.ts';
+import { Answer, type Asked, type OpenRequest } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
 import { logPluginLine } from './plugin-line.ts';
 import { ROW_BOUND } from './row-credit.ts';

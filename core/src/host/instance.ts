@@ -18,9 +18,9 @@ import {
 } from '@centreond/plugin-sdk';
 import { z } from 'zod';
 import type { Log } from '../log.ts';
+import type { Hearer } from '../router/executor.ts';
 import type { InstanceLink, InstancePeer, Tickets } from '../router/instance-link.ts';
 import type { Peer } from '../router/peer.ts';
-import type { Hearer } from '../router/request.ts';
 import { logPluginLine } from './plugin-line.ts';
 import { descendants, killGroup, MARK, memoryOf, NOTES, reap, reapedText, sessionGivesWay } from './reaper.ts';
 import { ROW_BOUND, RowCredit } from './row-credit.ts';

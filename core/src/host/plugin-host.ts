@@ -1,5 +1,6 @@
 import { type CentreondError, failure, type JsonObject, type Manifest, reasonOf } from '@centreond/plugin-sdk';
-import type { Executor, Hearer, OpenRequest, PluginStatus } from '../router/request.ts';
+import type { Executor, Hearer, PluginStatus } from '../router/executor.ts';
+import type { OpenRequest } from '../router/request.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
 import type { Exit, SlotOptions } from './slot.ts';
 

@@ -8,8 +8,9 @@ import {
   type Manifest,
 } from '@centreond/plugin-sdk';
 import type { Log } from '../log.ts';
+import type { Hearer } from '../router/executor.ts';
 import type { Peer } from '../router/peer.ts';
-import type { Hearer, OpenRequest } from '../router/request.ts';
+import type { OpenRequest } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
 import { Durations } from '../router/telemetry.ts';
 import type { InstanceEvents, InstanceOptions, InstanceProcess } from './instance.ts';

@@ -1,8 +1,8 @@
 import { type CoreEvents, failure, formatMessage, type Manifest, parseReply } from '@centreond/plugin-sdk';
 import type { Log } from '../log.ts';
+import type { Hearer } from './executor.ts';
 import type { Peer } from './peer.ts';
 import type { Registry } from './registry.ts';
-import type { Hearer } from './request.ts';
 import type { Verbs } from './verbs.ts';
 
 /** Events that an instance was told and has not taken, and those kept for a plugin of which no instance is ready. */

@@ -2,7 +2,8 @@ import type { ActionManifest, JsonSchema, Manifest } from '@centreond/plugin-sdk
 import { routerSchema } from '@centreond/plugin-sdk/json-schema';
 import { near } from '../words.ts';
 import type { Guarded } from './authorize.ts';
-import type { Executor, RegisteredAction } from './request.ts';
+import type { Executor } from './executor.ts';
+import type { RegisteredAction } from './request.ts';
 
 /** Which plugin runs which action. The only list of actions; it comes from the manifests. */
 export class Registry {

@@ -1,9 +1,9 @@
 import type { Manifest } from '@centreond/plugin-sdk';
 import { beforeEach, expect, test } from 'vitest';
 import { Events } from '../../../core/dist/router/events.js';
+import type { Executor, Hearer } from '../../../core/dist/router/executor.js';
 import type { Peer } from '../../../core/dist/router/peer.js';
 import { Registry } from '../../../core/dist/router/registry.js';
-import type { Executor, Hearer } from '../../../core/dist/router/request.js';
 import { Verbs } from '../../../core/dist/router/verbs.js';
 import { TestLog } from '../store/opened.ts';
 

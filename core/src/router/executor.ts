@@ -1,0 +1,41 @@
+import type { Runner } from './request.ts';
+
+/** A process that hears events. */
+export interface Hearer {
+  /** The plugin's type. */
+  readonly type: string;
+  /** Runs in the core's own process: it takes each event at once and sends no HEARD. */
+  readonly inCore?: true;
+  send(message: string): void;
+}
+
+/** Runs the actions of one plugin: processes, or the core itself. */
+export interface Executor extends Runner {
+  /** Its processes that can hear an event now. */
+  hearers(): readonly Hearer[];
+  /** The ids of its instances. */
+  ids(): string[];
+  /** Ends an instance, or all for the empty id, as KILL does. Resolves when they are gone. */
+  kill(id: string, progress: (step: string) => void): Promise<void>;
+  status(): PluginStatus;
+}
+
+/** A plugin as `status` and INFORMATION show it. */
+export interface PluginStatus {
+  readonly type: string;
+  readonly package: string;
+  readonly version: string;
+  readonly state: string;
+  readonly reason?: string;
+  readonly waiting: number;
+  readonly instances: readonly {
+    readonly id: string;
+    readonly pid: number | null;
+    readonly state: string;
+    readonly restarts: number;
+    readonly inFlight: number;
+    readonly p50Ms: number | null;
+    readonly p99Ms: number | null;
+    readonly rss: number | null;
+  }[];
+}
