@@ -187,6 +187,29 @@ describe('at run time', () => {
     writeFileSync(main, sound);
   });
 
+  test('SIGHUP tries a reload again that failed, although the config is the same', async () => {
+    const [first, second] = ['first', 'second'].map((name) => path.join(daemon.folder, name)) as [string, string];
+    const configure = (ledger: string) => {
+      daemon.settings.plugins = [{ package: path.join(ROOT, 'plugins/action') }, { package: copy, config: { ledger } }];
+      daemon.writeConfig();
+      process.kill(daemon.pid, 'SIGHUP');
+    };
+    const runsInto = (ledger: string) => async () => {
+      await client.call('TASK', {}).catch(() => undefined);
+      return existsSync(ledger);
+    };
+    configure(first);
+    await until('it is loaded', runsInto(first));
+    const main = path.join(copy, 'dist/index.js');
+    const sound = readFileSync(main, 'utf8');
+    writeFileSync(main, 'throw new Error("broken by its author");\n');
+    configure(second);
+    await until('the reload has failed', () => daemon.stderr.includes(`not reloaded ${copy}`));
+    writeFileSync(main, sound);
+    configure(second);
+    await until('it is reloaded', runsInto(second));
+  });
+
   test('SIGHUP loads what the config adds and unloads what it drops', async () => {
     daemon.settings.plugins = [{ package: path.join(ROOT, 'plugins/action') }, { package: KEYED }];
     daemon.writeConfig();

@@ -243,9 +243,7 @@ export class Loader {
   /** SIGHUP: plugins that the fresh config adds, drops or changes are loaded, unloaded and reloaded. Resolves with remarks. */
   apply(fresh: Config): Promise<string[]> {
     return this.#alone(async () => {
-      const before = new Map(
-        this.#config.plugins.filter(({ enable }) => enable).map((entry) => [entry.package, entry]),
-      );
+      const before = new Set(this.#config.plugins.filter(({ enable }) => enable).map((entry) => entry.package));
       const after = new Map(fresh.plugins.filter(({ enable }) => enable).map((entry) => [entry.package, entry]));
       const { core } = this.#config;
       this.#config = { ...fresh, core };
@@ -256,14 +254,14 @@ export class Loader {
           (error: unknown) => remarks.push(`not ${what}: ${reasonOf(error)}`),
         );
       };
-      for (const [name] of before) {
+      for (const name of before) {
         const type = this.#loaded.find((found) => found.entry.package === name)?.manifest.type;
         if (!after.has(name) && type !== undefined) await tried(`unloaded ${name}`, () => this.#remove(type));
       }
       for (const [name, entry] of after) {
-        const running = this.#loaded.some((found) => found.entry.package === name);
-        const old = before.get(name);
-        if (running && old && settingsOf(old) === settingsOf(entry)) continue;
+        // Not the entry of the config before: the version that runs may be an older one, whose reload failed.
+        const running = this.#loaded.find((found) => found.entry.package === name);
+        if (running && settingsOf(running.entry) === settingsOf(entry)) continue;
         if (running) await tried(`reloaded ${name}`, () => this.#reload(entry));
         else await tried(`loaded ${name}`, () => this.#loadEntry(entry));
       }
