@@ -12,7 +12,8 @@ const RUNS = Number(process.env.RUNS ?? (process.env.LONG ? 100_000 : 3000));
 const ENOUGH = 5000;
 /** Of the plays against planted faults, so that what is found today is found tomorrow. */
 const PLANTED_SEED = 2;
-const seed = seedOfRun();
+/** The short form plays the same each time, so that it tells what a change did. */
+const seed = process.env.LONG || process.env.SEED ? seedOfRun() : 11;
 
 afterAll(unload);
 

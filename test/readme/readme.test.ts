@@ -66,7 +66,7 @@ afterAll(() => {
 });
 
 test('a stranger in an empty folder types what the README says, with nothing but the packed packages', async () => {
-  const [create = '', run = '', call = '', pack = '', ship = '', ...more] = BLOCKS;
+  const [create = '', run = '', call = '', pack = '', ship = '', types = '', ...more] = BLOCKS;
   expect(more).toEqual([]);
 
   expect(await terminal.type(create)).toMatch(/pass 3\n.*fail 0\n/s);
@@ -86,7 +86,7 @@ test('a stranger in an empty folder types what the README says, with nothing but
   await terminal.type(again);
   // What does not build is said, and what was there goes on.
   writeFileSync(source, readFileSync(source, 'utf8').replace('z.string()', 'z.strnig()'));
-  await expect.poll(() => terminal.transcript, { timeout: 60_000 }).toMatch(/TS\d+: .*strnig.*\nThe build failed/s);
+  await expect.poll(() => terminal.transcript, { timeout: 60_000 }).toMatch(/the build failed .*\n.*TS\d+: .*strnig/);
   await terminal.type('npx centreond call WEATHER name=Ada | grep -q "Hello, Ada, again!"');
   writeFileSync(source, readFileSync(source, 'utf8').replace('z.strnig()', 'z.string()'));
   await terminal.type('kill %1; wait || true');
@@ -94,5 +94,8 @@ test('a stranger in an empty folder types what the README says, with nothing but
   await terminal.type(pack);
   expect(readFileSync(path.join(folder, 'empty/weather/weather.md'), 'utf8')).toMatch(/^# `weather`: Greets people\n/);
   await terminal.type(ship);
+  await terminal.type(`cd ..\n${types}npx tsc -p .`);
+  const names = readFileSync(path.join(folder, 'empty/weather/src/centreond.d.ts'), 'utf8');
+  for (const name of ['WEATHER', 'GETLOG']) expect(names).toContain(name);
   await expect.poll(() => processesWith(path.join(folder, 'empty')), { timeout: 10_000 }).toEqual([]);
 });

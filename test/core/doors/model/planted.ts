@@ -103,7 +103,7 @@ export const PLANTED: readonly PlantedFault[] = [
   {
     fault: 'a box is opened whatever the signature',
     module: ADMISSION,
-    from: 'if (!(await verifyHello(hello)))',
+    from: 'if (!isSigned)',
     to: 'if (false)',
     breaks: 'cheap',
   },

@@ -527,11 +527,18 @@ export class Scene {
   /** The attacker carries a handshake of one connection over another one. */
   async relay(from: Wire, over: Wire): Promise<void> {
     for (let round = 0; round < 3; round++) {
-      for (const frame of from.up.queue.splice(0)) this.deliver(over, frame);
+      this.#carry(from, over, 'up');
       await this.settle();
-      for (const frame of over.down.queue.splice(0)) this.deliver(from, frame);
+      this.#carry(over, from, 'down');
       await this.settle();
     }
+  }
+
+  /** Delivers all that waits on one connection over another: it is missing where it was sent. */
+  #carry(from: Wire, over: Wire, way: Way): void {
+    const lane = from[way];
+    if (lane.queue.length > 0) lane.isIntact = false;
+    for (const frame of lane.queue.splice(0)) this.deliver(over, frame);
   }
 
   /** Waits until all computations are over or held, and all that was queued was sent. */
