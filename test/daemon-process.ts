@@ -215,3 +215,20 @@ export function memoryOf(pid: number): number {
   const [, kib] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? [];
   return Number(kib) * 1024;
 }
+
+/** The most memory of its own that a process holds, looked at every 50 ms until {@link stop}. */
+export class HighestMemory {
+  bytes: number;
+  readonly #watch: NodeJS.Timeout;
+
+  constructor(pid: number) {
+    this.bytes = memoryOf(pid);
+    this.#watch = setInterval(() => {
+      this.bytes = Math.max(this.bytes, memoryOf(pid));
+    }, 50);
+  }
+
+  stop(): void {
+    clearInterval(this.#watch);
+  }
+}

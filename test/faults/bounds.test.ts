@@ -6,8 +6,8 @@ import { afterEach, expect, onTestFinished, test } from 'vitest';
 import {
   DaemonProcess,
   type DaemonSettings,
+  HighestMemory,
   type Identity,
-  memoryOf,
   ROOT,
   seconds,
   until,
@@ -82,11 +82,8 @@ test('gigabytes of waiting requests of one identity: BUSY at its share, flat mem
   const client = await connected(daemon, bob);
   const echo = () => client.call('ECHO', {});
   const calm = await timings(pause(5_000), echo);
-  const before = memoryOf(daemon.pid);
-  let highest = 0;
-  const watch = setInterval(() => {
-    highest = Math.max(highest, memoryOf(daemon.pid));
-  }, 50);
+  const memory = new HighestMemory(daemon.pid);
+  const before = memory.bytes;
   const noteBytes = 300_000;
   const bytes = (LONG ? 3 : 1) * 1024 * MIB;
   const flooding = flood(daemon, mallory, {
@@ -97,7 +94,7 @@ test('gigabytes of waiting requests of one identity: BUSY at its share, flat mem
     atOnce: 64,
   });
   const busy = await timings(flooding, echo);
-  clearInterval(watch);
+  memory.stop();
   const { accepted, refused, seconds: took } = await flooding;
   await daemon.end('SIGKILL');
   const start = await seconds(() => daemon.start());
@@ -106,7 +103,7 @@ test('gigabytes of waiting requests of one identity: BUSY at its share, flat mem
     refused,
     took,
     before: before / MIB,
-    highest: highest / MIB,
+    highest: memory.bytes / MIB,
     calm: p99(calm),
     busy: p99(busy),
     start,
@@ -114,7 +111,7 @@ test('gigabytes of waiting requests of one identity: BUSY at its share, flat mem
   expect(Object.keys(refused)).toEqual(['BUSY']);
   expect(accepted * noteBytes).toBeGreaterThan(120 * MIB);
   expect(accepted * noteBytes).toBeLessThanOrEqual(128 * MIB);
-  expect(highest - before).toBeLessThan(400 * MIB);
+  expect(memory.bytes - before).toBeLessThan(400 * MIB);
   // Five seconds are promised, of a machine that does nothing else.
   expect(start).toBeLessThan(15);
 });

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { connect } from '@centreond/plugin-sdk/client';
 import { expect, onTestFinished, test } from 'vitest';
-import { DaemonProcess, memoryOf, ROOT, until } from '../daemon-process.ts';
+import { DaemonProcess, HighestMemory, ROOT, until } from '../daemon-process.ts';
 import type { Followed, Following } from './follower.ts';
 import { MIB, pause, print } from './siege.ts';
 
@@ -34,26 +34,23 @@ test('a follower that stops reading while 300 MiB of rows are made takes no memo
   const exited = new Promise<void>((resolve) => child.once('close', () => resolve()));
   await write(WARM);
   await until('it follows', () => said.length === 1);
-  const before = memoryOf(daemon.pid);
+  const memory = new HighestMemory(daemon.pid);
+  const before = memory.bytes;
   child.kill('SIGSTOP');
-  let highest = before;
-  const watch = setInterval(() => {
-    highest = Math.max(highest, memoryOf(daemon.pid));
-  }, 50);
   await write(ROWS);
-  const written = highest;
+  const written = memory.bytes;
   child.kill('SIGCONT');
   await Promise.race([exited, pause(120_000)]);
-  clearInterval(watch);
+  memory.stop();
   const [, followed] = said as [string, Followed];
   print({
     before: before / MIB,
     whileStopped: (written - before) / MIB,
-    afterwards: (highest - before) / MIB,
+    afterwards: (memory.bytes - before) / MIB,
     followed,
   });
   expect(followed).toEqual({ rows: WARM + ROWS, bytes: (WARM + ROWS) * ROW_BYTES, isOrdered: true });
   expect(written - before).toBeLessThan(64 * MIB);
   // Then it catches up: pages of the history pass, which are garbage at once.
-  expect(highest - before).toBeLessThan(160 * MIB);
+  expect(memory.bytes - before).toBeLessThan(160 * MIB);
 });

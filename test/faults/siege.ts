@@ -3,7 +3,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Client, connect } from '@centreond/plugin-sdk/client';
 import { expect, onTestFinished } from 'vitest';
-import { type DaemonProcess, type Identity, memoryOf, ROOT, seconds } from '../daemon-process.ts';
+import { type DaemonProcess, HighestMemory, type Identity, ROOT, seconds } from '../daemon-process.ts';
 import { quantile } from '../fleet/report.ts';
 import type { Figures, Order, Said } from './attacker.ts';
 
@@ -25,6 +25,7 @@ export type Plan = Order extends infer O ? (O extends Order ? Omit<O, 'endpoint'
 export class Siege {
   /** How often the session was lost. */
   lost = 0;
+  #calmMemory = 0;
 
   private constructor(
     readonly daemon: DaemonProcess,
@@ -73,34 +74,34 @@ export class Siege {
     };
   }
 
-  /** What requests take while nobody attacks. */
-  calm(ms: number): Promise<Timings> {
-    return this.timings(pause(ms));
+  /** What requests take while nobody attacks. What memory they take then is what an attack is measured against. */
+  async calm(ms: number): Promise<Timings> {
+    const memory = new HighestMemory(this.daemon.pid);
+    const timings = await this.timings(pause(ms)).finally(() => memory.stop());
+    this.#calmMemory = memory.bytes;
+    return timings;
   }
 
   /** Attacks the daemon and says what the session, its memory and its log saw of it. */
   async attack(plan: Plan): Promise<Seen> {
     const { daemon } = this;
     const logged = { bytes: daemon.stderrBytes, lines: daemon.stderrLines };
-    const before = memoryOf(daemon.pid);
+    const memory = new HighestMemory(daemon.pid);
+    const before = Math.max(memory.bytes, this.#calmMemory);
     const lost = this.lost;
     const attacker = new Attacker(daemon, plan);
-    let highest = before;
-    const watch = setInterval(() => {
-      highest = Math.max(highest, memoryOf(daemon.pid));
-    }, 50);
     try {
       const open = await attacker.open;
       const during = await this.timings(attacker.done);
       return {
         attack: { open, ...(await attacker.done) },
         during,
-        memoryMiB: Math.round((highest - before) / MIB),
+        memoryMiB: Math.round((memory.bytes - before) / MIB),
         lost: this.lost - lost,
         logged: { bytes: daemon.stderrBytes - logged.bytes, lines: daemon.stderrLines - logged.lines },
       };
     } finally {
-      clearInterval(watch);
+      memory.stop();
     }
   }
 }
