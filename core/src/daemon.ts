@@ -86,7 +86,7 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   const registry = new Registry();
   const verbs = new Verbs(log);
   const events = new Events(registry, log, verbs);
-  const followers = new Followers({ store, log, follows, bufferBytes: follows.buffer, clock });
+  const followers = new Followers({ store, log, follows, bufferBytes: follows.buffer });
   const requests = new Requests({ store, followers, telemetry, open, clock, log });
   const router = { store, registry, requests, followers, telemetry, verbs, events };
 

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { FINISHED } from '@centreond/plugin-sdk';
 import { type Client, connect } from '@centreond/plugin-sdk/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
@@ -43,4 +44,17 @@ test('more refused calls of a plugin than it may follow tokens leave nothing tha
     ok: true,
     data: { ok: true },
   });
+});
+
+test('a token under which a request was refused is followed once somebody uses it', async () => {
+  const token = 'used-later';
+  await expect(client.send('NO_SUCH_ACTION', {}, { token })).rejects.toMatchObject({ code: 'UNKNOWN_ACTION' });
+  const codes: number[] = [];
+  const over = (async () => {
+    for await (const { code } of client.follow(token, { signal: AbortSignal.timeout(10_000) })) codes.push(code);
+  })();
+  await until('it is followed', async () => (await followed()) === 1);
+  await client.send('ECHO', { a: 1 }, { token });
+  await over;
+  expect(codes.at(-1)).toBe(FINISHED);
 });

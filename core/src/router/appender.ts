@@ -38,14 +38,14 @@ export class Appender {
   /** Resolves when the row is on disk, or was dropped since its token has ended. */
   append(open: OpenRequest, draft: RowDraft): Promise<void> {
     const number = this.#next++;
-    if (this.#late.has(open)) return this.#stands(open, { number, draft }, undefined);
+    if (this.#late.has(open)) return this.#waitFor(open, { number, draft }, undefined);
     return this.#store(open, draft).then((failure) => {
-      return failure === undefined ? undefined : this.#stands(open, { number, draft }, failure);
+      return failure === undefined ? undefined : this.#waitFor(open, { number, draft }, failure);
     });
   }
 
   /** Resolves when a row that has to wait is stored. */
-  #stands(open: OpenRequest, row: Omit<Late, 'stored'>, failure: unknown): Promise<void> {
+  #waitFor(open: OpenRequest, row: Omit<Late, 'stored'>, failure: unknown): Promise<void> {
     return new Promise((stored) => this.#wait(open, { ...row, stored }, failure));
   }
 
@@ -84,13 +84,23 @@ export class Appender {
     this.#late.delete(open);
   }
 
+  /** It is on disk whatever those do who hear of it: it must not be stored again. */
+  #tell(open: OpenRequest, row: Row): void {
+    try {
+      this.#options.stored(open, row);
+    } catch (error) {
+      const what = `a row of ${open.token} is on disk and was not told to all who follow it: ${reasonOf(error)}`;
+      this.#options.log.error({ err: error, token: open.token }, what);
+    }
+  }
+
   /** Resolves with why the store cannot take it now; with undefined where it is done with. */
   #store(open: OpenRequest, draft: RowDraft): Promise<unknown> {
     // Its token may be another request's by now.
     if (open.isDropped) return Promise.resolve();
     return this.#options.store.append(draft, open.recording).then(
       (row) => {
-        this.#options.stored(open, row);
+        this.#tell(open, row);
         return undefined;
       },
       (error: unknown) => {

@@ -8,10 +8,6 @@ import { SlowPeers } from './slow-peers.ts';
 
 const CATCH_UP_ROWS = 1000;
 const CATCH_UP_BYTES = 4 * 1024 * 1024;
-/** The FOLLOW that comes with a request comes within so long of its refusal. */
-const REFUSED_MS = 1000;
-/** Of one peer; the oldest are forgotten. */
-const REFUSED_LIMIT = 1024;
 
 /** A row as the JSON text in which it travels. Its data is JSON text already, its other strings need no escapes. */
 export function rowText(row: Row): string {
@@ -35,7 +31,7 @@ export interface Follower {
   /** Its peer does not read what it has: its rows are read from the store once it does. */
   lagging: boolean;
   gone: boolean;
-  /** Followers were attached before it. */
+  /** How many followers were attached before it. */
   readonly number: number;
 }
 
@@ -46,7 +42,6 @@ export interface FollowersOptions {
   readonly follows: Bounds;
   /** Bytes of rows that all followers together may hold while they catch up. What does not fit is read again. */
   readonly bufferBytes: number;
-  readonly clock: { monotonic(): number };
 }
 
 /** Which peers follow which token. Rows are delivered once each, ascending, until the terminal one. */
@@ -58,8 +53,8 @@ export class Followers {
   readonly #options: FollowersOptions;
   #buffered = 0;
   #attached = 0;
-  /** The tokens of requests that were just refused, and when, in monotonic milliseconds. */
-  readonly #refused = new WeakMap<Peer, Map<string, number>>();
+  /** The tokens of requests that were refused in this turn of the event loop: no peer has heard of that yet. */
+  readonly #refused = new Map<Peer, Set<string>>();
 
   constructor(options: FollowersOptions) {
     this.#options = options;
@@ -85,22 +80,15 @@ export class Followers {
     const came = (this.#byToken.get(token) ?? []).filter((one) => one.peer === peer && one.number >= since);
     for (const follower of came) this.detach(follower);
     if (came.length > 0) return;
-    const tokens = this.#refused.get(peer) ?? new Map<string, number>();
-    this.#refused.set(peer, tokens);
-    tokens.delete(token);
-    tokens.set(token, this.#options.clock.monotonic());
-    if (tokens.size <= REFUSED_LIMIT) return;
-    for (const [oldest] of tokens) {
-      tokens.delete(oldest);
-      break;
-    }
+    if (this.#refused.size === 0) setImmediate(() => this.#refused.clear());
+    const tokens = this.#refused.get(peer);
+    if (tokens) tokens.add(token);
+    else this.#refused.set(peer, new Set([token]));
   }
 
-  /** Whether the FOLLOW of a token that names no request came with one that was refused. True once for each refusal. */
+  /** Whether this FOLLOW of a token that names no request came with one that was refused. True once for each refusal. */
   isOfRefused({ peer, token }: Follower): boolean {
-    const tokens = this.#refused.get(peer);
-    const at = tokens?.get(token);
-    return at !== undefined && tokens?.delete(token) === true && this.#options.clock.monotonic() - at <= REFUSED_MS;
+    return this.#refused.get(peer)?.delete(token) ?? false;
   }
 
   /** Follows `token` after the row `afterId`. Throws BUSY beyond the share of the peer's identity. */
@@ -219,7 +207,8 @@ export class Followers {
     const text = rowText(row);
     // One that ends leaves the list, so it is walked from its end.
     for (let i = followers.length - 1; i >= 0; i--) {
-      const follower = followers[i] as Follower;
+      const follower = followers[i];
+      if (!follower) continue;
       if (!follower.buffer && this.#slow.isSlow(follower.peer)) {
         follower.buffer = [];
         void this.catchUp(follower, owner);

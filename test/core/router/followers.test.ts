@@ -23,7 +23,6 @@ test('a live follower that does not read is sent nothing more, and has each row 
     log: new TestLog() as never,
     follows: { count: 10, perIdentity: { count: 10 } },
     bufferBytes: MIB,
-    clock: { monotonic: () => performance.now() },
   });
   const peer = new TestPeer('alice');
   followers.goLive(followers.attach(peer, 't', 0), [], 'alice');

@@ -162,7 +162,6 @@ export class World {
       log,
       follows: { count: 100, perIdentity: { count: 50 } },
       bufferBytes: 10_000,
-      clock: { monotonic: () => performance.now() },
     });
     const { followers } = this;
     this.requests = new Requests({ store, followers, telemetry, open, clock, log });
