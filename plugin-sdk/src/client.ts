@@ -1,13 +1,13 @@
 import type { Call, Send } from './catalogue.ts';
 import type { Cipher, KeyPair, Signer } from './channel/index.ts';
 import type { Timing } from './connection.ts';
-import type { HistoryRow } from './follower.ts';
+import type { HistoryRow } from './contract.ts';
 import type { JsonObject, Message } from './frame.ts';
 import type { Outcome } from './requests.ts';
 import { RouterClient } from './router-client.ts';
 
 export type { Timing } from './connection.ts';
-export type { HistoryRow } from './follower.ts';
+export type { HistoryRow } from './contract.ts';
 export type { Outcome } from './requests.ts';
 
 /** Where to connect and as whom. */

@@ -1,18 +1,13 @@
-import type { CallOptions } from './contract.ts';
+import type { HistoryRow } from './contract.ts';
 import { type CentreondError, failure } from './errors.ts';
-import { aborted, Follows, type HistoryPage, type HistoryRow, RowQueue, rowOf } from './follower.ts';
-import {
-  FrameError,
-  formatMessage,
-  isAction,
-  isTarget,
-  isToken,
-  type JsonObject,
-  type Message,
-  parseData,
-  requestData,
-} from './frame.ts';
-import { AckRequest, CallRequest, type Outcome, type Request, Room, type Waiting } from './requests.ts';
+import { aborted } from './follower.ts';
+import { Follows } from './follows.ts';
+import { FrameError, formatMessage, isToken, type JsonObject, type Message, parseData } from './frame.ts';
+import { pageOf } from './history-rows.ts';
+import { Outstanding } from './outstanding.ts';
+import { type RequestOptions, requestOf } from './request-options.ts';
+import { AckRequest, CallRequest, type Outcome, Request, Room, type Waiting } from './requests.ts';
+import { RowQueue } from './row-queue.ts';
 import { newToken } from './token.ts';
 
 /** What carries messages to a router: sessions of the external door, one after the other, or the link of an instance. */
@@ -28,10 +23,15 @@ export interface Wire {
 /** How an exchange asks, and what it says. Waits in milliseconds. */
 export interface ExchangeOptions {
   readonly wire: Wire;
-  /** How long an ACK, and the end of a call, is waited for where the caller sets no limit. */
+  /** Begins the sentence that says that too much is pending: "This client". */
+  readonly whose: string;
+  /** How long an ACK, and the end of a call with its ACK, is waited for where the caller sets no limit. */
   readonly sendMs: number;
   readonly callMs: number;
-  /** Requests, calls and follows that have not ended, and bytes of requests that wait for their ACK. */
+  /**
+   * Requests, calls and follows that have not ended or whose ACK has not come, and bytes of requests that wait for their ACK. More are
+   * refused with BUSY.
+   */
   readonly maxPending: number;
   readonly maxPendingBytes: number;
   /** Whether a request refused with STOPPING waits for the router's successor. */
@@ -40,15 +40,6 @@ export interface ExchangeOptions {
   refusal(action: string, code: string, message: string): CentreondError;
   /** The error of a request that was never sent, since the wire was down for `timeoutMs`. */
   unsent(timeoutMs: number): Error;
-}
-
-/** What a caller may say of a request. */
-export interface RequestOptions {
-  readonly token?: string;
-  readonly target?: string;
-  readonly timeoutMs?: number;
-  readonly signal?: AbortSignal;
-  readonly envelope?: object;
 }
 
 /** What a caller of {@link Exchange.query} asks for: at most `limit` rows. */
@@ -73,10 +64,8 @@ const ACCEPTED_HEAD = '{"code":0,';
 export class Exchange {
   readonly #options: ExchangeOptions;
   readonly #room: Room;
-  /** By token. The same request may be made again before its ACK: those wait behind the first, and their ACKs come in that order. */
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #outstanding: Outstanding;
   readonly #follows: Follows;
-  readonly #retries = new Set<NodeJS.Timeout>();
   /** Begins the tokens of reads and FOLLOWs: unlike any that a caller chooses. */
   readonly #prefix = newToken().slice(-12);
   #reads = 0;
@@ -85,7 +74,8 @@ export class Exchange {
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
-    this.#room = new Room(options.maxPending, options.maxPendingBytes);
+    this.#room = new Room(options.whose, options.maxPending, options.maxPendingBytes);
+    this.#outstanding = new Outstanding(this.#room);
     this.#follows = new Follows({
       follow: (token, afterId, refused) => {
         const data = afterId > 0 ? `{"token":"${token}","id":${afterId}}` : `{"token":"${token}"}`;
@@ -116,7 +106,10 @@ export class Exchange {
     return this.send(action, data, this.#readToken(), options);
   }
 
-  /** Resolves with the end of the request. Rejects as `send` does, and with WAIT_OVER or NOT_FOLLOWED once it is accepted. */
+  /**
+   * Resolves with the end of the request. Rejects as `send` does, but waits for the ACK as long as for the end; once it is accepted,
+   * with WAIT_OVER or NOT_FOLLOWED.
+   */
   call(
     action: string,
     data: object,
@@ -161,32 +154,27 @@ export class Exchange {
   /** There is a new session: it is told what the last one did not acknowledge, and asked for every follow. */
   up(): void {
     this.#gone = undefined;
-    this.#dropAsks();
-    for (const waiting of [...this.#waiting.values()]) {
-      for (let one: Waiting | undefined = waiting; one; one = one.next) this.#transmit(one);
+    this.down();
+    for (const waiting of this.#outstanding.all()) {
+      this.#transmit(waiting);
+      // Right behind its request, as the first time.
+      if (waiting instanceof CallRequest) this.#follows.ask(waiting.token);
     }
-    this.#follows.restart();
+    this.#follows.askAll();
   }
 
   /** The session is gone: what was asked of it alone is answered no more. */
   down(): void {
-    this.#dropAsks();
+    this.#outstanding.lost();
+    this.#follows.lost();
   }
 
   /** Rejects all that is pending, and whatever is asked until {@link up} is called. */
   end(error: Error): void {
     this.#gone = error;
-    this.#dropAsks();
-    for (const waiting of [...this.#waiting.values()]) {
-      for (let one: Waiting | undefined = waiting; one; ) {
-        const { next }: Waiting = one;
-        one.refused(error);
-        one = next;
-      }
-    }
+    this.down();
+    for (const waiting of this.#outstanding.all()) waiting.refused(error);
     this.#follows.fail(error);
-    for (const timer of this.#retries) clearTimeout(timer);
-    this.#retries.clear();
   }
 
   /**
@@ -198,12 +186,12 @@ export class Exchange {
       this.#follows.log(token, data);
       return true;
     }
-    const waiting = action === 'ACK' || action === 'PONG' ? this.#waiting.get(token) : undefined;
+    const waiting = action === 'ACK' || action === 'PONG' ? this.#outstanding.take(token) : undefined;
     if (waiting === undefined) return false;
-    if (data.startsWith(ACCEPTED_HEAD)) this.#accept(waiting, data);
+    if (data.startsWith(ACCEPTED_HEAD)) waiting.accepted(data);
     else {
       const reply = parseData(data);
-      if (reply.code === 0) this.#accept(waiting, data);
+      if (reply.code === 0) waiting.accepted(data);
       else this.#refuse(waiting, this.#refusalOf(waiting.action, reply));
     }
     return true;
@@ -215,7 +203,7 @@ export class Exchange {
   #admit(token: string, text: string, signal: AbortSignal | undefined): number {
     if (this.#gone) throw this.#gone;
     signal?.throwIfAborted();
-    const pending = this.#waiting.get(token);
+    const pending = this.#outstanding.first(token);
     if (pending && pending.text !== text) throw failure('TOKEN_REUSED', { token, action: pending.action });
     const bytes = Buffer.byteLength(text);
     const { maxMessage: limit } = this.#options.wire;
@@ -226,46 +214,26 @@ export class Exchange {
   }
 
   #put(waiting: Waiting): void {
-    let last = this.#waiting.get(waiting.token);
-    if (!last) this.#waiting.set(waiting.token, waiting);
-    else {
-      while (last.next) last = last.next;
-      last.next = waiting;
-    }
+    this.#outstanding.add(waiting);
     this.#transmit(waiting);
-  }
-
-  /** Takes it out of what waits. Returns whether it was there. */
-  #remove(waiting: Waiting): boolean {
-    const { token, next } = waiting;
-    const first = this.#waiting.get(token);
-    if (first === waiting) {
-      if (next) this.#waiting.set(token, next);
-      else this.#waiting.delete(token);
-      return true;
-    }
-    for (let before = first; before; before = before.next) {
-      if (before.next !== waiting) continue;
-      before.next = next;
-      return true;
-    }
-    return false;
   }
 
   #transmit(waiting: Waiting): void {
     const { wire } = this.#options;
     if (!wire.isUp) return;
     waiting.sends++;
+    waiting.isSent = true;
     wire.send(waiting.text, waiting.bytes);
   }
 
   readonly #owner = {
-    settle: (request: Request): void => {
-      if (this.#remove(request)) this.#room.settle(request.bytes);
+    accepted: (request: Request): void => {
+      this.#outstanding.acknowledged(request);
+      this.#follows.ask(request.token);
     },
-    release: (request: Request): void => {
-      this.#room.leave();
+    over: (request: Request): void => {
       if (request instanceof CallRequest) this.#follows.remove(request.token, request);
+      this.#outstanding.over(request);
     },
     late: ({ token, sends, wasAccepted }: Request, timeoutMs: number): Error => {
       const seconds = timeoutMs / 1000;
@@ -303,45 +271,36 @@ export class Exchange {
     if (!this.#options.wire.isUp) return false;
     const token = this.#readToken();
     const text = formatMessage(action, token, '', data);
-    const next = undefined;
-    this.#put({ token, action, text, bytes: text.length, sends: 0, repeats: false, next, accepted, refused });
+    const unsent = { sends: 0, isSent: false, next: undefined };
+    this.#put({ token, action, text, bytes: text.length, ...unsent, repeats: false, accepted, refused });
     return true;
   }
 
   // ---- what comes in ----------------------------------------------------------------------------------------------
 
-  #accept(waiting: Waiting, reply: string): void {
-    if (!waiting.repeats) this.#waiting.delete(waiting.token);
-    waiting.accepted(reply);
-  }
-
   #refuse(waiting: Waiting, error: CentreondError): void {
     const { code } = error;
-    if (!waiting.repeats) {
-      this.#waiting.delete(waiting.token);
-      // A stopping router's successor is asked for every follow again.
-      if (code !== 'STOPPING') waiting.refused(error);
+    // A stopping router's successor is asked for every follow again.
+    const isForNext = code === 'STOPPING' && this.#options.retryStopping;
+    if (!(waiting instanceof Request)) {
+      if (!isForNext) waiting.refused(error);
       return;
     }
-    if (code === 'STOPPING' && this.#options.retryStopping) return;
     // The router follows nothing for a request that it refused.
-    if (waiting instanceof CallRequest) this.#follows.forget(waiting.token, waiting);
+    if (waiting instanceof CallRequest) this.#follows.forget(waiting.token, waiting.asked);
+    if (waiting.isOver) return;
+    if (isForNext) this.#outstanding.postpone(waiting);
     // The first copy may have been accepted, so this refusal would mislead; only another answer ends it.
-    if (code === 'BUSY' && waiting.sends > 1) this.#later(waiting);
+    else if (code === 'BUSY' && waiting.sends > 1) this.#later(waiting);
     else waiting.refused(error);
   }
 
-  #later(waiting: Waiting): void {
-    const timer = setTimeout(
-      () => {
-        this.#retries.delete(timer);
-        if (this.#waiting.get(waiting.token) !== waiting) return;
-        this.#transmit(waiting);
-        if (waiting instanceof CallRequest) this.#follows.resume(waiting.token, waiting);
-      },
-      BUSY_MS * (1 + Math.random()) * Math.min(waiting.sends, 20),
-    );
-    this.#retries.add(timer);
+  #later(waiting: Request): void {
+    const ms = BUSY_MS * (1 + Math.random()) * Math.min(waiting.sends, 20);
+    this.#outstanding.postpone(waiting, ms, () => {
+      this.#put(waiting);
+      if (waiting instanceof CallRequest) this.#follows.ask(waiting.token);
+    });
   }
 
   #refusalOf(action: string, { data }: JsonObject): CentreondError {
@@ -349,47 +308,4 @@ export class Exchange {
     const { error = 'INTERNAL', message = 'The router gave no reason.' } = told;
     return this.#options.refusal(action, String(error), String(message));
   }
-
-  /** What was asked of a session that is gone is answered no more. */
-  #dropAsks(): void {
-    for (const [token, waiting] of this.#waiting) if (!waiting.repeats) this.#waiting.delete(token);
-  }
-}
-
-/** The text of a request. Throws MALFORMED_FRAME where a part of it cannot be one. */
-function requestOf(action: string, token: string, data: object, options: RequestOptions): string {
-  const { target = '', envelope } = options;
-  if (!isAction(action)) throw new FrameError(`${JSON.stringify(action)} cannot be an ACTION`, '');
-  if (token === '' || !isToken(token)) throw new FrameError(`${JSON.stringify(token)} cannot be a TOKEN`, '');
-  if (!isTarget(target)) throw new FrameError(`${JSON.stringify(target)} cannot be a TARGET`, token);
-  if (Array.isArray(data)) throw new FrameError('DATA is not an object', token);
-  return formatMessage(action, token, target, requestData(action, envelope ? { ...data, $: envelope } : data));
-}
-
-/** A GETLOG's answer. Throws {@link FrameError} when it is malformed. */
-function pageOf(data: unknown, bytes = 0): HistoryPage {
-  const page: { result?: unknown; more?: unknown } = typeof data === 'object' && data !== null ? data : {};
-  if (!Array.isArray(page.result)) throw new FrameError('a GETLOG answer has no result', '');
-  const rows = page.result.map((value) => {
-    const row = rowOf(value);
-    if (row === undefined) throw new FrameError('a GETLOG answer holds a malformed row', '');
-    return row;
-  });
-  return { rows, more: page.more === true, bytes };
-}
-
-/** A plugin's options as those of an {@link Exchange}. */
-export function requestOptions({ token, target, timeoutMs, signal, hold, deadline, traceparent }: CallOptions) {
-  const envelope = {
-    ...(hold !== undefined && { hold }),
-    ...(deadline !== undefined && { deadline }),
-    ...(traceparent !== undefined && { traceparent }),
-  };
-  return {
-    ...(token !== undefined && { token }),
-    ...(target !== undefined && { target }),
-    ...(timeoutMs !== undefined && { timeoutMs }),
-    ...(signal && { signal }),
-    ...(Object.keys(envelope).length > 0 && { envelope }),
-  };
 }

@@ -1,5 +1,6 @@
+import type { HistoryRow } from './contract.ts';
 import { failure, isCentreondError } from './errors.ts';
-import { aborted, type Follower, type HistoryRow } from './follower.ts';
+import { aborted, type Follower } from './follower.ts';
 import { type Json, type JsonObject, parseData } from './frame.ts';
 import { after } from './long-timer.ts';
 import { FINISHED, isTerminal } from './status.ts';
@@ -21,7 +22,9 @@ export interface Waiting {
   readonly bytes: number;
   /** How often it was sent; from the second time on a refusal may hide that the first one was accepted. */
   sends: number;
-  /** Whether the next session gets it as it is; a FOLLOW is made anew. */
+  /** Whether a copy was sent in this session whose ACK has not come. */
+  isSent: boolean;
+  /** Whether the next session gets it as it is; a FOLLOW is made again. */
   readonly repeats: boolean;
   /** The same request, made again before the ACK of this one. */
   next: Waiting | undefined;
@@ -31,10 +34,10 @@ export interface Waiting {
 
 /** Where a request comes from and what it holds there until its end. */
 export interface RequestOwner {
-  /** It was acknowledged or is over: it must not be sent again. */
-  settle(request: Request): void;
+  /** It was accepted: it must not be sent again. */
+  accepted(request: Request): void;
   /** It is over. */
-  release(request: Request): void;
+  over(request: Request): void;
   /** The error of a wait that took `timeoutMs`. */
   late(request: Request, timeoutMs: number): Error;
   /** Gets a call the rows that it missed. */
@@ -44,9 +47,12 @@ export interface RequestOwner {
 /** Something that a caller waits for: ended once, by its answer, its time or its signal. */
 export abstract class Request implements Waiting {
   sends = 0;
+  isSent = false;
   next: Waiting | undefined;
   readonly repeats = true;
-  protected over = false;
+  /** Whether its bytes no longer count. */
+  isSettled = false;
+  #isOver = false;
   #timer: Disposable | undefined;
   #unlisten: (() => void) | undefined;
 
@@ -59,6 +65,10 @@ export abstract class Request implements Waiting {
     private readonly reject: (error: Error) => void,
   ) {}
 
+  /** Whether its caller waits no longer. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
   /** Whether its ACK has come. */
   get wasAccepted(): boolean {
     return false;
@@ -78,17 +88,16 @@ export abstract class Request implements Waiting {
   abstract accepted(reply: string): void;
 
   refused(error: Error): void {
-    if (this.over) return;
+    if (this.isOver) return;
     this.end();
     this.reject(error);
   }
 
   protected end(): void {
-    this.over = true;
+    this.#isOver = true;
     this.#timer?.[Symbol.dispose]();
     this.#unlisten?.();
-    this.owner.settle(this);
-    this.owner.release(this);
+    this.owner.over(this);
   }
 }
 
@@ -107,7 +116,7 @@ export class AckRequest extends Request {
   }
 
   accepted(reply: string): void {
-    if (this.over) return;
+    if (this.isOver) return;
     const { data } = parseData(reply);
     this.end();
     this.resolve(typeof data === 'object' && data !== null && !Array.isArray(data) ? data : {});
@@ -119,8 +128,8 @@ export class CallRequest extends Request implements Follower {
   lastId = 0;
   live = true;
   missedId = 0;
+  asked = 0;
   #isAccepted = false;
-  #followError: Error | undefined;
 
   constructor(
     token: string,
@@ -140,7 +149,7 @@ export class CallRequest extends Request implements Follower {
   }
 
   get wants(): boolean {
-    return !this.over;
+    return !this.isOver;
   }
 
   lag(): void {
@@ -148,25 +157,20 @@ export class CallRequest extends Request implements Follower {
   }
 
   accepted(): void {
-    if (this.over || this.#isAccepted) return;
+    if (this.isOver || this.#isAccepted) return;
     this.#isAccepted = true;
-    this.owner.settle(this);
-    if (this.#followError) this.#refuseFollow(this.#followError);
+    this.owner.accepted(this);
   }
 
-  /** The FOLLOW was refused. The request's own answer comes first, since it says more. */
+  /** It cannot be followed. Before its own answer that says nothing: once it is accepted, the router is asked again. */
   fail(error: Error): void {
-    this.#followError = error;
-    if (this.#isAccepted) this.#refuseFollow(error);
-  }
-
-  /** It was accepted and goes on: whoever takes this for a refusal would run it twice. */
-  #refuseFollow(error: Error): void {
-    this.refused(isOfRequest(error) ? failure('NOT_FOLLOWED', { token: this.token, reason: error.message }) : error);
+    if (!isOfMessage(error)) this.refused(error);
+    // It goes on: whoever takes this for a refusal of the request would run it twice.
+    else if (this.#isAccepted) this.refused(failure('NOT_FOLLOWED', { token: this.token, reason: error.message }));
   }
 
   row(row: HistoryRow): void {
-    if (this.over) return;
+    if (this.isOver) return;
     this.lastId = row.id;
     try {
       this.onRow?.(row);
@@ -182,7 +186,7 @@ export class CallRequest extends Request implements Follower {
 }
 
 /** Whether an error speaks of one message; else of the client. */
-function isOfRequest(error: Error): boolean {
+function isOfMessage(error: Error): boolean {
   return isCentreondError(error) && !OF_THE_CLIENT.has(error.code);
 }
 
@@ -192,21 +196,23 @@ const OF_THE_CLIENT: ReadonlySet<string> = new Set(['CLIENT_CLOSED', 'CLIENT_REP
 export class Room {
   #count = 0;
   #bytes = 0;
+  /** `whose` begins the sentence of a refusal. */
   constructor(
+    private readonly whose: string,
     private readonly maxCount: number,
     private readonly maxBytes: number,
   ) {}
 
   /** Takes a place. Throws BUSY where there is none. */
   enter(bytes: number): void {
-    if (this.#count >= this.maxCount) throw failure('BUSY', { what: 'This client', limit: this.maxCount });
+    if (this.#count >= this.maxCount) throw failure('BUSY', { what: this.whose, limit: this.maxCount });
     if (this.#bytes + bytes > this.maxBytes)
-      throw failure('BUSY', { what: 'This client (in bytes)', limit: this.maxBytes });
+      throw failure('BUSY', { what: `${this.whose} (in bytes)`, limit: this.maxBytes });
     this.#count++;
     this.#bytes += bytes;
   }
 
-  /** Gives the bytes back: nothing of it waits any more. */
+  /** Gives bytes back: they need not be sent again. */
   settle(bytes: number): void {
     this.#bytes -= bytes;
   }

@@ -11,9 +11,10 @@ import type {
   SendOptions,
 } from './client.ts';
 import { TIMING, type Welcome } from './connection.ts';
+import type { HistoryRow } from './contract.ts';
 import { CentreondError, failure, isCentreondError, reasonOf } from './errors.ts';
 import { Exchange } from './exchange.ts';
-import { aborted, type HistoryRow } from './follower.ts';
+import { aborted } from './follower.ts';
 import { isIdentity, parseMessage, parseReply } from './frame.ts';
 import { after } from './long-timer.ts';
 import type { Outcome } from './requests.ts';
@@ -58,6 +59,7 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
         },
         send: (text, bytes) => this.#link.send(text, bytes),
       },
+      whose: 'This client',
       sendMs: SEND_MS,
       callMs: CALL_MS,
       maxPending: maxPending ?? MAX_PENDING,

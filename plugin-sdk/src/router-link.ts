@@ -11,8 +11,8 @@ import type {
   Outcome,
 } from './contract.ts';
 import { failure, isCentreondError, reasonOf } from './errors.ts';
-import { requestOptions } from './exchange.ts';
 import { FrameError, formatAck, formatMessage, type JsonObject, type Message, parseData, parseReply } from './frame.ts';
+import { requestOptions } from './request-options.ts';
 import type { RouterClient } from './router-client.ts';
 import type { Core } from './services.ts';
 

@@ -16,8 +16,9 @@ import type {
 } from './contract.ts';
 import type { PluginOptions } from './decorators.ts';
 import { CallRefusal, failure } from './errors.ts';
-import { Exchange, requestOptions } from './exchange.ts';
+import { Exchange } from './exchange.ts';
 import { formatMessage, type JsonObject, type Message } from './frame.ts';
+import { requestOptions } from './request-options.ts';
 import { RouterLink } from './router-link.ts';
 import { validate } from './schema.ts';
 import { newToken } from './token.ts';
@@ -60,6 +61,7 @@ export class LinkTransport implements Pick<Transport, 'link' | 'carry'>, Core {
     this.exchange = new Exchange({
       // The link lives as long as this process.
       wire: { isUp: true, maxMessage, send: (text) => wire.send(text) },
+      whose: 'This instance',
       sendMs: ACK_MS,
       callMs: Number.POSITIVE_INFINITY,
       maxPending: MAX_PENDING,

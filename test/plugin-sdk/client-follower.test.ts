@@ -1,6 +1,9 @@
+import type { HistoryRow } from '@centreond/plugin-sdk';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Follows, type HistoryPage, type HistoryRow, RowQueue } from '../../plugin-sdk/dist/follower.js';
+import { Follows } from '../../plugin-sdk/dist/follows.js';
+import type { HistoryPage } from '../../plugin-sdk/dist/history-rows.js';
+import { RowQueue } from '../../plugin-sdk/dist/row-queue.js';
 
 const TOKEN = 't';
 
@@ -77,12 +80,13 @@ class Model {
     this.#toClient = [];
     this.#answers = [];
     this.#isUp = this.#isFollowed = false;
+    this.follows.lost();
   }
 
   restore(): void {
     if (this.#isUp) return;
     this.#isUp = true;
-    this.follows.restart();
+    this.follows.askAll();
   }
 
   join(afterId: number, rows: number): void {

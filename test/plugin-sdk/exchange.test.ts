@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm';
 import { CentreondError, failure, lineLogger, type Message, newToken, parseReply } from '@centreond/plugin-sdk';
 import { servicesOver } from '@centreond/plugin-sdk/construct';
 import { LinkTransport } from '@centreond/plugin-sdk/services';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Exchange } from '../../plugin-sdk/dist/exchange.js';
 
 interface Asking {
@@ -26,6 +26,7 @@ function ofClient(): Line {
   const sent: Message[] = [];
   const exchange = new Exchange({
     wire: { isUp: true, maxMessage: 1e6, send: (text) => sent.push(parseReply(text)) },
+    whose: 'This client',
     ...{ sendMs: 60_000, callMs: 60_000, maxPending: 1000, maxPendingBytes: 1e6, retryStopping: true },
     refusal: (_, code, message) => new CentreondError(code, message),
     unsent: () => new Error('no session'),
@@ -51,6 +52,33 @@ function ofPlugin(): Line {
     send: (action, data, options) => transport.send(action, data, options),
     call: (action, data, options) => transport.call(action, data, options),
     follow: (token) => tokens.follow(token, { signal: new AbortController().signal }),
+  };
+}
+
+/** A client whose sessions a test ends and begins. */
+function overSessions() {
+  const sent: Message[] = [];
+  const wire = { isUp: true, maxMessage: 1e6, send: (text: string) => void sent.push(parseReply(text)) };
+  const exchange = new Exchange({
+    wire,
+    whose: 'This client',
+    ...{ sendMs: 60_000, callMs: 60_000, maxPending: 10, maxPendingBytes: 1e6, retryStopping: true },
+    refusal: (_, code, message) => new CentreondError(code, message),
+    unsent: () => new Error('no session'),
+  });
+  return {
+    sent,
+    exchange,
+    tell: (text: string) => exchange.receive(parseReply(text)),
+    down() {
+      wire.isUp = false;
+      exchange.down();
+      sent.length = 0;
+    },
+    up() {
+      wire.isUp = true;
+      exchange.up();
+    },
   };
 }
 
@@ -122,6 +150,51 @@ describe.each([
     at.tell(accept('t'));
     at.tell(log('t', 1, 2));
     expect(await second).toMatchObject({ ok: true });
+  });
+
+  test('a call whose wait was over before it was refused leaves nothing behind either', async () => {
+    const at = line();
+    expect(await codeOf(at.call('A', {}, { token: 't', timeoutMs: 20 }))).toBe('NOT_ACKNOWLEDGED');
+    at.tell(refuse('t', 'BUSY'));
+    const again = at.call('A', {}, { token: 't' });
+    expect(at.sent.map(({ action }) => action)).toEqual(['A', 'FOLLOW', 'A', 'FOLLOW']);
+    at.tell(accept('t'));
+    at.tell(log('t', 1, 2));
+    expect(await again).toMatchObject({ ok: true });
+  });
+
+  test('the late answer to a request that is no longer waited for is not taken for that of its repeat', async () => {
+    const at = line();
+    expect(await codeOf(at.send('A', {}, { token: 't', timeoutMs: 20 }))).toBe('NOT_ACKNOWLEDGED');
+    const again = at.send('A', {}, { token: 't' });
+    at.tell(refuse('t', 'BUSY'));
+    at.tell(accept('t', '{"own":true}'));
+    expect(JSON.stringify(await again)).toContain('own');
+  });
+
+  test('a FOLLOW that is refused before the ACK of its call is sent again with the ACK', async () => {
+    const at = line();
+    const call = at.call('A', {}, { token: 't' });
+    at.tell(refuse(String(at.sent[1]?.token), 'BUSY'));
+    at.tell(accept('t'));
+    expect(at.sent.map(({ action }) => action)).toEqual(['A', 'FOLLOW', 'FOLLOW']);
+    at.tell(log('t', 1, 2));
+    expect(await call).toMatchObject({ ok: true });
+  });
+
+  test('the refusal of an earlier FOLLOW does not end who was asked for since', async () => {
+    const at = line();
+    const call = codeOf(at.call('A', {}, { token: 't' }));
+    const [, first] = at.sent;
+    const rows = at.follow('t')[Symbol.asyncIterator]();
+    const row = rows.next();
+    await turn();
+    at.tell(refuse('t', 'INVALID_DATA'));
+    expect(await call).toBe('INVALID_DATA');
+    at.tell(refuse(String(first?.token), 'BUSY'));
+    at.tell(log('t', 7, 10));
+    expect(await row).toMatchObject({ value: { id: 7 } });
+    await rows.return?.();
   });
 
   test('a wait is over with what is known: nobody acknowledged it, or it goes on', async () => {
@@ -221,4 +294,64 @@ describe.each([
     expect(ids.every((id, i) => id === i + 1)).toBe(true);
     expect(most).toBeLessThan(64 * 2 ** 20);
   }, 60_000);
+});
+
+describe('over sessions that end and begin', () => {
+  const actions = (sent: readonly Message[]) => sent.map(({ action }) => action);
+
+  test('each request is sent again with its FOLLOW right behind it', () => {
+    const at = overSessions();
+    for (const token of ['t1', 't2']) void codeOf(at.exchange.call('A', {}, { token }));
+    at.down();
+    at.up();
+    expect(actions(at.sent)).toEqual(['A', 'FOLLOW', 'A', 'FOLLOW']);
+  });
+
+  test('a call that is refused as BUSY in a second session goes again, and is followed when it is accepted', async () => {
+    const at = overSessions();
+    const call = at.exchange.call('A', {}, { token: 't' });
+    const send = at.exchange.send('A', {}, 't');
+    at.down();
+    at.up();
+    at.tell(refuse('t', 'BUSY'));
+    at.tell(accept('t'));
+    await send;
+    await vi.waitFor(() => expect(actions(at.sent)).toEqual(['A', 'FOLLOW', 'A', 'A', 'FOLLOW']));
+    at.tell(accept('t', '{"duplicate":true}'));
+    at.tell(log('t', 1, 2));
+    expect(await call).toMatchObject({ ok: true });
+  });
+
+  test('what waits to be sent again goes with the next session, once', async () => {
+    const at = overSessions();
+    const call = at.exchange.call('A', {}, { token: 't' });
+    at.down();
+    at.up();
+    at.tell(refuse('t', 'BUSY'));
+    at.down();
+    at.up();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(actions(at.sent)).toEqual(['A', 'FOLLOW']);
+    at.tell(accept('t'));
+    at.tell(log('t', 1, 2));
+    expect(await call).toMatchObject({ ok: true });
+  });
+
+  test('a request counts until its copy is answered or its session is gone, whether its caller waits or not', async () => {
+    const at = overSessions();
+    const all = Array.from({ length: 10 }, (_, i) => at.exchange.send('A', {}, `t${i}`, { timeoutMs: 10 }));
+    expect(await Promise.all(all.map(codeOf))).toEqual(all.map(() => 'NOT_ACKNOWLEDGED'));
+    const busy = at.exchange.send('A', {}, 'more');
+    await expect(busy).rejects.toThrow(/^This client is full \(10\)/);
+    at.tell(accept('t0'));
+    const one = at.exchange.send('A', {}, 'more');
+    at.tell(accept('more'));
+    await one;
+    at.down();
+    at.up();
+    expect(at.sent).toEqual([]);
+    for (let i = 0; i < 10; i++) void codeOf(at.exchange.send('A', {}, `u${i}`));
+    expect(at.sent.length).toBe(10);
+    at.exchange.end(new Error('over'));
+  });
 });

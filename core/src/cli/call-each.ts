@@ -12,7 +12,8 @@ import { everyNodeWith, type Named } from './targets.ts';
 /** Requests on their way to the router at a time. What it has accepted runs at its node, and makes room for another. */
 const AT_ONCE = 100;
 const TOKEN_LIMIT = 255;
-const LATE: ReadonlySet<string> = new Set(['WAIT_OVER', 'NOT_ACKNOWLEDGED', 'NOT_CONNECTED']);
+/** What only says that it took longer than --timeout. */
+const TIME_OVER: ReadonlySet<string> = new Set(['WAIT_OVER', 'NOT_ACKNOWLEDGED']);
 
 /**
  * Sends a request to each of several nodes and prints the outcomes as they come, then what came of all: 0 where all
@@ -126,7 +127,7 @@ class Calls {
     const { options, tally } = this;
     const code = isCentreondError(error) ? error.code : 'FAILED';
     const fate = this.#fateOf(code);
-    tally.add(target, fate, (LATE.has(code) && code !== 'NOT_CONNECTED') || fate === 'left' ? '' : code);
+    tally.add(target, fate, TIME_OVER.has(code) || fate === 'left' ? '' : code);
     if (fate === 'lacking') return;
     const message = fate === 'left' ? `${token} is no longer waited for; read it by its token.` : reasonOf(error);
     if (options.json) printJson({ target, token, error: code, message });
@@ -141,7 +142,7 @@ class Calls {
     if (this.#interrupted.signal.aborted) return 'left';
     // Asked for everybody who has it: those who have not are no failures.
     if (code === 'NODE_LACKS_ACTION' && this.tally.all) return 'lacking';
-    return LATE.has(code) ? 'late' : 'refused';
+    return TIME_OVER.has(code) || code === 'NOT_CONNECTED' ? 'late' : 'refused';
   }
 }
 

@@ -10,8 +10,8 @@ type Schema = Readonly<Record<string, unknown>>;
 
 /**
  * DATA from the command line: one JSON object, `-` or `@FILE` for one that standard input or a file has, or `key=value` words. A
- * value is JSON where it parses as it, and text where it does not, or where `input` takes text under its key and not that JSON. `input` is the
- * schema of the action's input, if it is known; it is asked for only where that matters.
+ * value is JSON where it parses as it, and text where it does not, or where `input` takes text under its key and not that JSON.
+ * `input` is the schema of the action's input, if it is known; it is asked for only where that matters.
  */
 export async function dataOf(
   words: readonly string[],
