@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { failure, type JsonObject, type Manifest, parseReply } from '@centreond/plugin-sdk';
+import type { Manifest } from '@centreond/plugin-sdk/internal';
+import { failure, type JsonObject, parseReply } from '@centreond/protocol';
 import { expect, test } from 'vitest';
 import type { Executor } from '../../core/dist/router/executor.js';
 import type { Accepted, RequestRecord } from '../../core/dist/store/token-store.js';

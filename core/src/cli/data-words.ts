@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { type JsonObject, parseData, reasonOf } from '@centreond/plugin-sdk';
+import { type JsonObject, parseData, reasonOf } from '@centreond/protocol';
 import { findPlugins } from '../config/discovery.ts';
 import { coreManifest } from '../core-actions.ts';
 import { configOf, misuse } from './connection.ts';

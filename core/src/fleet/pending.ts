@@ -1,4 +1,4 @@
-import { CentreondError, failure, type JsonObject } from '@centreond/plugin-sdk';
+import { CentreondError, failure, type JsonObject } from '@centreond/protocol';
 
 /** No answer came, and none will: nobody knows whether the request arrived. */
 export class Unanswered extends CentreondError {}

@@ -1,24 +1,20 @@
 import { pathToFileURL } from 'node:url';
 import {
-  type ActionManifest,
-  type CentreondError,
-  declarationOf,
-  failure,
-  formatMessage,
-  type JsonObject,
+  construct,
+  InstanceRuntime,
+  type Lifecycle,
+  LinkTransport,
   lineLogger,
-  type Manifest,
-  manifestOf,
-  type PluginClass,
-  parseReply,
-} from '@centreond/plugin-sdk';
-import { construct, type Lifecycle, pluginOf, servicesOver } from '@centreond/plugin-sdk/construct';
-import { RowWindow } from '@centreond/plugin-sdk/row-window';
-import { InstanceRuntime } from '@centreond/plugin-sdk/runtime';
-import { LinkTransport } from '@centreond/plugin-sdk/services';
+  pluginOf,
+  RowWindow,
+  servicesOver,
+} from '@centreond/plugin-runtime';
+import type { PluginClass } from '@centreond/plugin-sdk';
+import { type ActionManifest, declarationOf, type Manifest, manifestOf } from '@centreond/plugin-sdk/internal';
+import { type CentreondError, failure, formatMessage, type JsonObject, parseReply } from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import type { AskContext } from '../router/declaring.ts';
-import { type Executor, type Hearer, type PluginStatus } from '../router/executor.ts';
+import type { Executor, Hearer, PluginStatus } from '../router/executor.ts';
 import { type Grant, Leaving, type Peer, type PeerRole } from '../router/peer.ts';
 import { Answer, type Asked, type OpenRequest } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';

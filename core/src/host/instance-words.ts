@@ -1,13 +1,5 @@
-import {
-  type ErrorData,
-  FAILED,
-  FINISHED,
-  faultOf,
-  type Json,
-  MAX_ROW_DEPTH,
-  type Manifest,
-  ROW_ROOM,
-} from '@centreond/plugin-sdk';
+import type { Manifest } from '@centreond/plugin-sdk/internal';
+import { type ErrorData, FAILED, FINISHED, faultOf, type Json, MAX_ROW_DEPTH, ROW_ROOM } from '@centreond/protocol';
 
 /** What an instance may write of a request that it runs, and how large: the checks of everything that enters from it. */
 export class InstanceWords {

@@ -1,4 +1,4 @@
-import { failure, isIdentity, type JsonObject } from '@centreond/plugin-sdk';
+import { failure, isIdentity, type JsonObject } from '@centreond/protocol';
 import type { Peer } from './peer.ts';
 
 const HOPS_LIMIT = 8;

@@ -1,4 +1,4 @@
-import { type CentreondError, failure, type JsonObject } from '@centreond/plugin-sdk';
+import { type CentreondError, failure, type JsonObject } from '@centreond/protocol';
 import type { RequestRecord } from '../store/token-store.ts';
 
 /**

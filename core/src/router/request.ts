@@ -1,4 +1,5 @@
-import type { ActionManifest, CentreondError, JsonObject } from '@centreond/plugin-sdk';
+import type { ActionManifest } from '@centreond/plugin-sdk/internal';
+import type { CentreondError, JsonObject } from '@centreond/protocol';
 import type { Accepted, Row } from '../store/token-store.ts';
 import type { Envelope } from './envelope.ts';
 import type { Peer } from './peer.ts';
