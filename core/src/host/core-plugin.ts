@@ -11,7 +11,14 @@ import {
 } from '@centreond/plugin-runtime';
 import type { PluginClass } from '@centreond/plugin-sdk';
 import { type ActionManifest, declarationOf, type Manifest, manifestOf } from '@centreond/plugin-sdk/internal';
-import { type CentreondError, failure, formatMessage, type JsonObject, parseReply } from '@centreond/protocol';
+import {
+  type CentreondError,
+  failure,
+  formatMessage,
+  type JsonObject,
+  parseData,
+  parseReply,
+} from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import type { AskContext } from '../router/declaring.ts';
 import type { Executor, Hearer, PluginStatus } from '../router/executor.ts';
@@ -117,7 +124,7 @@ export class CorePlugin implements Executor {
     open.started(now, Math.min(now + timeoutSeconds * 1000, open.wantedUntil));
     this.#running.set(open.token, open);
     const $ = { from: open.owner, deadline: open.deadline, ...(open.workedOn !== '' && { target: open.workedOn }) };
-    this.#part(name).runtime.receive(formatMessage(name, open.token, '', { ...JSON.parse(open.data), $ }));
+    this.#part(name).runtime.receive(formatMessage(name, open.token, '', { ...parseData(open.data), $ }));
   }
 
   #fromPlugin(message: string): void {

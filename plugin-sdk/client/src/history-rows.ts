@@ -1,4 +1,4 @@
-import { FrameError, type HistoryRow } from '@centreond/protocol';
+import { FrameError, type HistoryRow, parseJson } from '@centreond/protocol';
 
 /** The row in a parsed JSON value, or undefined when it is none. */
 export function rowOf(value: unknown): HistoryRow | undefined {
@@ -39,7 +39,7 @@ export function pageOf(data: unknown, bytes = 0): HistoryPage {
 export function readRow(text: string): HistoryRow {
   let row: HistoryRow | undefined;
   try {
-    row = rowOf(JSON.parse(text));
+    row = rowOf(parseJson(text));
   } catch {
     row = undefined;
   }

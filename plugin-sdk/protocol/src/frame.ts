@@ -1,5 +1,6 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { CentreondError, failure } from './errors.ts';
+import { parseJson, skipSpaces, stringEnd } from './json.ts';
 
 /** A JSON value. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -163,7 +164,7 @@ export function parseData(data: string, token = '', elements = Number.POSITIVE_I
   }
   let value: unknown;
   try {
-    value = JSON.parse(data);
+    value = parseJson(data);
   } catch {
     throw new FrameError('DATA is not JSON', token);
   }
@@ -204,9 +205,7 @@ function scan(text: string, maxDepth: number, maxElements: number): 'depth' | 'e
 
 /** Whether the next character that is not a space closes a container. */
 function closesAt(text: string, from: number): boolean {
-  let i = from;
-  let c = text.charCodeAt(i);
-  while (c === 32 || c === 9 || c === 10 || c === 13) c = text.charCodeAt(++i);
+  const c = text.charCodeAt(skipSpaces(text, from));
   return c === 93 || c === 125;
 }
 
@@ -217,22 +216,6 @@ export function requestData(action: string, data: object): string {
     throw failure('INVALID_DATA', { action, reason: new TooManyElements(MAX_ELEMENTS).message });
   }
   return text;
-}
-
-/** The position of the quote that ends the string opened at `from`, or -1. */
-function stringEnd(text: string, from: number): number {
-  let at = text.indexOf('"', from + 1);
-  if (at < 0) return -1;
-  let slashes = at;
-  while (text.charCodeAt(slashes - 1) === 92) slashes--;
-  if ((at - slashes) % 2 === 0) return at;
-  // One escaped quote may be followed by millions: a search for each takes ten times as long as reading on.
-  for (at++; at < text.length; at++) {
-    const c = text.charCodeAt(at);
-    if (c === 92) at++;
-    else if (c === 34) return at;
-  }
-  return -1;
 }
 
 /** What makes parsed JSON unfit to pass on, as a predicate of a sentence, or undefined. */

@@ -2,6 +2,7 @@ export * from './catalogue.ts';
 export * from './errors.ts';
 export * from './frame.ts';
 export * from './history.ts';
+export { parseJson } from './json.ts';
 export { LINK_VERBS } from './link-verbs.ts';
 export { after } from './long-timer.ts';
 export type { Mistake } from './mistake.ts';

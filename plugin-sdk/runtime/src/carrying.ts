@@ -9,6 +9,7 @@ import {
   isIdentity,
   type JsonObject,
   type Message,
+  parseJson,
   reasonOf,
 } from '@centreond/protocol';
 import type { Core } from './services.ts';
@@ -69,7 +70,7 @@ export class Carrying {
 
   /** Takes a CARRY of the core; its answer goes back when the plugin has one. */
   receive({ token: number, target, data }: Message): void {
-    const request = { ...(JSON.parse(data) as Omit<CarriedRequest, 'target'>), target };
+    const request = { ...(parseJson(data) as Omit<CarriedRequest, 'target'>), target };
     const answer = (code: 0 | 1, body: JsonObject | ErrorData) =>
       this.wire.send(formatMessage('CARRIED', number, '', { code, data: body }));
     this.#handOver(request).then(

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { failure, type JsonObject, reasonOf } from '@centreond/protocol';
+import { failure, type JsonObject, parseJson, reasonOf } from '@centreond/protocol';
 import type { RowBound } from './row-window.ts';
 
 /**
@@ -38,7 +38,7 @@ export function readGreeting(input: Readable, hostGone: () => void): Promise<Gre
       if (end < 0 && text.length < GREETING_LIMIT_BYTES) return;
       greeted = true;
       try {
-        resolve(JSON.parse(text.slice(0, end)) as Greeting);
+        resolve(parseJson(text.slice(0, end)) as Greeting);
       } catch (error) {
         reject(failure('INVALID_PLUGIN', { plugin: 'started by hand', reason: `no greeting: ${reasonOf(error)}` }));
       }

@@ -1,5 +1,5 @@
 import type { Logger } from '@centreond/plugin-sdk';
-import { reasonOf } from '@centreond/protocol';
+import { parseJson, reasonOf } from '@centreond/protocol';
 
 const QUEUE_LIMIT = 1000;
 /** After so long the next event goes on, while the listener may still be at the last one. */
@@ -50,7 +50,7 @@ class Ear {
 
   async #call(data: string): Promise<void> {
     try {
-      await this.listener(JSON.parse(data));
+      await this.listener(parseJson(data));
     } catch (error) {
       this.log.error({ err: error }, `${this.name} threw: ${reasonOf(error)}`);
     }

@@ -16,6 +16,7 @@ import {
   type Json,
   MAX_ROW_DEPTH,
   type Message,
+  parseJson,
   parseReply,
   ROW_ROOM,
   reasonOf,
@@ -131,7 +132,7 @@ export class InstanceRuntime {
   }
 
   async #run(action: ActionDeclaration, token: string, data: string): Promise<void> {
-    const { $, ...input } = JSON.parse(data) as { $: Delivery };
+    const { $, ...input } = parseJson(data) as { $: Delivery };
     const context = new RequestContext(token, $, this.#codes, this.link, action.name, this.log, this.maxMessage);
     this.#running.set(token, context);
     try {
@@ -145,7 +146,7 @@ export class InstanceRuntime {
 
   /** One that answers in the ACK. */
   async #answer(action: ActionDeclaration, { token, target: number, data }: Message): Promise<void> {
-    const { $, ...input } = JSON.parse(data) as { $: Delivery };
+    const { $, ...input } = parseJson(data) as { $: Delivery };
     const context = new RequestContext(token, $, undefined, this.link, action.name, this.log, this.maxMessage);
     this.#asked.set(number, context);
     let code = 0;

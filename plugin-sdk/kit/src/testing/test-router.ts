@@ -19,6 +19,7 @@ import {
   newToken,
   type Outcome,
   parseData,
+  parseJson,
   parseMessage,
   reasonOf,
 } from '@centreond/protocol';
@@ -282,7 +283,7 @@ export class TestRouter {
   /** Takes a message of the instance: a row, an answer, an event, or a request of the plugin's own. */
   receive(text: string): void {
     const message = parseMessage(text);
-    if (message.action === 'ROW') this.#row(message.token, Number(message.target), JSON.parse(message.data) as Json);
+    if (message.action === 'ROW') this.#row(message.token, Number(message.target), parseJson(message.data) as Json);
     else if (message.action === 'ANSWER')
       this.#answered(message.token, Number(message.target), parseData(message.data));
     else if (!this.services.receive(message)) {

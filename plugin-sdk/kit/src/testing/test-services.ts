@@ -12,6 +12,7 @@ import {
   type JsonObject,
   type Message,
   newToken,
+  parseJson,
 } from '@centreond/protocol';
 import { type KeyPair, keyPairOf, signPss } from '@centreond/protocol/channel';
 
@@ -114,7 +115,7 @@ export class TestServices {
   receive({ action, token, target, data }: Message): boolean {
     if (action === 'HEARD') this.#pending.get(target)?.resolve({});
     else if (action === 'CARRIED') {
-      const { code, data: body } = JSON.parse(data) as { code: number; data: JsonObject };
+      const { code, data: body } = parseJson(data) as { code: number; data: JsonObject };
       const refusal = body as unknown as ErrorData;
       if (code === 0) this.#pending.get(token)?.resolve(body);
       else this.#pending.get(token)?.reject(new CentreondError(refusal.error, refusal.message));
