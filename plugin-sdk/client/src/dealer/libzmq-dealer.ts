@@ -11,11 +11,22 @@ let shared: { readonly context: Context; readonly Dealer: typeof Socket } | unde
 /** The package is loaded by the first one only: it costs a process a tenth of a second, and a thread. */
 function library(): NonNullable<typeof shared> {
   if (!shared) {
-    const zeromq = createRequire(import.meta.url)('zeromq') as typeof import('zeromq');
+    const zeromq = loaded();
     // Its own context: thousands of clients in one process need more sockets than the shared one allows.
     shared = { context: new zeromq.Context({ maxSockets: 32_768 }), Dealer: zeromq.Dealer };
   }
   return shared;
+}
+
+function loaded(): typeof import('zeromq') {
+  try {
+    return createRequire(import.meta.url)('zeromq') as typeof import('zeromq');
+  } catch (error) {
+    throw new Error(
+      `the package zeromq cannot be loaded (${reasonOf(error).split('\n', 1)[0]}). Install it, or unset CENTREOND_ZMTP`,
+      { cause: error },
+    );
+  }
 }
 
 /** A dealer of the zeromq package. */
