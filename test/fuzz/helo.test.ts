@@ -23,7 +23,7 @@ import type { Dice } from './dice.ts';
 
 const NOW = 1_790_000_000_000;
 const clock = { now: () => NOW, monotonic: () => 1000 };
-const ANY = { perSecond: 1e9, burst: 1e9 };
+const ANY = { perSecond: 1e9 };
 const LIMITS = { concurrency: 2, queued: 16, queueMs: 4000, nonces: 16, strangers: { ...ANY, perAddress: ANY } };
 const folder = mkdtempSync(path.join(tmpdir(), 'centreond-fuzz-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -34,6 +34,22 @@ export const Limits = z
       })
       .prefault({})
       .describe('Connections to the external door. Beyond it they are closed.'),
+    strangers: z
+      .strictObject({
+        perSecond: count(
+          'Signatures of unknown keys that are verified in a second, in all. Twice as many at once.',
+          100,
+        ),
+        perAddress: z
+          .strictObject({
+            perSecond: count('Of one address, or of one /64 network of IPv6. Five times as many at once.', 20),
+          })
+          .prefault({}),
+      })
+      .prefault({})
+      .describe(
+        'Handshakes of keys that nobody has accepted. Beyond it they are refused unread; known keys are not concerned.',
+      ),
   })
   .prefault({})
   .describe('What is kept open at most, in all and for each identity. Beyond it requests are refused with BUSY.');

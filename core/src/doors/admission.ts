@@ -53,9 +53,12 @@ export interface AdmissionLimits {
   queueMs: number;
   /** Nonces remembered per key. */
   nonces: number;
-  /** Signatures of unknown keys that are verified in a second, in all and from one address, and how many more at once. */
-  strangers: { perSecond: number; burst: number; perAddress: { perSecond: number; burst: number } };
+  /** Signatures of unknown keys that are verified in a second, in all and from one address. */
+  strangers: { readonly perSecond: number; readonly perAddress: { readonly perSecond: number } };
 }
+
+/** How many seconds' signatures of unknown keys may be verified at once, in all and from one address. */
+const BURST_SECONDS = { all: 2, address: 5 };
 
 /** Addresses of unknown keys that are remembered at a time. */
 const ADDRESSES = 4096;
@@ -76,8 +79,13 @@ export class Admission {
   constructor(readonly options: AdmissionOptions) {
     const { nonces, strangers } = options.limits;
     this.#nonces = new Nonces(CLOCK_SKEW, nonces);
-    this.#strangers = new Bucket(strangers.perSecond, strangers.burst);
-    this.#strangersOfAddress = new Buckets(strangers.perAddress.perSecond, strangers.perAddress.burst, ADDRESSES);
+    const { perSecond, perAddress } = strangers;
+    this.#strangers = new Bucket(perSecond, perSecond * BURST_SECONDS.all);
+    this.#strangersOfAddress = new Buckets(
+      perAddress.perSecond,
+      perAddress.perSecond * BURST_SECONDS.address,
+      ADDRESSES,
+    );
   }
 
   /** Admits the HELO `frame` that came from `address`. Rejects with {@link Refused}. */

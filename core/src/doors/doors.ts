@@ -62,6 +62,7 @@ export async function openDoors(options: DoorsOptions): Promise<Doors> {
     version: VERSION,
     maxMessage,
     connections: limits.connections,
+    strangers: limits.strangers,
     idleMs: session.idle,
     clock,
     log,

@@ -28,7 +28,7 @@ export interface DoorLimits extends SessionLimits, AdmissionLimits {
   stopMs: number;
 }
 
-const LIMITS: DoorLimits = {
+const LIMITS: Omit<DoorLimits, 'strangers'> = {
   pendingMs: 10_000,
   maxPending: 4096,
   maxBytes: 64 * 1024 * 1024,
@@ -38,7 +38,6 @@ const LIMITS: DoorLimits = {
   queued: 1024,
   queueMs: 4000,
   nonces: 1024,
-  strangers: { perSecond: 100, burst: 200, perAddress: { perSecond: 20, burst: 100 } },
   sweepMs: 1000,
   stopMs: 2000,
 };
@@ -57,10 +56,11 @@ export interface DoorOptions {
   ciphers?: readonly Cipher[];
   /** Connections in all, and from one address. */
   connections?: { count: number; perAddress: { count: number } };
+  strangers: DoorLimits['strangers'];
   idleMs: number;
   clock: Clock;
   log: DoorLog;
-  limits?: Partial<DoorLimits>;
+  limits?: Partial<Omit<DoorLimits, 'strangers'>>;
   /** Each message of a live session, in the order in which its peer sent it. `message` may be kept. */
   receive(peer: Peer, message: Buffer): void;
   /** A session began with this key: what `centreond_identity` keeps. */
@@ -98,9 +98,9 @@ export class ExternalDoor {
   #stopped: Promise<void> | undefined;
 
   constructor(options: DoorOptions) {
-    const { routerKeys, trust, id, version, maxMessage, clock, log, idleMs } = options;
+    const { routerKeys, trust, id, version, maxMessage, strangers, clock, log, idleMs } = options;
     this.#options = options;
-    this.#limits = { ...LIMITS, ...options.limits };
+    this.#limits = { ...LIMITS, strangers, ...options.limits };
     this.#pubkey = `[PUBKEY] [${b64(routerKeys.publicKey.export({ type: 'spki', format: 'der' }))}]`;
     this.#refusalLog = new RefusalLog({ clock, log });
     this.#admission = new Admission({

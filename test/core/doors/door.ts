@@ -3,6 +3,7 @@ import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Limits } from '../../../core/dist/config/limits.js';
 import { type DoorOptions, ExternalDoor } from '../../../core/dist/doors/external.js';
 import { type ClientsConfig, Trust } from '../../../core/dist/doors/trust.js';
 import type { Peer } from '../../../core/dist/router/peer.js';
@@ -31,6 +32,9 @@ export interface OpenDoor {
   /** The causes of the refusals so far. */
   causes(): string[];
 }
+
+/** What a daemon allows strangers by default. */
+export const { strangers: STRANGERS } = Limits.parse({});
 
 const cleanup: (() => unknown)[] = [];
 
@@ -94,6 +98,7 @@ export async function openDoor(clients?: Partial<ClientsConfig>, options?: Parti
     id: 'central',
     version: '0.1.0',
     maxMessage: 1024 * 1024,
+    strangers: STRANGERS,
     idleMs: 24 * 3_600_000,
     clock,
     log: { info: note, warn: note, error: note },

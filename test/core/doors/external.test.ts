@@ -13,7 +13,7 @@ import {
   until,
   Wire,
 } from './attacker.ts';
-import { closeAll, type OpenDoor, openDoor, stallSignatures } from './door.ts';
+import { closeAll, type OpenDoor, openDoor, STRANGERS, stallSignatures } from './door.ts';
 
 afterEach(closeAll);
 
@@ -264,6 +264,24 @@ describe('under a flood', () => {
     expect((await connect(at.wire(), alice(at))).welcome).toContain('"code":0');
   });
 
+  test('keys that nobody knows have as many signatures verified as the config says, and known ones are not concerned', async () => {
+    const strangers = { perSecond: 2, perAddress: { perSecond: 1 } };
+    const at = await openDoor({ trust: 'pending' }, { strangers });
+    const send = async (count: number) => {
+      for (let i = 0; i < count; i++) {
+        const { refused } = at.door.counters;
+        await at.wire().send(await forgeHelo({}, { ...alice(at), keys: newKeys(), identity: `eve${i}` }));
+        await until(() => at.door.counters.refused === refused + 1);
+      }
+      return at.causes().filter((cause) => cause === 'too many unknown keys come at once').length;
+    };
+    expect(await send(4)).toBe(0);
+    expect(await send(2)).toBe(2);
+    expect((await connect(at.wire(), alice(at))).welcome).toContain('"code":0');
+    at.clock.advance(1000);
+    expect(await send(2)).toBe(3);
+  });
+
   test('one connection can have 200 HELOs read at once and 50 a second', async () => {
     const at = await openDoor();
     const wire = at.wire();
@@ -368,6 +386,7 @@ function stub(at: OpenDoor) {
     id: 'central',
     version: '0.1.0',
     maxMessage: 1024,
+    strangers: STRANGERS,
     idleMs: 1000,
     clock: at.clock,
     log: { info() {}, warn() {}, error() {} },

@@ -9,7 +9,7 @@ import { client, router } from '../../../plugin-sdk/protocol/vectors/fixed-hands
 import { type NegativeVectors, vectorsOf } from '../../plugin-sdk/vectors.ts';
 import { TestClock } from './attacker.ts';
 
-const ANY = { perSecond: 1e9, burst: 1e9 };
+const ANY = { perSecond: 1e9 };
 
 const vectors = vectorsOf<NegativeVectors>('negative.json');
 const folder = mkdtempSync(path.join(os.tmpdir(), 'centreond-vectors-'));

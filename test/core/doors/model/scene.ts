@@ -164,6 +164,7 @@ export class Scene {
       id: 'central',
       version: '1',
       maxMessage: 1024 * 1024,
+      strangers: { perSecond: 1e9, perAddress: { perSecond: 1e9 } },
       idleMs: IDLE_MS,
       clock: this.clock,
       log: { info: log, warn: log, error: (fields, event) => this.#failed(fields, event) },
