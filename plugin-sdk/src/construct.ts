@@ -1,10 +1,11 @@
 import 'reflect-metadata';
 import { container } from 'tsyringe';
-import type { Instance, Logger, State, TokenStore, Transport } from './contract.ts';
+import { MACHINE_CLOCK } from './clock.ts';
+import type { Clock, Instance, Logger, State, TokenStore, Transport } from './contract.ts';
 import { declarationOf, type PluginClass } from './decorators.ts';
 import { failure } from './errors.ts';
 import type { JsonObject } from './frame.ts';
-import { CONFIG, INSTANCE, LOGGER, STATE, symbolOf, TOKEN_STORE, TRANSPORT } from './injection.ts';
+import { CLOCK, CONFIG, INSTANCE, LOGGER, STATE, symbolOf, TOKEN_STORE, TRANSPORT } from './injection.ts';
 import { LinkState } from './link-state.ts';
 import { validate } from './schema.ts';
 import { LinkTokenStore, type LinkTransport } from './services.ts';
@@ -16,6 +17,8 @@ export interface PluginServices {
   readonly tokens: TokenStore<number>;
   readonly state?: State;
   readonly instance?: Instance;
+  /** The machine's if omitted. */
+  readonly clock?: Clock;
 }
 
 /** What a plugin may have besides its actions: called once each, around its work. */
@@ -37,6 +40,7 @@ export async function construct(plugin: PluginClass, config: JsonObject, service
   own.register(symbolOf(TOKEN_STORE), { useValue: services.tokens });
   if (services.state) own.register(symbolOf(STATE), { useValue: services.state });
   own.register(symbolOf(INSTANCE), { useValue: services.instance ?? { id: '1', of: 1 } });
+  own.register(symbolOf(CLOCK), { useValue: services.clock ?? MACHINE_CLOCK });
   return own.resolve<Lifecycle>(plugin);
 }
 

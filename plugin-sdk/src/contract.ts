@@ -227,6 +227,16 @@ export interface State {
   list(prefix: string): Promise<{ key: string; value: Json }[]>;
 }
 
+/** Time, as a plugin sees it: the machine's, or in a test that of a `FakeClock`, which moves when the test says so. */
+export interface Clock {
+  /** Milliseconds since the epoch. It follows the machine's clock, which an operator may set: it can jump, and go back. */
+  now(): number;
+  /** Calls `run` once, `ms` from now, however long that is. Disposing the result cancels it, and so does `signal`. */
+  after(ms: number, run: () => void, options?: { readonly signal?: AbortSignal }): Disposable;
+  /** Resolves `ms` from now. Rejects with the reason of `signal` as soon as that aborts. */
+  sleep(ms: number, options?: { readonly signal?: AbortSignal }): Promise<void>;
+}
+
 /** pino's shape. Goes to the daemon's log with the plugin's type and instance. */
 export interface Logger {
   debug(fields: object, message?: string): void;

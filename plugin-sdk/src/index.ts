@@ -5,7 +5,17 @@ export * from './decorators.ts';
 export * from './errors.ts';
 export * from './frame.ts';
 export type { Greeting } from './greeting.ts';
-export { CONFIG, INSTANCE, inject, LOGGER, type PluginToken, STATE, TOKEN_STORE, TRANSPORT } from './injection.ts';
+export {
+  CLOCK,
+  CONFIG,
+  INSTANCE,
+  inject,
+  LOGGER,
+  type PluginToken,
+  STATE,
+  TOKEN_STORE,
+  TRANSPORT,
+} from './injection.ts';
 export { lineLogger } from './logger.ts';
 export {
   type ActionManifest,

@@ -1,5 +1,5 @@
 import { inject as injectToken } from 'tsyringe';
-import type { Instance, Logger, State, TokenStore, Transport } from './contract.ts';
+import type { Clock, Instance, Logger, State, TokenStore, Transport } from './contract.ts';
 import type { JsonObject } from './frame.ts';
 import type { Mistake } from './mistake.ts';
 import type { OutputOf, Schema } from './schema.ts';
@@ -56,6 +56,12 @@ export const STATE = token<'STATE', State>('STATE');
  * @example constructor(@inject(INSTANCE) private readonly instance: Instance) {}
  */
 export const INSTANCE = token<'INSTANCE', Instance>('INSTANCE');
+
+/**
+ * A {@link Clock}: the time, and timers that a test can move.
+ * @example constructor(@inject(CLOCK) private readonly clock: Clock) {}
+ */
+export const CLOCK = token<'CLOCK', Clock>('CLOCK');
 
 /** A class whose constructor has parameters to inject. Legacy decorators demand `any` in a constructor's type. */
 // biome-ignore lint/suspicious/noExplicitAny: a constructor type that accepts every class

@@ -8,12 +8,12 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Router as RouterSocket } from 'zeromq';
 import { packageOf } from '../build/package.ts';
+import { MACHINE_CLOCK } from '../clock.ts';
 import { type Ack, API_VERSION, type HistoryRow, type NodeAnnouncement } from '../contract.ts';
 import { type CentreondError, failure, reasonOf } from '../errors.ts';
 import { decodePack, decodeText, formatMessage, type Json, type JsonObject, parseReply } from '../frame.ts';
 import type { Greeting } from '../greeting.ts';
 import { MANIFEST_FILE, type Manifest } from '../manifest.ts';
-import { REAL_CLOCK } from './clock.ts';
 import { type LateRow, type LogLine, readLine } from './log-lines.ts';
 import { type Found, MARK, markedProcesses, signal } from './processes.ts';
 import { type Answer, type TestCall, type TestOutcome, TestRouter } from './test-router.ts';
@@ -111,7 +111,7 @@ export class TestHost implements AsyncDisposable {
     this.state = new Map(Object.entries(structuredClone(options.state ?? {})));
     this.router = new TestRouter({
       manifest,
-      clock: REAL_CLOCK,
+      clock: MACHINE_CLOCK,
       maxMessage: MAX_MESSAGE,
       answers: options.transport ?? {},
       state: this.state,

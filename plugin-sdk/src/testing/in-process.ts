@@ -1,5 +1,6 @@
+import { MACHINE_CLOCK } from '../clock.ts';
 import { construct, type Lifecycle, type PluginServices, servicesOver } from '../construct.ts';
-import type { Ack, HistoryRow, Logger, NodeAnnouncement } from '../contract.ts';
+import type { Ack, Clock, HistoryRow, Logger, NodeAnnouncement } from '../contract.ts';
 import { declarationOf, type PluginClass, type PluginOptions } from '../decorators.ts';
 import { CentreondError, failure, reasonOf } from '../errors.ts';
 import { formatMessage, type Json, type JsonObject, parseReply } from '../frame.ts';
@@ -7,7 +8,6 @@ import { routerSchema } from '../json-schema.ts';
 import { type Manifest, manifestOf } from '../manifest.ts';
 import { InstanceRuntime } from '../runtime.ts';
 import { LinkTransport } from '../services.ts';
-import { type Clock, REAL_CLOCK } from './clock.ts';
 import { type LateRow, type LogLine, logInto } from './log-lines.ts';
 import { type Answer, type TestCall, type TestOutcome, TestRouter } from './test-router.ts';
 import type { TestCarried } from './test-services.ts';
@@ -21,7 +21,7 @@ export interface TestOptions {
   readonly config?: JsonObject;
   /** What the plugin kept before: STATE starts with it. */
   readonly state?: Readonly<Record<string, Json>>;
-  /** The machine's clock when left out; `new FakeClock()` to move time by hand. */
+  /** The machine's clock if omitted; `new FakeClock()` to move time by hand. The plugin's `CLOCK` is the same. */
   readonly clock?: Clock;
   /** What other actions answer when the plugin calls them, by name; any other is UNKNOWN_ACTION. */
   readonly transport?: Readonly<Record<string, Answer>>;
@@ -67,6 +67,7 @@ class Wiring {
   readonly router: TestRouter;
   readonly state: Map<string, Json>;
   readonly transport: LinkTransport;
+  readonly clock: Clock;
   readonly held = 0;
   runtime: InstanceRuntime | undefined;
   released: (() => void) | undefined;
@@ -74,10 +75,11 @@ class Wiring {
   constructor(
     manifest: Manifest,
     plugin: PluginOptions,
-    { state = {}, clock = REAL_CLOCK, transport = {} }: TestOptions,
+    { state = {}, clock = MACHINE_CLOCK, transport = {} }: TestOptions,
   ) {
     const wire = { send: (message: string) => this.send(message) };
     this.transport = new LinkTransport({ wire, maxMessage: MAX_MESSAGE, log: this.logger, plugin });
+    this.clock = clock;
     this.state = new Map(Object.entries(structuredClone(state)));
     this.router = new TestRouter({
       manifest,
@@ -90,7 +92,7 @@ class Wiring {
   }
 
   get services(): PluginServices {
-    return servicesOver(this.transport, this.logger);
+    return { ...servicesOver(this.transport, this.logger), clock: this.clock };
   }
 
   toPlugin(message: string): void {

@@ -1,4 +1,4 @@
-import type { Access, CallOptions, HistoryRow, Outcome } from '../contract.ts';
+import type { Access, CallOptions, Clock, HistoryRow, Outcome } from '../contract.ts';
 import { CentreondError, failure, isCentreondError, reasonOf } from '../errors.ts';
 import {
   faultOf,
@@ -14,7 +14,6 @@ import { type RouterSchema, routerSchema } from '../json-schema.ts';
 import type { ActionManifest, Manifest } from '../manifest.ts';
 import { ACCEPTED, FAILED, isTerminal } from '../status.ts';
 import { newToken } from '../token.ts';
-import type { Clock } from './clock.ts';
 import { TestHistory } from './history.ts';
 import type { LateRow } from './log-lines.ts';
 import { TestServices } from './test-services.ts';
@@ -70,7 +69,7 @@ interface Request {
   readonly target: string;
   state: 'waiting' | 'running' | 'ended';
   aborted?: CentreondError;
-  takeBack?: () => void;
+  timer?: Disposable;
 }
 
 export interface TestRouterOptions {
@@ -202,7 +201,7 @@ export class TestRouter {
       const number = String(++this.#questions);
       const ms = action.timeoutSeconds * 1000;
       const late = failure('TIMEOUT', { action: name, seconds: action.timeoutSeconds });
-      const takeBack = clock.in(ms, () => {
+      const timer = clock.after(ms, () => {
         this.#asked.delete(number);
         toInstance(formatMessage('ABORT', token, number, late.toData()));
         reject(late);
@@ -210,7 +209,7 @@ export class TestRouter {
       this.#asked.set(number, {
         token,
         take: (code, answer) => {
-          takeBack();
+          timer[Symbol.dispose]();
           if (code === 0) resolve(answer);
           else reject(new CentreondError(String(answer.error), String(answer.message)));
         },
@@ -301,8 +300,8 @@ export class TestRouter {
   }
 
   #settleLater(request: Request, ms: number, run: () => void): void {
-    request.takeBack?.();
-    request.takeBack = this.options.clock.in(ms, run);
+    request.timer?.[Symbol.dispose]();
+    request.timer = this.options.clock.after(ms, run);
   }
 
   #row(token: string, code: number, data: Json): void {
@@ -317,7 +316,7 @@ export class TestRouter {
     if (request.state === 'running') this.#runningOf.set(name, (this.#runningOf.get(name) ?? 1) - 1);
     this.#waiting.delete(request);
     request.state = 'ended';
-    request.takeBack?.();
+    request.timer?.[Symbol.dispose]();
     this.history.append(request.token, code, data);
     this.#dispatch();
   }
