@@ -3,6 +3,7 @@ import {
   type ActionContext,
   type CallOptions,
   CentreondError,
+  type Clock,
   declarationOf,
   failure,
   type Logger,
@@ -10,7 +11,6 @@ import {
 } from '@centreond/plugin-sdk';
 import { expect } from 'vitest';
 import { validate } from '../../plugin-sdk/dist/schema.js';
-import type { Clock } from '../../plugins/acl/dist/clock.js';
 
 type Config = ConstructorParameters<typeof AclPlugin>[0];
 
@@ -46,6 +46,7 @@ export class AclStage {
         this.timers.add(timer);
         return { [Symbol.dispose]: () => this.timers.delete(timer) };
       },
+      sleep: () => expect.fail('not used'),
     };
     this.#plugin = new AclPlugin(read.value as Config, transport, logger, clock);
     return this;
