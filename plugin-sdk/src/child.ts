@@ -82,7 +82,7 @@ try {
     else transport.receive(message);
   });
   const instance = { id: greeting.instance, of: poolOf(declared.instances) };
-  plugin = await construct(target, greeting.config, servicesOver(transport, log, instance));
+  plugin = await construct(target, greeting.config, servicesOver(transport, log, { instance }));
   runtime = new InstanceRuntime(plugin, rows, log, greeting.maxMessage);
   const ready = { pid: process.pid, hash: manifestOf(target).hash };
   await plugin.start?.();

@@ -1,11 +1,12 @@
 import 'reflect-metadata';
 import { container } from 'tsyringe';
 import { MACHINE_CLOCK } from './clock.ts';
-import type { Clock, Instance, Logger, State, TokenStore, Transport } from './contract.ts';
+import type { Clock, Health, Instance, Logger, State, TokenStore, Transport } from './contract.ts';
 import { declarationOf, type PluginClass } from './decorators.ts';
 import { failure } from './errors.ts';
 import type { JsonObject } from './frame.ts';
-import { CLOCK, CONFIG, INSTANCE, LOGGER, STATE, symbolOf, TOKEN_STORE, TRANSPORT } from './injection.ts';
+import { LinkHealth } from './health.ts';
+import { CLOCK, CONFIG, HEALTH, INSTANCE, LOGGER, STATE, symbolOf, TOKEN_STORE, TRANSPORT } from './injection.ts';
 import { LinkState } from './link-state.ts';
 import { validate } from './schema.ts';
 import { LinkTokenStore, type LinkTransport } from './services.ts';
@@ -15,6 +16,7 @@ export interface PluginServices {
   readonly log: Logger;
   readonly transport: Transport;
   readonly tokens: TokenStore<number>;
+  readonly health: Health;
   readonly state?: State;
   readonly instance?: Instance;
   /** The machine's if omitted. */
@@ -40,6 +42,7 @@ export async function construct(plugin: PluginClass, config: JsonObject, service
   own.register(symbolOf(TOKEN_STORE), { useValue: services.tokens });
   if (services.state) own.register(symbolOf(STATE), { useValue: services.state });
   own.register(symbolOf(INSTANCE), { useValue: services.instance ?? { id: '1', of: 1 } });
+  own.register(symbolOf(HEALTH), { useValue: services.health });
   own.register(symbolOf(CLOCK), { useValue: services.clock ?? MACHINE_CLOCK });
   return own.resolve<Lifecycle>(plugin);
 }
@@ -50,8 +53,25 @@ export function pluginOf(module: { default?: unknown }, main: string): PluginCla
   throw failure('INVALID_PLUGIN', { plugin: main, reason: 'its default export is not a class' });
 }
 
+/** The services of a plugin over one link. */
+export interface LinkServices extends PluginServices {
+  readonly health: LinkHealth;
+}
+
 /** The services of a plugin, all over one transport. */
-export function servicesOver(transport: LinkTransport, log: Logger, instance?: Instance): PluginServices {
-  const tokens = new LinkTokenStore(transport);
-  return { log, transport, tokens, state: new LinkState(transport), ...(instance && { instance }) };
+export function servicesOver(
+  transport: LinkTransport,
+  log: Logger,
+  { instance, clock = MACHINE_CLOCK }: { readonly instance?: Instance; readonly clock?: Clock } = {},
+): LinkServices {
+  const { wire, plugin } = transport.options;
+  return {
+    log,
+    transport,
+    clock,
+    tokens: new LinkTokenStore(transport),
+    state: new LinkState(transport),
+    health: new LinkHealth(plugin.type, wire, clock),
+    ...(instance && { instance }),
+  };
 }

@@ -237,6 +237,33 @@ export interface Clock {
   sleep(ms: number, options?: { readonly signal?: AbortSignal }): Promise<void>;
 }
 
+/**
+ * How an instance fares while it serves. `ok`: it does all that it is for. `degraded`: it takes requests, and some fail, are slow or
+ * are incomplete. What cannot serve at all ends its process: then the core says how it is (restarting, quarantined …).
+ */
+export type HealthState = 'ok' | 'degraded';
+
+/** The health of an instance as INFORMATION shows it. */
+export interface HealthStatus {
+  readonly state: HealthState;
+  /** Why it is degraded. */
+  readonly why?: string;
+  /** Since when it has been in this state: milliseconds since the epoch. */
+  readonly since: number;
+}
+
+/** Says how this instance of the plugin fares: to `centreond status`, to INFORMATION, and to the daemon's log at each change. */
+export interface Health {
+  /**
+   * From now on the instance is in `state`, until it reports another or its process ends; before its first report nothing is
+   * known of it. It is a state of the instance, not of a request: a plugin of several parts reports the worst of them. `why`
+   * is a sentence for the operator, cut at 1,024 bytes. Call it as often as you like: the same report again is no change, and
+   * of changes within 5 s the last one counts. Throws INVALID_REPORT for another state, and for `degraded` without `why`.
+   */
+  report(state: 'ok'): void;
+  report(state: 'degraded', why: string): void;
+}
+
 /** pino's shape. Goes to the daemon's log with the plugin's type and instance. */
 export interface Logger {
   debug(fields: object, message?: string): void;

@@ -8,6 +8,7 @@ export type { Greeting } from './greeting.ts';
 export {
   CLOCK,
   CONFIG,
+  HEALTH,
   INSTANCE,
   inject,
   LOGGER,

@@ -1,5 +1,5 @@
 import { inject as injectToken } from 'tsyringe';
-import type { Clock, Instance, Logger, State, TokenStore, Transport } from './contract.ts';
+import type { Clock, Health, Instance, Logger, State, TokenStore, Transport } from './contract.ts';
 import type { JsonObject } from './frame.ts';
 import type { Mistake } from './mistake.ts';
 import type { OutputOf, Schema } from './schema.ts';
@@ -62,6 +62,12 @@ export const INSTANCE = token<'INSTANCE', Instance>('INSTANCE');
  * @example constructor(@inject(CLOCK) private readonly clock: Clock) {}
  */
 export const CLOCK = token<'CLOCK', Clock>('CLOCK');
+
+/**
+ * A {@link Health}: tells the operator how this instance fares.
+ * @example constructor(@inject(HEALTH) private readonly health: Health) {}
+ */
+export const HEALTH = token<'HEALTH', Health>('HEALTH');
 
 /** A class whose constructor has parameters to inject. Legacy decorators demand `any` in a constructor's type. */
 // biome-ignore lint/suspicious/noExplicitAny: a constructor type that accepts every class

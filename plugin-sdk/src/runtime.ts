@@ -24,6 +24,7 @@ import { ACCEPTED, FAILED, FINISHED, FIRST_PLUGIN_CODE } from './status.ts';
  *                     [CARRIED] [NUMBER] [] {code, data}       [LINKUP] [NUMBER] [ROUTER]
  *                     [LINKDOWN] [NUMBER] []                   [LINKED] [NUMBER] [] MESSAGE
  *                     [LINKLOGS] [NUMBER] []
+ *                     [INSTANCEHEALTH] [STATE] [] {why}
  *                     [ANSWER] [NUMBER] [CODE] {the answer, or with code 1 error, message}
  *   core → instance   [ACTION] [TOKEN] [] DATA   [ABORT] [TOKEN] [] {error, message}
  *                     [ACTION] [TOKEN] [NUMBER] DATA           [ABORT] [TOKEN] [NUMBER] {error, message}
@@ -48,6 +49,7 @@ export const LINK_VERBS = [
   'LINKDOWN',
   'LINKED',
   'LINKLOGS',
+  'INSTANCEHEALTH',
   'ANSWER',
   'ABORT',
   'RELEASE',

@@ -13,6 +13,7 @@ import { type Ack, API_VERSION, type HistoryRow, type NodeAnnouncement } from '.
 import { type CentreondError, failure, reasonOf } from '../errors.ts';
 import { decodePack, decodeText, formatMessage, type Json, type JsonObject, parseReply } from '../frame.ts';
 import type { Greeting } from '../greeting.ts';
+import type { ReportedHealth } from '../health.ts';
 import { MANIFEST_FILE, type Manifest } from '../manifest.ts';
 import { type LateRow, type LogLine, readLine } from './log-lines.ts';
 import { type Found, MARK, markedProcesses, signal } from './processes.ts';
@@ -134,6 +135,10 @@ export class TestHost implements AsyncDisposable {
   /** Events that the plugin emitted, in order. */
   get emitted(): readonly { readonly event: string; readonly data: JsonObject }[] {
     return this.router.services.emitted;
+  }
+  /** How the instance told last that it fares; undefined before it did. */
+  get health(): ReportedHealth | undefined {
+    return this.router.services.health;
   }
   /** Resolves when the process is gone and what ran in it has its terminal row. */
   get gone(): Promise<void> {

@@ -1,9 +1,10 @@
 import { MACHINE_CLOCK } from '../clock.ts';
-import { construct, type Lifecycle, type PluginServices, servicesOver } from '../construct.ts';
+import { construct, type Lifecycle, type LinkServices, servicesOver } from '../construct.ts';
 import type { Ack, Clock, HistoryRow, Logger, NodeAnnouncement } from '../contract.ts';
 import { declarationOf, type PluginClass, type PluginOptions } from '../decorators.ts';
 import { CentreondError, failure, reasonOf } from '../errors.ts';
 import { formatMessage, type Json, type JsonObject, parseReply } from '../frame.ts';
+import type { ReportedHealth } from '../health.ts';
 import { routerSchema } from '../json-schema.ts';
 import { type Manifest, manifestOf } from '../manifest.ts';
 import { InstanceRuntime } from '../runtime.ts';
@@ -67,7 +68,7 @@ class Wiring {
   readonly router: TestRouter;
   readonly state: Map<string, Json>;
   readonly transport: LinkTransport;
-  readonly clock: Clock;
+  readonly services: LinkServices;
   readonly held = 0;
   runtime: InstanceRuntime | undefined;
   released: (() => void) | undefined;
@@ -79,7 +80,7 @@ class Wiring {
   ) {
     const wire = { send: (message: string) => this.send(message) };
     this.transport = new LinkTransport({ wire, maxMessage: MAX_MESSAGE, log: this.logger, plugin });
-    this.clock = clock;
+    this.services = servicesOver(this.transport, this.logger, { clock });
     this.state = new Map(Object.entries(structuredClone(state)));
     this.router = new TestRouter({
       manifest,
@@ -89,10 +90,6 @@ class Wiring {
       state: this.state,
       toInstance: (message) => queueMicrotask(() => this.toPlugin(message)),
     });
-  }
-
-  get services(): PluginServices {
-    return { ...servicesOver(this.transport, this.logger), clock: this.clock };
   }
 
   toPlugin(message: string): void {
@@ -144,6 +141,10 @@ export class TestedPlugin<P extends object> implements AsyncDisposable {
   /** What the plugin logged, in order. */
   get log(): readonly LogLine[] {
     return this.#wiring.log;
+  }
+  /** How the plugin said last that it fares; undefined before its first report. */
+  get health(): ReportedHealth | undefined {
+    return this.#wiring.services.health.said;
   }
   /** What the plugin keeps. */
   get state(): ReadonlyMap<string, Json> {

@@ -1,4 +1,5 @@
 export type { Clock } from '../contract.ts';
+export type { ReportedHealth } from '../health.ts';
 export { FakeClock } from './clock.ts';
 export { assertPluginContract, type ContractOptions, checkPluginContract, type Ending } from './contract.ts';
 export type { Finding, FindingCode } from './findings.ts';

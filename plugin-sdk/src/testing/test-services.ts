@@ -1,8 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { type KeyPair, keyPairOf, signPss } from '../channel/keys.ts';
-import type { Ack, NodeAnnouncement } from '../contract.ts';
+import type { Ack, HealthState, NodeAnnouncement } from '../contract.ts';
 import { CentreondError, type ErrorData, failure } from '../errors.ts';
 import { formatMessage, type Json, type JsonObject, type Message } from '../frame.ts';
+import type { ReportedHealth } from '../health.ts';
 import { type RouterSchema, routerSchema } from '../json-schema.ts';
 import type { Manifest } from '../manifest.ts';
 import { newToken } from '../token.ts';
@@ -26,6 +27,8 @@ interface Pending {
 export class TestServices {
   /** Events that the plugin emitted, in order. */
   readonly emitted: { event: string; data: JsonObject }[] = [];
+  /** How the instance fares, as it told last. */
+  health: ReportedHealth | undefined;
   /** The nodes that the plugin carries, by id. */
   readonly carried = new Map<string, NodeAnnouncement>();
   readonly #events: ReadonlyMap<string, RouterSchema>;
@@ -102,8 +105,13 @@ export class TestServices {
     return { token, data: answer };
   }
 
-  /** Takes what answers the above; false for any other message. */
+  /** Takes what answers the above, and what the instance reports; false for any other message. */
   receive({ action, token, target, data }: Message): boolean {
+    if (action === 'INSTANCEHEALTH') {
+      const { why = '' } = JSON.parse(data) as { why?: string };
+      this.health = { state: token as HealthState, why };
+      return true;
+    }
     if (action === 'HEARD') this.#pending.get(target)?.resolve({});
     else if (action === 'CARRIED') {
       const { code, data: body } = JSON.parse(data) as { code: number; data: JsonObject };
