@@ -23,6 +23,7 @@ import { type Grant, Leaving, type Peer, type PeerRole } from '../router/peer.ts
 import { Answer, type Asked, type OpenRequest } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
 import { logPluginLine } from './plugin-line.ts';
+import { InstanceReports, REPORT_HEAD } from './reports.ts';
 import { ROW_BOUND } from './row-credit.ts';
 
 const STOP_LIMIT_MS = 2000;
@@ -46,6 +47,8 @@ export interface CorePluginOptions {
   readonly log: Log;
   readonly requests: Pick<Requests, 'row'>;
   readonly clock: { now(): number };
+  /** What the plugin reports on itself. */
+  readonly reports?: InstanceReports;
   /** It was stopped. */
   stopped?(): void;
 }
@@ -180,12 +183,14 @@ export class CorePlugin implements Executor {
 
   status(): PluginStatus {
     const { type } = this.manifest;
-    const instance = { id: '1', pid: process.pid, state: 'ready', restarts: 0, inFlight: this.#running.size };
+    const health = this.options.reports?.health ?? null;
+    const instance = { id: '1', pid: process.pid, state: 'ready', restarts: 0, inFlight: this.#running.size, health };
     return {
       type,
       package: this.options.package,
       version: this.options.version,
       state: 'ready',
+      health: health && { instance: instance.id, ...health },
       waiting: 0,
       instances: [{ ...instance, p50Ms: null, p99Ms: null, rss: process.memoryUsage.rss() }],
     };
@@ -201,7 +206,14 @@ export async function openCorePlugin(
 ): Promise<CorePlugin> {
   const log = lineLogger((line) => logPluginLine(options.log, { plugin: found.type }, line));
   const peer = new InProcessPeer(found.type, (message) => transport.receive(parseReply(message)));
-  const wire = { send: (message: string) => options.message(peer, Buffer.from(message)) };
+  const reports = new InstanceReports({ label: found.type, clock: options.clock, log: options.log });
+  const wire = {
+    send: (message: string) => {
+      // The SDK of this very process makes the reports: there is nobody to end for a wrong one.
+      if (message.startsWith(REPORT_HEAD)) reports.take(parseReply(message));
+      else options.message(peer, Buffer.from(message));
+    },
+  };
   const target = pluginOf(await import(pathToFileURL(found.main).href), found.main);
   const declared = declarationOf(target).options;
   const transport = new LinkTransport({ wire, maxMessage: options.maxMessage, log, plugin: declared });
@@ -210,6 +222,7 @@ export async function openCorePlugin(
   const stopped = () => peer.end();
   return new CorePlugin(manifestOf(target), [plugin], {
     ...options,
+    reports,
     package: found.package,
     version: found.version,
     stopped,

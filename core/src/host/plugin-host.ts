@@ -174,10 +174,23 @@ export class PluginHost implements Executor {
       version: this.#version.version,
       state: stateOf(instances.map(({ state }) => state)),
       ...(bad?.reason === undefined ? {} : { reason: bad.reason }),
+      health: worstHealth(instances),
       waiting: this.#current.waitingCount,
       instances,
     };
   }
+}
+
+/** The health of the instance that has been degraded for the longest, else of one that is ok. */
+export function worstHealth(instances: PluginStatus['instances']): PluginStatus['health'] {
+  let worst: PluginStatus['health'] = null;
+  for (const { id, health } of instances) {
+    if (!health) continue;
+    const isWorse =
+      worst === null || (worst.state === health.state ? health.since < worst.since : health.state === 'degraded');
+    if (isWorse) worst = { instance: id, ...health };
+  }
+  return worst;
 }
 
 /** The state of a plugin is that of its worst instance; one on demand without instances is ready. */

@@ -15,6 +15,7 @@ import type { Requests } from '../router/requests.ts';
 import { Durations } from '../router/telemetry.ts';
 import type { InstanceEvents, InstanceOptions, InstanceProcess } from './instance.ts';
 import { InstanceWords } from './instance-words.ts';
+import { InstanceReports } from './reports.ts';
 import { type RestartLimits, Supervisor } from './supervisor.ts';
 
 /** How an instance ended: what `why` shows. */
@@ -98,6 +99,8 @@ export class Slot {
   /** Of each action, how many run, and how many may at once: in all, and of those that are not urgent. */
   readonly #rooms: ReadonlyMap<string, { running: number; readonly all: number; readonly others: number }>;
   #instance: InstanceProcess | undefined;
+  /** What the process reported on itself. */
+  #reports: InstanceReports | undefined;
   #starts = 0;
   #timer: NodeJS.Timeout | undefined;
   #dying: Promise<void> | undefined;
@@ -145,6 +148,7 @@ export class Slot {
     if (this.#instance || !this.serves) return over();
     this.state = 'starting';
     this.#starts++;
+    const reports = new InstanceReports({ label: this.#label, clock, log });
     await new Promise<void>((settled) => {
       const instance: InstanceProcess = this.options.launch(
         { ...this.options.instance, id: this.id },
@@ -160,6 +164,7 @@ export class Slot {
             this.options.room(this);
           },
           said: (name, code, data) => this.#said(instance, name, code, data),
+          reported: (report) => reports.take(report),
           message: this.options.message,
           running: () => this.#describeRunning(),
           exited: (cause) => {
@@ -169,6 +174,7 @@ export class Slot {
         },
       );
       this.#instance = instance;
+      this.#reports = reports;
     });
     over();
   }
@@ -257,6 +263,7 @@ export class Slot {
     if (this.#instance !== instance) return;
     const { clock, manifest } = this.options;
     this.#instance = undefined;
+    this.#reports = undefined;
     this.options.gone(instance);
     const { tail } = instance;
     const running = this.#describeRunning();
@@ -394,6 +401,7 @@ export class Slot {
       p50Ms: this.#durations.quantile(0.5),
       p99Ms: this.#durations.quantile(0.99),
       rss: pid === null ? null : this.options.memoryOf(pid),
+      health: this.#reports?.health ?? null,
     };
   }
 }

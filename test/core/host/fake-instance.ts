@@ -54,6 +54,12 @@ export class FakeInstance implements InstanceProcess {
     void this.events.said(name, code, typeof data === 'string' ? data : JSON.stringify(data));
   }
 
+  /** Reports on itself, as its process would by this message. */
+  report(message: string): void {
+    const fault = this.events.reported(parseReply(message));
+    if (fault !== undefined) this.condemn(`it sent ${fault}`);
+  }
+
   exit(cause: string): void {
     if (this.gone) return;
     this.gone = true;
