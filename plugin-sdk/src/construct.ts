@@ -1,13 +1,25 @@
 import 'reflect-metadata';
 import { container } from 'tsyringe';
 import { MACHINE_CLOCK } from './clock.ts';
-import type { Clock, Health, Instance, Logger, State, TokenStore, Transport } from './contract.ts';
+import type { Clock, Health, Instance, Logger, Metrics, State, TokenStore, Transport } from './contract.ts';
 import { declarationOf, type PluginClass } from './decorators.ts';
 import { failure } from './errors.ts';
 import type { JsonObject } from './frame.ts';
 import { LinkHealth } from './health.ts';
-import { CLOCK, CONFIG, HEALTH, INSTANCE, LOGGER, STATE, symbolOf, TOKEN_STORE, TRANSPORT } from './injection.ts';
+import {
+  CLOCK,
+  CONFIG,
+  HEALTH,
+  INSTANCE,
+  LOGGER,
+  METRICS,
+  STATE,
+  symbolOf,
+  TOKEN_STORE,
+  TRANSPORT,
+} from './injection.ts';
 import { LinkState } from './link-state.ts';
+import { LinkMetrics } from './metrics.ts';
 import { validate } from './schema.ts';
 import { LinkTokenStore, type LinkTransport } from './services.ts';
 
@@ -17,6 +29,7 @@ export interface PluginServices {
   readonly transport: Transport;
   readonly tokens: TokenStore<number>;
   readonly health: Health;
+  readonly metrics: Metrics;
   readonly state?: State;
   readonly instance?: Instance;
   /** The machine's if omitted. */
@@ -43,6 +56,7 @@ export async function construct(plugin: PluginClass, config: JsonObject, service
   if (services.state) own.register(symbolOf(STATE), { useValue: services.state });
   own.register(symbolOf(INSTANCE), { useValue: services.instance ?? { id: '1', of: 1 } });
   own.register(symbolOf(HEALTH), { useValue: services.health });
+  own.register(symbolOf(METRICS), { useValue: services.metrics });
   own.register(symbolOf(CLOCK), { useValue: services.clock ?? MACHINE_CLOCK });
   return own.resolve<Lifecycle>(plugin);
 }
@@ -56,6 +70,7 @@ export function pluginOf(module: { default?: unknown }, main: string): PluginCla
 /** The services of a plugin over one link. */
 export interface LinkServices extends PluginServices {
   readonly health: LinkHealth;
+  readonly metrics: LinkMetrics;
 }
 
 /** The services of a plugin, all over one transport. */
@@ -72,6 +87,7 @@ export function servicesOver(
     tokens: new LinkTokenStore(transport),
     state: new LinkState(transport),
     health: new LinkHealth(plugin.type, wire, clock),
+    metrics: new LinkMetrics(plugin.type, wire, clock),
     ...(instance && { instance }),
   };
 }

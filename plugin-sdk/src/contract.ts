@@ -264,6 +264,49 @@ export interface Health {
   report(state: 'degraded', why: string): void;
 }
 
+/** What a metric counts: a counter only goes up, a gauge goes up and down. */
+export type MetricKind = 'counter' | 'gauge';
+
+/** A metric of a plugin as INFORMATION shows it. */
+export interface MetricStatus {
+  readonly name: string;
+  readonly kind: MetricKind;
+  readonly title: string;
+  /**
+   * Of a counter the sum over all processes of the plugin since it was loaded, those that have ended included: it falls to 0 only
+   * with the daemon, or when the plugin is loaded again. Of a gauge the sum over the processes that run.
+   */
+  readonly value: number;
+}
+
+/** A number that only goes up. */
+export interface Counter {
+  /** Adds `by`, 1 if omitted. Throws INVALID_REPORT for a negative or infinite number, and for one that is none. */
+  add(by?: number): void;
+}
+
+/** A number that goes up and down. */
+export interface Gauge {
+  /** Throws INVALID_REPORT for what is no finite number. */
+  set(value: number): void;
+}
+
+/**
+ * The plugin's own figures. `centreond plugins TYPE` and INFORMATION show them. The router is told of what changed at most every
+ * 5 s, in one message, and at the plugin's stop: a process that is killed loses what it had not told.
+ *
+ * A name is `[a-z][a-z0-9_]{0,63}`; the title says in at most 256 bytes what is counted, with its unit. An instance has at most 64
+ * metrics, the instances of a plugin 256 names together (further ones are dropped, and logged once), so a name must not hold a
+ * value. Asking again for a name returns the same metric. Throws INVALID_REPORT for another name or title, for one metric too many, and for a
+ * counter that is a gauge already.
+ */
+export interface Metrics {
+  /** Starts at 0 with each process. */
+  counter(name: string, title: string): Counter;
+  /** Starts at 0 with each process. */
+  gauge(name: string, title: string): Gauge;
+}
+
 /** pino's shape. Goes to the daemon's log with the plugin's type and instance. */
 export interface Logger {
   debug(fields: object, message?: string): void;

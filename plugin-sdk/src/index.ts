@@ -12,6 +12,7 @@ export {
   INSTANCE,
   inject,
   LOGGER,
+  METRICS,
   type PluginToken,
   STATE,
   TOKEN_STORE,

@@ -1,5 +1,5 @@
 import { inject as injectToken } from 'tsyringe';
-import type { Clock, Health, Instance, Logger, State, TokenStore, Transport } from './contract.ts';
+import type { Clock, Health, Instance, Logger, Metrics, State, TokenStore, Transport } from './contract.ts';
 import type { JsonObject } from './frame.ts';
 import type { Mistake } from './mistake.ts';
 import type { OutputOf, Schema } from './schema.ts';
@@ -68,6 +68,12 @@ export const CLOCK = token<'CLOCK', Clock>('CLOCK');
  * @example constructor(@inject(HEALTH) private readonly health: Health) {}
  */
 export const HEALTH = token<'HEALTH', Health>('HEALTH');
+
+/**
+ * A {@link Metrics}: counters and gauges of the plugin's own.
+ * @example constructor(@inject(METRICS) metrics: Metrics) { this.lookups = metrics.counter('lookups', 'Lookups that were made'); }
+ */
+export const METRICS = token<'METRICS', Metrics>('METRICS');
 
 /** A class whose constructor has parameters to inject. Legacy decorators demand `any` in a constructor's type. */
 // biome-ignore lint/suspicious/noExplicitAny: a constructor type that accepts every class

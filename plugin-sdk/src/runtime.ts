@@ -25,6 +25,7 @@ import { ACCEPTED, FAILED, FINISHED, FIRST_PLUGIN_CODE } from './status.ts';
  *                     [LINKDOWN] [NUMBER] []                   [LINKED] [NUMBER] [] MESSAGE
  *                     [LINKLOGS] [NUMBER] []
  *                     [INSTANCEHEALTH] [STATE] [] {why}
+ *                     [INSTANCEMETRICS] [] [] {name: {kind, title, value}}
  *                     [ANSWER] [NUMBER] [CODE] {the answer, or with code 1 error, message}
  *   core → instance   [ACTION] [TOKEN] [] DATA   [ABORT] [TOKEN] [] {error, message}
  *                     [ACTION] [TOKEN] [NUMBER] DATA           [ABORT] [TOKEN] [NUMBER] {error, message}
@@ -50,6 +51,7 @@ export const LINK_VERBS = [
   'LINKED',
   'LINKLOGS',
   'INSTANCEHEALTH',
+  'INSTANCEMETRICS',
   'ANSWER',
   'ABORT',
   'RELEASE',

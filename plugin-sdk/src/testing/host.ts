@@ -140,6 +140,10 @@ export class TestHost implements AsyncDisposable {
   get health(): ReportedHealth | undefined {
     return this.router.services.health;
   }
+  /** The values of the instance's metrics as it told them last, by name. */
+  get metrics(): Readonly<Record<string, number>> {
+    return Object.fromEntries([...this.router.services.metrics].map(([name, { value }]) => [name, value]));
+  }
   /** Resolves when the process is gone and what ran in it has its terminal row. */
   get gone(): Promise<void> {
     return this.#gone;

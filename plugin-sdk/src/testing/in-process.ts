@@ -146,6 +146,10 @@ export class TestedPlugin<P extends object> implements AsyncDisposable {
   get health(): ReportedHealth | undefined {
     return this.#wiring.services.health.said;
   }
+  /** The values of the plugin's metrics, by name. */
+  get metrics(): Readonly<Record<string, number>> {
+    return this.#wiring.services.metrics.values();
+  }
   /** What the plugin keeps. */
   get state(): ReadonlyMap<string, Json> {
     return this.#wiring.state;

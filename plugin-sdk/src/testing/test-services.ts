@@ -6,6 +6,7 @@ import { formatMessage, type Json, type JsonObject, type Message } from '../fram
 import type { ReportedHealth } from '../health.ts';
 import { type RouterSchema, routerSchema } from '../json-schema.ts';
 import type { Manifest } from '../manifest.ts';
+import type { ReportedMetric } from '../metrics.ts';
 import { newToken } from '../token.ts';
 
 const KEY_CHARACTERS = 255;
@@ -29,6 +30,8 @@ export class TestServices {
   readonly emitted: { event: string; data: JsonObject }[] = [];
   /** How the instance fares, as it told last. */
   health: ReportedHealth | undefined;
+  /** The metrics of the instance, as it told them last, by name. */
+  readonly metrics = new Map<string, ReportedMetric>();
   /** The nodes that the plugin carries, by id. */
   readonly carried = new Map<string, NodeAnnouncement>();
   readonly #events: ReadonlyMap<string, RouterSchema>;
@@ -110,6 +113,11 @@ export class TestServices {
     if (action === 'INSTANCEHEALTH') {
       const { why = '' } = JSON.parse(data) as { why?: string };
       this.health = { state: token as HealthState, why };
+      return true;
+    }
+    if (action === 'INSTANCEMETRICS') {
+      const told = JSON.parse(data) as Record<string, ReportedMetric>;
+      for (const [name, metric] of Object.entries(told)) this.metrics.set(name, metric);
       return true;
     }
     if (action === 'HEARD') this.#pending.get(target)?.resolve({});
