@@ -9,7 +9,8 @@ interface Status {
   type: string;
   state: string;
   health: { instance: string; state: string; why?: string; since: number } | null;
-  instances: { id: string; health: { state: string; why?: string } | null }[];
+  metrics: { name: string; kind: string; title: string; value: number }[];
+  instances: { id: string; health: { state: string; why?: string } | null; metrics: Record<string, number> }[];
 }
 
 describe('the health that a plugin reports', () => {
@@ -77,6 +78,57 @@ describe('the health that a plugin reports', () => {
     await until('it is back', async () => (await south())?.health === null);
     await client.call('REPORT', { ward: 'south' });
     await until('it is ok', async () => (await south())?.health?.state === 'ok');
+  });
+});
+
+describe('the metrics of a plugin', () => {
+  const daemon = new DaemonProcess({ plugins: [{ package: PATIENT }] });
+  let client: Client;
+  beforeAll(async () => {
+    await daemon.start();
+    client = await connect({ address: daemon.socket });
+  });
+  afterAll(async () => {
+    await client?.close();
+    await daemon.dispose();
+  });
+
+  const patient = async () => {
+    const { data } = await client.send('INFORMATION', {});
+    const all = data.plugins as unknown as Status[];
+    return all.find(({ type }) => type === 'patient') ?? expect.fail('no patient');
+  };
+  const values = async () => Object.fromEntries((await patient()).metrics.map(({ name, value }) => [name, value]));
+
+  test('are sums over its instances in INFORMATION and in plugins TYPE, and each instance’s own', async () => {
+    expect((await patient()).metrics).toEqual([]);
+    await client.call('COUNT', { ward: 'north', visits: 100_000, beds: 3 });
+    await client.call('COUNT', { ward: 'south', visits: 23, beds: 4.5 });
+    await until('all is told', async () => (await values()).visits === 100_023);
+    expect((await patient()).metrics).toEqual([
+      { name: 'beds', kind: 'gauge', title: 'Beds that are free', value: 7.5 },
+      { name: 'visits', kind: 'counter', title: 'Visits that were counted', value: 100_023 },
+    ]);
+    const { instances } = await patient();
+    expect(Object.fromEntries(instances.map(({ id, metrics }) => [id, metrics]))).toEqual({
+      north: { beds: 3, visits: 100_000 },
+      south: { beds: 4.5, visits: 23 },
+    });
+    const { stdout } = await daemon.cli('plugins', 'patient');
+    expect(stdout).toMatch(/^METRIC +KIND +VALUE +ABOUT$/m);
+    expect(stdout).toMatch(/^visits +counter +100023 +Visits that were counted$/m);
+  });
+
+  test('go on from their sum when a process ends, and what it counted last is told at its stop', async () => {
+    const before = (await values()).visits ?? 0;
+    await client.call('COUNT', { ward: 'north', visits: 1, beds: 0 });
+    await client.call('COUNT', { ward: 'north', visits: 6, beds: 1 });
+    expect((await client.call('RELOADPLUGIN', { type: 'patient' })).ok).toBe(true);
+    expect((await values()).visits).toBe(before + 7);
+    await client.call('COUNT', { ward: 'north', visits: 2, beds: 9 });
+    await until('the new process has told', async () => (await values()).visits === before + 9);
+    await client.call('FALL', { ward: 'north' });
+    expect((await values()).visits).toBe(before + 9);
   });
 });
 

@@ -5,6 +5,7 @@ import { findPlugins } from '../config/discovery.ts';
 import { coreManifest } from '../core-actions.ts';
 import { placeOf } from '../errors.ts';
 import type { PluginStatus } from '../router/executor.ts';
+import { plain } from '../words.ts';
 import { cliFault, configOf } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { healthLines } from './health-text.ts';
@@ -77,8 +78,14 @@ function runningText(plugins: readonly PluginStatus[]): string {
       ({ type, version, state, reason }) =>
         `\n${type} ${version} is ${state}${reason === undefined ? '' : `: ${reason}`}\n`,
     )
-    .concat(healthLines(plugins))
+    .concat(healthLines(plugins), plugins.map(metricsText))
     .join('');
+}
+
+function metricsText({ metrics }: PluginStatus): string {
+  if (metrics.length === 0) return '';
+  const rows = metrics.map(({ name, kind, value, title }) => [name, kind, String(value), plain(title)]);
+  return `\n${table([['METRIC', 'KIND', 'VALUE', 'ABOUT'], ...rows])}`;
 }
 
 /** A plugin's description for a terminal. */

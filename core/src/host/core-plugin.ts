@@ -22,6 +22,7 @@ import { type Executor, type Hearer, type PluginStatus } from '../router/executo
 import { type Grant, Leaving, type Peer, type PeerRole } from '../router/peer.ts';
 import { Answer, type Asked, type OpenRequest } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
+import { PluginMetrics } from './metrics.ts';
 import { logPluginLine } from './plugin-line.ts';
 import { InstanceReports, REPORT_HEAD } from './reports.ts';
 import { ROW_BOUND } from './row-credit.ts';
@@ -47,8 +48,8 @@ export interface CorePluginOptions {
   readonly log: Log;
   readonly requests: Pick<Requests, 'row'>;
   readonly clock: { now(): number };
-  /** What the plugin reports on itself. */
-  readonly reports?: InstanceReports;
+  /** What the plugin reports on itself, and the metrics in that. */
+  readonly reports?: { readonly instance: InstanceReports; readonly metrics: PluginMetrics };
   /** It was stopped. */
   stopped?(): void;
 }
@@ -183,16 +184,19 @@ export class CorePlugin implements Executor {
 
   status(): PluginStatus {
     const { type } = this.manifest;
-    const health = this.options.reports?.health ?? null;
-    const instance = { id: '1', pid: process.pid, state: 'ready', restarts: 0, inFlight: this.#running.size, health };
+    const { reports } = this.options;
+    const health = reports?.instance.health ?? null;
+    const instance = { id: '1', pid: process.pid, state: 'ready', restarts: 0, inFlight: this.#running.size };
+    const figures = { p50Ms: null, p99Ms: null, rss: process.memoryUsage.rss() };
     return {
       type,
       package: this.options.package,
       version: this.options.version,
       state: 'ready',
       health: health && { instance: instance.id, ...health },
+      metrics: reports?.metrics.status() ?? [],
       waiting: 0,
-      instances: [{ ...instance, p50Ms: null, p99Ms: null, rss: process.memoryUsage.rss() }],
+      instances: [{ ...instance, ...figures, health, metrics: reports?.instance.metrics ?? {} }],
     };
   }
 }
@@ -206,11 +210,13 @@ export async function openCorePlugin(
 ): Promise<CorePlugin> {
   const log = lineLogger((line) => logPluginLine(options.log, { plugin: found.type }, line));
   const peer = new InProcessPeer(found.type, (message) => transport.receive(parseReply(message)));
-  const reports = new InstanceReports({ label: found.type, clock: options.clock, log: options.log });
+  const metrics = new PluginMetrics(found.type, options.log);
+  const { clock } = options;
+  const instance = new InstanceReports({ label: found.type, clock, log: options.log, metrics: metrics.open() });
   const wire = {
     send: (message: string) => {
       // The SDK of this very process makes the reports: there is nobody to end for a wrong one.
-      if (message.startsWith(REPORT_HEAD)) reports.take(parseReply(message));
+      if (message.startsWith(REPORT_HEAD)) instance.take(parseReply(message));
       else options.message(peer, Buffer.from(message));
     },
   };
@@ -222,7 +228,7 @@ export async function openCorePlugin(
   const stopped = () => peer.end();
   return new CorePlugin(manifestOf(target), [plugin], {
     ...options,
-    reports,
+    reports: { instance, metrics },
     package: found.package,
     version: found.version,
     stopped,

@@ -2,6 +2,7 @@ import { type CentreondError, failure, type JsonObject, type Manifest, reasonOf 
 import type { Executor, Hearer, PluginStatus } from '../router/executor.ts';
 import type { OpenRequest } from '../router/request.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
+import { PluginMetrics } from './metrics.ts';
 import type { Exit, SlotOptions } from './slot.ts';
 
 /** One version of a plugin: what it declares and how its processes are started. */
@@ -9,7 +10,7 @@ export interface PluginVersion {
   readonly manifest: Manifest;
   readonly package: string;
   readonly version: string;
-  readonly generation: Omit<GenerationOptions, keyof PluginHostOptions | 'requeue' | 'version'>;
+  readonly generation: Omit<GenerationOptions, keyof PluginHostOptions | 'requeue' | 'version' | 'metrics'>;
 }
 
 /** What all versions of a plugin are given. */
@@ -27,6 +28,7 @@ export type InstanceExit = Exit & { readonly instance: string };
 /** Hosts one plugin in processes of its own, over its versions. */
 export class PluginHost implements Executor {
   readonly early = true;
+  readonly #metrics: PluginMetrics;
   #version: PluginVersion;
   #current: Generation;
   /** How instances ended of versions that were replaced, or did not start in a reload. */
@@ -39,12 +41,13 @@ export class PluginHost implements Executor {
     readonly options: PluginHostOptions,
   ) {
     this.#version = version;
+    this.#metrics = new PluginMetrics(version.manifest.type, version.generation.log);
     this.#current = this.#generation(version);
   }
 
   #generation({ generation, version }: PluginVersion, tried = false): Generation {
-    const options = { ...generation, ...this.options, version, requeue: (open: OpenRequest) => this.submit(open) };
-    return new Generation(options, tried);
+    const requeue = (open: OpenRequest) => this.submit(open);
+    return new Generation({ ...generation, ...this.options, version, metrics: this.#metrics, requeue }, tried);
   }
 
   get manifest(): Manifest {
@@ -175,6 +178,7 @@ export class PluginHost implements Executor {
       state: stateOf(instances.map(({ state }) => state)),
       ...(bad?.reason === undefined ? {} : { reason: bad.reason }),
       health: worstHealth(instances),
+      metrics: this.#metrics.status(),
       waiting: this.#current.waitingCount,
       instances,
     };
@@ -182,7 +186,7 @@ export class PluginHost implements Executor {
 }
 
 /** The health of the instance that has been degraded for the longest, else of one that is ok. */
-export function worstHealth(instances: PluginStatus['instances']): PluginStatus['health'] {
+function worstHealth(instances: PluginStatus['instances']): PluginStatus['health'] {
   let worst: PluginStatus['health'] = null;
   for (const { id, health } of instances) {
     if (!health) continue;

@@ -1,7 +1,10 @@
 import { type HealthStatus, type Message, parseData } from '@centreond/plugin-sdk';
 import { z } from 'zod';
 import type { Log } from '../log.ts';
+import type { ProcessMetrics } from './metrics.ts';
 
+/** More than 64 metrics take. */
+const REPORT_CHARACTERS = 64 * 1024;
 /** The verbs by which a process reports on itself, as its first bytes. */
 export const REPORT_HEAD = '[INSTANCE';
 /** Reports that may come at once: more than a process makes while the daemon is held up for a minute. */
@@ -17,6 +20,7 @@ export interface ReportsOptions {
   readonly label: string;
   readonly clock: { now(): number };
   readonly log: Log;
+  readonly metrics: ProcessMetrics;
 }
 
 /** What one process of a plugin reports on itself, from its start to its end. */
@@ -37,8 +41,20 @@ export class InstanceReports {
   /** Takes a report. Returns what is wrong with it, as the end of the sentence "it sent …". */
   take({ action, token, data }: Message): string | undefined {
     if (!this.#isAllowed()) return `more than ${ALLOWED} reports on itself in too short a time`;
+    if (data.length > REPORT_CHARACTERS) return `a report on itself of ${data.length} characters`;
     if (action === 'INSTANCEHEALTH') return this.#takeHealth(token, data);
+    if (action === 'INSTANCEMETRICS') return this.options.metrics.take(data);
     return `the unknown report ${action}`;
+  }
+
+  /** The values of its metrics, by name. */
+  get metrics(): Record<string, number> {
+    return this.options.metrics.values();
+  }
+
+  /** The process is gone. */
+  end(): void {
+    this.options.metrics.end();
   }
 
   #isAllowed(): boolean {

@@ -15,6 +15,7 @@ import type { Requests } from '../router/requests.ts';
 import { Durations } from '../router/telemetry.ts';
 import type { InstanceEvents, InstanceOptions, InstanceProcess } from './instance.ts';
 import { InstanceWords } from './instance-words.ts';
+import type { PluginMetrics } from './metrics.ts';
 import { InstanceReports } from './reports.ts';
 import { type RestartLimits, Supervisor } from './supervisor.ts';
 
@@ -52,6 +53,8 @@ export interface SlotOptions {
   readonly restart: RestartLimits;
   readonly clock: { now(): number };
   readonly log: Log;
+  /** Of all processes of the plugin. */
+  readonly metrics: PluginMetrics;
   readonly requests: Pick<Requests, 'row' | 'fail'>;
   /** Starts a process. It calls `exited` exactly once, also if it never started, and not within this call. */
   launch(options: InstanceOptions, events: InstanceEvents): InstanceProcess;
@@ -148,7 +151,7 @@ export class Slot {
     if (this.#instance || !this.serves) return over();
     this.state = 'starting';
     this.#starts++;
-    const reports = new InstanceReports({ label: this.#label, clock, log });
+    const reports = new InstanceReports({ label: this.#label, clock, log, metrics: this.options.metrics.open() });
     await new Promise<void>((settled) => {
       const instance: InstanceProcess = this.options.launch(
         { ...this.options.instance, id: this.id },
@@ -263,6 +266,7 @@ export class Slot {
     if (this.#instance !== instance) return;
     const { clock, manifest } = this.options;
     this.#instance = undefined;
+    this.#reports?.end();
     this.#reports = undefined;
     this.options.gone(instance);
     const { tail } = instance;
@@ -402,6 +406,7 @@ export class Slot {
       p99Ms: this.#durations.quantile(0.99),
       rss: pid === null ? null : this.options.memoryOf(pid),
       health: this.#reports?.health ?? null,
+      metrics: this.#reports?.metrics ?? {},
     };
   }
 }

@@ -1,4 +1,4 @@
-import type { HealthStatus } from '@centreond/plugin-sdk';
+import type { HealthStatus, MetricStatus } from '@centreond/plugin-sdk';
 import type { Runner } from './request.ts';
 
 /** A process that hears events. */
@@ -30,6 +30,7 @@ export interface PluginStatus {
   readonly reason?: string;
   /** That of the instance that has been degraded for the longest, else of one that is ok; null if none has reported any. */
   readonly health: (HealthStatus & { readonly instance: string }) | null;
+  readonly metrics: readonly MetricStatus[];
   readonly waiting: number;
   readonly instances: readonly {
     readonly id: string;
@@ -42,5 +43,6 @@ export interface PluginStatus {
     readonly rss: number | null;
     /** Null before it has reported any, and while it does not run. */
     readonly health: HealthStatus | null;
+    readonly metrics: Readonly<Record<string, number>>;
   }[];
 }

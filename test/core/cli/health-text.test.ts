@@ -7,11 +7,29 @@ const ok = { state: 'ok', since: SINCE } as const;
 const bad = { state: 'degraded', why: 'its disk is \u001b[31mfull', since: SINCE } as const;
 
 function plugin(instances: Record<string, typeof ok | typeof bad | null>): PluginStatus {
-  const figures = { pid: 1, state: 'ready', restarts: 0, inFlight: 0, p50Ms: null, p99Ms: null, rss: null };
+  const figures = {
+    pid: 1,
+    state: 'ready',
+    restarts: 0,
+    inFlight: 0,
+    p50Ms: null,
+    p99Ms: null,
+    rss: null,
+    metrics: {},
+  };
   const all = Object.entries(instances).map(([id, health]) => ({ id, ...figures, health }));
   const worst = all.find(({ health }) => health?.state === 'degraded') ?? all.find(({ health }) => health !== null);
   const health = worst?.health ? { instance: worst.id, ...worst.health } : null;
-  return { type: 'weather', package: 'weather', version: '1', state: 'ready', health, waiting: 0, instances: all };
+  return {
+    type: 'weather',
+    package: 'weather',
+    version: '1',
+    state: 'ready',
+    health,
+    metrics: [],
+    waiting: 0,
+    instances: all,
+  };
 }
 
 test('names the worst instance with its key, and counts the others', () => {

@@ -56,8 +56,12 @@ export class FakeInstance implements InstanceProcess {
 
   /** Reports on itself, as its process would by this message. */
   report(message: string): void {
-    const fault = this.events.reported(parseReply(message));
-    if (fault !== undefined) this.condemn(`it sent ${fault}`);
+    try {
+      const fault = this.events.reported(parseReply(message));
+      if (fault !== undefined) this.condemn(`it sent ${fault}`);
+    } catch (error) {
+      this.condemn(`it sent a malformed message: ${String(error)}`);
+    }
   }
 
   exit(cause: string): void {
