@@ -47,7 +47,16 @@ const executor: Executor = {
   hearers: () => [],
   ids: () => [],
   kill: () => Promise.resolve(),
-  status: () => ({ type: 'open', package: '', version: '', state: '', waiting: 0, instances: [] }),
+  status: () => ({
+    type: 'open',
+    package: '',
+    version: '',
+    state: '',
+    health: null,
+    metrics: [],
+    waiting: 0,
+    instances: [],
+  }),
 };
 
 const disk = new Refusing();

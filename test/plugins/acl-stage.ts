@@ -1,10 +1,9 @@
 import AclPlugin from '@centreond/plugin-acl';
-import type { ActionContext, CallOptions, Logger, Transport } from '@centreond/plugin-sdk';
+import type { ActionContext, CallOptions, Clock, Logger, Transport } from '@centreond/plugin-sdk';
 import { declarationOf } from '@centreond/plugin-sdk/internal';
 import { CentreondError, failure } from '@centreond/protocol';
 import { expect } from 'vitest';
 import { validate } from '../../plugin-sdk/sdk/dist/schema.js';
-import type { Clock } from '../../plugins/acl/dist/clock.js';
 
 type Config = ConstructorParameters<typeof AclPlugin>[0];
 
@@ -40,6 +39,7 @@ export class AclStage {
         this.timers.add(timer);
         return { [Symbol.dispose]: () => this.timers.delete(timer) };
       },
+      sleep: () => expect.fail('not used'),
     };
     this.#plugin = new AclPlugin(read.value as Config, transport, logger, clock);
     return this;

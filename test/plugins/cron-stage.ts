@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import CronPlugin from '@centreond/plugin-cron';
+import { FakeClock as KitClock } from '@centreond/plugin-kit';
 import type { ActionContext, CallOptions, Logger, NewRow, State, TokenStore, Transport } from '@centreond/plugin-sdk';
 import { declarationOf } from '@centreond/plugin-sdk/internal';
 import {
@@ -12,54 +13,25 @@ import {
 } from '@centreond/protocol';
 import { expect } from 'vitest';
 import { validate } from '../../plugin-sdk/sdk/dist/schema.js';
-import type { Clock } from '../../plugins/cron/dist/clock.js';
-
 /** Lets everything that is ready run. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 12; i++) await turn();
 }
 
-/** Time that stands still until a test moves it. */
-export class FakeClock implements Clock {
-  #now: number;
-  readonly #timers = new Set<{ at: number; run: () => void }>();
-
+/** Time that stands still until a test moves it, by moments as people write them. */
+export class FakeClock extends KitClock {
   constructor(start: string) {
-    this.#now = Date.parse(start);
+    super(Date.parse(start));
   }
-  now(): number {
-    return this.#now;
+  /** Runs every timer up to `moment`, in order, each at its time. */
+  to(moment: string): Promise<void> {
+    return this.advance(Date.parse(moment) - this.now());
   }
-  after(ms: number, run: () => void): Disposable {
-    const timer = { at: this.#now + ms, run };
-    this.#timers.add(timer);
-    return { [Symbol.dispose]: () => this.#timers.delete(timer) };
+  forward(seconds: number): Promise<void> {
+    return this.advance(seconds * 1000);
   }
-  get timers(): number {
-    return this.#timers.size;
-  }
-  /** Runs every timer up to `to`, in order, each at its time. */
-  async to(to: string | number): Promise<void> {
-    const end = typeof to === 'number' ? to : Date.parse(to);
-    await settle();
-    for (;;) {
-      const next = [...this.#timers].sort((a, b) => a.at - b.at)[0];
-      if (!next || next.at > end) break;
-      this.#timers.delete(next);
-      this.#now = Math.max(this.#now, next.at);
-      next.run();
-      await settle();
-    }
-    this.#now = end;
-  }
-  async forward(seconds: number): Promise<void> {
-    await this.to(this.#now + seconds * 1000);
-  }
-  /** Sets the clock, as an operator or a sleeping machine does: timers stay as far away as they were. */
-  set(to: string): void {
-    const by = Date.parse(to) - this.#now;
-    this.#now += by;
-    for (const timer of this.#timers) timer.at += by;
+  override set(moment: string | number): void {
+    super.set(typeof moment === 'number' ? moment : Date.parse(moment));
   }
 }
 

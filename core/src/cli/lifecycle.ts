@@ -3,6 +3,7 @@ import { logText } from '../log/text.ts';
 import { openClient } from './connection.ts';
 import { dataOf } from './data-words.ts';
 import { EXIT, type Globals } from './exit.ts';
+import { degradedText } from './health-text.ts';
 import { momentText, printJson } from './print.ts';
 
 /** Ends an instance, or all of a plugin; says each step. */
@@ -55,6 +56,7 @@ interface Why {
   type: string;
   state: string;
   reason: string | null;
+  degraded: { instance: string; since: number; why: string }[];
   exits: {
     at: number;
     instance: string;
@@ -76,8 +78,9 @@ export async function why(options: Globals, type: string): Promise<number> {
   return EXIT.done;
 }
 
-function whyText({ type, state, reason, exits }: Why): string {
-  const head = `${type} is ${state}${reason === null ? '' : `: ${reason}`}\n`;
+function whyText({ type, state, reason, degraded, exits }: Why): string {
+  const unwell = degraded.map((one) => degradedText(`instance ${one.instance}`, one)).join('');
+  const head = `${type} is ${state}${reason === null ? '' : `: ${reason}`}\n${unwell}`;
   if (exits.length === 0) return `${head}None of its instances has ended since the daemon started.\n`;
   const unpainted = (_: string, text: string) => text;
   const parts = exits.map(({ at, instance, version, tried, cause, uptimeMs, running, tail }) => {

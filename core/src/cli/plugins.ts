@@ -1,13 +1,22 @@
 import { descriptionOf, manifestMarkdown, type Part } from '@centreond/plugin-runtime/describe';
 import type { Manifest } from '@centreond/plugin-sdk/internal';
+import { reasonOf } from '@centreond/protocol';
+import type { Config } from '../config/config.ts';
 import { findPlugins } from '../config/discovery.ts';
 import { coreManifest } from '../core-actions.ts';
 import { placeOf } from '../errors.ts';
+import type { PluginStatus } from '../router/executor.ts';
+import { plain } from '../words.ts';
 import { cliFault, configOf } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
+import { healthLines } from './health-text.ts';
 import { printJson, table } from './print.ts';
+import { runningPlugins } from './running.ts';
 
-/** The plugins of the config with their actions, or one with all its manifest says; from the manifests, so no daemon is needed. */
+/**
+ * The plugins of the config with their actions, or one with all its manifest says; from the manifests, so no daemon is needed. If
+ * one runs, the text says how the plugins fare in it.
+ */
 export async function plugins(options: Globals & { readonly markdown?: boolean }, type?: string): Promise<number> {
   const core = coreManifest;
   if (type === core.type && options.json) {
@@ -29,7 +38,10 @@ export async function plugins(options: Globals & { readonly markdown?: boolean }
     }
     if (options.json) printJson(manifest);
     else if (options.markdown) process.stdout.write(manifestMarkdown(manifest));
-    else process.stdout.write(manifestText(manifest));
+    else {
+      process.stdout.write(manifestText(manifest));
+      process.stdout.write(runningText((await running(config)).filter((one) => one.type === type)));
+    }
     return EXIT.done;
   }
   if (options.json) printJson({ plugins: manifests, problems });
@@ -44,8 +56,37 @@ export async function plugins(options: Globals & { readonly markdown?: boolean }
       ]),
     );
     process.stdout.write(table([['PLUGIN', 'ACTION', 'FOR', 'DOES'], ...rows]));
+    const unwell = healthLines(await running(config));
+    if (unwell.length > 0) process.stdout.write(`\n${unwell.join('')}`);
   }
   return problems.some(({ severity }) => severity === 'error') ? EXIT.failed : EXIT.done;
+}
+
+/** How the plugins fare in the daemon of `config`; none if there is no daemon. Says on standard error if it does not answer. */
+async function running(config: Config): Promise<readonly PluginStatus[]> {
+  try {
+    return (await runningPlugins(config)) ?? [];
+  } catch (error) {
+    process.stderr.write(`The daemon does not say how the plugins fare: ${reasonOf(error)}\n`);
+    return [];
+  }
+}
+
+/** How a plugin fares in the daemon, below what its manifest says. */
+function runningText(plugins: readonly PluginStatus[]): string {
+  return plugins
+    .map(
+      ({ type, version, state, reason }) =>
+        `\n${type} ${version} is ${state}${reason === undefined ? '' : `: ${reason}`}\n`,
+    )
+    .concat(healthLines(plugins), plugins.map(metricsText))
+    .join('');
+}
+
+function metricsText({ metrics }: PluginStatus): string {
+  if (metrics.length === 0) return '';
+  const rows = metrics.map(({ name, kind, value, title }) => [name, kind, String(value), plain(title)]);
+  return `\n${table([['METRIC', 'KIND', 'VALUE', 'ABOUT'], ...rows])}`;
 }
 
 /** A plugin's description for a terminal. */

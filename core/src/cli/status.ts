@@ -2,6 +2,7 @@ import type { StatusActions } from '../router/status-actions.ts';
 import { type Column, tableLines } from './columns.ts';
 import { openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
+import { healthLines } from './health-text.ts';
 import { msText, printJson } from './print.ts';
 
 type Information = ReturnType<StatusActions['information']>;
@@ -21,7 +22,7 @@ function statusText({ id, version, uptimeSeconds, plugins, counters }: Informati
   const columns: readonly Column<(typeof lines)[number]>[] = [
     { heading: 'PLUGIN', piece: ({ plugin, i }) => (i === 0 ? plugin.type : '') },
     { heading: 'ID', piece: ({ instance }) => instance.id },
-    { heading: 'STATE', piece: ({ plugin }) => plugin.state },
+    { heading: 'STATE', piece: ({ plugin, instance }) => (isDegraded(plugin, instance) ? 'degraded' : plugin.state) },
     { heading: 'PID', piece: ({ instance }) => String(instance.pid ?? '-') },
     { heading: 'RESTARTS', piece: ({ instance }) => String(instance.restarts) },
     { heading: 'RUNNING', piece: ({ instance }) => String(instance.inFlight) },
@@ -36,8 +37,17 @@ function statusText({ id, version, uptimeSeconds, plugins, counters }: Informati
     },
   ];
   const reasons = plugins.flatMap(({ type, reason }) => (reason === undefined ? [] : [`${type}: ${reason}\n`]));
-  const below = reasons.length > 0 ? `\n${reasons.join('')}` : '';
+  const remarks = [...reasons, ...healthLines(plugins)];
+  const below = remarks.length > 0 ? `\n${remarks.join('')}` : '';
   return `${head}${tableLines(columns, lines).join('\n')}\n${below}`;
+}
+
+/** Whether an instance serves and says that it is degraded. */
+function isDegraded(
+  { state }: Information['plugins'][number],
+  { health }: { health: { state: string } | null },
+): boolean {
+  return state === 'ready' && health?.state === 'degraded';
 }
 
 function sum(actions: readonly { finished: number; failed: number }[], key: 'finished' | 'failed'): number {

@@ -25,7 +25,9 @@ import type { Executor, Hearer, PluginStatus } from '../router/executor.ts';
 import { type Grant, Leaving, type Peer, type PeerRole } from '../router/peer.ts';
 import { Answer, type Asked, type OpenRequest } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
+import { PluginMetrics } from './metrics.ts';
 import { logPluginLine } from './plugin-line.ts';
+import { InstanceReports, REPORT_HEAD } from './reports.ts';
 import { ROW_BOUND } from './row-credit.ts';
 
 const STOP_LIMIT_MS = 2000;
@@ -49,6 +51,8 @@ export interface CorePluginOptions {
   readonly log: Log;
   readonly requests: Pick<Requests, 'row'>;
   readonly clock: { now(): number };
+  /** What the plugin reports on itself, and the metrics in that. */
+  readonly reports?: { readonly instance: InstanceReports; readonly metrics: PluginMetrics };
   /** It was stopped. */
   stopped?(): void;
 }
@@ -183,14 +187,19 @@ export class CorePlugin implements Executor {
 
   status(): PluginStatus {
     const { type } = this.manifest;
+    const { reports } = this.options;
+    const health = reports?.instance.health ?? null;
     const instance = { id: '1', pid: process.pid, state: 'ready', restarts: 0, inFlight: this.#running.size };
+    const figures = { p50Ms: null, p99Ms: null, rss: process.memoryUsage.rss() };
     return {
       type,
       package: this.options.package,
       version: this.options.version,
       state: 'ready',
+      health: health && { instance: instance.id, ...health },
+      metrics: reports?.metrics.status() ?? [],
       waiting: 0,
-      instances: [{ ...instance, p50Ms: null, p99Ms: null, rss: process.memoryUsage.rss() }],
+      instances: [{ ...instance, ...figures, health, metrics: reports?.instance.metrics ?? {} }],
     };
   }
 }
@@ -204,7 +213,16 @@ export async function openCorePlugin(
 ): Promise<CorePlugin> {
   const log = lineLogger((line) => logPluginLine(options.log, { plugin: found.type }, line));
   const peer = new InProcessPeer(found.type, (message) => transport.receive(parseReply(message)));
-  const wire = { send: (message: string) => options.message(peer, Buffer.from(message)) };
+  const metrics = new PluginMetrics(found.type, options.log);
+  const { clock } = options;
+  const instance = new InstanceReports({ label: found.type, clock, log: options.log, metrics: metrics.open() });
+  const wire = {
+    send: (message: string) => {
+      // The SDK of this very process makes the reports: there is nobody to end for a wrong one.
+      if (message.startsWith(REPORT_HEAD)) instance.take(parseReply(message));
+      else options.message(peer, Buffer.from(message));
+    },
+  };
   const target = pluginOf(await import(pathToFileURL(found.main).href), found.main);
   const declared = declarationOf(target).options;
   const transport = new LinkTransport({ wire, maxMessage: options.maxMessage, log, plugin: declared });
@@ -213,6 +231,7 @@ export async function openCorePlugin(
   const stopped = () => peer.end();
   return new CorePlugin(manifestOf(target), [plugin], {
     ...options,
+    reports: { instance, metrics },
     package: found.package,
     version: found.version,
     stopped,

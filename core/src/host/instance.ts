@@ -11,6 +11,7 @@ import {
   FINISHED,
   formatMessage,
   type JsonObject,
+  type Message,
   parseReply,
   reasonOf,
 } from '@centreond/protocol';
@@ -21,6 +22,7 @@ import type { InstanceLink, InstancePeer, Tickets } from '../router/instance-lin
 import type { Peer } from '../router/peer.ts';
 import { logPluginLine } from './plugin-line.ts';
 import { descendants, killGroup, MARK, memoryOf, NOTES, reap, reapedText, sessionGivesWay } from './reaper.ts';
+import { REPORT_HEAD } from './reports.ts';
 import { ROW_BOUND, RowCredit } from './row-credit.ts';
 
 const Ready = z.object({ hash: z.string() });
@@ -79,6 +81,8 @@ export interface InstanceEvents {
    * when the row is on disk, or dropped; undefined if it was dropped at once.
    */
   said(name: string, code: number, data: string): Promise<void> | undefined;
+  /** It reports on itself. Returns what is wrong with that, as the end of the sentence "it sent …". */
+  reported(report: Message): string | undefined;
   /** Any other message: a request of the plugin's own, or a message of its links. */
   message(peer: Peer, message: Buffer): void;
   /** What it runs, as `ACTION token`. */
@@ -234,7 +238,10 @@ export class Instance implements InstanceLink, InstanceProcess {
       void events.said(`?${number}`, code === 0 ? FINISHED : code === FAILED ? FAILED : Number.NaN, data);
     } else if (head.startsWith('[READY]')) this.#ready(parseReply(decodeText(bytes)).data);
     else if (head.startsWith('[RELEASED]')) this.#released?.();
-    else if (!head.startsWith('[STOPPED]') && !head.startsWith('[BEAT]') && this.#peer)
+    else if (head.startsWith(REPORT_HEAD)) {
+      const fault = events.reported(parseReply(decodeText(bytes)));
+      if (fault !== undefined) this.condemn(`it sent ${fault}`);
+    } else if (!head.startsWith('[STOPPED]') && !head.startsWith('[BEAT]') && this.#peer)
       events.message(this.#peer, bytes);
   }
 

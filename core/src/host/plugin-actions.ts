@@ -78,15 +78,18 @@ export class PluginActions {
 
   @Action('WHY', {
     ...READ,
-    title: 'Ask how the instances of a plugin ended lately, with their last log lines',
+    title: 'Ask how a plugin fares, and how its instances ended lately, with their last log lines',
     input: OfType,
     access: 'admin',
   })
   why({ type }: z.output<typeof OfType>) {
     const host = this.options.loader.host(type);
     if (!host) throw this.#unknownInstance(type, '');
-    const { state, reason = null } = host.status();
-    return { type, state, reason, exits: host.exits() };
+    const { state, reason = null, instances } = host.status();
+    const degraded = instances.flatMap(({ id, health }) =>
+      health?.state === 'degraded' ? [{ instance: id, ...health }] : [],
+    );
+    return { type, state, reason, degraded, exits: host.exits() };
   }
 
   /** Why KILL cannot be accepted, or undefined; asked before it is recorded. */

@@ -3,6 +3,7 @@ import { type CentreondError, failure, type JsonObject, reasonOf } from '@centre
 import type { Executor, Hearer, PluginStatus } from '../router/executor.ts';
 import type { OpenRequest } from '../router/request.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
+import { PluginMetrics } from './metrics.ts';
 import type { Exit, SlotOptions } from './slot.ts';
 
 /** One version of a plugin: what it declares and how its processes are started. */
@@ -10,7 +11,7 @@ export interface PluginVersion {
   readonly manifest: Manifest;
   readonly package: string;
   readonly version: string;
-  readonly generation: Omit<GenerationOptions, keyof PluginHostOptions | 'requeue' | 'version'>;
+  readonly generation: Omit<GenerationOptions, keyof PluginHostOptions | 'requeue' | 'version' | 'metrics'>;
 }
 
 /** What all versions of a plugin are given. */
@@ -28,6 +29,7 @@ export type InstanceExit = Exit & { readonly instance: string };
 /** Hosts one plugin in processes of its own, over its versions. */
 export class PluginHost implements Executor {
   readonly early = true;
+  readonly #metrics: PluginMetrics;
   #version: PluginVersion;
   #current: Generation;
   /** How instances ended of versions that were replaced, or did not start in a reload. */
@@ -40,12 +42,13 @@ export class PluginHost implements Executor {
     readonly options: PluginHostOptions,
   ) {
     this.#version = version;
+    this.#metrics = new PluginMetrics(version.manifest.type, version.generation.log);
     this.#current = this.#generation(version);
   }
 
   #generation({ generation, version }: PluginVersion, tried = false): Generation {
-    const options = { ...generation, ...this.options, version, requeue: (open: OpenRequest) => this.submit(open) };
-    return new Generation(options, tried);
+    const requeue = (open: OpenRequest) => this.submit(open);
+    return new Generation({ ...generation, ...this.options, version, metrics: this.#metrics, requeue }, tried);
   }
 
   get manifest(): Manifest {
@@ -175,10 +178,24 @@ export class PluginHost implements Executor {
       version: this.#version.version,
       state: stateOf(instances.map(({ state }) => state)),
       ...(bad?.reason === undefined ? {} : { reason: bad.reason }),
+      health: worstHealth(instances),
+      metrics: this.#metrics.status(),
       waiting: this.#current.waitingCount,
       instances,
     };
   }
+}
+
+/** The health of the instance that has been degraded for the longest, else of one that is ok. */
+function worstHealth(instances: PluginStatus['instances']): PluginStatus['health'] {
+  let worst: PluginStatus['health'] = null;
+  for (const { id, health } of instances) {
+    if (!health) continue;
+    const isWorse =
+      worst === null || (worst.state === health.state ? health.since < worst.since : health.state === 'degraded');
+    if (isWorse) worst = { instance: id, ...health };
+  }
+  return worst;
 }
 
 /** The state of a plugin is that of its worst instance; one on demand without instances is ready. */

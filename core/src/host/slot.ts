@@ -8,6 +8,8 @@ import type { Requests } from '../router/requests.ts';
 import { Durations } from '../router/telemetry.ts';
 import type { InstanceEvents, InstanceOptions, InstanceProcess } from './instance.ts';
 import { InstanceWords } from './instance-words.ts';
+import type { PluginMetrics } from './metrics.ts';
+import { InstanceReports } from './reports.ts';
 import { type RestartLimits, Supervisor } from './supervisor.ts';
 
 /** How an instance ended: what `why` shows. */
@@ -44,6 +46,8 @@ export interface SlotOptions {
   readonly restart: RestartLimits;
   readonly clock: { now(): number };
   readonly log: Log;
+  /** Of all processes of the plugin. */
+  readonly metrics: PluginMetrics;
   readonly requests: Pick<Requests, 'row' | 'fail'>;
   /** Starts a process. It calls `exited` exactly once, also if it never started, and not within this call. */
   launch(options: InstanceOptions, events: InstanceEvents): InstanceProcess;
@@ -91,6 +95,8 @@ export class Slot {
   /** Of each action, how many run, and how many may at once: in all, and of those that are not urgent. */
   readonly #rooms: ReadonlyMap<string, { running: number; readonly all: number; readonly others: number }>;
   #instance: InstanceProcess | undefined;
+  /** What the process reported on itself. */
+  #reports: InstanceReports | undefined;
   #starts = 0;
   #timer: NodeJS.Timeout | undefined;
   #dying: Promise<void> | undefined;
@@ -138,6 +144,7 @@ export class Slot {
     if (this.#instance || !this.serves) return over();
     this.state = 'starting';
     this.#starts++;
+    const reports = new InstanceReports({ label: this.#label, clock, log, metrics: this.options.metrics.open() });
     await new Promise<void>((settled) => {
       const instance: InstanceProcess = this.options.launch(
         { ...this.options.instance, id: this.id },
@@ -153,6 +160,7 @@ export class Slot {
             this.options.room(this);
           },
           said: (name, code, data) => this.#said(instance, name, code, data),
+          reported: (report) => reports.take(report),
           message: this.options.message,
           running: () => this.#describeRunning(),
           exited: (cause) => {
@@ -162,6 +170,7 @@ export class Slot {
         },
       );
       this.#instance = instance;
+      this.#reports = reports;
     });
     over();
   }
@@ -250,6 +259,8 @@ export class Slot {
     if (this.#instance !== instance) return;
     const { clock, manifest } = this.options;
     this.#instance = undefined;
+    this.#reports?.end();
+    this.#reports = undefined;
     this.options.gone(instance);
     const { tail } = instance;
     const running = this.#describeRunning();
@@ -387,6 +398,8 @@ export class Slot {
       p50Ms: this.#durations.quantile(0.5),
       p99Ms: this.#durations.quantile(0.99),
       rss: pid === null ? null : this.options.memoryOf(pid),
+      health: this.#reports?.health ?? null,
+      metrics: this.#reports?.metrics ?? {},
     };
   }
 }

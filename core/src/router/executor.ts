@@ -1,3 +1,4 @@
+import type { HealthStatus, MetricStatus } from '@centreond/plugin-sdk/internal';
 import type { Runner } from './request.ts';
 
 /** A process that hears events. */
@@ -27,6 +28,9 @@ export interface PluginStatus {
   readonly version: string;
   readonly state: string;
   readonly reason?: string;
+  /** That of the instance that has been degraded for the longest, else of one that is ok; null if none has reported any. */
+  readonly health: (HealthStatus & { readonly instance: string }) | null;
+  readonly metrics: readonly MetricStatus[];
   readonly waiting: number;
   readonly instances: readonly {
     readonly id: string;
@@ -37,5 +41,8 @@ export interface PluginStatus {
     readonly p50Ms: number | null;
     readonly p99Ms: number | null;
     readonly rss: number | null;
+    /** Null before it has reported any, and while it does not run. */
+    readonly health: HealthStatus | null;
+    readonly metrics: Readonly<Record<string, number>>;
   }[];
 }

@@ -32,6 +32,8 @@ const SENTENCES = {
     `The router failed on this request. Its log has the cause under ${d.reference}; please report it.`,
   INVALID_EVENT: (d: { type: string; event: string; reason: string }) =>
     `The plugin ${d.type} cannot emit ${d.event}: ${d.reason}.`,
+  INVALID_REPORT: (d: { type: string; reason: string }) =>
+    `The plugin ${d.type} cannot report this: ${d.reason}. The plugin's author has to fix it.`,
   STATE_FULL: (d: { type: string; bytes: number; limit: number }) =>
     `The plugin ${d.type} would keep ${d.bytes} bytes and may keep ${d.limit}. Have it delete what it no longer needs.`,
   // In clear, before a session: the same words for every cause.

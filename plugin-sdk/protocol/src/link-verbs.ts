@@ -6,6 +6,8 @@
  *                     [CARRIED] [NUMBER] [] {code, data}       [LINKUP] [NUMBER] [ROUTER]
  *                     [LINKDOWN] [NUMBER] []                   [LINKED] [NUMBER] [] MESSAGE
  *                     [LINKLOGS] [NUMBER] []
+ *                     [INSTANCEHEALTH] [STATE] [] {why}
+ *                     [INSTANCEMETRICS] [] [] {name: {kind, title, value}}
  *                     [ANSWER] [NUMBER] [CODE] {the answer, or with code 1 error, message}
  *   core → instance   [ACTION] [TOKEN] [] DATA   [ABORT] [TOKEN] [] {error, message}
  *                     [ACTION] [TOKEN] [NUMBER] DATA           [ABORT] [TOKEN] [NUMBER] {error, message}
@@ -30,6 +32,8 @@ export const LINK_VERBS = [
   'LINKDOWN',
   'LINKED',
   'LINKLOGS',
+  'INSTANCEHEALTH',
+  'INSTANCEMETRICS',
   'ANSWER',
   'ABORT',
   'RELEASE',

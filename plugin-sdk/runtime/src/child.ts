@@ -7,6 +7,7 @@ import { construct, type Lifecycle, pluginOf, servicesOver } from './construct.t
 import { readGreeting } from './greeting.ts';
 import { InternalLink } from './link.ts';
 import { lineLogger } from './logger.ts';
+import type { LinkMetrics } from './metrics.ts';
 import { loadOneCopy } from './one-copy.ts';
 import { RowWindow } from './row-window.ts';
 import { InstanceRuntime } from './runtime.ts';
@@ -20,6 +21,7 @@ let ending = false;
 let rows: RowWindow | undefined;
 let runtime: InstanceRuntime | undefined;
 let plugin: Lifecycle | undefined;
+let metrics: LinkMetrics | undefined;
 
 function poolOf(instances: Instances | undefined): number {
   return instances && 'pool' in instances ? instances.pool : 1;
@@ -72,6 +74,7 @@ try {
     if (message.action === 'STOP') {
       const { limitMs } = JSON.parse(message.data) as { limitMs: number };
       void end(0, limitMs, async () => {
+        metrics?.flush();
         link.send(formatMessage('STOPPED', '', ''));
         // It returns as soon as the daemon has all; the process ends after limitMs whatever it does.
         await link.close(limitMs);
@@ -80,7 +83,9 @@ try {
     else transport.receive(message);
   });
   const instance = { id: greeting.instance, of: poolOf(declared.instances) };
-  plugin = await construct(target, greeting.config, servicesOver(transport, log, instance));
+  const services = servicesOver(transport, log, { instance });
+  metrics = services.metrics;
+  plugin = await construct(target, greeting.config, services);
   runtime = new InstanceRuntime(plugin, rows, log, greeting.maxMessage);
   const ready = { pid: process.pid, hash: manifestOf(target).hash };
   await plugin.start?.();

@@ -1,10 +1,16 @@
 import 'reflect-metadata';
 import {
+  CLOCK,
+  type Clock,
   CONFIG,
+  HEALTH,
+  type Health,
   INSTANCE,
   type Instance,
   LOGGER,
   type Logger,
+  METRICS,
+  type Metrics,
   type PluginClass,
   STATE,
   type State,
@@ -16,7 +22,10 @@ import {
 import { declarationOf, symbolOf, validate } from '@centreond/plugin-sdk/internal';
 import { failure, type JsonObject } from '@centreond/protocol';
 import { container } from 'tsyringe';
+import { MACHINE_CLOCK } from './clock.ts';
+import { LinkHealth } from './health.ts';
 import { LinkState } from './link-state.ts';
+import { LinkMetrics } from './metrics.ts';
 import { LinkTokenStore, type LinkTransport } from './services.ts';
 
 /** What a plugin's constructor may ask for, besides its config. */
@@ -24,8 +33,12 @@ export interface PluginServices {
   readonly log: Logger;
   readonly transport: Transport;
   readonly tokens: TokenStore<number>;
+  readonly health: Health;
+  readonly metrics: Metrics;
   readonly state?: State;
   readonly instance?: Instance;
+  /** The machine's if omitted. */
+  readonly clock?: Clock;
 }
 
 /** What a plugin may have besides its actions: called once each, around its work. */
@@ -47,6 +60,9 @@ export async function construct(plugin: PluginClass, config: JsonObject, service
   own.register(symbolOf(TOKEN_STORE), { useValue: services.tokens });
   if (services.state) own.register(symbolOf(STATE), { useValue: services.state });
   own.register(symbolOf(INSTANCE), { useValue: services.instance ?? { id: '1', of: 1 } });
+  own.register(symbolOf(HEALTH), { useValue: services.health });
+  own.register(symbolOf(METRICS), { useValue: services.metrics });
+  own.register(symbolOf(CLOCK), { useValue: services.clock ?? MACHINE_CLOCK });
   return own.resolve<Lifecycle>(plugin);
 }
 
@@ -56,8 +72,27 @@ export function pluginOf(module: { default?: unknown }, main: string): PluginCla
   throw failure('INVALID_PLUGIN', { plugin: main, reason: 'its default export is not a class' });
 }
 
+/** The services of a plugin over one link. */
+export interface LinkServices extends PluginServices {
+  readonly health: LinkHealth;
+  readonly metrics: LinkMetrics;
+}
+
 /** The services of a plugin, all over one transport. */
-export function servicesOver(transport: LinkTransport, log: Logger, instance?: Instance): PluginServices {
-  const tokens = new LinkTokenStore(transport);
-  return { log, transport, tokens, state: new LinkState(transport), ...(instance && { instance }) };
+export function servicesOver(
+  transport: LinkTransport,
+  log: Logger,
+  { instance, clock = MACHINE_CLOCK }: { readonly instance?: Instance; readonly clock?: Clock } = {},
+): LinkServices {
+  const { wire, plugin } = transport.options;
+  return {
+    log,
+    transport,
+    clock,
+    tokens: new LinkTokenStore(transport),
+    state: new LinkState(transport),
+    health: new LinkHealth(plugin.type, wire, clock),
+    metrics: new LinkMetrics(plugin.type, wire, clock),
+    ...(instance && { instance }),
+  };
 }

@@ -1,7 +1,17 @@
 /** For the core and the plugin kit. */
-export { construct, type Lifecycle, type PluginServices, pluginOf, servicesOver } from './construct.ts';
+export { MACHINE_CLOCK, TimerClock } from './clock.ts';
+export {
+  construct,
+  type Lifecycle,
+  type LinkServices,
+  type PluginServices,
+  pluginOf,
+  servicesOver,
+} from './construct.ts';
 export type { Greeting } from './greeting.ts';
+export type { ReportedHealth } from './health.ts';
 export { lineLogger } from './logger.ts';
+export type { ReportedMetric } from './metrics.ts';
 export { type RowBound, RowWindow } from './row-window.ts';
 export { InstanceRuntime } from './runtime.ts';
 export { LinkTransport } from './services.ts';

@@ -50,7 +50,7 @@ export class LinkTransport implements Pick<Transport, 'link' | 'carry'>, Core {
   #links = 0;
   readonly #carrying: Carrying;
 
-  constructor(private readonly options: TransportOptions) {
+  constructor(readonly options: TransportOptions) {
     const { wire, maxMessage, log } = options;
     this.#carrying = new Carrying(this, wire, log);
     this.exchange = new Exchange({

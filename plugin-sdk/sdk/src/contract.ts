@@ -186,6 +186,86 @@ export interface State {
   list(prefix: string): Promise<{ key: string; value: Json }[]>;
 }
 
+/** Time, as a plugin sees it: the machine's, or in a test that of a `FakeClock`, which moves when the test says so. */
+export interface Clock {
+  /** Milliseconds since the epoch. It follows the machine's clock, which an operator may set: it can jump, and go back. */
+  now(): number;
+  /** Calls `run` once, `ms` from now, however long that is. Disposing the result cancels it, and so does `signal`. */
+  after(ms: number, run: () => void, options?: { readonly signal?: AbortSignal }): Disposable;
+  /** Resolves `ms` from now. Rejects with the reason of `signal` as soon as that aborts. */
+  sleep(ms: number, options?: { readonly signal?: AbortSignal }): Promise<void>;
+}
+
+/**
+ * How an instance fares while it serves. `ok`: it does all that it is for. `degraded`: it takes requests, and some fail, are slow or
+ * are incomplete. What cannot serve at all ends its process: then the core says how it is (restarting, quarantined …).
+ */
+export type HealthState = 'ok' | 'degraded';
+
+/** The health of an instance as INFORMATION shows it. */
+export interface HealthStatus {
+  readonly state: HealthState;
+  /** Why it is degraded. */
+  readonly why?: string;
+  /** Since when it has been in this state: milliseconds since the epoch. */
+  readonly since: number;
+}
+
+/** Says how this instance of the plugin fares: to `centreond status`, to INFORMATION, and to the daemon's log at each change. */
+export interface Health {
+  /**
+   * From now on the instance is in `state`, until it reports another or its process ends; before its first report nothing is
+   * known of it. It is a state of the instance, not of a request: a plugin of several parts reports the worst of them. `why`
+   * is a sentence for the operator, cut at 1,024 bytes. Call it as often as you like: the same report again is no change, and
+   * of changes within 5 s the last one counts. Throws INVALID_REPORT for another state, and for `degraded` without `why`.
+   */
+  report(state: 'ok'): void;
+  report(state: 'degraded', why: string): void;
+}
+
+/** What a metric counts: a counter only goes up, a gauge goes up and down. */
+export type MetricKind = 'counter' | 'gauge';
+
+/** A metric of a plugin as INFORMATION shows it. */
+export interface MetricStatus {
+  readonly name: string;
+  readonly kind: MetricKind;
+  readonly title: string;
+  /**
+   * Of a counter the sum over all processes of the plugin since it was loaded, those that have ended included: it falls to 0 only
+   * with the daemon, or when the plugin is loaded again. Of a gauge the sum over the processes that run.
+   */
+  readonly value: number;
+}
+
+/** A number that only goes up. */
+export interface Counter {
+  /** Adds `by`, 1 if omitted. Throws INVALID_REPORT for a negative or infinite number, and for one that is none. */
+  add(by?: number): void;
+}
+
+/** A number that goes up and down. */
+export interface Gauge {
+  /** Throws INVALID_REPORT for what is no finite number. */
+  set(value: number): void;
+}
+
+/**
+ * The plugin's own figures. `centreond plugins TYPE` and INFORMATION show them. The router is told of what changed at most every
+ * 5 s, in one message, and at the plugin's stop: a process that is killed loses what it had not told.
+ *
+ * A name is `[a-z][a-z0-9_]{0,63}`; the title says in at most 256 bytes what is counted, with its unit. An instance has at most 64
+ * metrics, the instances of a plugin 256 names together (further ones are dropped, and logged once), so a name must not hold a
+ * value. Asking again for a name returns the same metric. Throws INVALID_REPORT for another name or title, for one metric too many, and for a
+ * counter that is a gauge already.
+ */
+export interface Metrics {
+  /** Starts at 0 with each process. */
+  counter(name: string, title: string): Counter;
+  /** Starts at 0 with each process. */
+  gauge(name: string, title: string): Gauge;
+}
+
 /** pino's shape. Goes to the daemon's log with the plugin's type and instance. */
 export interface Logger {
   debug(fields: object, message?: string): void;

@@ -19,10 +19,15 @@ export * from '@centreond/protocol/names';
 export type {
   ActionContext,
   CallOptions,
+  Clock,
   CodesOf,
+  Counter,
+  Gauge,
+  Health,
   Instance,
   KillRequest,
   Logger,
+  Metrics,
   NewRow,
   RowCode,
   State,
@@ -30,5 +35,16 @@ export type {
   Transport,
 } from './contract.ts';
 export { Action, Kill, On, Plugin, type PluginClass } from './decorators.ts';
-export { CONFIG, INSTANCE, inject, LOGGER, STATE, TOKEN_STORE, TRANSPORT } from './injection.ts';
+export {
+  CLOCK,
+  CONFIG,
+  HEALTH,
+  INSTANCE,
+  inject,
+  LOGGER,
+  METRICS,
+  STATE,
+  TOKEN_STORE,
+  TRANSPORT,
+} from './injection.ts';
 export type { Schema } from './schema.ts';

@@ -1,6 +1,6 @@
 import type { JsonObject, Mistake } from '@centreond/protocol';
 import { inject as injectToken } from 'tsyringe';
-import type { Instance, Logger, State, TokenStore, Transport } from './contract.ts';
+import type { Clock, Health, Instance, Logger, Metrics, State, TokenStore, Transport } from './contract.ts';
 import type { OutputOf, Schema } from './schema.ts';
 
 declare const INJECTS: unique symbol;
@@ -55,6 +55,24 @@ export const STATE = token<'STATE', State>('STATE');
  * @example constructor(@inject(INSTANCE) private readonly instance: Instance) {}
  */
 export const INSTANCE = token<'INSTANCE', Instance>('INSTANCE');
+
+/**
+ * A {@link Clock}: the time, and timers that a test can move.
+ * @example constructor(@inject(CLOCK) private readonly clock: Clock) {}
+ */
+export const CLOCK = token<'CLOCK', Clock>('CLOCK');
+
+/**
+ * A {@link Health}: tells the operator how this instance fares.
+ * @example constructor(@inject(HEALTH) private readonly health: Health) {}
+ */
+export const HEALTH = token<'HEALTH', Health>('HEALTH');
+
+/**
+ * A {@link Metrics}: counters and gauges of the plugin's own.
+ * @example constructor(@inject(METRICS) metrics: Metrics) { this.lookups = metrics.counter('lookups', 'Lookups that were made'); }
+ */
+export const METRICS = token<'METRICS', Metrics>('METRICS');
 
 /** A class whose constructor has parameters to inject. Legacy decorators demand `any` in a constructor's type. */
 // biome-ignore lint/suspicious/noExplicitAny: a constructor type that accepts every class

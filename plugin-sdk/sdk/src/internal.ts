@@ -1,5 +1,13 @@
 /** What the core, the plugin runtime and the plugin kit read of a plugin. No interface for plugins. */
-export { type Access, API_VERSION, type Effects } from './contract.ts';
+export {
+  type Access,
+  API_VERSION,
+  type Effects,
+  type HealthState,
+  type HealthStatus,
+  type MetricKind,
+  type MetricStatus,
+} from './contract.ts';
 export { faultOfDeclaration, LONGEST_GRACE_SECONDS, RESERVED_ACTIONS, RESERVED_TYPES } from './declaration-fault.ts';
 export {
   type ActionDeclaration,

@@ -2,6 +2,8 @@ import 'reflect-metadata';
 import {
   Action,
   type ActionContext,
+  CLOCK,
+  type Clock,
   CONFIG,
   failure,
   inject,
@@ -14,7 +16,6 @@ import {
   type Transport,
 } from '@centreond/plugin-sdk';
 import { z } from 'zod';
-import { CLOCK, type Clock, machineClock } from './clock.ts';
 import { GrantFault, GrantThread } from './grant-thread.ts';
 import type { Counts, Task } from './task.ts';
 
@@ -81,7 +82,7 @@ export default class AclPlugin {
     @inject(CONFIG, Config) private readonly config: Config,
     @inject(TRANSPORT) private readonly transport: Transport,
     @inject(LOGGER) private readonly log: Logger,
-    @inject(CLOCK, { isOptional: true }) private readonly clock: Clock = machineClock,
+    @inject(CLOCK) private readonly clock: Clock,
   ) {
     const settings = { file: config.database, busyMs: config.busySeconds * 1000 };
     this.#thread = new GrantThread(settings, (text) => this.log.warn({ database: config.database }, text));

@@ -3,6 +3,8 @@ import { isDeepStrictEqual } from 'node:util';
 import {
   Action,
   type ActionContext,
+  CLOCK,
+  type Clock,
   CONFIG,
   type CodesOf,
   failure,
@@ -19,7 +21,6 @@ import {
   type Transport,
 } from '@centreond/plugin-sdk';
 import { z } from 'zod';
-import { CLOCK, type Clock, machineClock } from './clock.ts';
 import { Change, Config, changed, DEFINITIONS_LIMIT, Definition, Id, ShownDefinition } from './definition.ts';
 import { CODES, Job, type JobServices } from './job.ts';
 import { Journal } from './journal.ts';
@@ -53,7 +54,7 @@ export default class CronPlugin {
     @inject(TRANSPORT) transport: Transport,
     @inject(TOKEN_STORE) tokens: TokenStore<CodesOf<typeof CODES>>,
     @inject(LOGGER) private readonly log: Logger,
-    @inject(CLOCK, { isOptional: true }) private readonly clock: Clock = machineClock,
+    @inject(CLOCK) private readonly clock: Clock,
   ) {
     this.#timeZone = config.timeZone ?? machineTimeZone();
     this.#services = { state, tokens, transport, log, clock };

@@ -1,5 +1,6 @@
 import {
   type CentreondError,
+  type Clock,
   type CodesOf,
   failure,
   type HistoryRow,
@@ -13,7 +14,6 @@ import {
   type Transport,
 } from '@centreond/plugin-sdk';
 import { isTerminal } from '@centreond/protocol';
-import { type Clock, pause } from './clock.ts';
 import { type Definition, isoSecond, RUNS_LIMIT, type ShownDefinition, tokenOf } from './definition.ts';
 import type { Ending, Journal, OpenRun } from './journal.ts';
 import { Schedule } from './schedule.ts';
@@ -304,6 +304,15 @@ export class Job {
       waiting: this.#waiting.length,
       counts: { ...journal.counts },
     };
+  }
+}
+
+/** Resolves after `ms`, or as soon as `signal` aborts. */
+async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  try {
+    await clock.sleep(ms, { signal });
+  } catch (error) {
+    if (!signal.aborted) throw error;
   }
 }
 

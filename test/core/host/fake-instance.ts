@@ -54,6 +54,16 @@ export class FakeInstance implements InstanceProcess {
     void this.events.said(name, code, typeof data === 'string' ? data : JSON.stringify(data));
   }
 
+  /** Reports on itself, as its process would by this message. */
+  report(message: string): void {
+    try {
+      const fault = this.events.reported(parseReply(message));
+      if (fault !== undefined) this.condemn(`it sent ${fault}`);
+    } catch (error) {
+      this.condemn(`it sent a malformed message: ${String(error)}`);
+    }
+  }
+
   exit(cause: string): void {
     if (this.gone) return;
     this.gone = true;

@@ -31,7 +31,16 @@ class Steps implements Executor {
   hearers = () => [];
   ids = () => [];
   kill = async () => {};
-  status = () => ({ type: 'steps', package: '', version: '', state: 'up', waiting: 0, instances: [] });
+  status = () => ({
+    type: 'steps',
+    package: '',
+    version: '',
+    state: 'up',
+    health: null,
+    metrics: [],
+    waiting: 0,
+    instances: [],
+  });
 }
 
 const ACTIONS = [

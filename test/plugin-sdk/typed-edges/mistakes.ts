@@ -5,6 +5,7 @@ import type { Client } from '@centreond/client';
 import {
   Action,
   type ActionContext,
+  CLOCK,
   CONFIG,
   type Instance,
   inject,
@@ -124,6 +125,8 @@ export class Injected {
     @inject(TRANSPORT) readonly transport: Logger,
     // @ts-expect-error: @inject(STATE): the parameter does not take what STATE injects.
     @inject(STATE) readonly state: Instance,
+    // @ts-expect-error: @inject(CLOCK): the parameter does not take what CLOCK injects.
+    @inject(CLOCK) readonly clock: State,
     // @ts-expect-error: @inject(CONFIG, schema): the parameter does not take what the schema yields.
     @inject(CONFIG, Config) readonly config: { units: number },
     // @ts-expect-error: @inject(CONFIG): the parameter is not a JsonObject. Write @inject(CONFIG, schema)

@@ -4,6 +4,8 @@ import type { Client } from '@centreond/client';
 import {
   Action,
   type ActionContext,
+  CLOCK,
+  type Clock,
   CONFIG,
   type CodesOf,
   INSTANCE,
@@ -29,7 +31,7 @@ const Output = z.strictObject({ celsius: z.number().optional() });
 const Config = z.strictObject({ units: z.enum(['C', 'F']).default('C') });
 const CODES = { LOOKING: 120, FOUND: 121 } as const;
 const look = { title: 'Look', input: Input, output: Output } as const;
-const CLOCK = Symbol.for('sample.CLOCK');
+const OWN_CLOCK = Symbol.for('sample.CLOCK');
 
 @Plugin({ type: 'sample', title: 'A sample', config: Config, codes: CODES })
 export class Sample {
@@ -40,7 +42,8 @@ export class Sample {
     @inject(TOKEN_STORE) readonly tokens: TokenStore<typeof CODES.FOUND>,
     @inject(STATE) readonly state: State | undefined,
     @inject(INSTANCE) readonly instance: Instance,
-    @inject(CLOCK, { isOptional: true }) readonly clock: { now(): number } = Date,
+    @inject(CLOCK) readonly clock: Clock,
+    @inject(OWN_CLOCK, { isOptional: true }) readonly ownClock: { now(): number } = Date,
   ) {}
 
   @Action('LOOK', look)

@@ -1,32 +1,20 @@
-import { after } from '@centreond/protocol';
+import { TimerClock } from '@centreond/plugin-runtime';
 
-/** What the testing kit asks of time: the real one, or one that a test moves. */
-export interface Clock {
-  /** Milliseconds since the epoch. */
-  now(): number;
-  /** Calls `run` once, `ms` from now. The result takes it back. */
-  in(ms: number, run: () => void): () => void;
-}
-
-/** The machine's clock. */
-export const REAL_CLOCK: Clock = {
-  now: () => Date.now(),
-  in: (ms, run) => {
-    const timer = after(ms, run, { unref: true });
-    return () => timer[Symbol.dispose]();
-  },
-};
+/** How many turns of the event loop what a timer set off is given. */
+const TURNS = 12;
 
 /**
- * A clock that stands still until the test moves it. It governs what the router measures: deadlines, time limits of actions
- * and the times of rows. What a plugin itself reads from `Date` or `setTimeout` is not its; fake those with your test runner.
+ * A clock that stands still until the test moves it. It is the plugin's `CLOCK`, and it governs what the router measures: deadlines,
+ * time limits of actions and the times of rows. What a plugin reads from `Date` or `setTimeout` itself is not its; fake those
+ * with your test runner.
  */
-export class FakeClock implements Clock {
+export class FakeClock extends TimerClock {
   #now: number;
   readonly #timers = new Set<{ at: number; run: () => void }>();
 
   /** Starts at `start`, milliseconds since the epoch. */
   constructor(start: number = Date.UTC(2026, 0, 1)) {
+    super();
     this.#now = start;
   }
 
@@ -34,28 +22,42 @@ export class FakeClock implements Clock {
     return this.#now;
   }
 
-  in(ms: number, run: () => void): () => void {
+  /** How many timers have neither run nor been cancelled. */
+  get timers(): number {
+    return this.#timers.size;
+  }
+
+  protected start(ms: number, run: () => void): Disposable {
     const timer = { at: this.#now + ms, run };
     this.#timers.add(timer);
-    return () => this.#timers.delete(timer);
+    return { [Symbol.dispose]: () => this.#timers.delete(timer) };
   }
 
   /** Moves on by `ms` and runs what is due meanwhile, in order. Resolves when what it set off has had its turn. */
   async advance(ms: number): Promise<void> {
     const until = this.#now + ms;
+    await turns();
     for (;;) {
-      const [next] = [...this.#timers].filter(({ at }) => at <= until).sort((a, b) => a.at - b.at);
+      let next: { at: number; run: () => void } | undefined;
+      for (const timer of this.#timers) if (timer.at <= until && !(next && next.at <= timer.at)) next = timer;
       if (!next) break;
       this.#timers.delete(next);
       this.#now = Math.max(this.#now, next.at);
       next.run();
-      await turn();
+      await turns();
     }
-    this.#now = until;
-    await turn();
+    this.#now = Math.max(this.#now, until);
+    await turns();
+  }
+
+  /** Sets the time, as an operator or a machine that slept does: `now` jumps, and timers run after as long as before. */
+  set(now: number): void {
+    const by = now - this.#now;
+    this.#now = now;
+    for (const timer of this.#timers) timer.at += by;
   }
 }
 
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+async function turns(): Promise<void> {
+  for (let i = 0; i < TURNS; i++) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Greeting } from '@centreond/plugin-runtime';
+import { type Greeting, MACHINE_CLOCK, type ReportedHealth } from '@centreond/plugin-runtime';
 import { API_VERSION, MANIFEST_FILE, type Manifest } from '@centreond/plugin-sdk/internal';
 import type { NodeAnnouncement } from '@centreond/plugin-sdk/nodes';
 import {
@@ -23,7 +23,6 @@ import {
 } from '@centreond/protocol';
 import { Router as RouterSocket } from 'zeromq';
 import { packageOf } from '../build/package.ts';
-import { REAL_CLOCK } from './clock.ts';
 import { type LateRow, type LogLine, readLine } from './log-lines.ts';
 import { type Found, MARK, markedProcesses, signal } from './processes.ts';
 import { type Answer, type TestCall, type TestOutcome, TestRouter } from './test-router.ts';
@@ -122,7 +121,7 @@ export class TestHost implements AsyncDisposable {
     this.state = new Map(Object.entries(structuredClone(options.state ?? {})));
     this.router = new TestRouter({
       manifest,
-      clock: REAL_CLOCK,
+      clock: MACHINE_CLOCK,
       maxMessage: MAX_MESSAGE,
       answers: options.transport ?? {},
       state: this.state,
@@ -145,6 +144,14 @@ export class TestHost implements AsyncDisposable {
   /** Events that the plugin emitted, in order. */
   get emitted(): readonly { readonly event: string; readonly data: JsonObject }[] {
     return this.router.services.emitted;
+  }
+  /** How the instance told last that it fares; undefined before it did. */
+  get health(): ReportedHealth | undefined {
+    return this.router.services.health;
+  }
+  /** The values of the instance's metrics as it told them last, by name. */
+  get metrics(): Readonly<Record<string, number>> {
+    return Object.fromEntries([...this.router.services.metrics].map(([name, { value }]) => [name, value]));
   }
   /** Resolves when the process is gone and what ran in it has its terminal row. */
   get gone(): Promise<void> {

@@ -2,11 +2,13 @@ import {
   construct,
   InstanceRuntime,
   type Lifecycle,
+  type LinkServices,
   LinkTransport,
-  type PluginServices,
+  MACHINE_CLOCK,
+  type ReportedHealth,
   servicesOver,
 } from '@centreond/plugin-runtime';
-import type { Logger, PluginClass } from '@centreond/plugin-sdk';
+import type { Clock, Logger, PluginClass } from '@centreond/plugin-sdk';
 import { declarationOf, type Manifest, manifestOf, type PluginOptions } from '@centreond/plugin-sdk/internal';
 import { routerSchema } from '@centreond/plugin-sdk/json-schema';
 import type { NodeAnnouncement } from '@centreond/plugin-sdk/nodes';
@@ -21,7 +23,6 @@ import {
   parseReply,
   reasonOf,
 } from '@centreond/protocol';
-import { type Clock, REAL_CLOCK } from './clock.ts';
 import { type LateRow, type LogLine, logInto } from './log-lines.ts';
 import { type Answer, type TestCall, type TestOutcome, TestRouter } from './test-router.ts';
 import type { TestCarried } from './test-services.ts';
@@ -35,7 +36,7 @@ export interface TestOptions {
   readonly config?: JsonObject;
   /** What the plugin kept before: STATE starts with it. */
   readonly state?: Readonly<Record<string, Json>>;
-  /** The machine's clock when left out; `new FakeClock()` to move time by hand. */
+  /** The machine's clock if omitted; `new FakeClock()` to move time by hand. The plugin's `CLOCK` is the same. */
   readonly clock?: Clock;
   /** What other actions answer when the plugin calls them, by name; any other is UNKNOWN_ACTION. */
   readonly transport?: Readonly<Record<string, Answer>>;
@@ -81,6 +82,7 @@ class Wiring {
   readonly router: TestRouter;
   readonly state: Map<string, Json>;
   readonly transport: LinkTransport;
+  readonly services: LinkServices;
   readonly held = 0;
   runtime: InstanceRuntime | undefined;
   released: (() => void) | undefined;
@@ -88,10 +90,11 @@ class Wiring {
   constructor(
     manifest: Manifest,
     plugin: PluginOptions,
-    { state = {}, clock = REAL_CLOCK, transport = {} }: TestOptions,
+    { state = {}, clock = MACHINE_CLOCK, transport = {} }: TestOptions,
   ) {
     const wire = { send: (message: string) => this.send(message) };
     this.transport = new LinkTransport({ wire, maxMessage: MAX_MESSAGE, log: this.logger, plugin });
+    this.services = servicesOver(this.transport, this.logger, { clock });
     this.state = new Map(Object.entries(structuredClone(state)));
     this.router = new TestRouter({
       manifest,
@@ -101,10 +104,6 @@ class Wiring {
       state: this.state,
       toInstance: (message) => queueMicrotask(() => this.toPlugin(message)),
     });
-  }
-
-  get services(): PluginServices {
-    return servicesOver(this.transport, this.logger);
   }
 
   toPlugin(message: string): void {
@@ -156,6 +155,14 @@ export class TestedPlugin<P extends object> implements AsyncDisposable {
   /** What the plugin logged, in order. */
   get log(): readonly LogLine[] {
     return this.#wiring.log;
+  }
+  /** How the plugin said last that it fares; undefined before its first report. */
+  get health(): ReportedHealth | undefined {
+    return this.#wiring.services.health.said;
+  }
+  /** The values of the plugin's metrics, by name. */
+  get metrics(): Readonly<Record<string, number>> {
+    return this.#wiring.services.metrics.values();
   }
   /** What the plugin keeps. */
   get state(): ReadonlyMap<string, Json> {

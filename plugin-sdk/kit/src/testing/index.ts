@@ -1,4 +1,6 @@
-export { type Clock, FakeClock } from './clock.ts';
+export type { ReportedHealth } from '@centreond/plugin-runtime';
+export type { Clock } from '@centreond/plugin-sdk';
+export { FakeClock } from './clock.ts';
 export { assertPluginContract, type ContractOptions, checkPluginContract, type Ending } from './contract.ts';
 export type { Finding, FindingCode } from './findings.ts';
 export { type HostOptions, type Leftovers, startHost, type TestHost } from './host.ts';

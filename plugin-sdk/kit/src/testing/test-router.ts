@@ -1,4 +1,4 @@
-import type { CallOptions } from '@centreond/plugin-sdk';
+import type { CallOptions, Clock } from '@centreond/plugin-sdk';
 import type { Access, ActionManifest, Manifest } from '@centreond/plugin-sdk/internal';
 import { type RouterSchema, routerSchema } from '@centreond/plugin-sdk/json-schema';
 import {
@@ -23,7 +23,6 @@ import {
   parseMessage,
   reasonOf,
 } from '@centreond/protocol';
-import type { Clock } from './clock.ts';
 import { TestHistory } from './history.ts';
 import type { LateRow } from './log-lines.ts';
 import { TestServices } from './test-services.ts';
@@ -79,7 +78,7 @@ interface Request {
   readonly target: string;
   state: 'waiting' | 'running' | 'ended';
   aborted?: CentreondError;
-  takeBack?: () => void;
+  timer?: Disposable;
 }
 
 export interface TestRouterOptions {
@@ -212,7 +211,7 @@ export class TestRouter {
       const number = String(++this.#questions);
       const ms = action.timeoutSeconds * 1000;
       const late = failure('TIMEOUT', { action: name, seconds: action.timeoutSeconds });
-      const takeBack = clock.in(ms, () => {
+      const timer = clock.after(ms, () => {
         this.#asked.delete(number);
         toInstance(formatMessage('ABORT', token, number, late.toData()));
         reject(late);
@@ -220,7 +219,7 @@ export class TestRouter {
       this.#asked.set(number, {
         token,
         take: (code, answer) => {
-          takeBack();
+          timer[Symbol.dispose]();
           if (code === 0) resolve(answer);
           else reject(new CentreondError(String(answer.error), String(answer.message)));
         },
@@ -311,8 +310,8 @@ export class TestRouter {
   }
 
   #settleLater(request: Request, ms: number, run: () => void): void {
-    request.takeBack?.();
-    request.takeBack = this.options.clock.in(ms, run);
+    request.timer?.[Symbol.dispose]();
+    request.timer = this.options.clock.after(ms, run);
   }
 
   #row(token: string, code: number, data: Json): void {
@@ -327,7 +326,7 @@ export class TestRouter {
     if (request.state === 'running') this.#runningOf.set(name, (this.#runningOf.get(name) ?? 1) - 1);
     this.#waiting.delete(request);
     request.state = 'ended';
-    request.takeBack?.();
+    request.timer?.[Symbol.dispose]();
     this.history.append(request.token, code, data);
     this.#dispatch();
   }

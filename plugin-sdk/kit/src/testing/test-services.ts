@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
-import type { Manifest } from '@centreond/plugin-sdk/internal';
+import type { ReportedHealth, ReportedMetric } from '@centreond/plugin-runtime';
+import type { HealthState, Manifest } from '@centreond/plugin-sdk/internal';
 import { type RouterSchema, routerSchema } from '@centreond/plugin-sdk/json-schema';
 import type { NodeAnnouncement } from '@centreond/plugin-sdk/nodes';
 import {
@@ -35,6 +36,10 @@ interface Pending {
 export class TestServices {
   /** Events that the plugin emitted, in order. */
   readonly emitted: { event: string; data: JsonObject }[] = [];
+  /** How the instance fares, as it told last. */
+  health: ReportedHealth | undefined;
+  /** The metrics of the instance, as it told them last, by name. */
+  readonly metrics = new Map<string, ReportedMetric>();
   /** The nodes that the plugin carries, by id. */
   readonly carried = new Map<string, NodeAnnouncement>();
   readonly #events: ReadonlyMap<string, RouterSchema>;
@@ -111,8 +116,18 @@ export class TestServices {
     return { token, data: answer };
   }
 
-  /** Takes what answers the above; false for any other message. */
+  /** Takes what answers the above, and what the instance reports; false for any other message. */
   receive({ action, token, target, data }: Message): boolean {
+    if (action === 'INSTANCEHEALTH') {
+      const { why = '' } = JSON.parse(data) as { why?: string };
+      this.health = { state: token as HealthState, why };
+      return true;
+    }
+    if (action === 'INSTANCEMETRICS') {
+      const told = JSON.parse(data) as Record<string, ReportedMetric>;
+      for (const [name, metric] of Object.entries(told)) this.metrics.set(name, metric);
+      return true;
+    }
     if (action === 'HEARD') this.#pending.get(target)?.resolve({});
     else if (action === 'CARRIED') {
       const { code, data: body } = parseJson(data) as { code: number; data: JsonObject };
