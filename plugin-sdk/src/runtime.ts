@@ -1,6 +1,6 @@
 import type { ActionContext, Logger } from './contract.ts';
 import type { ActionDeclaration, PluginClass } from './decorators.ts';
-import { declarationOf } from './decorators.ts';
+import { declarationOf, rowCodesOf } from './decorators.ts';
 import { CallRefusal, CentreondError, type ErrorData, failure, isCentreondError, reasonOf } from './errors.ts';
 import {
   decodeText,
@@ -119,7 +119,7 @@ export class InstanceRuntime {
     this.#plugin = plugin as Methods;
     this.#type = declaration.options.type;
     for (const action of declaration.actions) this.#actions.set(action.name, action);
-    this.#codes = new Set([ACCEPTED, ...Object.values(declaration.options.codes ?? {})]);
+    this.#codes = new Set([ACCEPTED, ...rowCodesOf(declaration.options.codes).map(({ code }) => code)]);
     this.#hearing = new Hearing(log);
     for (const { event, method } of declaration.listens) {
       this.#hearing.listen(event, `${this.#type}: ${method} on ${event}`, (data) => this.#plugin[method]?.(data));
