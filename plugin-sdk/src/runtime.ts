@@ -141,7 +141,7 @@ export class InstanceRuntime {
     else if (message.action === 'ABORT') {
       const reason = JSON.parse(message.data) as { error: string; message: string };
       const running = message.target === '' ? this.#running.get(message.token) : this.#asked.get(message.target);
-      running?.abort(new CentreondError(reason.error, reason.message));
+      running?.abort(new CentreondError(reason.error, reason.message, { details: { token: message.token } }));
     } else if (message.action === 'EVENT') {
       this.#hearing.hear(message.token, message.data);
       // Says that this process still turns: the core bounds what is on its way to one that does not.
