@@ -171,7 +171,7 @@ export function fault<C extends CoreErrorCode>(
   details: CoreErrorDetails<C>,
   options?: ErrorOptions,
 ): CentreondError {
-  return new CentreondError(code, sentence(code, details), options);
+  return new CentreondError(code, sentence(code, details), { ...options, details: { ...details } });
 }
 
 /** `file:line:column`, as editors and terminals open it. */

@@ -78,7 +78,7 @@ test('SIGTERM ends a daemon within 10 s, with a request that hangs, a client tha
 /** A client in a process of its own that asks for rows and is stopped before it reads them. */
 function readsNothing(daemon: DaemonProcess, who: Parameters<DaemonProcess['door']>[0]) {
   const script = `
-    import { connect } from '@centreond/plugin-sdk/client';
+    import { connect } from '@centreond/client';
     const client = await connect(${JSON.stringify(daemon.door(who))});
     const { token } = await client.send('STEPS', { rows: 100000 });
     void (async () => { for await (const row of client.follow(token)); })();

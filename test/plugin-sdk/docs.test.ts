@@ -19,7 +19,7 @@ const City = z.strictObject({
   type: 'weather',
   title: 'Weather of a city',
   config: z.strictObject({ unit: z.enum(['C', 'F']).default('C') }),
-  codes: { LOOKING: 120 },
+  codes: { LOOKING: 120, FOUND: { code: 121, title: 'found' } },
   events: { SEEN: z.strictObject({ city: z.string() }) },
   instances: { key: 'city', start: 'on-demand', idleSeconds: 60 },
 })
@@ -72,9 +72,10 @@ Nothing.
 
 ## Codes of its rows
 
-| code | name |
-| --- | --- |
-| \`120\` | LOOKING |
+| code | name | says |
+| --- | --- | --- |
+| \`120\` | LOOKING |  |
+| \`121\` | FOUND | found |
 
 ## \`SEEN\`: an event that it emits
 

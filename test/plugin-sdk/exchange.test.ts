@@ -27,7 +27,7 @@ function ofClient(): Line {
     wire: { isUp: true, maxMessage: 1e6, send: (text) => sent.push(parseReply(text)) },
     whose: 'This client',
     ...{ sendMs: 60_000, callMs: 60_000, maxPending: 1000, maxPendingBytes: 1e6, retryStopping: true },
-    refusal: (_, code, message) => new CentreondError(code, message),
+    refusal: (code, message, details) => new CentreondError(code, message, { details }),
     unsent: () => new Error('no session'),
   });
   return {
@@ -62,7 +62,7 @@ function overSessions() {
     wire,
     whose: 'This client',
     ...{ sendMs: 60_000, callMs: 60_000, maxPending: 10, maxPendingBytes: 1e6, retryStopping: true },
-    refusal: (_, code, message) => new CentreondError(code, message),
+    refusal: (code, message, details) => new CentreondError(code, message, { details }),
     unsent: () => new Error('no session'),
   });
   return {
@@ -124,6 +124,31 @@ describe.each([
     at.tell(log('t2', 2, 2));
     expect(await bad).toBe('a bug');
     expect(await good).toMatchObject({ ok: true, code: 2 });
+  });
+
+  test('each error has the values of its sentence, and says whether to send again', async () => {
+    const at = line();
+    const errorOf = (promise: Promise<unknown>) =>
+      promise.then(
+        () => expect.fail('resolved'),
+        (error: CentreondError) => ({ code: error.code, retryable: error.retryable, details: error.details }),
+      );
+    const [invalid, busy, over, silent] = ['invalid', 'busy', 'over', 'silent'];
+    const errors = [
+      errorOf(at.send('A', {}, { token: invalid })),
+      errorOf(at.send('A', {}, { token: busy })),
+      errorOf(at.call('A', {}, { token: over, timeoutMs: 30 })),
+      errorOf(at.send('A', {}, { token: silent, timeoutMs: 30 })),
+    ];
+    at.tell(refuse(invalid, 'INVALID_DATA'));
+    at.tell(refuse(busy, 'BUSY'));
+    at.tell(accept(over));
+    expect(await Promise.all(errors)).toEqual([
+      { code: 'INVALID_DATA', retryable: false, details: { action: 'A', token: invalid } },
+      { code: 'BUSY', retryable: true, details: { action: 'A', token: busy } },
+      { code: 'WAIT_OVER', retryable: false, details: { token: over, seconds: 0.03 } },
+      { code: 'NOT_ACKNOWLEDGED', retryable: true, details: { token: silent, seconds: 0.03 } },
+    ]);
   });
 
   test('a call whose FOLLOW is refused was accepted, and its error says so', async () => {

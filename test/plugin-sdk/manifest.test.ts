@@ -146,6 +146,14 @@ describe('a declaration that does not hold is refused with what and where', () =
     'a verb of the protocol as action': [{ name: 'ACK' }, 'ACK is a verb of the protocol'],
     'an action twice': [{ more: (p) => again(p) }, 'it declares the action LOOK twice'],
     'a code below 10': [{ plugin: { codes: { LOW: 9 } } }, 'its code LOW is 9'],
+    'a code without words as its title': [
+      { plugin: { codes: { A: { code: 20, title: ' ' } } } },
+      'the title of its code A',
+    ],
+    'a titled code twice': [
+      { plugin: { codes: { A: 20, B: { code: 20, title: 'b' } } } },
+      'its codes A and B are both 20',
+    ],
     'a code twice': [{ plugin: { codes: { A: 20, B: 20 } } }, 'its codes A and B are both 20'],
     'a type that is none': [{ plugin: { type: 'Sample' } }, "its type 'Sample' is not [a-z]"],
     'no title': [{ plugin: { title: '' } }, 'its title is empty'],

@@ -72,9 +72,7 @@ test('a stranger in an empty folder types what the README says, with nothing but
   expect(await terminal.type(create)).toMatch(/pass 3\n.*fail 0\n/s);
   await terminal.type(run);
   const called = await terminal.type(call);
-  expect(called).toMatch(
-    /accepted\n.*progress \(100\)\n.*progress \(100\)\n.*finished \(2\)\n {2}text {2}Hello, Ada!\n/s,
-  );
+  expect(called).toMatch(/accepted\n.*said \(100\)\n.*said \(100\)\n.*finished \(2\)\n {2}text {2}Hello, Ada!\n/s);
   expect(called).toMatch(
     /INVALID_DATA: WEATHER does not take this DATA: it must not have the key 'tiems'.*\nrefused, as it should be\n/,
   );

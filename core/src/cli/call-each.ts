@@ -6,6 +6,7 @@ import { CliError, misuse } from './connection.ts';
 import { EXIT } from './exit.ts';
 import { type Fleet, fleetOf, isReached } from './fleet.ts';
 import { dataLines, meaning, printJson, rowLines } from './print.ts';
+import { type RowTitles, titlesOf } from './row-titles.ts';
 import { type Fate, Tally } from './tally.ts';
 import { everyNodeWith, type Named } from './targets.ts';
 
@@ -26,7 +27,8 @@ export async function callEach(client: Client, asked: Asked, named: Named, optio
     named.ids === 'all' ? everyNodeWith(asked.action, fleet as Fleet) : { targets: named.ids, lacking: [] };
   const tally = new Tally(asked, named.ids === 'all', options.wait);
   for (const target of chosen.lacking) tally.add(target, 'lacking');
-  const calls = new Calls(client, asked, options, tally, fleet);
+  const titles = options.follow && !options.json ? await titlesOf(client) : undefined;
+  const calls = new Calls(client, asked, options, tally, fleet, titles);
   await calls.run(chosen.targets);
   (options.json || !options.wait ? process.stderr : process.stdout).write(tally.text());
   return tally.exit;
@@ -42,6 +44,7 @@ class Calls {
     private readonly options: CallOptions,
     private readonly tally: Tally,
     private readonly fleet: Fleet | undefined,
+    private readonly titles: RowTitles | undefined,
   ) {}
 
   /** Resolves when each has its outcome. A first Ctrl-C ends the waiting: what was accepted goes on. */
@@ -108,7 +111,7 @@ class Calls {
     // Rows of many come in between each other: each line says whose it is.
     else
       process.stdout.write(
-        rowLines(row)
+        rowLines(row, this.titles)
           .replaceAll(/^/gm, `${target} | `)
           .slice(0, -target.length - 3),
       );

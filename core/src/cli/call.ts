@@ -7,6 +7,7 @@ import { dataOf, inputOf } from './data-words.ts';
 import { EXIT } from './exit.ts';
 import { fleetOf, isReached } from './fleet.ts';
 import { dataLines, meaning, printJson, rowLines } from './print.ts';
+import { titlesOf } from './row-titles.ts';
 import { targetsOf } from './targets.ts';
 
 /**
@@ -46,6 +47,7 @@ async function ask(client: Client, asked: Asked, options: CallOptions, held: str
 
 async function run(client: Client, asked: Asked, options: CallOptions, held: string | undefined): Promise<number> {
   const { action, data } = asked;
+  const titles = options.follow && !options.json ? await titlesOf(client) : undefined;
   let isAccepted = false;
   const outcome = await client.call(action, data, {
     ...common(asked, options),
@@ -54,7 +56,7 @@ async function run(client: Client, asked: Asked, options: CallOptions, held: str
       isAccepted = true;
       if (!options.follow) return;
       if (options.json) printJson(row);
-      else process.stdout.write(rowLines(row));
+      else process.stdout.write(rowLines(row, titles));
     },
   });
   if (!options.follow) {

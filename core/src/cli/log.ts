@@ -4,6 +4,7 @@ import { cliFault, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { dataLines, momentText, printJson, rowLines } from './print.ts';
 import { requestOf } from './requests.ts';
+import { titlesOf } from './row-titles.ts';
 
 /**
  * Prints a token's request, with its DATA, and its rows; with --follow also those to come, until the terminal one. Exit 1 if it
@@ -12,13 +13,14 @@ import { requestOf } from './requests.ts';
 export async function log(options: Globals & { follow?: boolean }, token: string): Promise<number> {
   await using client = await openClient(options);
   if (!options.json) process.stdout.write(await requestText(client, token));
+  const titles = options.json ? undefined : await titlesOf(client);
   let last = -1;
   const rows: AsyncIterable<HistoryRow> | HistoryRow[] = options.follow
     ? client.follow(token)
     : await client.query({ token });
   for await (const row of rows) {
     if (options.json) printJson(row);
-    else process.stdout.write(rowLines(row));
+    else process.stdout.write(rowLines(row, titles));
     last = row.code;
   }
   if (last === -1) throw cliFault('NO_ROWS', { token });

@@ -4,6 +4,7 @@ import { plain } from '../words.ts';
 import { tableLines } from './columns.ts';
 import { CliError } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
+import type { RowTitles } from './row-titles.ts';
 
 /** One JSON value, on a line of its own. */
 export function printJson(value: unknown): void {
@@ -11,8 +12,8 @@ export function printJson(value: unknown): void {
 }
 
 /** A row as a person reads it: when, what, and its data below. */
-export function rowLines(row: HistoryRow): string {
-  const said = row.code === 0 && !isAcceptance(row.data) ? 'progress' : meaning(row.code);
+export function rowLines(row: HistoryRow, titles?: RowTitles): string {
+  const said = row.code === 0 && !isAcceptance(row.data) ? 'progress' : meaning(row.code, titles?.of(row));
   return `${momentText(row.etime)}  ${shown(row.node)}  ${shown(row.type)}  ${said}\n${dataLines(row.data)}`;
 }
 
@@ -21,12 +22,12 @@ function isAcceptance(data: Json): boolean {
   return typeof data === 'object' && data !== null && 'owner' in data && 'target' in data;
 }
 
-/** What a status code says. */
-export function meaning(code: number): string {
+/** What a status code says; `title` is that of a plugin's own code. */
+export function meaning(code: number, title = 'progress'): string {
   if (code === 0) return 'accepted';
   if (code === 1) return 'failed (1)';
   if (code === 2) return 'finished (2)';
-  return `progress (${code})`;
+  return `${shown(title)} (${code})`;
 }
 
 /**

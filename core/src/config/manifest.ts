@@ -55,6 +55,7 @@ const ManifestShape = z.object({
   codes: z
     .record(z.string(), z.int().min(10))
     .refine((codes) => new Set(Object.values(codes)).size === Object.keys(codes).length, 'says one code twice'),
+  codeTitles: z.record(z.string(), text.max(100)).exactOptional(),
   instances: z.union([
     z.strictObject({ pool: z.int().min(1) }),
     z.strictObject({

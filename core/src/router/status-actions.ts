@@ -51,6 +51,8 @@ export class StatusActions {
     const { id, version, clock, registry, telemetry, requests, store, counters } = this.options;
     const plugins = registry.plugins.map(({ manifest, executor }) => ({
       ...executor.status(),
+      codes: manifest.codes,
+      codeTitles: manifest.codeTitles ?? {},
       actions: manifest.actions.map(({ name }) => ({ name, ...telemetry.of(name) })),
     }));
     const { received, accepted, refused, signatures, droppedRows } = telemetry;

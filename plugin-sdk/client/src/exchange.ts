@@ -46,7 +46,7 @@ export interface ExchangeOptions {
   /** Whether a request refused with STOPPING waits for the router's successor. */
   readonly retryStopping: boolean;
   /** The error of a refusal. */
-  refusal(action: string, code: string, message: string): CentreondError;
+  refusal(code: string, message: string, request: { readonly action: string; readonly token: string }): CentreondError;
   /** The error of a request that was never sent, since the wire was down for `timeoutMs`. */
   unsent(timeoutMs: number): Error;
 }
@@ -201,7 +201,7 @@ export class Exchange {
     else {
       const reply = parseData(data);
       if (reply.code === 0) waiting.accepted(data);
-      else this.#refuse(waiting, this.#refusalOf(waiting.action, reply));
+      else this.#refuse(waiting, this.#refusalOf(waiting, reply));
     }
     return true;
   }
@@ -312,9 +312,9 @@ export class Exchange {
     });
   }
 
-  #refusalOf(action: string, { data }: JsonObject): CentreondError {
+  #refusalOf({ action, token }: Waiting, { data }: JsonObject): CentreondError {
     const told = typeof data === 'object' && data !== null && !Array.isArray(data) ? data : {};
     const { error = 'INTERNAL', message = 'The router gave no reason.' } = told;
-    return this.#options.refusal(action, String(error), String(message));
+    return this.#options.refusal(String(error), String(message), { action, token });
   }
 }

@@ -65,7 +65,7 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
       maxPending: maxPending ?? MAX_PENDING,
       maxPendingBytes: maxPendingBytes ?? MAX_PENDING_BYTES,
       retryStopping: retryStopping ?? true,
-      refusal: (_, code, message) => new CentreondError(code, message),
+      refusal: (code, message, details) => new CentreondError(code, message, { details }),
       unsent: (timeoutMs) => this.#notConnected(timeoutMs),
     });
   }

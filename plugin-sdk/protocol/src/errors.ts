@@ -113,6 +113,7 @@ export type ErrorDetails<C extends ErrorCode> = Parameters<Sentences[C]>[0];
 /** What passes by itself: the same request, sent again later, may be accepted. */
 const PASSING: ReadonlySet<string> = new Set<ErrorCode>([
   'BUSY',
+  'HISTORY_UNREADABLE',
   'INTERNAL',
   'NODE_UNREACHABLE',
   'NOT_ACKNOWLEDGED',
@@ -148,15 +149,30 @@ export interface ErrorData {
   message: string;
 }
 
+/** Values of an error, by name. */
+export type ErrorValues = Readonly<Record<string, unknown>>;
+
 /** An error of the table above. `code` is for programs, `message` for people; both go over the wire unchanged. */
 export class CentreondError extends Error {
   override readonly name = 'CentreondError';
+  // Private, so that it is no field of the log beside the sentence.
+  readonly #details: ErrorValues;
   constructor(
     readonly code: string,
     message: string,
-    options?: ErrorOptions,
+    { details = {}, ...options }: ErrorOptions & { readonly details?: ErrorValues } = {},
   ) {
     super(message, options);
+    this.#details = details;
+  }
+
+  /**
+   * What the sentence is about, as values: of an error that was made in this process what its code's sentence is told, such as
+   * `{token, seconds}` of WAIT_OVER; of a router's refusal the `action` and `token` of the refused request; of the reason of a
+   * request's signal its `token`. They do not travel: an error that came as data has none of its sentence's.
+   */
+  get details(): ErrorValues {
+    return this.#details;
   }
 
   /** Whether the same request may be accepted when it is sent again later. */
@@ -188,8 +204,9 @@ export class CallRefusal extends CentreondError {
     readonly action: string,
     code: string,
     message: string,
+    details: ErrorValues = { action },
   ) {
-    super(code, message);
+    super(code, message, { details });
   }
 
   /** As the end of the request whose plugin made the call. */
@@ -205,7 +222,7 @@ export function failure<C extends ErrorCode>(
   ...details: ErrorDetails<C> extends undefined ? [] : [ErrorDetails<C>]
 ): CentreondError {
   const sentence = SENTENCES[code] as (d?: unknown) => string;
-  return new CentreondError(code, sentence(details[0]));
+  return new CentreondError(code, sentence(details[0]), { details: { ...details[0] } });
 }
 
 /** Whether `error` is one of this table's (also when it comes from another copy of this package). */

@@ -21,7 +21,7 @@ export class FrameError extends CentreondError {
     reason: string,
     readonly token: string,
   ) {
-    super('MALFORMED_FRAME', failure('MALFORMED_FRAME', { reason }).message);
+    super('MALFORMED_FRAME', failure('MALFORMED_FRAME', { reason }).message, { details: { reason } });
   }
 }
 

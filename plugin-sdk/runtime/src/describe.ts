@@ -17,7 +17,8 @@ const DOES = { read: 'reads', write: 'writes', destructive: 'may destroy' } as c
 
 /** All that a manifest says of a plugin, in the order in which one reads it. From it come the CLI's text and the Markdown. */
 export function descriptionOf(manifest: Manifest): Part[] {
-  const { type, title, actions, emits, listens, codes, config, kill, isolation, instances, unexpressed } = manifest;
+  const { type, title, actions, emits, listens, codes, codeTitles, config, kill, isolation, instances, unexpressed } =
+    manifest;
   const parts: Part[] = [{ heading: title, level: 1, name: type }, ...actions.flatMap(actionParts)];
   if (config)
     parts.push(
@@ -26,8 +27,10 @@ export function descriptionOf(manifest: Manifest): Part[] {
       ...checked(unexpressed, 'config'),
     );
   if (Object.keys(codes).length > 0) {
-    const rows = Object.entries(codes).map(([name, code]) => [String(code), name]);
-    parts.push({ heading: 'Codes of its rows', level: 2 }, { rows: [['CODE', 'NAME'], ...rows] });
+    const titles = codeTitles && ((name: string) => codeTitles[name] ?? '');
+    const rows = Object.entries(codes).map(([name, code]) => [String(code), name, ...(titles ? [titles(name)] : [])]);
+    const head = ['CODE', 'NAME', ...(titles ? ['SAYS'] : [])];
+    parts.push({ heading: 'Codes of its rows', level: 2 }, { rows: [head, ...rows] });
   }
   for (const { name, schema } of emits) {
     parts.push({ heading: 'an event that it emits', level: 2, name }, ...schemaParts(schema, 'nothing'));

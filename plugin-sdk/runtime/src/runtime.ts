@@ -1,5 +1,5 @@
 import type { ActionContext, Logger, PluginClass } from '@centreond/plugin-sdk';
-import { type ActionDeclaration, declarationOf, validate } from '@centreond/plugin-sdk/internal';
+import { type ActionDeclaration, declarationOf, rowCodesOf, validate } from '@centreond/plugin-sdk/internal';
 import {
   ACCEPTED,
   CallRefusal,
@@ -81,7 +81,7 @@ export class InstanceRuntime {
     this.#plugin = plugin as Methods;
     this.#type = declaration.options.type;
     for (const action of declaration.actions) this.#actions.set(action.name, action);
-    this.#codes = new Set([ACCEPTED, ...Object.values(declaration.options.codes ?? {})]);
+    this.#codes = new Set([ACCEPTED, ...rowCodesOf(declaration.options.codes).map(({ code }) => code)]);
     this.#hearing = new Hearing(log);
     for (const { event, method } of declaration.listens) {
       this.#hearing.listen(event, `${this.#type}: ${method} on ${event}`, (data) => this.#plugin[method]?.(data));
@@ -103,7 +103,7 @@ export class InstanceRuntime {
     else if (message.action === 'ABORT') {
       const reason = JSON.parse(message.data) as { error: string; message: string };
       const running = message.target === '' ? this.#running.get(message.token) : this.#asked.get(message.target);
-      running?.abort(new CentreondError(reason.error, reason.message));
+      running?.abort(new CentreondError(reason.error, reason.message, { details: { token: message.token } }));
     } else if (message.action === 'EVENT') {
       this.#hearing.hear(message.token, message.data);
       // Says that this process still turns: the core bounds what is on its way to one that does not.

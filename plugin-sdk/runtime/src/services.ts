@@ -62,7 +62,7 @@ export class LinkTransport implements Pick<Transport, 'link' | 'carry'>, Core {
       maxPending: MAX_PENDING,
       maxPendingBytes: MAX_PENDING_BYTES,
       retryStopping: false,
-      refusal: (action, code, message) => new CallRefusal(action, code, message),
+      refusal: (code, message, request) => new CallRefusal(request.action, code, message, request),
       unsent: (timeoutMs) =>
         failure('NOT_CONNECTED', { address: 'the core', seconds: timeoutMs / 1000, reason: 'it is gone' }),
     });

@@ -13,8 +13,21 @@ import type {
   Send,
 } from '@centreond/protocol';
 
+/** A code of a plugin's rows, and what such a row says, in a few words: `centreond log` shows them beside the code. */
+export interface TitledCode {
+  readonly code: number;
+  /** 1 to 100 characters. */
+  readonly title: string;
+}
+
+/** What `@Plugin({ codes })` takes: codes by name, each with or without a title. */
+export type DeclaredCodes = Readonly<Record<string, number | TitledCode>>;
+
 /** The codes in the record that `@Plugin({ codes })` takes, as a type: `CodesOf<typeof CODES>`. Declare `CODES` `as const`. */
-export type CodesOf<Declared extends Readonly<Record<string, number>>> = Declared[keyof Declared];
+export type CodesOf<Declared extends DeclaredCodes> = {
+  [Name in keyof Declared]: Declared[Name] extends { readonly code: infer Code extends number } ? Code : Declared[Name];
+}[keyof Declared] &
+  number;
 
 type UndeclaredCode =
   'The code of this row is not declared. Add it to @Plugin({ codes }) and name it in the type: ActionContext<typeof CODE>, TokenStore<typeof CODE>.';

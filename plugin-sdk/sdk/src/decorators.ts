@@ -10,7 +10,7 @@ import {
   type Mistake,
 } from '@centreond/protocol';
 import { injectable } from 'tsyringe';
-import type { Access, ActionContext, Effects, KillRequest } from './contract.ts';
+import type { Access, ActionContext, CodesOf, DeclaredCodes, Effects, KillRequest } from './contract.ts';
 import { faultOfSchema, type InputOf, type OutputOf, type Schema } from './schema.ts';
 
 /** How many processes serve a plugin: one (left out), a pool, or one per value of a field of the input. */
@@ -30,14 +30,19 @@ export interface PluginOptions {
   readonly type: string;
   readonly title: string;
   readonly config?: Schema;
-  /** Codes of the plugin's own rows, from 10 up. */
-  readonly codes?: Readonly<Record<string, number>>;
+  /**
+   * Codes of the plugin's own rows, from 10 up, by name; each a number, or `{ code, title }`: `centreond log` shows the title beside
+   * the code.
+   */
+  readonly codes?: DeclaredCodes;
   /** Events that the plugin emits, each with what it carries. */
   readonly events?: Readonly<Record<string, Schema>>;
   readonly instances?: Instances;
   /** `core` runs in the daemon's own process, where the operator allows it. Default `process`. */
   readonly isolation?: 'process' | 'core';
 }
+
+const TITLE_CHARACTERS = 100;
 
 interface ActionBase<In extends Schema, Out extends Schema> {
   readonly title: string;
@@ -126,7 +131,7 @@ function draftOf(prototype: object, second?: unknown): Draft {
 export type PluginClass = new (...args: any[]) => object;
 
 /** The codes that `@Plugin` options declare. */
-type DeclaredCodes<O> = O extends { readonly codes: Readonly<Record<string, infer Code>> } ? Code : never;
+type CodesIn<O> = O extends { readonly codes: infer Declared extends DeclaredCodes } ? CodesOf<Declared> : never;
 
 /** The codes of rows that a type writes: of a context's `progress`, or of a store's `append`. */
 type WrittenCodes<T> = T extends { readonly progress: (code: infer Code, data: never) => unknown }
@@ -156,7 +161,7 @@ type Declares<C extends PluginClass, Declared> = [RowCodesOf<C>] extends [Declar
  */
 export function Plugin<const O extends PluginOptions>(
   options: O,
-): <C extends PluginClass>(target: C & Declares<C, DeclaredCodes<O>>) => void {
+): <C extends PluginClass>(target: C & Declares<C, CodesIn<O>>) => void {
   return (target: PluginClass, context?: unknown) => {
     draftOf(target.prototype, context).options = options;
     if (options.config) refuseUndescribed(target.name, 'config', options.config);
@@ -270,6 +275,13 @@ export function Kill(options: { readonly graceSeconds: number }) {
   };
 }
 
+/** Declared codes as a list; `title` is undefined for a code without one. */
+export function rowCodesOf(codes: DeclaredCodes = {}): { name: string; code: number; title: string | undefined }[] {
+  return Object.entries(codes).map(([name, one]) =>
+    typeof one === 'object' ? { name, ...one } : { name, code: one, title: undefined },
+  );
+}
+
 /** The declaration of a decorated class. Throws INVALID_PLUGIN that names the class and what it lacks or says twice. */
 export function declarationOf(plugin: PluginClass): PluginDeclaration {
   const refuse = (reason: string) =>
@@ -294,7 +306,10 @@ export function declarationOf(plugin: PluginClass): PluginDeclaration {
     if (names.has(name)) throw refuse(`it declares the action ${name} twice`);
     names.add(name);
   }
-  for (const [name, code] of Object.entries(options.codes ?? {})) {
+  for (const { name, code, title } of rowCodesOf(options.codes)) {
+    if (title !== undefined && (typeof title !== 'string' || title.trim() === '' || title.length > TITLE_CHARACTERS)) {
+      throw refuse(`the title of its code ${name} is empty or longer than ${TITLE_CHARACTERS} characters`);
+    }
     if (!Number.isInteger(code) || code < FIRST_PLUGIN_CODE) {
       throw refuse(`its code ${name} is ${code}; codes of a plugin are whole numbers from ${FIRST_PLUGIN_CODE} up`);
     }

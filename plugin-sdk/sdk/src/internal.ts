@@ -15,6 +15,7 @@ export {
   type Instances,
   type PluginDeclaration,
   type PluginOptions,
+  rowCodesOf,
 } from './decorators.ts';
 export { faultOfInjection, type PluginToken, symbolOf } from './injection.ts';
 export { type ActionManifest, MANIFEST_FILE, type Manifest, manifestOf } from './manifest.ts';

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { failure } from '@centreond/protocol';
 import { type Access, API_VERSION, type Effects } from './contract.ts';
 import { faultOfDeclaration } from './declaration-fault.ts';
-import { type ActionDeclaration, declarationOf, type Instances, type PluginClass } from './decorators.ts';
+import { type ActionDeclaration, declarationOf, type Instances, type PluginClass, rowCodesOf } from './decorators.ts';
 import { describe, type JsonSchema } from './schema.ts';
 
 const SDK_VERSION = (createRequire(import.meta.url)('../package.json') as { version: string }).version;
@@ -47,6 +47,8 @@ export interface Manifest {
     readonly method: string;
   }[];
   readonly codes: Readonly<Record<string, number>>;
+  /** What rows of a code say, by the code's name; omitted where no code has a title. */
+  readonly codeTitles?: Readonly<Record<string, string>>;
   readonly instances: Instances;
   readonly isolation: 'process' | 'core';
   readonly kill: { readonly graceSeconds: number } | null;
@@ -87,6 +89,8 @@ export function manifestOf(plugin: PluginClass): Manifest {
     name,
     ...describe(schema, 'output', `events.${name}`),
   }));
+  const codes = rowCodesOf(options.codes);
+  const titled = codes.flatMap(({ name, title }) => (title === undefined ? [] : [[name, title] as const]));
   const manifest = {
     api: API_VERSION,
     type: options.type,
@@ -94,7 +98,8 @@ export function manifestOf(plugin: PluginClass): Manifest {
     actions: actions.map(describeAction),
     listens,
     emits: events.map(({ name, schema }) => ({ name, schema })),
-    codes: options.codes ?? {},
+    codes: Object.fromEntries(codes.map(({ name, code }) => [name, code])),
+    ...(titled.length > 0 && { codeTitles: Object.fromEntries(titled) }),
     instances: options.instances ?? { pool: 1 },
     isolation: options.isolation ?? 'process',
     kill: kill ? { graceSeconds: kill.graceSeconds } : null,

@@ -81,7 +81,12 @@ const Output = z.strictObject({
 
 type Command = z.output<typeof Input>['command'];
 
-@Plugin({ type: 'action', title: 'Runs commands on this machine', config: Config, codes: { OUTPUT } })
+@Plugin({
+  type: 'action',
+  title: 'Runs commands on this machine',
+  config: Config,
+  codes: { OUTPUT: { code: OUTPUT, title: 'output' } },
+})
 export default class ActionPlugin {
   readonly #runs: Runs;
   readonly #allow: AllowList | undefined;

@@ -22,7 +22,7 @@ import {
 } from '@centreond/plugin-sdk';
 import { z } from 'zod';
 import { Change, Config, changed, DEFINITIONS_LIMIT, Definition, Id, ShownDefinition } from './definition.ts';
-import { CODES, Job, type JobServices } from './job.ts';
+import { CODES, Job, type JobServices, TITLED_CODES } from './job.ts';
 import { Journal } from './journal.ts';
 import { machineTimeZone, scheduleFault } from './schedule.ts';
 
@@ -38,7 +38,7 @@ const Shown = z.strictObject({ definitions: z.array(ShownDefinition) });
 const Named = z.strictObject({ id: Id });
 const Deleted = z.strictObject({ id: z.string(), deleted: z.boolean().describe('false: there was none') });
 
-@Plugin({ type: 'cron', title: 'Fires actions on a schedule', config: Config, codes: CODES })
+@Plugin({ type: 'cron', title: 'Fires actions on a schedule', config: Config, codes: TITLED_CODES })
 export default class CronPlugin {
   readonly #jobs = new Map<string, Job>();
   readonly #services: JobServices;

@@ -20,6 +20,11 @@ import { Schedule } from './schedule.ts';
 
 /** Codes of the plugin's rows, each under the token that the run has or would have had. */
 export const CODES = { SKIPPED: 110, MISSED: 111, REFUSED: 112 } as const;
+export const TITLED_CODES = {
+  SKIPPED: { code: CODES.SKIPPED, title: 'run skipped' },
+  MISSED: { code: CODES.MISSED, title: 'runs missed' },
+  REFUSED: { code: CODES.REFUSED, title: 'run refused' },
+} as const;
 
 /** A run that is later than this was missed. */
 export const LATE_MS = 60_000;

@@ -98,7 +98,12 @@ const RECEIVING = {
 } as const;
 
 /** Sends files and folders to nodes, and takes what a router sends. */
-@Plugin({ type: 'files', title: 'Sends files and folders to nodes', config: Config, codes: { PROGRESS } })
+@Plugin({
+  type: 'files',
+  title: 'Sends files and folders to nodes',
+  config: Config,
+  codes: { PROGRESS: { code: PROGRESS, title: 'transfer' } },
+})
 export default class FilesPlugin {
   readonly #send: Roots;
   readonly #receiver: Receiver;

@@ -54,7 +54,11 @@ interface Waiting {
   type: 'proxy',
   title: 'Carries requests to pushed nodes and SSH nodes',
   config: Config,
-  codes: CODES,
+  codes: {
+    CARRIER: { code: CODES.CARRIER, title: 'carrier announced' },
+    CHANGED: { code: CODES.CHANGED, title: 'node changed' },
+    TAKEN: { code: CODES.TAKEN, title: 'change taken' },
+  },
   instances: { pool: 2 },
 })
 export default class ProxyPlugin {

@@ -7,6 +7,8 @@ import {
   type ActionContext,
   CLOCK,
   CONFIG,
+  type CodesOf,
+  type Health,
   type Instance,
   inject,
   Kill,
@@ -111,6 +113,32 @@ export class UndeclaredProgress {
   }
 }
 
+// @ts-expect-error: The class writes rows of the code 102, which @Plugin({ codes }) does not declare.
+@Plugin({ type: 'sample', title, codes: { SAID: 100, HEARD: { code: 101, title: 'heard' } } })
+export class UndeclaredBesideTitled {
+  @Action('LOOK', look)
+  async look(_: z.output<typeof Input>, context: ActionContext<100 | 101 | 102>): Promise<{ celsius: number }> {
+    await context.progress(102, {});
+    return { celsius: 12 };
+  }
+}
+
+// @ts-expect-error: Property 'title' is missing in type '{ code: number; }' but required in type 'TitledCode'.
+@Plugin({ type: 'sample', title, codes: { SAID: { code: 100 } } })
+export class Untitled {}
+
+const CODES = { SAID: { code: 100, title: 'said' } } as const;
+
+@Plugin({ type: 'sample', title, codes: CODES })
+export class Titled {
+  @Action('LOOK', look)
+  async look(_: z.output<typeof Input>, context: ActionContext<CodesOf<typeof CODES>>): Promise<{ celsius: number }> {
+    // @ts-expect-error: The code of this row is not declared.
+    await context.progress(101, {});
+    return { celsius: 12 };
+  }
+}
+
 // @ts-expect-error: The class writes rows of the code 120, which @Plugin({ codes }) does not declare.
 @Plugin({ type: 'sample', title })
 export class UndeclaredAppend {
@@ -136,7 +164,11 @@ export class Injected {
   ) {}
 }
 
-export async function edges(transport: Transport, client: Client, tokens: TokenStore): Promise<void> {
+export async function edges(transport: Transport, client: Client, tokens: TokenStore, health: Health): Promise<void> {
+  // @ts-expect-error: Argument of type '"degraded"' is not assignable to parameter of type '"ok"'.
+  health.report('degraded');
+  // @ts-expect-error: Argument of type '"failed"' is not assignable to parameter of type
+  health.report('failed', 'its disk is full');
   // @ts-expect-error: No installed plugin declares the action COMAND.
   await transport.call('COMAND', {});
   // @ts-expect-error: No installed plugin declares the action COMAND.

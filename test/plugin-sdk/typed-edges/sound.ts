@@ -29,7 +29,7 @@ import { z } from 'zod';
 const Input = z.strictObject({ city: z.string(), days: z.int().default(1) });
 const Output = z.strictObject({ celsius: z.number().optional() });
 const Config = z.strictObject({ units: z.enum(['C', 'F']).default('C') });
-const CODES = { LOOKING: 120, FOUND: 121 } as const;
+const CODES = { LOOKING: 120, FOUND: { code: 121, title: 'found' } } as const;
 const look = { title: 'Look', input: Input, output: Output } as const;
 const OWN_CLOCK = Symbol.for('sample.CLOCK');
 
@@ -39,7 +39,7 @@ export class Sample {
     @inject(CONFIG, Config) private readonly config: z.output<typeof Config>,
     @inject(LOGGER) readonly log: Pick<Logger, 'info'>,
     @inject(TRANSPORT) readonly transport: Transport,
-    @inject(TOKEN_STORE) readonly tokens: TokenStore<typeof CODES.FOUND>,
+    @inject(TOKEN_STORE) readonly tokens: TokenStore<typeof CODES.FOUND.code>,
     @inject(STATE) readonly state: State | undefined,
     @inject(INSTANCE) readonly instance: Instance,
     @inject(CLOCK) readonly clock: Clock,

@@ -17,7 +17,12 @@ const Output = z.strictObject({ text: z.string() });
 /** Rows of progress: `{said}`. */
 const SAID = 100;
 
-@Plugin({ type: 'sample', title: 'Greets people', config: Config, codes: { SAID } })
+@Plugin({
+  type: 'sample',
+  title: 'Greets people',
+  config: Config,
+  codes: { SAID: { code: SAID, title: 'said' } },
+})
 export default class SamplePlugin {
   constructor(@inject(CONFIG, Config) private readonly config: z.output<typeof Config>) {}
 
