@@ -44,6 +44,8 @@ export interface TransportOptions {
   readonly log: Logger;
   /** What the plugin declares. */
   readonly plugin: Pick<PluginOptions, 'type' | 'events'>;
+  /** Opens links; if omitted, they lead to the routers that they name. */
+  readonly link?: (options: LinkOptions) => Link;
 }
 
 /** A plugin's transport: an {@link Exchange} over the link to its core. */
@@ -105,6 +107,7 @@ export class LinkTransport implements Pick<Transport, 'link' | 'carry'>, Core {
   }
 
   link(options: LinkOptions): Link {
+    if (this.options.link) return this.options.link(options);
     if (!options.serve) return new RouterLink(options, this);
     const number = String(++this.#links);
     const { wire } = this.options;
