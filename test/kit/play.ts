@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { PEERS, type Step, type Who } from './script.ts';
+import { changed, PEERS, reordered, type Step, type Who } from './script.ts';
 
 const LIMIT_MS = Number(process.env.LIMIT_MS ?? 30_000);
 const POLL_MS = 1;
@@ -54,6 +54,8 @@ export async function play(router: Router, script: readonly Step[], run: string)
 
 class Player {
   readonly #tokens: string[] = [];
+  /** The steps that named a token, each with it. */
+  readonly #said: { readonly step: Step; readonly token: string }[] = [];
   readonly #watched = new Set<string>();
   readonly #accepted = new Set<string>();
   readonly #from: ReadonlyMap<Who, number>;
@@ -88,9 +90,22 @@ class Player {
 
   async #step(step: Step): Promise<unknown> {
     if (step.raw !== undefined) return plain((await this.#ask(step.who, step.raw, undefined)).body);
-    const earlier = step.token === 'new' ? undefined : this.#tokens.at(-1 - step.token);
-    const token = earlier ?? `${this.run}.${this.#tokens.length}`;
-    if (!earlier) this.#tokens.push(token);
+    if (!step.again) {
+      const earlier = step.token === 'new' ? undefined : this.#tokens.at(-1 - step.token);
+      const token = earlier ?? `${this.run}.${this.#tokens.length}`;
+      if (!earlier) this.#tokens.push(token);
+      this.#said.push({ step, token });
+      return this.#say(step, token);
+    }
+    const { back, how } = step.again;
+    const before = this.#said.at(-1 - back);
+    if (!before) return undefined;
+    const { data } = before.step;
+    const said = how === 'same' ? data : how === 'reordered' ? reordered(data) : changed(data);
+    return this.#say({ ...before.step, who: step.who === 'bob' ? 'bob' : before.step.who, data: said }, before.token);
+  }
+
+  async #say(step: Step, token: string): Promise<unknown> {
     const data = this.#fill(step.data) as { token?: string; data?: unknown };
     for (const one of [token, ...(data.token === undefined ? [] : [data.token])]) await this.#watch(one);
     const text = `[${step.action}] [${token}] [${step.target}] ${JSON.stringify(data)}`;
@@ -155,10 +170,12 @@ class Player {
 
   /** Opens every gate and cancels what is open still, so that each token ends. */
   async #finish(): Promise<void> {
-    for (const gate of [0, 1]) await this.#run('OPEN', { gate: `${this.run}.g${gate}` });
+    const open = () => [...this.#accepted].filter((token) => !this.#ended(token));
+    if (open().length === 0) return;
+    await Promise.all([0, 1].map((gate) => this.#run('OPEN', { gate: `${this.run}.g${gate}` })));
     await this.#barrier();
-    for (const token of this.#accepted) if (!this.#ended(token)) await this.#run('CANCEL', { token });
-    await this.#until('every end', () => [...this.#accepted].every((token) => this.#ended(token)));
+    for (const token of open()) await this.#run('CANCEL', { token });
+    await this.#until('every end', () => open().length === 0);
   }
 
   #followed(): Record<string, unknown[]> {

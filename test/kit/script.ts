@@ -18,6 +18,27 @@ export interface Step {
   readonly rest: Rest;
   /** The whole message, where that is malformed. */
   readonly raw?: string;
+  /** Says an earlier step again, by how far back it is, in place of the above: as it was, or with something else in it. */
+  readonly again?: { readonly back: number; readonly how: 'same' | 'reordered' | 'changed' };
+}
+
+/** The same DATA with its keys in another order. */
+export function reordered(data: unknown): unknown {
+  if (typeof data !== 'object' || data === null || Array.isArray(data)) return data;
+  return Object.fromEntries(Object.entries(data).reverse());
+}
+
+/** Other DATA that the same action takes. */
+export function changed(data: unknown): unknown {
+  if (typeof data !== 'object' || data === null) return data;
+  const [first, ...rest] = Object.entries(data);
+  if (!first) return { a: 2 };
+  const [key, value] = first;
+  if (typeof value === 'number') return { ...data, [key]: value + 1 };
+  if (typeof value === 'boolean') return { ...data, [key]: !value };
+  if (value === '<gate:0>' || value === '<word:a>')
+    return { ...data, [key]: value.replace('0', '1').replace(':a', ':b') };
+  return { [key]: value, ...(changed(Object.fromEntries(rest)) as object) };
 }
 
 const who = fc.oneof(
@@ -124,6 +145,16 @@ const malformed: fc.Arbitrary<Step> = fc
   })
   .map((one) => ({ ...one, action: '', token: 'new' as const, target: '', data: {}, rest: 'ends' as const }));
 
+const again: fc.Arbitrary<Step> = fc
+  .record({
+    who,
+    again: fc.record({
+      back: fc.integer({ min: 0, max: 3 }),
+      how: fc.constantFrom<('same' | 'reordered' | 'changed')[]>('same', 'reordered', 'changed'),
+    }),
+  })
+  .map((one) => ({ ...one, action: '', token: 'new' as const, target: '', data: {}, rest: 'ends' as const }));
+
 const kill: fc.Arbitrary<Step> = fc
   .record({
     who: fc.constantFrom<Who>('root', 'root', 'root', 'alice'),
@@ -141,7 +172,8 @@ export function scripts(slow: number): fc.Arbitrary<Step[]> {
       { weight: 180, arbitrary: step(answered, 'ends') },
       { weight: 200, arbitrary: step(gated, 'stays') },
       { weight: 140, arbitrary: step(relayed, 'ends') },
-      { weight: 80, arbitrary: malformed },
+      { weight: 60, arbitrary: malformed },
+      { weight: 200, arbitrary: again },
       { weight: slow, arbitrary: kill },
       { weight: slow, arbitrary: step(brief, 'ends') },
     ),
