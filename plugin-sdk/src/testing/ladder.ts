@@ -65,8 +65,8 @@ export class TestLadder {
     const away = !ofThisRouter && !here;
     const target = ofThisRouter ? '' : asking.target;
     if (!local && !(away && nodes.knows(target))) throw failure('UNKNOWN_ACTION', { action: name, near: undefined });
-    const action = (away ? nodes.action(name, target) : undefined) ?? local ?? declared(name, { access: ['client'] });
-    const refusal = refusalFor(peer, name, (local ?? action).access);
+    const action = local ?? nodes.action(name, target) ?? declared(name, { access: ['client'] });
+    const refusal = refusalFor(peer, name, action.access);
     if (refusal) throw refusal;
     if (!away && !ofThisRouter && !nodes.knows(target)) throw failure('UNKNOWN_TARGET', { target, router: NODE });
     const envelope = this.#envelope(peer, asking, away ? target : '');
