@@ -3,6 +3,8 @@ import path from 'node:path';
 import {
   Action,
   type ActionContext,
+  CLOCK,
+  type Clock,
   failure,
   INSTANCE,
   type Instance,
@@ -35,6 +37,7 @@ class StagePlugin {
   constructor(
     @inject(TRANSPORT) readonly transport: Transport,
     @inject(INSTANCE) readonly instance: Instance,
+    @inject(CLOCK) readonly clock: Clock,
   ) {}
 
   @Action('COUNT', { title: 'Count a run', input: Anything, output: Nothing })
@@ -147,6 +150,29 @@ describe('the router of the kit', () => {
     expect(await again).toMatchObject({ ok: true });
     expect(stage.plugin).not.toBe(before);
     await expect(stage.call('KILL', { type: 'stage', id: '2' })).rejects.toMatchObject({ code: 'UNKNOWN_INSTANCE' });
+  });
+
+  test('keeps tokens, history and state over a restart and a crash', async () => {
+    const clock = new FakeClock();
+    await using stage = await testPlugin(StagePlugin, { clock });
+    await stage.call('COUNT', {}, { token: 'one' });
+    const waiting = stage.call('WAIT', {}, { token: 'two' });
+    const before = stage.plugin;
+    let rang = false;
+    before.clock.after(1000, () => {
+      rang = true;
+    });
+    stage.crash();
+    expect(await waiting).toMatchObject({ data: { error: 'PLUGIN_CRASHED' } });
+    await expect(stage.call('COUNT', {})).rejects.toMatchObject({ code: 'NOT_READY' });
+    await clock.advance(2000);
+    expect(rang, 'a timer of a dead process').toBe(false);
+    await stage.restart();
+    await stage.restart();
+    expect(stage.plugin).not.toBe(before);
+    expect((await stage.call('COUNT', {}, { token: 'one' })).rows).toHaveLength(2);
+    expect(stage.plugin.runs).toEqual([]);
+    expect(await stage.call('COUNT', {}, { token: 'three' })).toMatchObject({ ok: true });
   });
 
   test('links nodes, answers for them and tells the plugin', async () => {

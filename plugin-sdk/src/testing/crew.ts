@@ -267,6 +267,16 @@ export class Crew implements Runner {
     for (const request of this.requests.all) {
       if (request.runner === this) this.requests.fail(request, request.aborted ?? reasonFor(request.name));
     }
-    for (const slot of this.#slots.values()) slot.running.clear();
+    for (const slot of this.#slots.values()) {
+      slot.running.clear();
+      slot.state = 'idle';
+      this.vacant(slot.id);
+    }
+  }
+
+  /** After {@link end}: starts every instance that there was. Rejects with why one does not start. */
+  async restart(): Promise<void> {
+    this.gone = undefined;
+    await this.start();
   }
 }

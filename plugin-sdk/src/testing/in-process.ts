@@ -59,11 +59,16 @@ export async function testPlugin<P extends object>(
 ): Promise<TestedPlugin<P>> {
   const target: PluginClass = plugin as unknown as PluginClass;
   const manifest = manifestOf(target);
-  const fault = manifest.config && routerSchema(manifest.config).check(options.config ?? {});
-  if (fault) throw failure('INVALID_PLUGIN', { plugin: manifest.type, reason: `its config: ${fault}` });
   const processes = new Processes(target, manifest, options);
   await processes.router.crew.start(options.keys);
   return new TestedPlugin<P>(manifest, processes);
+}
+
+/** The config, checked by the router's schema. Throws INVALID_PLUGIN. */
+function configOf(manifest: Manifest, config: JsonObject = {}): JsonObject {
+  const fault = manifest.config && routerSchema(manifest.config).check(config);
+  if (fault) throw failure('INVALID_PLUGIN', { plugin: manifest.type, reason: `its config: ${fault}` });
+  return config;
 }
 
 /** The instances of a plugin in this process, and the router that they talk to. */
@@ -77,11 +82,14 @@ class Processes implements InstanceHost {
   readonly router: TestRouter;
   readonly running = new Map<string, InProcessInstance>();
 
+  #config: JsonObject;
+
   constructor(
     private readonly target: PluginClass,
     private readonly manifest: Manifest,
     private readonly options: TestOptions,
   ) {
+    this.#config = configOf(manifest, options.config);
     const { state = {}, clock = MACHINE_CLOCK, transport = {}, maxRequests } = options;
     this.state = new Map(Object.entries(structuredClone(state)));
     const shared = { manifest, clock, maxMessage: MAX_MESSAGE, state: this.state, maxRequests };
@@ -90,7 +98,8 @@ class Processes implements InstanceHost {
 
   async start(id: string): Promise<void> {
     const { target } = this;
-    const { config = {}, link, clock = MACHINE_CLOCK } = this.options;
+    const { link, clock = MACHINE_CLOCK } = this.options;
+    const config = this.#config;
     const toRouter = (message: string) => this.router.receive(id, message);
     const parts = { target, id, config, clock, maxMessage: MAX_MESSAGE, log: this.logger, link, toRouter };
     const instance = new InProcessInstance(parts);
@@ -112,6 +121,12 @@ class Processes implements InstanceHost {
     progress(`instance ${id}: SIGTERM`);
     if (!(await instance.stop())) progress(`instance ${id}: SIGKILL`);
     instance.end();
+  }
+
+  /** Starts every instance again, with `config` or as before. */
+  async restart(config: JsonObject = this.#config): Promise<void> {
+    this.#config = configOf(this.manifest, config);
+    await this.router.crew.restart();
   }
 
   /** Ends every instance for good as KILL does. Resolves with whether each kill handler kept within its grace. */
@@ -263,6 +278,26 @@ export class TestedPlugin<P extends object> implements AsyncDisposable {
       router.end(why, (token) => failure('INTERRUPTED', { token }));
       for (const instance of running.values()) instance.end();
     }
+  }
+
+  /**
+   * Ends the plugin as the death of its process does: nothing of it is called, its timers are gone, and what ran ends
+   * PLUGIN_CRASHED. {@link restart} starts it again.
+   */
+  crash(): void {
+    const { type } = this.manifest;
+    const { router, running } = this.#processes;
+    for (const instance of running.values()) instance.end();
+    router.end(this.#gone('crashed'), (token) => failure('PLUGIN_CRASHED', { type, token, cause: 'the test' }));
+  }
+
+  /**
+   * Stops the plugin, unless it has ended, and starts it again as a restart of the daemon does, with `config` if given: its history,
+   * its state, its tokens and the nodes are still there. Rejects as {@link testPlugin} does.
+   */
+  async restart(options: { readonly config?: JsonObject } = {}): Promise<void> {
+    await this.stop();
+    await this.#processes.restart(options.config);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,3 +1,4 @@
+import { TimerClock } from '../clock.ts';
 import { construct, type Lifecycle, servicesOver } from '../construct.ts';
 import type { Clock, Link, LinkOptions, Logger } from '../contract.ts';
 import { declarationOf, type PluginClass } from '../decorators.ts';
@@ -22,11 +23,47 @@ export interface InstanceParts {
   toRouter(message: string): void;
 }
 
+/** The clock of one instance: its timers end with it, as those of a process do. */
+class InstanceClock extends TimerClock implements Disposable {
+  readonly #timers = new Set<Disposable>();
+  #isOver = false;
+
+  constructor(private readonly clock: Clock) {
+    super();
+  }
+
+  now(): number {
+    return this.clock.now();
+  }
+
+  protected start(ms: number, run: () => void): Disposable {
+    const timer: Disposable = this.clock.after(ms, () => {
+      this.#timers.delete(own);
+      run();
+    });
+    const own = {
+      [Symbol.dispose]: () => {
+        this.#timers.delete(own);
+        timer[Symbol.dispose]();
+      },
+    };
+    if (this.#isOver) timer[Symbol.dispose]();
+    else this.#timers.add(own);
+    return own;
+  }
+
+  [Symbol.dispose](): void {
+    this.#isOver = true;
+    for (const timer of [...this.#timers]) timer[Symbol.dispose]();
+  }
+}
+
 /** One instance of a plugin in this process, with the runtime of a real one. Messages take a turn, as between processes. */
 export class InProcessInstance {
   plugin: Lifecycle = {};
   readonly held = 0;
   readonly #transport: LinkTransport;
+  readonly #clock: InstanceClock;
   #runtime: InstanceRuntime | undefined;
   #released: (() => void) | undefined;
   #isGone = false;
@@ -34,12 +71,14 @@ export class InProcessInstance {
   constructor(private readonly parts: InstanceParts) {
     const { target, maxMessage, log, link } = parts;
     const plugin = declarationOf(target).options;
+    this.#clock = new InstanceClock(parts.clock);
     this.#transport = new LinkTransport({ wire: this, maxMessage, log, plugin, ...(link && { link }) });
   }
 
   /** Makes the plugin and calls its `start()`. Rejects with what they throw. */
   async start(): Promise<void> {
-    const { target, id, config, clock, maxMessage, log } = this.parts;
+    const { target, id, config, maxMessage, log } = this.parts;
+    const clock = this.#clock;
     const { instances } = declarationOf(target).options;
     const of = instances && 'pool' in instances ? instances.pool : 1;
     const services = { ...servicesOver(this.#transport, log, { id, of }), clock };
@@ -114,9 +153,10 @@ export class InProcessInstance {
     return isStopped && isOver();
   }
 
-  /** It neither hears nor says anything from now on, as a process that has ended. */
+  /** It neither hears nor says anything from now on, and its timers are gone, as those of a process that has ended. */
   end(): void {
     this.#isGone = true;
+    this.#clock[Symbol.dispose]();
   }
 }
 
