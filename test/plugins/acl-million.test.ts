@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { failure } from '@centreond/protocol';
+import AclPlugin from '@centreond/plugin-acl';
+import { type TestedPlugin, testPlugin } from '@centreond/plugin-kit';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { AclStage } from './acl-stage.ts';
 import { makeTables } from './acl-tables.ts';
 
 const MIB = 1024 * 1024;
@@ -13,7 +13,7 @@ const PAIRS = 1_000_000;
 let folder: string;
 let file: string;
 let db: Database.Database;
-let on: AclStage;
+let on: TestedPlugin<AclPlugin>;
 
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'centreond-acl-'));
@@ -30,7 +30,7 @@ beforeAll(async () => {
     INSERT INTO host_services SELECT h.host_id, s.service_id FROM hosts h, services s;
     INSERT INTO acl_resources VALUES (1, 1, 1);
   `);
-  on = await new AclStage().start({ database: file, resync: false });
+  on = await testPlugin(AclPlugin, { config: { database: file, resync: false } });
 });
 afterAll(async () => {
   await on.stop();
@@ -54,7 +54,7 @@ it('a million pairs are granted whole or not at all, in little memory, and hold 
     seen.add(there ? count() : 'no table');
     expected = performance.now() + 20;
   }, 20);
-  const result = await on.call('ACLRESYNC', { organizationId: 1 });
+  const { data: result } = await on.call('ACLRESYNC', { organizationId: 1 }, { timeoutMs: 60_000 });
   clearInterval(watch);
   expect(result).toMatchObject({ pairs: PAIRS, added: PAIRS, removed: 0 });
   expect(count()).toBe(PAIRS);
@@ -73,17 +73,14 @@ it('an abort in its middle leaves everything as it was', async () => {
   db.pragma('wal_checkpoint(TRUNCATE)');
   // First a million are taken away, then a million granted.
   db.exec('UPDATE acl_resources SET all_hosts = 0; INSERT INTO acl_resources VALUES (2, 1, 1)');
-  const abort = new AbortController();
-  const running = on.call('ACLRESYNC', { organizationId: 1 }, abort.signal);
-  running.catch(() => undefined);
+  const running = on.call('ACLRESYNC', { organizationId: 1 }, { token: 'again' });
   // So much is written already that it went to the disk.
   const wal = () => statSync(`${file}-wal`).size;
   const size = wal();
   await expect.poll(wal, { interval: 1, timeout: 10_000 }).toBeGreaterThan(size + MIB);
-  const reason = failure('CANCELLED', { token: 't', by: 'root' });
   const aborted = performance.now();
-  abort.abort(reason);
-  await expect(running).rejects.toBe(reason);
+  on.abort('again');
+  expect(await running).toMatchObject({ data: { error: 'CANCELLED' } });
   expect(performance.now() - aborted).toBeLessThan(4000);
   expect(count()).toBe(was);
   expect(locked()).toBe(false);

@@ -2,17 +2,22 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import AclPlugin from '@centreond/plugin-acl';
+import { FakeClock, type TestedPlugin, testPlugin } from '@centreond/plugin-kit';
 import { manifestOf } from '@centreond/plugin-sdk/internal';
-import { failure } from '@centreond/protocol';
+import { CentreondError, type JsonObject } from '@centreond/protocol';
 import Database from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { AclStage } from './acl-stage.ts';
 import { fillTables, grantsOf, makeTables, type Tables } from './acl-tables.ts';
 
 let folder: string;
 let file: string;
 let db: Database.Database;
-const stages: AclStage[] = [];
+interface Acl {
+  readonly tested: TestedPlugin<AclPlugin>;
+  readonly clock: FakeClock;
+  call(name: 'ACLRESYNC' | 'ACLPURGEORGANIZATION', input: object, token?: string): Promise<JsonObject>;
+}
+const plugins: Acl[] = [];
 let files = 0;
 
 const tables: Partial<Tables> = {
@@ -55,15 +60,31 @@ beforeEach(() => {
   fillTables(db, tables);
 });
 afterEach(async () => {
-  for (const each of stages.splice(0)) await each.stop();
+  for (const each of plugins.splice(0)) await each.tested.stop();
   db.close();
 });
 
-async function acl(config: object = {}): Promise<AclStage> {
-  const stage = await new AclStage().start({ database: file, ...config });
-  stages.push(stage);
-  return stage;
+/** The plugin, whose calls resolve with the output or reject with what the request ended with. */
+async function acl(config: object = {}, more: { maxRequests?: number } = {}): Promise<Acl> {
+  const clock = new FakeClock();
+  const tested = await testPlugin(AclPlugin, { config: { database: file, ...config }, clock, ...more });
+  const call: Acl['call'] = async (name, input, token) => {
+    const { ok, data } = await tested.call(name, input, token === undefined ? {} : { token });
+    if (!ok) throw new CentreondError(String(data.error), String(data.message));
+    return data;
+  };
+  const on = { tested, clock, call };
+  plugins.push(on);
+  return on;
 }
+/** Time passes, and what it sets off ends. */
+async function pass({ tested, clock }: Acl, ms: number): Promise<void> {
+  await clock.advance(ms);
+  await expect.poll(() => tested.router.open).toEqual([]);
+}
+/** The requests of the plugin itself, each as the organisation that it is for. */
+const periodic = ({ tested }: Acl) =>
+  tested.rows.filter(({ code, data }) => code === 0 && (data as { owner?: string }).owner === '@acl').length;
 const counts = (some: object) => ({ milliseconds: expect.any(Number), ...some });
 
 describe('ACLRESYNC', () => {
@@ -100,7 +121,7 @@ describe('ACLRESYNC', () => {
     db.exec('UPDATE organizations SET active = 0');
     expect(await on.call('ACLRESYNC', { organizationId: 1 })).toMatchObject({ resources: 0, pairs: 0, removed: 2 });
     expect(grantsOf(db)).toEqual([]);
-    expect(on.timers.size).toBe(0);
+    expect(on.clock.timers).toBe(0);
   });
 
   it('of an organisation that there is not is refused, named', async () => {
@@ -109,7 +130,7 @@ describe('ACLRESYNC', () => {
       code: 'INVALID_DATA',
       message: expect.stringContaining(`no organization_id 9 in ${file}`),
     });
-    expect(on.timers.size).toBe(0);
+    expect(on.clock.timers).toBe(0);
   });
 
   it('takes nothing but its two keys', async () => {
@@ -145,54 +166,62 @@ describe('the periodic resync', () => {
 
   it('comes in a random window, as a request', async () => {
     const on = await acl({ resync });
+    await on.call('ACLRESYNC', { organizationId: 1 });
     const waits = new Set<number>();
-    for (let i = 0; i < 12; i++) {
-      await on.call('ACLRESYNC', { organizationId: 1 });
-      expect(on.waits).toHaveLength(1);
-      waits.add(on.waits[0] ?? expect.fail());
+    for (let i = 1; i <= 6; i++) {
+      await pass(on, 99_000);
+      expect(periodic(on)).toBe(i - 1);
+      let waited = 99;
+      for (; periodic(on) < i; waited++) await pass(on, 1000);
+      waits.add(waited);
     }
-    for (const ms of waits) expect(ms >= 100_000 && ms <= 150_000).toBe(true);
-    expect(waits.size).toBeGreaterThan(6);
-    on.due();
-    expect(on.sent).toEqual([{ action: 'ACLRESYNC', data: { organizationId: 1 } }]);
-    // Even should that request come to nothing.
-    expect(on.waits).toHaveLength(1);
+    for (const seconds of waits) expect(seconds >= 100 && seconds <= 150).toBe(true);
+    expect(waits.size).toBeGreaterThan(2);
   });
 
   it('comes for nobody who was purged, is not active, or where it is off', async () => {
     const on = await acl({ resync });
     await on.call('ACLRESYNC', { organizationId: 1 });
     await on.call('ACLPURGEORGANIZATION', { organizationId: 1 });
-    expect(on.timers.size).toBe(0);
+    expect(on.clock.timers).toBe(0);
     await on.call('ACLRESYNC', { organizationId: 3 });
-    expect(on.timers.size).toBe(0);
+    expect(on.clock.timers).toBe(0);
     const off = await acl({ resync: false });
     await off.call('ACLRESYNC', { organizationId: 1 });
-    expect(off.timers.size).toBe(0);
+    expect(off.clock.timers).toBe(0);
   });
 
   it('comes again within a minute where the router does not take it', async () => {
-    const on = await acl({ resync });
+    const on = await acl({ resync }, { maxRequests: 1 });
     await on.call('ACLRESYNC', { organizationId: 1 });
-    on.refusal = failure('BUSY', { what: 'the queue', limit: 1 });
-    on.due();
-    await expect.poll(() => on.waits).toEqual([60_000]);
-    expect(on.logged).toEqual([expect.stringContaining('the periodic resync of 1 is refused')]);
+    await on.call('ACLRESYNC', { organizationId: 2 });
+    // The first one that comes due waits for the database, and the plugin may have no other open.
+    db.exec('BEGIN IMMEDIATE');
+    await on.clock.advance(150_000);
+    expect(periodic(on)).toBe(1);
+    expect(on.tested.log.map(({ msg }) => msg)).toContainEqual(
+      expect.stringMatching(/the periodic resync of [12] is refused: .*is full \(1\)/),
+    );
+    db.exec('ROLLBACK');
+    await pass(on, 0);
+    await pass(on, 60_000);
+    expect(periodic(on)).toBe(2);
   });
 
   it('is not put off by resyncs of single resources', async () => {
     const on = await acl({ resync });
     await on.call('ACLRESYNC', { organizationId: 1 });
-    const [first] = on.timers;
+    await pass(on, 99_000);
     await on.call('ACLRESYNC', { organizationId: 1, aclResourceId: 10 });
-    expect([...on.timers]).toEqual([first]);
+    await pass(on, 51_000);
+    expect(periodic(on)).toBe(1);
   });
 });
 
 describe('a database', () => {
   it('that is missing, broken or without its tables is named, and left as it is', async () => {
     const gone = await acl({ database: path.join(folder, 'gone.sdb') });
-    const wrong = (stage: AclStage, message: RegExp) =>
+    const wrong = (stage: Acl, message: RegExp) =>
       expect(stage.call('ACLRESYNC', { organizationId: 1 })).rejects.toMatchObject({
         code: 'ACTION_FAILED',
         message: expect.stringMatching(message),
@@ -221,37 +250,21 @@ describe('a database', () => {
   it('that is locked holds off neither an abort nor a stop', async () => {
     const on = await acl({ busySeconds: 300 });
     db.exec('BEGIN IMMEDIATE');
-    const first = begun();
-    const waiting = on.call('ACLRESYNC', { organizationId: 1 }, first.signal);
-    await first.running;
-    const reason = failure('CANCELLED', { token: 't', by: 'root' });
-    first.abort(reason);
-    await expect(waiting).rejects.toBe(reason);
-    const second = begun();
-    const other = on.call('ACLRESYNC', { organizationId: 1 }, second.signal);
-    await second.running;
-    const stopped = on.plugin.release();
-    await expect(other).rejects.toMatchObject({ code: 'ACTION_FAILED' });
-    await stopped;
-    await expect(on.call('ACLRESYNC', { organizationId: 1 })).rejects.toMatchObject({ code: 'ACTION_FAILED' });
+    const begun = () => new Promise(setImmediate); // what is aborted before that does not begin
+    const waiting = on.call('ACLRESYNC', { organizationId: 1 }, 'first');
+    await begun();
+    expect(on.tested.abort('first')).toBe(true);
+    await expect(waiting).rejects.toMatchObject({ code: 'CANCELLED' });
+    const other = on.call('ACLRESYNC', { organizationId: 1 });
+    await begun();
+    const killed = on.tested.kill();
+    await expect(other).rejects.toMatchObject({ code: 'PLUGIN_KILLED' });
+    expect(await killed).toBe(true);
+    await expect(on.call('ACLRESYNC', { organizationId: 1 })).rejects.toMatchObject({ code: 'NOT_READY' });
     db.exec('ROLLBACK');
     expect(() => grantsOf(db)).toThrow(/no such table/);
   });
 });
-
-/** A signal, and when the plugin has begun to look at it. */
-function begun() {
-  const controller = new AbortController();
-  const { signal } = controller;
-  const running = new Promise<void>((resolve) => {
-    const listen = signal.addEventListener.bind(signal);
-    signal.addEventListener = (...args: Parameters<typeof listen>) => {
-      listen(...args);
-      resolve();
-    };
-  });
-  return { signal, running, abort: (reason: Error) => controller.abort(reason) };
-}
 
 it('is declared as one instance for each organisation, on demand', () => {
   const { instances, kill, actions, unexpressed } = manifestOf(AclPlugin);

@@ -31,7 +31,7 @@ export class Stage implements Disposable {
   }
 
   /** The sending end, whose node is `receiver`; `between` sees each message first, and may throw or answer itself. */
-  sender(
+  async sender(
     receiver: TestedPlugin<FilesPlugin>,
     between: (action: string, data: JsonObject) => unknown = () => undefined,
     send: string[] = [this.outbox],
@@ -40,8 +40,9 @@ export class Stage implements Disposable {
       const answer = (await between(action, data)) as JsonObject | undefined;
       return answer ?? (await ask(receiver, action, data));
     };
-    const transport = { FILESOPEN: carry, FILESCHUNK: carry, FILESCLOSE: carry };
-    return testPlugin(FilesPlugin, { config: { send }, transport });
+    const sender = await testPlugin(FilesPlugin, { config: { send } });
+    await sender.router.nodes.register('lyon', { FILESOPEN: carry, FILESCHUNK: carry, FILESCLOSE: carry });
+    return sender;
   }
 }
 

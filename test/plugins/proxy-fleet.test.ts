@@ -76,7 +76,7 @@ describe('announcements', () => {
     await fleet.close(new Set(['lyon']));
     expect(stage.carried.at(-1)?.map(({ id }) => id)).toEqual(['paris']);
     expect(stage.disposed).toBe(1);
-    expect([stage.link('paris').closed, stage.link('lyon').closed]).toEqual([true, true]);
+    expect([stage.link('paris').isClosed, stage.link('lyon').isClosed]).toEqual([true, true]);
   });
 });
 
@@ -132,9 +132,9 @@ describe('a node', () => {
     await bringUp('paris');
     const link = stage.link('paris');
     await fleet.bring(pushed('paris'));
-    expect([stage.link('paris') === link, link.closed]).toEqual([true, false]);
+    expect([stage.link('paris') === link, link.isClosed]).toEqual([true, false]);
     await fleet.bring(pushed('paris', { name: 'Paris' }));
-    expect([stage.link('paris') === link, link.closed]).toEqual([false, true]);
+    expect([stage.link('paris') === link, link.isClosed]).toEqual([false, true]);
     // What the old link still says is nobody's.
     await link.lost();
     await stage.link('paris').up();

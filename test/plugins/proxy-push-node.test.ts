@@ -32,11 +32,11 @@ test('a node is up once it has said that it is the one, and what it has', async 
     score: 3,
     state: 'connecting',
   });
-  link().mute = true;
+  link().isMute = true;
   await link().up();
   expect(node.announcement().state).toBe('connecting');
   await expect(node.deliver(requestFor('paris'))).rejects.toMatchObject({ code: 'NODE_UNREACHABLE' });
-  link().mute = false;
+  link().isMute = false;
   await pass(6000);
   expect(node.announcement()).toEqual({
     id: 'paris',
@@ -60,13 +60,13 @@ test('a node is up once it has said that it is the one, and what it has', async 
 test('a node that is silent for 15 s is unreachable, and back with its next word', async () => {
   start();
   await link().up();
-  link().mute = true;
+  link().isMute = true;
   await pass(14_000);
   expect(node.announcement().state).toBe('up');
   await pass(2000);
   expect(node.announcement().state).toBe('unreachable');
   expect(stage.lines.at(-1)).toBe('warn the node paris at tcp://paris:5555 is unreachable: no answer for 15 s');
-  link().mute = false;
+  link().isMute = false;
   await pass(6000);
   expect(node.announcement().state).toBe('up');
 });
@@ -199,7 +199,7 @@ test('closing it ends the link, again or not', async () => {
   start();
   await link().up();
   await Promise.all([node.close(), node.close()]);
-  expect(link().closed).toBe(true);
+  expect(link().isClosed).toBe(true);
   stage.changed.mockClear();
   await pass(30_000);
   expect(stage.changed).not.toHaveBeenCalled();

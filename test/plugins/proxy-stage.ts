@@ -1,6 +1,7 @@
+import { FakeLink } from '@centreond/plugin-kit';
 import type { Logger, State, Transport } from '@centreond/plugin-sdk';
-import type { CarriedRequest, Link, LinkOptions, NodeAnnouncement } from '@centreond/plugin-sdk/nodes';
-import { type Ack, failure, type JsonObject } from '@centreond/protocol';
+import type { CarriedRequest, LinkOptions, NodeAnnouncement } from '@centreond/plugin-sdk/nodes';
+import { type Ack, type JsonObject } from '@centreond/protocol';
 import { vi } from 'vitest';
 
 export const FINGERPRINT = 'A'.repeat(43);
@@ -10,75 +11,28 @@ export async function settle(): Promise<void> {
   for (let i = 0; i < 20; i++) await Promise.resolve();
 }
 
-/** A link whose other end is the test. */
-export class FakeLink implements Link {
-  /** What the router at the other end answers, by action; none: it never does. */
-  readonly answers: Record<string, () => JsonObject>;
-  readonly sent: string[] = [];
-  readonly forwarded: CarriedRequest[] = [];
-  forwarding: (request: CarriedRequest) => Promise<Ack> = async ({ token }) => ({ token, data: {} });
-  id: string;
-  mute = false;
-  closed = false;
-
-  constructor(
-    readonly options: LinkOptions,
-    id: string,
-  ) {
-    this.id = id;
-    this.answers = {
-      INFORMATION: () => ({ version: '1.2.3', actions: ['ECHO', 'DO'], time: Date.now() + 2000 }),
-      CONSTATUS: () => ({ nodes: [] }),
-      SYNCLOGS: () => ({ epoch: 'e', last: 0 }),
-    };
+/** A link to a router that answers what a node's is asked. */
+export class NodeLink extends FakeLink {
+  constructor(options: LinkOptions, id: string) {
+    super(options, id);
+    this.answers.INFORMATION = () => ({ version: '1.2.3', actions: ['ECHO', 'DO'], time: Date.now() + 2000 });
+    this.answers.CONSTATUS = () => ({ nodes: [] });
+    this.answers.SYNCLOGS = () => ({ epoch: 'e', last: 0 });
   }
 
   async up(): Promise<void> {
-    this.options.onState?.('up', '');
+    this.become('up');
     await settle();
   }
   async lost(reason = 'the cable'): Promise<void> {
-    this.options.onState?.('connecting', reason);
+    this.become('connecting', reason);
     await settle();
-  }
-  /** What the other end asks. */
-  async ask(action: string, data: JsonObject): Promise<JsonObject> {
-    const envelope = { from: '', hops: [] };
-    const { onRequest } = this.options;
-    if (!onRequest) throw new Error('nothing is taken');
-    return onRequest({ action, token: 't', target: '', data, envelope });
-  }
-
-  async ping() {
-    if (this.mute) return new Promise<never>(() => {});
-    return { id: this.id, hostname: 'h', version: '1.2.3', roundTripMs: 1.5 };
-  }
-  async send(action: string): Promise<Ack> {
-    this.sent.push(action);
-    if (this.mute) return new Promise<never>(() => {});
-    const answer = this.answers[action];
-    if (!answer) throw failure('UNKNOWN_ACTION', { action, near: undefined });
-    return { token: 't', data: answer() };
-  }
-  forward(request: CarriedRequest): Promise<Ack> {
-    this.forwarded.push(request);
-    return this.forwarding(request);
-  }
-  call(): never {
-    throw new Error('not used');
-  }
-  follow(): never {
-    throw new Error('not used');
-  }
-  streamLogs(): void {}
-  async close(): Promise<void> {
-    this.closed = true;
   }
 }
 
 /** The services of a node, and of the instance that carries it, over links whose other end is the test. */
 export class ProxyStage {
-  readonly links = new Map<string, FakeLink>();
+  readonly links = new Map<string, NodeLink>();
   readonly lines: string[] = [];
   /** What was carried, each time. */
   readonly carried: (readonly NodeAnnouncement[])[] = [];
@@ -109,7 +63,7 @@ export class ProxyStage {
     },
     link: (options) => {
       const id = /\/\/([a-z]+)/.exec(options.address)?.[1] ?? '';
-      const link = new FakeLink(options, id);
+      const link = new NodeLink(options, id);
       this.links.set(id, link);
       return link;
     },
@@ -120,7 +74,7 @@ export class ProxyStage {
     },
   };
 
-  link(id: string): FakeLink {
+  link(id: string): NodeLink {
     const link = this.links.get(id);
     if (!link) throw new Error(`there is no link to ${id}`);
     return link;

@@ -2,18 +2,7 @@ import { Exchange } from '@centreond/client/exchange';
 import type { CallOptions, Logger, NewRow, TokenStore, Transport } from '@centreond/plugin-sdk';
 import { type PluginOptions, validate } from '@centreond/plugin-sdk/internal';
 import type { CarriedRequest, Link, LinkOptions, NodeAnnouncement } from '@centreond/plugin-sdk/nodes';
-import {
-  type Ack,
-  CallRefusal,
-  failure,
-  formatMessage,
-  type HistoryFilter,
-  type HistoryRow,
-  type JsonObject,
-  type Message,
-  newToken,
-  type Outcome,
-} from '@centreond/protocol';
+import { type Ack, CallRefusal, failure, formatMessage, type HistoryFilter, type HistoryRow, type JsonObject, type Message, newToken, type Outcome } from '@centreond/protocol';
 import { requestOptions } from './call-options.ts';
 import { Carrying } from './carrying.ts';
 import { RouterLink } from './router-link.ts';
@@ -39,6 +28,8 @@ export interface TransportOptions {
   readonly log: Logger;
   /** What the plugin declares. */
   readonly plugin: Pick<PluginOptions, 'type' | 'events'>;
+  /** Opens links; if omitted, they lead to the routers that they name. */
+  readonly link?: (options: LinkOptions) => Link;
 }
 
 /** A plugin's transport: an {@link Exchange} over the link to its core. */
@@ -100,6 +91,7 @@ export class LinkTransport implements Pick<Transport, 'link' | 'carry'>, Core {
   }
 
   link(options: LinkOptions): Link {
+    if (this.options.link) return this.options.link(options);
     if (!options.serve) return new RouterLink(options, this);
     const number = String(++this.#links);
     const { wire } = this.options;

@@ -6,12 +6,20 @@ import type { Findings } from './findings.ts';
 import type { Leftovers } from './host.ts';
 import { signal } from './processes.ts';
 import { Samples } from './samples.ts';
-import type { TestOutcome, TestRouter } from './test-router.ts';
+import type { TestCall, TestOutcome, TestRouter } from './test-router.ts';
 
 const POLL_MS = 20;
 const TAKEN_LIMIT = 5;
-/** For an action that runs `here` there is a node that it works on. */
-export const CALLER = { roles: ['admin', 'plugin'], target: 'node' } as const;
+const NODE = 'node';
+
+/** How an action is called: one that runs `here` works on a node, which the router then knows. */
+export function callOf(router: TestRouter, name: string, more: TestCall = {}): TestCall {
+  const action = router.options.manifest.actions.find((each) => each.name === name);
+  const call: TestCall = { ...more, roles: ['admin', 'plugin'] };
+  if (action?.runs !== 'here') return call;
+  router.nodes.link(NODE, {});
+  return { ...call, target: NODE };
+}
 
 /** A running plugin. */
 export interface Subject {
@@ -171,7 +179,7 @@ class ActionCheck {
     if (!subject) return undefined;
     const { router } = subject;
     const { runMs = 1000 } = this.options;
-    const token = router.send(name, input, { ...CALLER, unchecked });
+    const token = router.send(name, input, callOf(router, name, { unchecked }));
     await this.#untilEnded(router, token, runMs);
     if (router.open.includes(token) && !(await this.#mustEnd(router, name, token, input))) return undefined;
     const rows = router.history.rows.filter((row) => row.token === token);
@@ -189,7 +197,7 @@ class ActionCheck {
   async #abort(name: string, input: object, afterMs: number): Promise<void> {
     const subject = await this.running();
     if (!subject) return;
-    const token = subject.router.send(name, input, CALLER);
+    const token = subject.router.send(name, input, callOf(subject.router, name));
     if (afterMs > 0) await wait(afterMs);
     await this.#mustEnd(subject.router, name, token, input);
   }

@@ -8,7 +8,7 @@ import { MANIFEST_FILE, type Manifest, manifestOf } from '@centreond/plugin-sdk/
 import { CentreondError, failure, isCentreondError, reasonOf } from '@centreond/protocol';
 import { describePlugin } from '../build/build.ts';
 import { packageOf } from '../build/package.ts';
-import { CALLER, checkActions, type Example, examplesOf } from './contract-actions.ts';
+import { callOf, checkActions, type Example, examplesOf } from './contract-actions.ts';
 import { type Finding, Findings } from './findings.ts';
 import { type HostOptions, type Leftovers, startHost, type TestHost } from './host.ts';
 import { testPlugin } from './in-process.ts';
@@ -116,7 +116,7 @@ async function checkClass(
   });
   const examples = examplesOf(manifest, options);
   const tested = await testPlugin(target, options);
-  for (const { action, input } of examples) tested.send(action, input, CALLER);
+  for (const { action, input } of examples) tested.send(action, input, callOf(tested.router, action));
   if (!(await tested.kill())) findings.killIgnored(manifest);
 }
 
@@ -166,7 +166,7 @@ async function endMidway(
   findings: Findings,
 ): Promise<void> {
   const before = await host.leftovers();
-  const tokens = examples.map(({ action, input }) => host.send(action, input, CALLER));
+  const tokens = examples.map(({ action, input }) => host.send(action, input, callOf(host.router, action)));
   await wait(MIDWAY_MS);
   await END[ending](host, findings);
   for (const [i, { action }] of examples.entries()) {

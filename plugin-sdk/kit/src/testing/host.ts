@@ -23,9 +23,11 @@ import {
 } from '@centreond/protocol';
 import { Router as RouterSocket } from 'zeromq';
 import { packageOf } from '../build/package.ts';
+import type { Answer, TestAction } from './answers.ts';
+import type { InstanceHost } from './crew.ts';
 import { type LateRow, type LogLine, readLine } from './log-lines.ts';
 import { type Found, MARK, markedProcesses, signal } from './processes.ts';
-import { type Answer, type TestCall, type TestOutcome, TestRouter } from './test-router.ts';
+import { type TestCall, type TestOutcome, TestRouter } from './test-router.ts';
 import type { TestCarried } from './test-services.ts';
 
 const CHILD = fileURLToPath(import.meta.resolve('@centreond/plugin-runtime/child'));
@@ -43,8 +45,8 @@ export interface HostOptions {
   readonly config?: JsonObject;
   /** What the plugin kept before: STATE starts with it. */
   readonly state?: Readonly<Record<string, Json>>;
-  /** What other actions answer when the plugin calls them, by name; any other is UNKNOWN_ACTION. */
-  readonly transport?: Readonly<Record<string, Answer>>;
+  /** What other actions answer when they are called, as for `testPlugin`. */
+  readonly transport?: Readonly<Record<string, Answer | TestAction>>;
   /** Environment variables over this process's. */
   readonly env?: Readonly<Record<string, string>>;
   /** How long the start may take; 20,000 ms when left out. */
@@ -88,7 +90,11 @@ export async function startHost(folder: string, options: HostOptions = {}): Prom
   }
 }
 
-/** A plugin in a process of its own, and the router that it talks to. Made by {@link startHost}. */
+/**
+ * A plugin in a process of its own, and the router that it talks to. Made by {@link startHost}. The one process takes the requests of
+ * every key, whatever the manifest says of instances. One that ends by itself is not started again: calls then reject with
+ * NOT_READY.
+ */
 export class TestHost implements AsyncDisposable {
   /** What the plugin logged and printed, in order. */
   readonly log: LogLine[] = [];
@@ -109,6 +115,9 @@ export class TestHost implements AsyncDisposable {
   #ready: ((hash: string) => void) | undefined;
   #released: (() => void) | undefined;
   #killed = false;
+  /** A KILL ends the process, and another follows. */
+  #restarting = false;
+  #package = { folder: '', main: '' };
   #gone: Promise<void> = Promise.resolve();
 
   /** @internal */
@@ -125,8 +134,13 @@ export class TestHost implements AsyncDisposable {
       maxMessage: MAX_MESSAGE,
       answers: options.transport ?? {},
       state: this.state,
-      toInstance: (message) => this.#send(message),
+      only: this.#instance,
+      instances: this.#instances,
     });
+  }
+
+  get #instance(): string {
+    return 'key' in this.manifest.instances ? 'test' : '1';
   }
 
   /** The process's id. */
@@ -161,9 +175,36 @@ export class TestHost implements AsyncDisposable {
   /** @internal */
   async start(folder: string, main: string): Promise<void> {
     await mkdir(this.temporary);
-    const endpoint = `ipc://${path.join(this.folder, 'router.ipc')}`;
-    await this.#socket.bind(endpoint);
+    this.#package = { folder, main };
+    await this.#socket.bind(this.#endpoint);
     void this.#pump();
+    await this.router.crew.start();
+  }
+
+  get #endpoint(): string {
+    return `ipc://${path.join(this.folder, 'router.ipc')}`;
+  }
+
+  readonly #instances: InstanceHost = {
+    start: () => this.#startProcess(),
+    send: (_, message) => this.#send(message),
+    kill: async (id, reason, progress) => {
+      this.#restarting = true;
+      const graceSeconds = this.manifest.kill?.graceSeconds ?? 0;
+      if (this.manifest.kill) progress(`instance ${id}: released by the plugin within ${graceSeconds} s`);
+      await this.#release(id, reason, graceSeconds * 1000);
+      progress(`instance ${id}: SIGTERM`);
+      await this.#terminate(() => progress(`instance ${id}: SIGKILL`));
+      this.#restarting = false;
+    },
+  };
+
+  async #startProcess(): Promise<void> {
+    const { folder, main } = this.#package;
+    const endpoint = this.#endpoint;
+    this.#peer = undefined;
+    this.#outbox.length = 0;
+    this.cause = undefined;
     const { type } = this.manifest;
     const { config = {}, env, startLimitMs = START_LIMIT_MS } = this.options;
     const child = spawn(process.execPath, ['--enable-source-maps', CHILD], {
@@ -181,7 +222,7 @@ export class TestHost implements AsyncDisposable {
     const hash = new Promise<string>((tell) => {
       this.#ready = tell;
     });
-    const instance = 'key' in this.manifest.instances ? 'test' : '1';
+    const instance = this.#instance;
     const common = {
       api: API_VERSION,
       endpoint,
@@ -260,20 +301,33 @@ export class TestHost implements AsyncDisposable {
     const { type, kill } = this.manifest;
     this.router.gone ??= failure('NOT_READY', { type, state: 'dying', reason: 'the test has killed it' });
     const reason = failure('PLUGIN_KILLED', { type, token: 'these requests' });
-    const within = await new Promise<boolean>((resolve) => {
-      const timer = setTimeout(() => resolve(false), (kill?.graceSeconds ?? 0) * 1000 + 500);
+    const within = await this.#release('', reason, (kill?.graceSeconds ?? 0) * 1000 + 500);
+    await this.#terminate(() => {});
+    return within;
+  }
+
+  /** Calls the kill handler. Resolves with whether it is over within `graceMs`, or the process is. */
+  #release(id: string, reason: CentreondError, graceMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), graceMs);
       this.#released = () => {
         clearTimeout(timer);
         resolve(true);
       };
       void this.#gone.then(this.#released);
-      this.#send(formatMessage('RELEASE', '', '', { id: '', ...reason.toData() }));
+      this.#send(formatMessage('RELEASE', '', '', { id, ...reason.toData() }));
     });
+  }
+
+  /** SIGTERM, and after 3 s SIGKILL. Resolves when the process is gone. */
+  async #terminate(forced: () => void): Promise<void> {
     this.signal('SIGTERM');
-    const timer = setTimeout(() => this.signal('SIGKILL'), SIGTERM_MS);
+    const timer = setTimeout(() => {
+      forced();
+      this.signal('SIGKILL');
+    }, SIGTERM_MS);
     await this.#gone;
     clearTimeout(timer);
-    return within;
   }
 
   /** Sends a signal to the whole process group and waits for nothing. */
@@ -334,6 +388,7 @@ export class TestHost implements AsyncDisposable {
     this.cause = cause;
     if (this.pid > 0) signal(-this.pid, 'SIGKILL');
     await new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS));
+    if (this.#restarting) return;
     const { type } = this.manifest;
     this.router.end(failure('NOT_READY', { type, state: 'gone', reason: cause }), (token) =>
       this.#killed ? failure('PLUGIN_KILLED', { type, token }) : failure('PLUGIN_CRASHED', { type, token, cause }),
@@ -360,7 +415,8 @@ export class TestHost implements AsyncDisposable {
     } else if (message.startsWith('[READY]')) {
       this.#ready?.((JSON.parse(parseReply(message).data) as { hash: string }).hash);
     } else if (message.startsWith('[RELEASED]')) this.#released?.();
-    else if (!message.startsWith('[STOPPED]') && !message.startsWith('[BEAT]')) this.router.receive(message);
+    else if (!message.startsWith('[STOPPED]') && !message.startsWith('[BEAT]'))
+      this.router.receive(this.#instance, message);
   }
 
   #send(message: string): void {

@@ -1,34 +1,27 @@
-import {
-  construct,
-  InstanceRuntime,
-  type Lifecycle,
-  type LinkServices,
-  LinkTransport,
-  MACHINE_CLOCK,
-  type ReportedHealth,
-  servicesOver,
-} from '@centreond/plugin-runtime';
-import type { Clock, Logger, PluginClass } from '@centreond/plugin-sdk';
-import { declarationOf, type Manifest, manifestOf, type PluginOptions } from '@centreond/plugin-sdk/internal';
+import { type Lifecycle, MACHINE_CLOCK, type ReportedHealth } from '@centreond/plugin-runtime';
+import type { Clock, PluginClass } from '@centreond/plugin-sdk';
+import { type Manifest, manifestOf } from '@centreond/plugin-sdk/internal';
 import { routerSchema } from '@centreond/plugin-sdk/json-schema';
-import type { NodeAnnouncement } from '@centreond/plugin-sdk/nodes';
+import type { Link, LinkOptions, NodeAnnouncement } from '@centreond/plugin-sdk/nodes';
 import {
   type Ack,
-  CentreondError,
+  type CentreondError,
   failure,
-  formatMessage,
   type HistoryRow,
   type Json,
   type JsonObject,
-  parseReply,
-  reasonOf,
 } from '@centreond/protocol';
+import type { Answer, TestAction } from './answers.ts';
+import type { InstanceHost } from './crew.ts';
+import { InProcessInstance, turn } from './instance.ts';
 import { type LateRow, type LogLine, logInto } from './log-lines.ts';
-import { type Answer, type TestCall, type TestOutcome, TestRouter } from './test-router.ts';
+import { type TestCall, type TestOutcome, TestRouter } from './test-router.ts';
 import type { TestCarried } from './test-services.ts';
 
 const MAX_MESSAGE = 16 * 1024 * 1024;
 const STOP_LIMIT_MS = 4000;
+/** A kill handler that keeps within its grace is told so a little later. */
+const RELEASE_MS = 50;
 
 /** What a plugin under test is given. */
 export interface TestOptions {
@@ -38,8 +31,17 @@ export interface TestOptions {
   readonly state?: Readonly<Record<string, Json>>;
   /** The machine's clock if omitted; `new FakeClock()` to move time by hand. The plugin's `CLOCK` is the same. */
   readonly clock?: Clock;
-  /** What other actions answer when the plugin calls them, by name; any other is UNKNOWN_ACTION. */
-  readonly transport?: Readonly<Record<string, Answer>>;
+  /**
+   * What other actions answer when they are called, by name, here and on nodes that `router.nodes` does not link; any other is
+   * UNKNOWN_ACTION, or with a TARGET UNKNOWN_TARGET.
+   */
+  readonly transport?: Readonly<Record<string, Answer | TestAction>>;
+  /** Of a keyed plugin: the keys whose instances run from the start. Others start with their first request. */
+  readonly keys?: readonly string[];
+  /** Opens the plugin's links: `(options) => new FakeLink(options)`, say. If omitted, they lead to real routers. */
+  readonly link?: (options: LinkOptions) => Link;
+  /** How many requests one identity may have open before BUSY; 100,000 if omitted. */
+  readonly maxRequests?: number;
 }
 
 type AnyMethod = (...args: never[]) => unknown;
@@ -62,121 +64,160 @@ export async function testPlugin<P extends object>(
 ): Promise<TestedPlugin<P>> {
   const target: PluginClass = plugin as unknown as PluginClass;
   const manifest = manifestOf(target);
-  const config = options.config ?? {};
-  const fault = manifest.config && routerSchema(manifest.config).check(config);
-  if (fault) throw failure('INVALID_PLUGIN', { plugin: manifest.type, reason: `its config: ${fault}` });
-  const wiring = new Wiring(manifest, declarationOf(target).options, options);
-  const made = await construct(target, config, wiring.services);
-  wiring.runtime = new InstanceRuntime(made, wiring, wiring.logger, MAX_MESSAGE);
-  await made.start?.();
-  return new TestedPlugin(made as P & Lifecycle, manifest, wiring);
+  const processes = new Processes(target, manifest, options);
+  await processes.router.crew.start(options.keys);
+  return new TestedPlugin<P>(manifest, processes);
 }
 
-/** Both ends of the link between the plugin and the router in memory. Messages take a turn, as they do between processes. */
-class Wiring {
+/** The config, checked by the router's schema. Throws INVALID_PLUGIN. */
+function configOf(manifest: Manifest, config: JsonObject = {}): JsonObject {
+  const fault = manifest.config && routerSchema(manifest.config).check(config);
+  if (fault) throw failure('INVALID_PLUGIN', { plugin: manifest.type, reason: `its config: ${fault}` });
+  return config;
+}
+
+/** The instances of a plugin in this process, and the router that they talk to. */
+class Processes implements InstanceHost {
   readonly log: LogLine[] = [];
-  readonly logger: Logger = logInto((line) => {
+  readonly logger = logInto((line) => {
     this.log.push(line);
     if (line.rowAfterEnd) this.router.late.push(line.rowAfterEnd);
   });
-  readonly router: TestRouter;
   readonly state: Map<string, Json>;
-  readonly transport: LinkTransport;
-  readonly services: LinkServices;
-  readonly held = 0;
-  runtime: InstanceRuntime | undefined;
-  released: (() => void) | undefined;
+  readonly router: TestRouter;
+  readonly running = new Map<string, InProcessInstance>();
+
+  #config: JsonObject;
 
   constructor(
-    manifest: Manifest,
-    plugin: PluginOptions,
-    { state = {}, clock = MACHINE_CLOCK, transport = {} }: TestOptions,
+    private readonly target: PluginClass,
+    private readonly manifest: Manifest,
+    private readonly options: TestOptions,
   ) {
-    const wire = { send: (message: string) => this.send(message) };
-    this.transport = new LinkTransport({ wire, maxMessage: MAX_MESSAGE, log: this.logger, plugin });
-    this.services = servicesOver(this.transport, this.logger, { clock });
+    this.#config = configOf(manifest, options.config);
+    const { state = {}, clock = MACHINE_CLOCK, transport = {}, maxRequests } = options;
     this.state = new Map(Object.entries(structuredClone(state)));
-    this.router = new TestRouter({
-      manifest,
-      clock,
-      maxMessage: MAX_MESSAGE,
-      answers: transport,
-      state: this.state,
-      toInstance: (message) => queueMicrotask(() => this.toPlugin(message)),
-    });
+    const shared = { manifest, clock, maxMessage: MAX_MESSAGE, state: this.state, maxRequests };
+    this.router = new TestRouter({ ...shared, answers: transport, instances: this });
   }
 
-  toPlugin(message: string): void {
-    if (!this.runtime?.receive(message)) this.transport.receive(parseReply(message));
+  async start(id: string): Promise<void> {
+    const { target } = this;
+    const { link, clock = MACHINE_CLOCK } = this.options;
+    const config = this.#config;
+    const toRouter = (message: string) => this.router.receive(id, message);
+    const parts = { target, id, config, clock, maxMessage: MAX_MESSAGE, log: this.logger, link, toRouter };
+    const instance = new InProcessInstance(parts);
+    this.running.set(id, instance);
+    await instance.start();
   }
 
-  /** From the plugin. */
-  send(message: string): void {
-    queueMicrotask(() => {
-      if (message.startsWith('[RELEASED]')) this.released?.();
-      else this.router.receive(message);
-    });
+  send(id: string, message: string): void {
+    this.running.get(id)?.receive(message);
   }
 
-  row(message: string): void {
-    this.send(message);
+  async kill(id: string, reason: CentreondError, progress: (step: string) => void): Promise<void> {
+    const { kill } = this.manifest;
+    const instance = this.running.get(id);
+    if (!instance) return;
+    const graceSeconds = kill?.graceSeconds ?? 0;
+    if (kill) progress(`instance ${id}: released by the plugin within ${graceSeconds} s`);
+    await instance.release(id, reason, graceSeconds * 1000);
+    progress(`instance ${id}: SIGTERM`);
+    if (!(await instance.stop())) progress(`instance ${id}: SIGKILL`);
+    instance.end();
   }
 
-  ready(): undefined {}
+  /** Starts every instance again, with `config` or as before. */
+  async restart(config: JsonObject = this.#config): Promise<void> {
+    this.#config = configOf(this.manifest, config);
+    await this.router.crew.restart();
+  }
+
+  /** Ends every instance for good as KILL does. Resolves with whether each kill handler kept within its grace. */
+  async killAll(id: string, reason: CentreondError): Promise<boolean> {
+    const { kill } = this.manifest;
+    const graceMs = (kill?.graceSeconds ?? 0) * 1000 + RELEASE_MS;
+    const released = await Promise.all([...this.running.values()].map((one) => one.release(id, reason, graceMs)));
+    for (const instance of this.running.values()) instance.end();
+    return kill === null || released.every((within) => within);
+  }
 }
 
 /** A plugin that runs in this process. After `stop()` or `kill()` calls reject with NOT_READY. */
 export class TestedPlugin<P extends object> implements AsyncDisposable {
-  readonly #wiring: Wiring;
+  readonly #processes: Processes;
 
   /** @internal Made by {@link testPlugin}. */
   constructor(
-    /** The instance itself. */
-    readonly plugin: P & Lifecycle,
     readonly manifest: Manifest,
-    wiring: unknown,
+    processes: unknown,
   ) {
-    if (!(wiring instanceof Wiring)) throw new TypeError('testPlugin() makes tested plugins');
-    this.#wiring = wiring;
+    if (!(processes instanceof Processes)) throw new TypeError('testPlugin() makes tested plugins');
+    this.#processes = processes;
   }
 
+  /**
+   * The plugin itself: its first instance, after a KILL the one that replaced it. Throws INVALID_PLUGIN for a keyed plugin of which
+   * none has started.
+   */
+  get plugin(): P & Lifecycle {
+    const [id] = this.#processes.running.keys();
+    if (id !== undefined) return this.instance(id);
+    const reason = 'no instance has started; name its key in the option keys, or make a request';
+    throw failure('INVALID_PLUGIN', { plugin: this.manifest.type, reason });
+  }
+  /** The instance `id`: a key, or `1` to the size of the pool. Throws UNKNOWN_INSTANCE. */
+  instance(id: string): P & Lifecycle {
+    const instance = this.#processes.running.get(id);
+    if (instance) return instance.plugin as P & Lifecycle;
+    const { type } = this.manifest;
+    throw failure('UNKNOWN_INSTANCE', { type, id, known: this.instances.map((one) => `${type}/${one}`) });
+  }
+  /** The ids of the instances that have started. */
+  get instances(): readonly string[] {
+    return [...this.#processes.running.keys()];
+  }
+  /** How the plugin's first instance said last that it fares; undefined before its first report. */
+  get health(): ReportedHealth | undefined {
+    return this.#first?.services?.health.said;
+  }
+  /** The values of the metrics of the plugin's first instance, by name. */
+  get metrics(): Readonly<Record<string, number>> {
+    return this.#first?.services?.metrics.values() ?? {};
+  }
+  get #first(): InProcessInstance | undefined {
+    return this.#processes.running.values().next().value;
+  }
   /** Every row that was written, ascending. */
   get rows(): readonly HistoryRow[] {
-    return this.#wiring.router.history.rows;
+    return this.#processes.router.history.rows;
   }
   /** Rows that the plugin wrote after the end of their token: the router drops them. */
   get lateRows(): readonly LateRow[] {
-    return this.#wiring.router.late;
+    return this.#processes.router.late;
   }
   /** Events that the plugin emitted, in order. */
   get emitted(): readonly { readonly event: string; readonly data: JsonObject }[] {
-    return this.#wiring.router.services.emitted;
+    return this.#processes.router.services.emitted;
   }
   /** What the plugin logged, in order. */
   get log(): readonly LogLine[] {
-    return this.#wiring.log;
-  }
-  /** How the plugin said last that it fares; undefined before its first report. */
-  get health(): ReportedHealth | undefined {
-    return this.#wiring.services.health.said;
-  }
-  /** The values of the plugin's metrics, by name. */
-  get metrics(): Readonly<Record<string, number>> {
-    return this.#wiring.services.metrics.values();
+    return this.#processes.log;
   }
   /** What the plugin keeps. */
   get state(): ReadonlyMap<string, Json> {
-    return this.#wiring.state;
+    return this.#processes.state;
   }
   /** The router that it talks to. */
   get router(): TestRouter {
-    return this.#wiring.router;
+    return this.#processes.router;
   }
 
   /**
    * Makes a request, by the action's name or, with its types, by the method's, and resolves with how it ended: a failure of
    * the action is an outcome, not a rejection. Rejects with what the router refuses (UNKNOWN_ACTION, FORBIDDEN, INVALID_DATA,
-   * TOKEN_REUSED, NOT_READY) and with WAIT_OVER.
+   * TOKEN_REUSED, NOT_READY …) and with WAIT_OVER.
    */
   call<M extends MethodOf<P>>(
     method: M,
@@ -221,42 +262,58 @@ export class TestedPlugin<P extends object> implements AsyncDisposable {
   }
 
   /**
-   * Ends the instance as KILL does: calls the kill handler, waits for it at most its grace, and ends what runs with
-   * PLUGIN_KILLED. Resolves with whether the handler kept within its grace (true where there is none).
+   * Ends the plugin for good as KILL ends an instance: calls the kill handler, waits for it at most its grace, and ends what runs
+   * with PLUGIN_KILLED. Resolves with whether the handler kept within its grace (true where there is none). A request for KILL, by
+   * `call('KILL', { type })`, starts the instance again.
    */
   async kill(id = ''): Promise<boolean> {
-    const { type, kill } = this.manifest;
+    const { type } = this.manifest;
+    const { router } = this.#processes;
     const killed = (token: string) => failure('PLUGIN_KILLED', { type, token });
-    this.router.gone ??= this.#gone('killed');
-    const within = await new Promise<boolean>((resolve) => {
-      const timer = setTimeout(() => resolve(kill === null), (kill?.graceSeconds ?? 0) * 1000 + 50);
-      this.#wiring.released = () => {
-        clearTimeout(timer);
-        resolve(true);
-      };
-      this.#wiring.toPlugin(formatMessage('RELEASE', '', '', { id, ...killed('these requests').toData() }));
-    });
-    this.router.end(this.#gone('killed'), killed);
+    router.gone ??= this.#gone('killed');
+    const within = await this.#processes.killAll(id, killed('these requests'));
+    router.end(this.#gone('killed'), killed);
     return within;
   }
 
-  /** Ends the plugin as the daemon's stop does: aborts what runs with INTERRUPTED and calls `stop()`. Again does nothing. */
+  /**
+   * Ends the plugin as the daemon's stop does: aborts what runs with INTERRUPTED and calls `stop()`. Again does nothing. Rejects
+   * with ACTION_FAILED where `stop()` throws.
+   */
   async stop(): Promise<void> {
-    const { runtime, router } = this.#wiring;
+    const { router, running } = this.#processes;
     if (router.gone) return;
-    router.gone = this.#gone('stopped');
+    const why = this.#gone('stopped');
+    router.gone = why;
     await turn(); // what was just sent is there by now
-    runtime?.abortAll(failure('INTERRUPTED', { token: 'this request' }));
     try {
-      await this.plugin.stop?.();
-      const limit = Date.now() + STOP_LIMIT_MS;
-      while (router.open.length > 0 && Date.now() < limit) await new Promise((resolve) => setTimeout(resolve, 2));
-    } catch (error) {
-      throw new CentreondError('ACTION_FAILED', `stop() threw: ${reasonOf(error)}`, { cause: error });
+      await Promise.all(
+        [...running.values()].map((instance) => instance.stop(STOP_LIMIT_MS, () => router.crew.isIdle)),
+      );
     } finally {
-      await turn();
-      router.end(router.gone, (token) => failure('INTERRUPTED', { token }));
+      router.end(why, (token) => failure('INTERRUPTED', { token }));
+      for (const instance of running.values()) instance.end();
     }
+  }
+
+  /**
+   * Ends the plugin as the death of its process does: nothing of it is called, its timers are gone, and what ran ends
+   * PLUGIN_CRASHED. {@link restart} starts it again.
+   */
+  crash(): void {
+    const { type } = this.manifest;
+    const { router, running } = this.#processes;
+    for (const instance of running.values()) instance.end();
+    router.end(this.#gone('crashed'), (token) => failure('PLUGIN_CRASHED', { type, token, cause: 'the test' }));
+  }
+
+  /**
+   * Stops the plugin, unless it has ended, and starts it again as a restart of the daemon does, with `config` if given: its history,
+   * its state, its tokens and the nodes are still there. Rejects as {@link testPlugin} does.
+   */
+  async restart(options: { readonly config?: JsonObject } = {}): Promise<void> {
+    await this.stop();
+    await this.#processes.restart(options.config);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -266,8 +323,4 @@ export class TestedPlugin<P extends object> implements AsyncDisposable {
   #gone(state: string): CentreondError {
     return failure('NOT_READY', { type: this.manifest.type, state, reason: 'the test has ended it' });
   }
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,10 +1,13 @@
 export type { ReportedHealth } from '@centreond/plugin-runtime';
 export type { Clock } from '@centreond/plugin-sdk';
+export type { Answer, AnsweredRequest, TestAction } from './answers.ts';
 export { FakeClock } from './clock.ts';
 export { assertPluginContract, type ContractOptions, checkPluginContract, type Ending } from './contract.ts';
+export { FakeLink } from './fake-link.ts';
 export type { Finding, FindingCode } from './findings.ts';
 export { type HostOptions, type Leftovers, startHost, type TestHost } from './host.ts';
 export { type TestedPlugin, type TestOptions, testPlugin } from './in-process.ts';
 export type { LateRow, LogLine } from './log-lines.ts';
-export type { Answer, Role, TestCall, TestOutcome } from './test-router.ts';
+export type { Role } from './peer.ts';
+export type { TestCall, TestOutcome } from './test-router.ts';
 export type { TestCarried } from './test-services.ts';

@@ -1,0 +1,9 @@
+import { test } from 'vitest';
+import { seedOfRun } from '../faults/ledger.ts';
+import { compare } from './differential.ts';
+
+const seed = seedOfRun();
+
+test(`the kit answers 60 random scripts as a daemon does (SEED=${seed})`, { timeout: 120_000 }, async () => {
+  await compare({ runs: 60, slow: 3, seed });
+});

@@ -1,0 +1,25 @@
+import fc from 'fast-check';
+import { expect } from 'vitest';
+import { play } from './play.ts';
+import { DaemonRouter, KitRouter } from './routers.ts';
+import { scripts } from './script.ts';
+
+/** Plays random scripts on the kit and on a daemon, and fails with the shortest for which they differ. */
+export async function compare(options: {
+  readonly runs: number;
+  readonly slow: number;
+  readonly seed: number;
+}): Promise<void> {
+  const { runs, slow, seed } = options;
+  await using daemon = await DaemonRouter.open();
+  let number = 0;
+  const property = fc.asyncProperty(scripts(slow), async (script) => {
+    await using kit = await KitRouter.open();
+    const run = `s${++number}`;
+    const [mine, real] = await Promise.allSettled([play(kit, script, run), play(daemon, script, run)]);
+    if (real.status === 'rejected') await daemon.reset();
+    expect(mine, 'the kit, where the daemon is expected').toEqual(real);
+    if (real.status === 'rejected') throw real.reason;
+  });
+  await fc.assert(property, { numRuns: runs, seed, endOnFailure: process.env.NOSHRINK !== undefined });
+}
