@@ -118,7 +118,14 @@ class Player {
       if (step.rest === 'ends') await this.#until(`the end of ${text}`, () => this.#ended(token));
       if (step.rest === 'stays' || STIRRING.has(step.action)) await this.#barrier();
     }
+    if (body.code === 0 && step.action === 'FOLLOW') await this.#caughtUp(step.who, String(data.token));
     return plain(body);
+  }
+
+  /** The rows that a follow finds are read behind its ACK; a later read of the same peer comes after them. */
+  async #caughtUp(who: Who, token: string): Promise<void> {
+    const number = `${this.run}.c${++this.#number}`;
+    await this.#ask(who, `[GETLOG] [${number}] [] ${JSON.stringify({ token })}`, number);
   }
 
   /** Root follows a token before it is used, and so sees its end. */
