@@ -4,7 +4,10 @@ import { play } from './play.ts';
 import { DaemonRouter, KitRouter } from './routers.ts';
 import { scripts } from './script.ts';
 
-/** Plays random scripts on the kit and on a daemon, and fails with the shortest for which they differ. */
+/**
+ * Plays random scripts on the kit and on a daemon, and fails with the shortest for which they differ; with NOSHRINK set, with the
+ * first. Of a thousand steps, `slow` are a KILL and `slow` wait for a time limit.
+ */
 export async function compare(options: {
   readonly runs: number;
   readonly slow: number;
@@ -12,11 +15,12 @@ export async function compare(options: {
 }): Promise<void> {
   const { runs, slow, seed } = options;
   await using daemon = await DaemonRouter.open();
+  await using kit = await KitRouter.open();
   let number = 0;
   const property = fc.asyncProperty(scripts(slow), async (script) => {
-    await using kit = await KitRouter.open();
     const run = `s${++number}`;
     const [mine, real] = await Promise.allSettled([play(kit, script, run), play(daemon, script, run)]);
+    if (mine.status === 'rejected') await kit.reset();
     if (real.status === 'rejected') await daemon.reset();
     expect(mine, 'the kit, where the daemon is expected').toEqual(real);
     if (real.status === 'rejected') throw real.reason;

@@ -34,6 +34,10 @@ export class KitRouter implements Router, AsyncDisposable {
   heard(who: Who): readonly string[] {
     return this.#heard[who];
   }
+  /** Ends what a script that failed has left open. */
+  async reset(): Promise<void> {
+    await this.plugin.call('KILL', { type: 'actor' });
+  }
   async [Symbol.asyncDispose](): Promise<void> {
     await this.plugin.stop();
   }
