@@ -1,8 +1,8 @@
 /** Writes ERRORS.md, the page of all error codes, from the two tables: `npm run docs`. */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { ERROR_TABLE, isRetryable } from '@centreond/plugin-sdk';
-import { ENDS, REFUSALS, sentenceOf } from '../plugin-sdk/vectors/codes.ts';
+import { ERROR_TABLE, isRetryable } from '@centreond/protocol';
+import { ENDS, REFUSALS, sentenceOf } from '../plugin-sdk/protocol/vectors/codes.ts';
 import { CORE_ERROR_TABLE } from './dist/errors.js';
 
 function cell(text: string): string {
@@ -27,7 +27,7 @@ export function errorsPage(): string {
   return [
     '# All error codes',
     '',
-    'Written by `npm run docs` from the two tables, `plugin-sdk/src/errors.ts` and `core/src/errors.ts`. A code is stable for ever: programs',
+    'Written by `npm run docs` from the two tables, `plugin-sdk/protocol/src/errors.ts` and `core/src/errors.ts`. A code is stable for ever: programs',
     'branch on it, people read its sentence. ‹…› stands for what the sentence names.',
     '',
     section(

@@ -18,12 +18,27 @@ function offenders(folder: string, isWrong: (imported: string) => boolean): stri
   return all.flatMap(({ file, imports }) => imports.filter(isWrong).map((name) => `${file} imports ${name}`));
 }
 
-test('the SDK imports nothing of the core, nor of any plugin', () => {
-  expect(offenders('plugin-sdk/src', (name) => name.startsWith('@centreond/') || name.includes('/core/'))).toEqual([]);
+/** What each package below plugin-sdk may import of the others. */
+const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  protocol: [],
+  client: ['protocol'],
+  sdk: ['protocol'],
+  runtime: ['protocol', 'client', 'plugin-sdk'],
+  kit: ['protocol', 'plugin-sdk', 'plugin-runtime'],
+};
+
+test('a package of the SDK imports those below it, and nothing of the core or of a plugin', () => {
+  expect(globSync('plugin-sdk/*/package.json', { cwd: ROOT }).length).toBe(Object.keys(PACKAGES).length);
+  for (const [folder, others] of Object.entries(PACKAGES)) {
+    const allowed = new RegExp(`^@centreond/(${others.join('|')})(/|$)`);
+    const isWrong = (name: string) =>
+      (name.startsWith('@centreond/') && !allowed.test(name)) || name.startsWith('../../') || name.includes('/core/');
+    expect(offenders(`plugin-sdk/${folder}/src`, isWrong)).toEqual([]);
+  }
 });
 
-test('the core imports no plugin, and of the SDK only what it exports', () => {
-  const sdk = /^@centreond\/plugin-sdk(\/|$)/;
+test('the core imports no plugin, no kit, and of the other packages only what they export', () => {
+  const sdk = /^@centreond\/(protocol|client|plugin-sdk|plugin-runtime)(\/|$)/;
   expect(offenders('core/src', (name) => name.startsWith('@centreond/') && !sdk.test(name))).toEqual([]);
   expect(offenders('core/src', (name) => name.startsWith('.') && name.includes('plugin-sdk'))).toEqual([]);
 });
@@ -34,15 +49,16 @@ test('a bundled plugin imports the SDK and its own dependencies: no core, no oth
       readFileSync(path.join(ROOT, plugin, 'package.json'), 'utf8'),
     ) as { dependencies?: object; peerDependencies?: object };
     const own = [...Object.keys(dependencies), ...Object.keys(peerDependencies)];
+    const allowed = ['@centreond/command', '@centreond/plugin-sdk', '@centreond/protocol'];
     const isOwn = (name: string) =>
       /^node:|^\.\/|^\.\.\/(?!\.\.)/.test(name) || own.some((one) => name === one || name.startsWith(`${one}/`));
-    expect(own.filter((name) => name.startsWith('@centreond/'))).toEqual(['@centreond/plugin-sdk']);
+    expect(own.filter((name) => name.startsWith('@centreond/') && !allowed.includes(name))).toEqual([]);
     expect(offenders(`${plugin}/src`, (name) => !isOwn(name))).toEqual([]);
   }
 });
 
 test('the tables of errors and of status codes import nothing', () => {
-  const tables = importsOf('plugin-sdk/src').filter(({ file }) => /\/(errors|status)\.ts$/.test(file));
+  const tables = importsOf('plugin-sdk/protocol/src').filter(({ file }) => /\/(errors|status)\.ts$/.test(file));
   expect(tables.map(({ imports }) => imports)).toEqual([[], []]);
 });
 

@@ -1,4 +1,4 @@
-import { type Manifest, manifestOf } from '@centreond/plugin-sdk';
+import { type Manifest, manifestOf } from '@centreond/plugin-sdk/internal';
 import { KeyActions, type KeyActionsOptions } from './doors/key-actions.ts';
 import { FleetActions, type FleetActionsOptions } from './fleet/fleet-actions.ts';
 import { PluginActions, type PluginActionsOptions } from './host/plugin-actions.ts';

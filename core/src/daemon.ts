@@ -1,4 +1,4 @@
-import { STARTED } from '@centreond/plugin-sdk';
+import { STARTED } from '@centreond/protocol';
 import { CLOCK } from './clock.ts';
 import { Closing } from './closing.ts';
 import { type Config, loadConfig, restartRemarks } from './config/config.ts';

@@ -1,4 +1,4 @@
-import { CentreondError } from '@centreond/plugin-sdk';
+import { CentreondError } from '@centreond/protocol';
 
 /**
  * The core's table of errors: configuration, discovery, start and command line. What travels is in the SDK's table.

@@ -1,4 +1,4 @@
-import { type CentreondError, failure } from '@centreond/plugin-sdk';
+import { type CentreondError, failure } from '@centreond/protocol';
 
 /** At most so many; if `bytes` is given, holding at most so many bytes. */
 export interface Bound {

@@ -2,7 +2,7 @@
 // `seconds` for each of `windows`. Prints one line of JSON.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { type Client, connect } from '@centreond/plugin-sdk/client';
+import { type Client, connect } from '@centreond/client';
 import { cpuMicros } from './cpu.ts';
 
 /** What the clients are to do. */

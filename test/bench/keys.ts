@@ -2,7 +2,7 @@ import { generateKeyPair } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { keyPairOf } from '@centreond/plugin-sdk/channel';
+import { keyPairOf } from '@centreond/protocol/channel';
 
 /** The folder of the bench's client keys: 2048-bit, made once, ignored by git. */
 export const KEYS = path.join(import.meta.dirname, 'keys');

@@ -1,7 +1,7 @@
 // npm run bench:neighbours [-- --json]
 // What neighbours do to another plugin's p99, at 1,000 requests a second: the median ratio of three calm and disturbed spells.
 import path from 'node:path';
-import { type Client, connect } from '@centreond/plugin-sdk/client';
+import { type Client, connect } from '@centreond/client';
 import { DaemonProcess, ROOT } from '../daemon-process.ts';
 
 const PROBE = path.join(ROOT, 'test/fixtures/probe');

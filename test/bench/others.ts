@@ -5,7 +5,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, rmSync, writeSync } from 
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Client, connect } from '@centreond/plugin-sdk/client';
+import { type Client, connect } from '@centreond/client';
 import { DaemonProcess, memoryOf, ROOT } from '../daemon-process.ts';
 import { quantile } from '../fleet/report.ts';
 import { benchKeys, KEYS } from './keys.ts';

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { newToken } from '@centreond/plugin-sdk';
+import { newToken } from '@centreond/protocol';
 import { Limits } from '../../core/dist/config/limits.js';
 import { emptyBatch, pushAccept, pushAppend } from '../../core/dist/store/batch.js';
 import { openStore } from '../../core/dist/store/sqlite-store.js';

@@ -1,6 +1,6 @@
 import path from 'node:path';
-import { type Client, connect } from '@centreond/plugin-sdk/client';
-import { startHost } from '@centreond/plugin-sdk/testing';
+import { type Client, connect } from '@centreond/client';
+import { startHost } from '@centreond/plugin-kit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
 

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { assertPluginContract } from '@centreond/plugin-sdk/testing';
+import { assertPluginContract } from '@centreond/plugin-kit';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, test } from 'vitest';
 import { instanceOf } from '../../plugins/proxy/dist/share.js';

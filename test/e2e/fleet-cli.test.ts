@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
-import { type Client, connect } from '@centreond/plugin-sdk/client';
+import { type Client, connect } from '@centreond/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DaemonProcess, processesWith, ROOT, until } from '../daemon-process.ts';
 

@@ -1,4 +1,4 @@
-import type { HistoryRow } from '@centreond/plugin-sdk/client';
+import type { HistoryRow } from '@centreond/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { until } from '../daemon-process.ts';
 import { runs } from '../faults/ledger.ts';

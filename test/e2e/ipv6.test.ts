@@ -1,6 +1,6 @@
 import { networkInterfaces } from 'node:os';
 import path from 'node:path';
-import { connect } from '@centreond/plugin-sdk/client';
+import { connect } from '@centreond/client';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
 

@@ -1,4 +1,4 @@
-import { connect } from '@centreond/plugin-sdk/client';
+import { connect } from '@centreond/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { DaemonProcess } from '../daemon-process.ts';
 import { newToken, Client as RawClient, whoOf } from './second-implementation.ts';

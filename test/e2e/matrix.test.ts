@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { buildManifest } from '@centreond/plugin-sdk/build';
-import type { Manifest } from '@centreond/plugin-sdk/manifest';
+import { buildManifest } from '@centreond/plugin-kit/build';
+import type { Manifest } from '@centreond/plugin-sdk/internal';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { coreManifest } from '../../core/dist/core-actions.js';
 import { refusalFor } from '../../core/dist/router/authorize.js';

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
-import { type Client, connect, type HistoryRow } from '@centreond/plugin-sdk/client';
+import { type Client, connect } from '@centreond/client';
+import type { HistoryRow } from '@centreond/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
 

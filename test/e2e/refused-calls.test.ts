@@ -1,6 +1,6 @@
 import path from 'node:path';
-import { FINISHED } from '@centreond/plugin-sdk';
-import { type Client, connect } from '@centreond/plugin-sdk/client';
+import { type Client, connect } from '@centreond/client';
+import { FINISHED } from '@centreond/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
 

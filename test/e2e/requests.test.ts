@@ -1,4 +1,4 @@
-import { type Client, connect } from '@centreond/plugin-sdk/client';
+import { type Client, connect } from '@centreond/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DaemonProcess, until } from '../daemon-process.ts';
 

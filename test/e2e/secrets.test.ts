@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { connect } from '@centreond/plugin-sdk/client';
+import { connect } from '@centreond/client';
 import { afterAll, expect, test } from 'vitest';
 import { DaemonProcess, type Finished, type Identity, ROOT, until } from '../daemon-process.ts';
 

@@ -1,7 +1,7 @@
 // One attacker, in a process of its own: makes the attack that it is told, and prints what came of it as one line of JSON.
 import { createConnection, type Socket } from 'node:net';
 import os from 'node:os';
-import { GREETING, READY } from '@centreond/plugin-sdk/zmtp';
+import { GREETING, READY } from '@centreond/protocol/zmtp';
 import { Client, routerKey, whoOf } from '../e2e/second-implementation.ts';
 import { helloKinds, type KindName, manyKeys } from './hello-kinds.ts';
 import { seeded } from './ledger.ts';

@@ -1,5 +1,6 @@
 import net from 'node:net';
-import { connect, type HistoryRow } from '@centreond/plugin-sdk/client';
+import { connect } from '@centreond/client';
+import type { HistoryRow } from '@centreond/protocol';
 import { afterEach, expect, test } from 'vitest';
 import { type DaemonProcess, until } from '../daemon-process.ts';
 import { daemonWithLedger, runs, seeded, seedOfRun, terminalRows } from './ledger.ts';

@@ -1,6 +1,6 @@
 import path from 'node:path';
-import { buildManifest } from '@centreond/plugin-sdk/build';
-import { assertPluginContract, type ContractOptions, checkPluginContract } from '@centreond/plugin-sdk/testing';
+import { assertPluginContract, type ContractOptions, checkPluginContract } from '@centreond/plugin-kit';
+import { buildManifest } from '@centreond/plugin-kit/build';
 import { describe, expect, test } from 'vitest';
 import { processesWith } from '../daemon-process.ts';
 import { pluginSource, ROOT, tempPackage } from '../plugin-sdk/temp-package.ts';

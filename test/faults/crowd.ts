@@ -1,6 +1,6 @@
 // Many clients with a session each, in a process of its own. Ends with its standard input, and says then how many live and how often one was lost.
 import { readFileSync } from 'node:fs';
-import { type Client, connect } from '@centreond/plugin-sdk/client';
+import { type Client, connect } from '@centreond/client';
 
 export interface Crowd {
   readonly address: string;

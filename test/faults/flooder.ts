@@ -1,5 +1,5 @@
 // One client that asks too much, in a process of its own; prints what came of it as one line of JSON.
-import { connect } from '@centreond/plugin-sdk/client';
+import { connect } from '@centreond/client';
 
 export interface Flood {
   readonly door: { address: string; identity: string; key: string; router: string };

@@ -1,5 +1,5 @@
 // Follows a token in a process of its own, which a test can stop; prints how many rows came and whether each came once, in order.
-import { connect } from '@centreond/plugin-sdk/client';
+import { connect } from '@centreond/client';
 
 export interface Following {
   readonly door: { address: string; identity: string; key: string; router: string };

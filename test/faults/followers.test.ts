@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { connect } from '@centreond/plugin-sdk/client';
+import { connect } from '@centreond/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { DaemonProcess, HighestMemory, ROOT, until } from '../daemon-process.ts';
 import type { Followed, Following } from './follower.ts';

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { connect } from '@centreond/plugin-sdk/client';
+import { connect } from '@centreond/client';
 import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { DaemonProcess, until } from '../daemon-process.ts';

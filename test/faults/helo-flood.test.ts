@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { connect } from '@centreond/plugin-sdk/client';
+import { connect } from '@centreond/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
 import type { Crowd, CrowdSaid } from './crowd.ts';

@@ -1,4 +1,4 @@
-import { type Client, connect } from '@centreond/plugin-sdk/client';
+import { type Client, connect } from '@centreond/client';
 import { afterEach, expect, onTestFinished, test } from 'vitest';
 import { type DaemonProcess, until } from '../daemon-process.ts';
 import { Fleet, type Poller } from '../fleet/fleet.ts';

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { type Client, connect } from '@centreond/plugin-sdk/client';
+import { type Client, connect } from '@centreond/client';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
 

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { type Client, connect } from '@centreond/plugin-sdk/client';
+import { type Client, connect } from '@centreond/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DaemonProcess, ROOT } from '../daemon-process.ts';
 

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { type Client, connect, type Outcome } from '@centreond/plugin-sdk/client';
+import { type Client, connect } from '@centreond/client';
+import type { Outcome } from '@centreond/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { instanceOf } from '../../plugins/proxy/dist/share.js';
 import { DaemonProcess, ROOT, until } from '../daemon-process.ts';

@@ -1,5 +1,5 @@
 import { copyFileSync, rmSync } from 'node:fs';
-import { connect } from '@centreond/plugin-sdk/client';
+import { connect } from '@centreond/client';
 import Database from 'better-sqlite3';
 import { afterEach, expect, test } from 'vitest';
 import { type DaemonProcess, until } from '../daemon-process.ts';

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { type Client, connect } from '@centreond/plugin-sdk/client';
+import { type Client, connect } from '@centreond/client';
 import { expect, onTestFinished } from 'vitest';
 import { type DaemonProcess, HighestMemory, type Identity, ROOT, seconds } from '../daemon-process.ts';
 import { quantile } from '../fleet/report.ts';

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { connect } from '@centreond/plugin-sdk/client';
+import { connect } from '@centreond/client';
 import { describe, expect, test } from 'vitest';
 import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
 

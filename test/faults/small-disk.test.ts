@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import path from 'node:path';
-import { connect } from '@centreond/plugin-sdk/client';
+import { connect } from '@centreond/client';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type DaemonProcess, until } from '../daemon-process.ts';
 import { report } from '../fleet/report.ts';

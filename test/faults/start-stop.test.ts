@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import { connect } from '@centreond/plugin-sdk/client';
+import { connect } from '@centreond/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { DaemonProcess, type DaemonSettings, processesWith, ROOT, seconds, until } from '../daemon-process.ts';
 

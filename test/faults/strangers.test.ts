@@ -1,6 +1,6 @@
 import { createConnection, type Socket } from 'node:net';
 import path from 'node:path';
-import { connect } from '@centreond/plugin-sdk/client';
+import { connect } from '@centreond/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
 import { seedOfRun } from './ledger.ts';

@@ -1,4 +1,4 @@
-import type { Client } from '@centreond/plugin-sdk/client';
+import type { Client } from '@centreond/client';
 import { until } from '../daemon-process.ts';
 import { Recorder } from '../history/recorder.ts';
 

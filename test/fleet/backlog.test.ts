@@ -1,4 +1,4 @@
-import type { Client } from '@centreond/plugin-sdk/client';
+import type { Client } from '@centreond/client';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { until } from '../daemon-process.ts';

@@ -1,4 +1,5 @@
-import { connect, type HistoryRow } from '@centreond/plugin-sdk/client';
+import { connect } from '@centreond/client';
+import type { HistoryRow } from '@centreond/protocol';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { until } from '../daemon-process.ts';
 import { runs } from '../faults/ledger.ts';

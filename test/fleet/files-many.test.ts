@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { type Client, connect } from '@centreond/plugin-sdk/client';
+import { type Client, connect } from '@centreond/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DaemonProcess, ROOT } from '../daemon-process.ts';
 import { Fleet } from './fleet.ts';

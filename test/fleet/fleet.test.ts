@@ -1,5 +1,6 @@
 import path from 'node:path';
-import type { Client, HistoryRow } from '@centreond/plugin-sdk/client';
+import type { Client } from '@centreond/client';
+import type { HistoryRow } from '@centreond/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ROOT } from '../daemon-process.ts';
 import { runs, seeded, seedOfRun, terminalRows } from '../faults/ledger.ts';

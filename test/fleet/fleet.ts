@@ -1,4 +1,4 @@
-import { type Client, connect } from '@centreond/plugin-sdk/client';
+import { type Client, connect } from '@centreond/client';
 import { type Identity, until } from '../daemon-process.ts';
 import { Machine, type MachineOptions, PROXY, PULL, routerKey } from './machine.ts';
 import { Network } from './network.ts';

@@ -1,7 +1,8 @@
 import { copyFileSync, globSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import type { Client, HistoryRow } from '@centreond/plugin-sdk/client';
+import type { Client } from '@centreond/client';
+import type { HistoryRow } from '@centreond/protocol';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { until } from '../daemon-process.ts';
 import { Fleet, fresh } from './fleet.ts';

@@ -2,7 +2,7 @@ import { generateKeyPair } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { keyPairOf } from '@centreond/plugin-sdk/channel';
+import { keyPairOf } from '@centreond/protocol/channel';
 import { DaemonProcess, type DaemonSettings, ROOT } from '../daemon-process.ts';
 import type { Host } from './network.ts';
 

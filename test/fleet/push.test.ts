@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { type Client, connect, type Outcome } from '@centreond/plugin-sdk/client';
+import { type Client, connect } from '@centreond/client';
+import type { Outcome } from '@centreond/protocol';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
 

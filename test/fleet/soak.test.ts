@@ -11,8 +11,8 @@ import {
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { isCentreondError } from '@centreond/plugin-sdk';
-import type { Client } from '@centreond/plugin-sdk/client';
+import type { Client } from '@centreond/client';
+import { isCentreondError } from '@centreond/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ROOT, until } from '../daemon-process.ts';
 import { seeded, seedOfRun } from '../faults/ledger.ts';

@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { startHost, type TestHost } from '@centreond/plugin-sdk/testing';
+import { startHost, type TestHost } from '@centreond/plugin-kit';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ROOT, until } from '../daemon-process.ts';
 import { noSshd, Sshd } from './sshd.ts';

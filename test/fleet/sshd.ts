@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import type { JsonObject } from '@centreond/plugin-sdk';
+import type { JsonObject } from '@centreond/protocol';
 
 const SSHD = '/usr/sbin/sshd';
 /** Where sshd wants an empty folder when root starts it; packages make it, and a machine that just booted lacks it. */

@@ -1,4 +1,4 @@
-import { reasonOf } from '@centreond/plugin-sdk';
+import { reasonOf } from '@centreond/protocol';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { load, type Modules, unload } from '../core/doors/model/modules.ts';

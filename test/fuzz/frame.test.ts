@@ -8,7 +8,7 @@ import {
   PACK,
   parseMessage,
   parseReply,
-} from '@centreond/plugin-sdk';
+} from '@centreond/protocol';
 import { expect, test } from 'vitest';
 import { fuzz, options, titled } from './campaign.ts';
 import type { Dice } from './dice.ts';

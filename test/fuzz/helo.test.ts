@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { isCentreondError } from '@centreond/plugin-sdk';
+import { isCentreondError } from '@centreond/protocol';
 import {
   answerHello,
   createHello,
@@ -12,7 +12,7 @@ import {
   publicKeyFromSpki,
   readKey,
   verifyAuth,
-} from '@centreond/plugin-sdk/channel';
+} from '@centreond/protocol/channel';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Admission, Refused } from '../../core/dist/doors/admission.js';
 import { Trust } from '../../core/dist/doors/trust.js';

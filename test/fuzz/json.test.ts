@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { failure, type JsonObject, type Manifest, parseReply } from '@centreond/plugin-sdk';
+import type { Manifest } from '@centreond/plugin-sdk/internal';
+import { failure, type JsonObject, parseJson, parseReply } from '@centreond/protocol';
 import { expect, test } from 'vitest';
 import type { Executor } from '../../core/dist/router/executor.js';
 import type { Accepted, RequestRecord } from '../../core/dist/store/token-store.js';
@@ -154,7 +155,7 @@ function limitsOf(value: unknown): { depth: number; elements: number; hasProto: 
 
 function parsedOr(text: string): { value?: unknown } {
   try {
-    return { value: JSON.parse(text === '' ? '{}' : text) };
+    return { value: parseJson(text === '' ? '{}' : text) };
   } catch {
     return {};
   }
@@ -212,7 +213,7 @@ function check({ action: name, data: sent }: Asked, { answers, taken, told }: Ou
   if (refusal.error === 'MALFORMED_FRAME') throw wrong('its shape is allowed');
   // Compared as the protocol compares DATA: parsed and written again.
   const right = JSON.stringify(without$(data));
-  if (taken && JSON.stringify(JSON.parse(taken)) !== right) expect(taken).toBe(right);
+  if (taken && JSON.stringify(parseJson(taken)) !== right) expect(taken).toBe(right);
   if (told && JSON.stringify(told) !== right) expect(told).toBe(right);
   if (OPEN.includes(name) && refusal.error === 'INVALID_DATA' && !has$(data))
     throw wrong('this action takes everything');

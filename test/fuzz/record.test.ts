@@ -1,5 +1,5 @@
-import { isCentreondError } from '@centreond/plugin-sdk';
-import { type Direction, Opener, RECORD_OVERHEAD, type TrafficKey } from '@centreond/plugin-sdk/channel';
+import { isCentreondError } from '@centreond/protocol';
+import { type Direction, Opener, RECORD_OVERHEAD, type TrafficKey } from '@centreond/protocol/channel';
 import { expect, test } from 'vitest';
 import { type Cipher, pack, sealRecord } from '../e2e/second-implementation.ts';
 import { fuzz, options, titled } from './campaign.ts';

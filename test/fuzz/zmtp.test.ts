@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { CAUSES, type Cause, Connection } from '../../core/dist/doors/zmtp/connection.js';
-import { GREETING, READY } from '../../plugin-sdk/dist/zmtp/index.js';
+import { GREETING, READY } from '../../plugin-sdk/protocol/dist/zmtp/wire.js';
 import { command, frame } from '../core/doors/zmtp/listening.ts';
 import { fuzz, options, titled } from './campaign.ts';
 import type { Dice } from './dice.ts';

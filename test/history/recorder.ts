@@ -1,5 +1,5 @@
-import { isCentreondError, isUnsure } from '@centreond/plugin-sdk';
-import type { Client, HistoryRow, SendOptions } from '@centreond/plugin-sdk/client';
+import type { Client, SendOptions } from '@centreond/client';
+import { type HistoryRow, isCentreondError, isUnsure } from '@centreond/protocol';
 import type { Event } from './checker.ts';
 
 /** Writes down what clients are told of their requests. */

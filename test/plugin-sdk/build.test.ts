@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { buildManifest } from '@centreond/plugin-sdk/build';
+import { buildManifest } from '@centreond/plugin-kit/build';
 import { describe, expect, test } from 'vitest';
 import { pluginSource, ROOT, tempPackage } from './temp-package.ts';
 
-const BIN = path.join(ROOT, 'plugin-sdk/bin/centreond-plugin.js');
+const BIN = path.join(ROOT, 'plugin-sdk/kit/bin/centreond-plugin.js');
 
 function centreondPlugin(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
@@ -176,9 +176,9 @@ act('ANY', { input: z.looseObject({ id: z.string() }), output: z.record(z.string
     compilerOptions: { module: 'nodenext', target: 'es2023', strict: true, noEmit: true, types: ['node'] },
     include: ['*.ts'],
   });
-  const USE = `import type { Client } from '@centreond/plugin-sdk/client';
+  const USE = `import type { Client } from '@centreond/client';
 import type { Transport } from '@centreond/plugin-sdk';
-import '@centreond/plugin-sdk/testing';
+import '@centreond/plugin-kit';
 export async function use(client: Client, transport: Transport) {
   const looked = await client.call('LOOK', { city: 'Paris', 'a-b': null });
   if (looked.ok) return looked.data.celsius + looked.data.pair[1] + looked.data.tree.name.length;
@@ -224,7 +224,8 @@ export async function use(client: Client, transport: Transport) {
     const modules = path.join(folder, 'node_modules');
     mkdirSync(path.join(modules, '@centreond'), { recursive: true });
     symlinkSync(path.join(ROOT, 'node_modules/@types'), path.join(modules, '@types'));
-    symlinkSync(path.join(ROOT, 'plugin-sdk'), path.join(modules, '@centreond/plugin-sdk'));
+    for (const name of ['client', 'plugin-sdk', 'plugin-kit', 'protocol'])
+      symlinkSync(path.join(ROOT, 'node_modules/@centreond', name), path.join(modules, '@centreond', name));
     const { code, stderr } = await centreondPlugin('types', '--out', path.join(folder, 'all.d.ts'), folder);
     expect(code).toBe(0);
     expect(stderr).toContain('warning: @centreond/core is not installed in');

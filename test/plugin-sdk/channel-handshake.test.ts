@@ -18,7 +18,7 @@ import {
   verifyAuth,
   verifyHello,
   verifyPss,
-} from '@centreond/plugin-sdk/channel';
+} from '@centreond/protocol/channel';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { newKeys } from './test-router.ts';

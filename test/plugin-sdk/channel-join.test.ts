@@ -1,4 +1,5 @@
 import { createHash, createHmac } from 'node:crypto';
+import { type Client, type ConnectOptions, connect } from '@centreond/client';
 import {
   answerHello,
   createHello,
@@ -11,8 +12,7 @@ import {
   unb64,
   verifyAuth,
   verifyHello,
-} from '@centreond/plugin-sdk/channel';
-import { type Client, type ConnectOptions, connect } from '@centreond/plugin-sdk/client';
+} from '@centreond/protocol/channel';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { newKeys, TestRouter, until } from './test-router.ts';
 

@@ -1,8 +1,8 @@
 import { createCipheriv, randomBytes } from 'node:crypto';
-import { type Cipher, isFirstRecord, Opener, RECORD_OVERHEAD, Sealer } from '@centreond/plugin-sdk/channel';
+import { type Cipher, isFirstRecord, Opener, RECORD_OVERHEAD, Sealer } from '@centreond/protocol/channel';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Aead, loadSodium } from '../../plugin-sdk/dist/channel/aead.js';
+import { Aead, loadSodium } from '../../plugin-sdk/protocol/dist/channel/aead.js';
 
 const CIPHERS: Cipher[] = ['aes-256-gcm', 'chacha20-poly1305'];
 const session = randomBytes(16);

@@ -17,7 +17,7 @@ import {
   sharedSecret,
   verifyAuth,
   verifyHello,
-} from '@centreond/plugin-sdk/channel';
+} from '@centreond/protocol/channel';
 import { describe, expect, test } from 'vitest';
 
 interface Vectors {
@@ -55,7 +55,7 @@ interface Vectors {
 }
 
 const vectors: Vectors = JSON.parse(
-  readFileSync(new URL(import.meta.resolve('@centreond/plugin-sdk/protocol/channel.json')), 'utf8'),
+  readFileSync(new URL(import.meta.resolve('@centreond/protocol/channel.json')), 'utf8'),
 );
 const pair = (jwk: JsonWebKey) =>
   keyPairOf(createPrivateKey({ key: jwk, format: 'jwk' }).export({ type: 'pkcs8', format: 'pem' }).toString());
@@ -94,9 +94,10 @@ describe('the frozen vectors', () => {
       m1 = '',
       m2 = '',
       ...joined
-    } = JSON.parse(
-      readFileSync(new URL(import.meta.resolve('@centreond/plugin-sdk/protocol/join.json')), 'utf8'),
-    ) as Record<string, string>;
+    } = JSON.parse(readFileSync(new URL(import.meta.resolve('@centreond/protocol/join.json')), 'utf8')) as Record<
+      string,
+      string
+    >;
     const joinKey = joinKeyOf(token);
     expect(hex(joinKey)).toBe(k_hex);
     const hello = parseHello(m1);

@@ -1,9 +1,9 @@
-import type { HistoryRow } from '@centreond/plugin-sdk';
+import type { HistoryRow } from '@centreond/protocol';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Follows } from '../../plugin-sdk/dist/follows.js';
-import type { HistoryPage } from '../../plugin-sdk/dist/history-rows.js';
-import { RowQueue } from '../../plugin-sdk/dist/row-queue.js';
+import { Follows } from '../../plugin-sdk/client/dist/follows.js';
+import type { HistoryPage } from '../../plugin-sdk/client/dist/history-rows.js';
+import { RowQueue } from '../../plugin-sdk/client/dist/row-queue.js';
 
 const TOKEN = 't';
 

@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CentreondError, parseData } from '@centreond/plugin-sdk';
-import { type Client, type ConnectOptions, connect } from '@centreond/plugin-sdk/client';
+import { type Client, type ConnectOptions, connect } from '@centreond/client';
+import { CentreondError, parseData } from '@centreond/protocol';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { newKeys, type Request, TestRouter, until, Wire } from './test-router.ts';
 

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { CentreondError, parseData } from '@centreond/plugin-sdk';
-import { type Client, type ConnectOptions, connect, type HistoryRow } from '@centreond/plugin-sdk/client';
+import { type Client, type ConnectOptions, connect } from '@centreond/client';
+import { CentreondError, type HistoryRow, parseData } from '@centreond/protocol';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { newKeys, type Request, TestRouter, until } from './test-router.ts';
 

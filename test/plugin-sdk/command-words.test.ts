@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { joinWords, splitWords } from '@centreond/plugin-sdk/command';
+import { joinWords, splitWords } from '@centreond/command';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 

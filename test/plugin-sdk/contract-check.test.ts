@@ -1,7 +1,7 @@
 import path from 'node:path';
+import { assertPluginContract, type ContractOptions, checkPluginContract } from '@centreond/plugin-kit';
+import { buildManifest } from '@centreond/plugin-kit/build';
 import type { PluginClass } from '@centreond/plugin-sdk';
-import { buildManifest } from '@centreond/plugin-sdk/build';
-import { assertPluginContract, type ContractOptions, checkPluginContract } from '@centreond/plugin-sdk/testing';
 import { describe, expect, test } from 'vitest';
 import { processesWith } from '../daemon-process.ts';
 import { pluginSource, ROOT, tempPackage } from './temp-package.ts';

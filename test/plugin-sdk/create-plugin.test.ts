@@ -3,10 +3,10 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { cli, type Finished } from '../daemon-process.ts';
-import { environment } from './local-registry.ts';
+import { environment, PACKAGES } from './local-registry.ts';
 import { ROOT, tempFolder } from './temp-package.ts';
 
-const SDK = JSON.parse(readFileSync(path.join(ROOT, 'plugin-sdk/package.json'), 'utf8'));
+const SDK = JSON.parse(readFileSync(path.join(ROOT, 'plugin-sdk/sdk/package.json'), 'utf8'));
 
 function run(folder: string, program: string, ...args: string[]): Promise<Finished> {
   const env = { ...environment(folder), PATH: `${folder}/node_modules/.bin:${environment(folder).PATH}` };
@@ -17,19 +17,24 @@ function run(folder: string, program: string, ...args: string[]): Promise<Finish
   });
 }
 
-/** Gives `folder` the packed SDK, unpacked as npm would, and of everything else what is installed here. */
+/** Gives `folder` the packed packages, unpacked as npm would, and of everything else what is installed here. */
 async function install(folder: string): Promise<void> {
   const modules = path.join(folder, 'node_modules');
-  mkdirSync(path.join(modules, '@centreond/plugin-sdk'), { recursive: true });
-  mkdirSync(path.join(modules, '.bin'));
+  mkdirSync(path.join(modules, '.bin'), { recursive: true });
   for (const name of ['zod', 'tsyringe', 'reflect-metadata', 'typescript', '@types', 'ajv', 'zeromq', 'undici-types']) {
     symlinkSync(path.join(ROOT, 'node_modules', name), path.join(modules, name));
   }
-  const pack = ['pack', path.join(ROOT, 'plugin-sdk'), '--pack-destination', folder, '--ignore-scripts', '--silent'];
-  const { stdout } = await run(folder, 'npm', ...pack);
-  const into = ['-C', path.join(modules, '@centreond/plugin-sdk'), '--strip-components=1'];
-  expect((await run(folder, 'tar', '-xzf', path.join(folder, stdout.trim()), ...into)).stderr).toBe('');
-  symlinkSync('../@centreond/plugin-sdk/bin/centreond-plugin.js', path.join(modules, '.bin/centreond-plugin'));
+  for (const name of PACKAGES) {
+    const at = path.join(ROOT, name);
+    const { name: scoped } = JSON.parse(readFileSync(path.join(at, 'package.json'), 'utf8')) as { name: string };
+    const pack = ['pack', at, '--pack-destination', folder, '--ignore-scripts', '--silent'];
+    const { stdout } = await run(folder, 'npm', ...pack);
+    const to = path.join(modules, scoped);
+    mkdirSync(to, { recursive: true });
+    const unpack = ['-xzf', path.join(folder, stdout.trim()), '-C', to, '--strip-components=1'];
+    expect((await run(folder, 'tar', ...unpack)).stderr).toBe('');
+  }
+  symlinkSync('../@centreond/plugin-kit/bin/centreond-plugin.js', path.join(modules, '.bin/centreond-plugin'));
   symlinkSync('../typescript/bin/tsc', path.join(modules, '.bin/tsc'));
 }
 
@@ -55,7 +60,7 @@ describe('a package that create-plugin made, outside the repository', () => {
       name: '@acme/plugin-weather-report',
       dependencies: { zod: `^${SDK.devDependencies.zod}` },
       peerDependencies: { ...SDK.peerDependencies, '@centreond/plugin-sdk': `^${SDK.version}` },
-      devDependencies: { typescript: `^${SDK.devDependencies.typescript}`, '@centreond/plugin-sdk': `^${SDK.version}` },
+      devDependencies: { typescript: `^${SDK.devDependencies.typescript}`, '@centreond/plugin-kit': `^${SDK.version}` },
     });
     expect(JSON.stringify(json)).not.toMatch(/"\*"|sample/i);
   });

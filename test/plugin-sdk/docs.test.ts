@@ -3,8 +3,9 @@ import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { Action, Kill, manifestOf, On, Plugin } from '@centreond/plugin-sdk';
-import { fieldsOf, manifestMarkdown } from '@centreond/plugin-sdk/build';
+import { fieldsOf, manifestMarkdown } from '@centreond/plugin-runtime/describe';
+import { Action, Kill, On, Plugin } from '@centreond/plugin-sdk';
+import { manifestOf } from '@centreond/plugin-sdk/internal';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { ROOT, tempFolder } from './temp-package.ts';
@@ -148,7 +149,7 @@ test('fields are told at every level, in words', () => {
 test('the command lines print it: that of the author, and that of the operator', async () => {
   const run = async (...args: string[]) => (await promisify(execFile)(process.execPath, args)).stdout;
   const folder = path.join(ROOT, 'plugins/action');
-  const page = await run(path.join(ROOT, 'plugin-sdk/bin/centreond-plugin.js'), 'docs', folder);
+  const page = await run(path.join(ROOT, 'plugin-sdk/kit/bin/centreond-plugin.js'), 'docs', folder);
   expect(page).toMatch(/^# `action`: Runs commands on this machine\n\n## `COMMAND`: Run a command\n/);
   const config = path.join(tempFolder(), 'centreond.yaml');
   writeFileSync(config, JSON.stringify({ core: { id: 'test' }, plugins: [{ package: folder }] }));

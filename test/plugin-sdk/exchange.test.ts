@@ -1,10 +1,9 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { CentreondError, failure, lineLogger, type Message, newToken, parseReply } from '@centreond/plugin-sdk';
-import { servicesOver } from '@centreond/plugin-sdk/construct';
-import { LinkTransport } from '@centreond/plugin-sdk/services';
+import { LinkTransport, lineLogger, servicesOver } from '@centreond/plugin-runtime';
+import { CentreondError, failure, type Message, newToken, parseReply } from '@centreond/protocol';
 import { describe, expect, test, vi } from 'vitest';
-import { Exchange } from '../../plugin-sdk/dist/exchange.js';
+import { Exchange } from '../../plugin-sdk/client/dist/exchange.js';
 
 interface Asking {
   token?: string;

@@ -1,7 +1,8 @@
-import { formatMessage, type Logger } from '@centreond/plugin-sdk';
-import { buildManifest } from '@centreond/plugin-sdk/build';
-import { InstanceRuntime } from '@centreond/plugin-sdk/runtime';
-import { startHost } from '@centreond/plugin-sdk/testing';
+import { startHost } from '@centreond/plugin-kit';
+import { buildManifest } from '@centreond/plugin-kit/build';
+import { InstanceRuntime } from '@centreond/plugin-runtime';
+import type { Logger } from '@centreond/plugin-sdk';
+import { formatMessage } from '@centreond/protocol';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { pluginSource, tempPackage } from './temp-package.ts';
 

@@ -15,7 +15,7 @@ import {
   parseData,
   parseMessage,
   parseReply,
-} from '@centreond/plugin-sdk';
+} from '@centreond/protocol';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { ERROR_TABLE } from '@centreond/plugin-sdk';
+import { ERROR_TABLE } from '@centreond/protocol';
 import { expect, test } from 'vitest';
-import { codes } from '../../plugin-sdk/vectors/codes.ts';
-import { generated } from '../../plugin-sdk/vectors/write.ts';
+import { codes } from '../../plugin-sdk/protocol/vectors/codes.ts';
+import { generated } from '../../plugin-sdk/protocol/vectors/write.ts';
 
 test.each(Object.entries(generated()))('%s is what `npm run docs` writes, byte for byte', (name, text) => {
-  const file = new URL(import.meta.resolve(`@centreond/plugin-sdk/protocol/${name}`));
+  const file = new URL(import.meta.resolve(`@centreond/protocol/${name}`));
   expect(readFileSync(file, 'utf8')).toBe(text);
 });
 

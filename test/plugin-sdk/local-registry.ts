@@ -5,6 +5,9 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { ROOT } from './temp-package.ts';
 
+/** The folders of the packages that clients and authors of plugins install. */
+export const PACKAGES = ['protocol', 'client', 'sdk', 'runtime', 'kit'].map((name) => `plugin-sdk/${name}`);
+
 interface PackageJson {
   name: string;
   version: string;

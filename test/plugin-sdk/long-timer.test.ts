@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { after } from '../../plugin-sdk/dist/long-timer.js';
+import { after } from '../../plugin-sdk/protocol/dist/long-timer.js';
 
 const DAY = 24 * 3600 * 1000;
 

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
-import { Action, Kill, manifestOf, On, Plugin, type PluginClass } from '@centreond/plugin-sdk';
+import { Action, Kill, On, Plugin, type PluginClass } from '@centreond/plugin-sdk';
+import { manifestOf } from '@centreond/plugin-sdk/internal';
 import { fromJsonSchema } from '@centreond/plugin-sdk/json-schema';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';

@@ -1,4 +1,4 @@
-import { parseData, parseMessage } from '@centreond/plugin-sdk';
+import { parseData, parseMessage } from '@centreond/protocol';
 import {
   H,
   joinKeyOf,
@@ -9,9 +9,9 @@ import {
   unb64,
   verifyAuth,
   verifyPss,
-} from '@centreond/plugin-sdk/channel';
+} from '@centreond/protocol/channel';
 import { describe, expect, test } from 'vitest';
-import { client, router, x25519Of } from '../../plugin-sdk/vectors/fixed-handshake.ts';
+import { client, router, x25519Of } from '../../plugin-sdk/protocol/vectors/fixed-handshake.ts';
 import { type NegativeVectors, vectorsOf } from './vectors.ts';
 
 const vectors = vectorsOf<NegativeVectors>('negative.json');

@@ -1,8 +1,9 @@
-import { CentreondError, type Link, type LinkOptions, lineLogger } from '@centreond/plugin-sdk';
-import { type ClientLabel, signPss } from '@centreond/plugin-sdk/channel';
-import { LinkTransport } from '@centreond/plugin-sdk/services';
+import { LinkTransport, lineLogger } from '@centreond/plugin-runtime';
+import type { Link, LinkOptions } from '@centreond/plugin-sdk/nodes';
+import { CentreondError } from '@centreond/protocol';
+import { type ClientLabel, signPss } from '@centreond/protocol/channel';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { RouterLink } from '../../plugin-sdk/dist/router-link.js';
+import { RouterLink } from '../../plugin-sdk/runtime/dist/router-link.js';
 import { newKeys, TestRouter, until } from './test-router.ts';
 
 const routerKeys = newKeys();

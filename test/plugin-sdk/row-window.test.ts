@@ -1,4 +1,4 @@
-import { RowWindow } from '@centreond/plugin-sdk/row-window';
+import { RowWindow } from '@centreond/plugin-runtime';
 import { beforeEach, expect, test } from 'vitest';
 
 const BOUND = { rows: 3, characters: 20 };

@@ -1,13 +1,6 @@
-import {
-  type CarriedRequest,
-  CentreondError,
-  type JsonObject,
-  lineLogger,
-  parseMessage,
-  parseReply,
-} from '@centreond/plugin-sdk';
-import { servicesOver } from '@centreond/plugin-sdk/construct';
-import { LinkTransport } from '@centreond/plugin-sdk/services';
+import { LinkTransport, lineLogger, servicesOver } from '@centreond/plugin-runtime';
+import type { CarriedRequest } from '@centreond/plugin-sdk/nodes';
+import { CentreondError, type JsonObject, parseMessage, parseReply } from '@centreond/protocol';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 

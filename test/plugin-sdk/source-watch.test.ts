@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { SourceWatch } from '../../plugin-sdk/dist/build/source-watch.js';
+import { SourceWatch } from '../../plugin-sdk/kit/dist/build/source-watch.js';
 import { until } from '../daemon-process.ts';
 import { tempFolder } from './temp-package.ts';
 

@@ -4,13 +4,14 @@ import {
   decodePack,
   encodePack,
   formatAck,
+  type HistoryRow,
   isTerminal,
   type Json,
   type JsonObject,
   type Message,
   parseData,
   parseMessage,
-} from '@centreond/plugin-sdk';
+} from '@centreond/protocol';
 import {
   answerHello,
   type Cipher,
@@ -24,8 +25,7 @@ import {
   type RouterSession,
   verifyAuth,
   verifyHello,
-} from '@centreond/plugin-sdk/channel';
-import type { HistoryRow } from '@centreond/plugin-sdk/client';
+} from '@centreond/protocol/channel';
 import { Router } from 'zeromq';
 
 /** A key of the least size that the protocol takes: quick to make. */

@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { buildManifest } from '@centreond/plugin-sdk/build';
-import { startHost } from '@centreond/plugin-sdk/testing';
+import { startHost } from '@centreond/plugin-kit';
+import { buildManifest } from '@centreond/plugin-kit/build';
 import { describe, expect, test } from 'vitest';
 import { pluginSource, ROOT, tempPackage } from './temp-package.ts';
 

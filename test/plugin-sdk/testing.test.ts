@@ -1,16 +1,14 @@
 import 'reflect-metadata';
 import { setTimeout as wait } from 'node:timers/promises';
+import { FakeClock, testPlugin } from '@centreond/plugin-kit';
 import {
   Action,
   type ActionContext,
   CONFIG,
-  failure,
-  type HistoryRow,
   inject,
   Kill,
   LOGGER,
   type Logger,
-  type NodeRegistered,
   On,
   Plugin,
   STATE,
@@ -20,7 +18,7 @@ import {
   TRANSPORT,
   type Transport,
 } from '@centreond/plugin-sdk';
-import { FakeClock, testPlugin } from '@centreond/plugin-sdk/testing';
+import { failure, type HistoryRow, type NodeRegistered } from '@centreond/protocol';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 

@@ -1,5 +1,5 @@
 import { createDecipheriv, createHash, createPrivateKey, createPublicKey, verify } from 'node:crypto';
-import { parseData, parseMessage, parseReply } from '@centreond/plugin-sdk';
+import { parseData, parseMessage, parseReply } from '@centreond/protocol';
 import {
   b64,
   type Cipher,
@@ -19,9 +19,9 @@ import {
   unb64,
   verifyAuth,
   verifyHello,
-} from '@centreond/plugin-sdk/channel';
+} from '@centreond/protocol/channel';
 import { describe, expect, test } from 'vitest';
-import { x25519Of } from '../../plugin-sdk/vectors/fixed-handshake.ts';
+import { x25519Of } from '../../plugin-sdk/protocol/vectors/fixed-handshake.ts';
 import { vectorsOf } from './vectors.ts';
 
 interface TranscriptRecord {

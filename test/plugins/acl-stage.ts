@@ -1,15 +1,9 @@
 import AclPlugin from '@centreond/plugin-acl';
-import {
-  type ActionContext,
-  type CallOptions,
-  CentreondError,
-  declarationOf,
-  failure,
-  type Logger,
-  type Transport,
-} from '@centreond/plugin-sdk';
+import type { ActionContext, CallOptions, Logger, Transport } from '@centreond/plugin-sdk';
+import { declarationOf } from '@centreond/plugin-sdk/internal';
+import { CentreondError, failure } from '@centreond/protocol';
 import { expect } from 'vitest';
-import { validate } from '../../plugin-sdk/dist/schema.js';
+import { validate } from '../../plugin-sdk/sdk/dist/schema.js';
 import type { Clock } from '../../plugins/acl/dist/clock.js';
 
 type Config = ConstructorParameters<typeof AclPlugin>[0];

@@ -6,17 +6,11 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import ActionPlugin from '@centreond/plugin-action';
-import {
-  type ActionContext,
-  declarationOf,
-  failure,
-  type Json,
-  type Logger,
-  manifestOf,
-  type RowCode,
-} from '@centreond/plugin-sdk';
+import type { ActionContext, Logger, RowCode } from '@centreond/plugin-sdk';
+import { declarationOf, manifestOf } from '@centreond/plugin-sdk/internal';
+import { failure, type Json } from '@centreond/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { validate } from '../../plugin-sdk/dist/schema.js';
+import { validate } from '../../plugin-sdk/sdk/dist/schema.js';
 import { ProcessGroup } from '../../plugins/action/dist/group.js';
 import { Marks } from '../../plugins/action/dist/marks.js';
 import { Pipes } from '../../plugins/action/dist/pipes.js';

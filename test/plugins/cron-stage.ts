@@ -1,23 +1,17 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import CronPlugin from '@centreond/plugin-cron';
+import type { ActionContext, CallOptions, Logger, NewRow, State, TokenStore, Transport } from '@centreond/plugin-sdk';
+import { declarationOf } from '@centreond/plugin-sdk/internal';
 import {
   type Ack,
-  type ActionContext,
-  type CallOptions,
   type CentreondError,
-  declarationOf,
   failure,
   type HistoryFilter,
   type HistoryRow,
   type Json,
-  type Logger,
-  type NewRow,
-  type State,
-  type TokenStore,
-  type Transport,
-} from '@centreond/plugin-sdk';
+} from '@centreond/protocol';
 import { expect } from 'vitest';
-import { validate } from '../../plugin-sdk/dist/schema.js';
+import { validate } from '../../plugin-sdk/sdk/dist/schema.js';
 import type { Clock } from '../../plugins/cron/dist/clock.js';
 
 /** Lets everything that is ready run. */

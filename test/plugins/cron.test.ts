@@ -1,5 +1,6 @@
 import CronPlugin from '@centreond/plugin-cron';
-import { failure, manifestOf } from '@centreond/plugin-sdk';
+import { manifestOf } from '@centreond/plugin-sdk/internal';
+import { failure } from '@centreond/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
 import { call, FakeClock, Stage, settle } from './cron-stage.ts';
 

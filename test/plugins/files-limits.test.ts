@@ -15,7 +15,7 @@ import {
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
-import type { TestedPlugin } from '@centreond/plugin-sdk/testing';
+import type { TestedPlugin } from '@centreond/plugin-kit';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type FilesPlugin from '../../plugins/files/src/index.ts';
 import { ask, type FileAnswer, Handing, STAGING, Stage, unreachable } from './files-stage.ts';

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { TestedPlugin } from '@centreond/plugin-sdk/testing';
+import type { TestedPlugin } from '@centreond/plugin-kit';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type FilesPlugin from '../../plugins/files/src/index.ts';
 import { ask, type FileAnswer, Handing, STAGING, Stage } from './files-stage.ts';

@@ -2,8 +2,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { failure, type JsonObject } from '@centreond/plugin-sdk';
-import { type Answer, type TestedPlugin, testPlugin } from '@centreond/plugin-sdk/testing';
+import { type Answer, type TestedPlugin, testPlugin } from '@centreond/plugin-kit';
+import { failure, type JsonObject } from '@centreond/protocol';
 import FilesPlugin from '../../plugins/files/src/index.ts';
 
 export const STAGING = '.centreond-staging';

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import type { TestedPlugin } from '@centreond/plugin-sdk/testing';
+import type { TestedPlugin } from '@centreond/plugin-kit';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type FilesPlugin from '../../plugins/files/src/index.ts';
 import { until } from '../daemon-process.ts';

@@ -1,4 +1,4 @@
-import type { Ack } from '@centreond/plugin-sdk';
+import type { Ack } from '@centreond/protocol';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Fleet } from '../../plugins/proxy/dist/fleet.js';
 import { InFlight } from '../../plugins/proxy/dist/in-flight.js';

@@ -1,15 +1,6 @@
-import {
-  type Ack,
-  type CarriedRequest,
-  failure,
-  type JsonObject,
-  type Link,
-  type LinkOptions,
-  type Logger,
-  type NodeAnnouncement,
-  type State,
-  type Transport,
-} from '@centreond/plugin-sdk';
+import type { Logger, State, Transport } from '@centreond/plugin-sdk';
+import type { CarriedRequest, Link, LinkOptions, NodeAnnouncement } from '@centreond/plugin-sdk/nodes';
+import { type Ack, failure, type JsonObject } from '@centreond/protocol';
 import { vi } from 'vitest';
 
 export const FINGERPRINT = 'A'.repeat(43);

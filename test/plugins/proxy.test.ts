@@ -1,5 +1,5 @@
-import type { Json } from '@centreond/plugin-sdk';
-import { testPlugin } from '@centreond/plugin-sdk/testing';
+import { testPlugin } from '@centreond/plugin-kit';
+import type { Json } from '@centreond/protocol';
 import { expect, test } from 'vitest';
 import ProxyPlugin from '../../plugins/proxy/dist/index.js';
 import { pushed } from './proxy-stage.ts';

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { processesWith, until } from '../daemon-process.ts';
-import { environment, LocalRegistry } from '../plugin-sdk/local-registry.ts';
+import { environment, LocalRegistry, PACKAGES } from '../plugin-sdk/local-registry.ts';
 import { tempFolder } from '../plugin-sdk/temp-package.ts';
 
 const folder = tempFolder();
@@ -12,7 +12,7 @@ const registry = new LocalRegistry();
 beforeAll(async () => {
   mkdirSync(path.join(folder, 'packs'));
   mkdirSync(path.join(folder, 'site'));
-  await registry.start(path.join(folder, 'packs'), ['plugin-sdk', 'core', 'plugins/action']);
+  await registry.start(path.join(folder, 'packs'), [...PACKAGES, 'core', 'plugins/command', 'plugins/action']);
 });
 afterAll(() => {
   registry.stop();
@@ -22,7 +22,7 @@ afterAll(() => {
 test('npm install -g brings a daemon and plugins that work together', async () => {
   const env = environment(folder, registry.url);
   const prefix = path.join(folder, 'usr');
-  const packages = ['@centreond/core', '@centreond/plugin-sdk', '@centreond/plugin-action'];
+  const packages = ['@centreond/core', '@centreond/plugin-action'];
   await promisify(execFile)('npm', ['install', '-g', '--prefix', prefix, ...packages], { env });
   const core = path.join(prefix, 'lib/node_modules/@centreond/core');
   for (const file of ['README.md', 'LICENSE', 'config/centreond.service', 'config/centreond.schema.json']) {

@@ -3,13 +3,13 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { processesWith } from '../daemon-process.ts';
-import { environment, LocalRegistry } from '../plugin-sdk/local-registry.ts';
+import { environment, LocalRegistry, PACKAGES } from '../plugin-sdk/local-registry.ts';
 import { ROOT, tempFolder } from '../plugin-sdk/temp-package.ts';
 
-/** The shell blocks of plugin-sdk/README.md, in order. */
-const BLOCKS = [...readFileSync(path.join(ROOT, 'plugin-sdk/README.md'), 'utf8').matchAll(/^```sh\n(.*?)^```$/gms)].map(
-  ([, block = '']) => block,
-);
+/** The shell blocks of plugin-sdk/sdk/README.md, in order. */
+const BLOCKS = [
+  ...readFileSync(path.join(ROOT, 'plugin-sdk/sdk/README.md'), 'utf8').matchAll(/^```sh\n(.*?)^```$/gms),
+].map(([, block = '']) => block);
 
 /** One terminal: what a block prints, with the folder and the jobs of those before it. A command that fails ends it. */
 class Terminal {
@@ -56,7 +56,7 @@ let terminal: Terminal;
 beforeAll(async () => {
   mkdirSync(path.join(folder, 'packs'));
   mkdirSync(path.join(folder, 'empty'));
-  await registry.start(path.join(folder, 'packs'), ['plugin-sdk', 'core']);
+  await registry.start(path.join(folder, 'packs'), [...PACKAGES, 'core']);
   terminal = new Terminal(path.join(folder, 'empty'), environment(folder, registry.url));
 });
 afterAll(() => {

@@ -1,5 +1,5 @@
-import type { JsonObject } from '@centreond/plugin-sdk';
-import type { EnvelopeOptions, SendOptions } from '@centreond/plugin-sdk/client';
+import type { EnvelopeOptions, SendOptions } from '@centreond/client';
+import type { JsonObject } from '@centreond/protocol';
 import { parseDuration } from '../config/units.ts';
 import { misuse } from './connection.ts';
 import type { Globals } from './exit.ts';

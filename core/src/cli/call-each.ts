@@ -1,5 +1,5 @@
-import { type HistoryRow, isCentreondError, newToken, reasonOf } from '@centreond/plugin-sdk';
-import type { Client } from '@centreond/plugin-sdk/client';
+import type { Client } from '@centreond/client';
+import { type HistoryRow, isCentreondError, newToken, reasonOf } from '@centreond/protocol';
 import { TurnGate } from '../turns.ts';
 import { type Asked, type CallOptions, untilText } from './asked.ts';
 import { CliError, misuse } from './connection.ts';

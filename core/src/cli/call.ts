@@ -1,4 +1,4 @@
-import type { Client, EnvelopeOptions } from '@centreond/plugin-sdk/client';
+import type { Client, EnvelopeOptions } from '@centreond/client';
 import { coreManifest } from '../core-actions.ts';
 import { type Asked, type CallOptions, durationOf, envelopeOf, untilText } from './asked.ts';
 import { callEach } from './call-each.ts';

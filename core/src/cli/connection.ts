@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import net from 'node:net';
-import { CentreondError, isCentreondError, reasonOf } from '@centreond/plugin-sdk';
-import { type Client, connect } from '@centreond/plugin-sdk/client';
+import { type Client, connect } from '@centreond/client';
+import { CentreondError, isCentreondError, reasonOf } from '@centreond/protocol';
 import { type Config, loadConfig } from '../config/config.ts';
 import { type CoreErrorCode, type CoreErrorDetails, sentence } from '../errors.ts';
 import { EXIT, type Globals } from './exit.ts';

@@ -2,7 +2,8 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { RESERVED_ACTIONS, RESERVED_TYPES, reasonOf } from '@centreond/plugin-sdk';
+import { RESERVED_ACTIONS, RESERVED_TYPES } from '@centreond/plugin-sdk/internal';
+import { reasonOf } from '@centreond/protocol';
 import { z } from 'zod';
 import { coreManifest } from '../core-actions.ts';
 import { cliFault, misuse } from './connection.ts';
@@ -92,6 +93,7 @@ function packageText(text: string, name: string): string {
     ...sdk.devDependencies,
     ...sdk.peerDependencies,
     '@centreond/plugin-sdk': sdk.version,
+    '@centreond/plugin-kit': sdk.version,
   };
   const filledIn = JSON.parse(text, (key, value: unknown) =>
     value === '*' ? caret(versions[key] ?? '*') : value,

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { type JsonObject, parseData, reasonOf } from '@centreond/plugin-sdk';
+import { type Json, type JsonObject, parseData, parseJson, reasonOf } from '@centreond/protocol';
 import { findPlugins } from '../config/discovery.ts';
 import { coreManifest } from '../core-actions.ts';
 import { configOf, misuse } from './connection.ts';
@@ -28,7 +28,7 @@ export async function dataOf(
     const text = word.slice(at + 1);
     let value: JsonObject[string] = text;
     try {
-      value = JSON.parse(text);
+      value = parseJson(text) as Json;
     } catch {
       // It is text.
     }

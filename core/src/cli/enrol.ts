@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { isCentreondError, reasonOf } from '@centreond/plugin-sdk';
-import type { KeyPair } from '@centreond/plugin-sdk/channel';
-import { connect } from '@centreond/plugin-sdk/client';
+import { connect } from '@centreond/client';
+import { isCentreondError, reasonOf } from '@centreond/protocol';
+import type { KeyPair } from '@centreond/protocol/channel';
 import { type Config, loadConfig } from '../config/config.ts';
 import { examine } from '../config/discovery.ts';
 import { differenceFrom, linkIn } from '../config/poller-config.ts';

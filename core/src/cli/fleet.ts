@@ -1,5 +1,5 @@
-import type { JsonObject } from '@centreond/plugin-sdk';
-import type { Client } from '@centreond/plugin-sdk/client';
+import type { Client } from '@centreond/client';
+import type { JsonObject } from '@centreond/protocol';
 import { z } from 'zod';
 import { cliFault } from './connection.ts';
 

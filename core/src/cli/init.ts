@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { isIdentity } from '@centreond/plugin-sdk';
+import { isIdentity } from '@centreond/protocol';
 import { routerConfig } from '../config/templates.ts';
 import { fault } from '../errors.ts';
 import { writePrivateFile } from '../private-file.ts';

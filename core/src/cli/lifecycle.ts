@@ -1,4 +1,4 @@
-import type { HistoryRow, JsonObject } from '@centreond/plugin-sdk';
+import type { HistoryRow, JsonObject } from '@centreond/protocol';
 import { logText } from '../log/text.ts';
 import { openClient } from './connection.ts';
 import { dataOf } from './data-words.ts';

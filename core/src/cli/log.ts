@@ -1,5 +1,5 @@
-import { type HistoryRow, isCentreondError, isTerminal } from '@centreond/plugin-sdk';
-import type { Client } from '@centreond/plugin-sdk/client';
+import type { Client } from '@centreond/client';
+import { type HistoryRow, isCentreondError, isTerminal } from '@centreond/protocol';
 import { cliFault, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { dataLines, momentText, printJson, rowLines } from './print.ts';

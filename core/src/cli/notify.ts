@@ -1,4 +1,4 @@
-import { reasonOf } from '@centreond/plugin-sdk';
+import { reasonOf } from '@centreond/protocol';
 import type { Log } from '../log.ts';
 
 /**

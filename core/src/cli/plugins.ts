@@ -1,5 +1,5 @@
-import { type Manifest } from '@centreond/plugin-sdk';
-import { descriptionOf, manifestMarkdown, type Part } from '@centreond/plugin-sdk/build';
+import { descriptionOf, manifestMarkdown, type Part } from '@centreond/plugin-runtime/describe';
+import type { Manifest } from '@centreond/plugin-sdk/internal';
 import { findPlugins } from '../config/discovery.ts';
 import { coreManifest } from '../core-actions.ts';
 import { placeOf } from '../errors.ts';

@@ -1,5 +1,5 @@
 import { relative } from 'node:path';
-import { type HistoryRow, isCentreondError, type Json, reasonOf } from '@centreond/plugin-sdk';
+import { type HistoryRow, isCentreondError, type Json, reasonOf } from '@centreond/protocol';
 import { plain } from '../words.ts';
 import { tableLines } from './columns.ts';
 import { CliError } from './connection.ts';

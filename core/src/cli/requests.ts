@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises';
-import { isCentreondError, type JsonObject, reasonOf } from '@centreond/plugin-sdk';
-import type { Client } from '@centreond/plugin-sdk/client';
+import type { Client } from '@centreond/client';
+import { isCentreondError, type JsonObject, reasonOf } from '@centreond/protocol';
 import { z } from 'zod';
 import { TurnGate } from '../turns.ts';
 import { plain } from '../words.ts';

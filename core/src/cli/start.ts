@@ -1,4 +1,4 @@
-import { isCentreondError, reasonOf } from '@centreond/plugin-sdk';
+import { isCentreondError, reasonOf } from '@centreond/protocol';
 import { loadConfig } from '../config/config.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';
 import { placeOf, sentence } from '../errors.ts';

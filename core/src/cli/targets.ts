@@ -1,4 +1,4 @@
-import { isIdentity } from '@centreond/plugin-sdk';
+import { isIdentity } from '@centreond/protocol';
 import { near } from '../words.ts';
 import { CliError, cliFault, misuse } from './connection.ts';
 import { EXIT } from './exit.ts';

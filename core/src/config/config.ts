@@ -1,6 +1,6 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { reasonOf } from '@centreond/plugin-sdk';
+import { reasonOf } from '@centreond/protocol';
 import { z } from 'zod';
 import { inOrder, type Position, type Problem, placeOf, problem } from '../errors.ts';
 import type { Config, PluginEntry, Scope } from './entry.ts';

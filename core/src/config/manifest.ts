@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { isAction, LONGEST_GRACE_SECONDS, RESERVED_ACTIONS, RESERVED_TYPES, reasonOf } from '@centreond/plugin-sdk';
+import { LONGEST_GRACE_SECONDS, RESERVED_ACTIONS, RESERVED_TYPES } from '@centreond/plugin-sdk/internal';
+import { isAction, reasonOf } from '@centreond/protocol';
 import { z } from 'zod';
 import { formatPath } from './source.ts';
 

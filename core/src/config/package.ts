@@ -1,6 +1,6 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { reasonOf } from '@centreond/plugin-sdk';
+import { reasonOf } from '@centreond/protocol';
 import { z } from 'zod';
 
 const PackageJson = z.looseObject({

@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
-import type { Json, JsonObject } from '@centreond/plugin-sdk';
 import { SECRET_FORMAT } from '@centreond/plugin-sdk/json-schema';
+import type { Json, JsonObject } from '@centreond/protocol';
 import type { PluginEntry } from './entry.ts';
 import { pathOf, valueAt } from './issues.ts';
 import type { Manifest } from './manifest.ts';

@@ -1,5 +1,5 @@
-import { reasonOf } from '@centreond/plugin-sdk';
 import { isSecretReference, SECRET_FORMAT } from '@centreond/plugin-sdk/json-schema';
+import { reasonOf } from '@centreond/protocol';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { type Problem, problem } from '../errors.ts';
 import type { PluginEntry } from './entry.ts';

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { isAction, isIdentity, isTarget } from '@centreond/plugin-sdk';
+import { isAction, isIdentity, isTarget } from '@centreond/protocol';
 import { z } from 'zod';
 import { describe } from '../words.ts';
 import { DAY, duration, leaf, MIB, size, text } from './leaves.ts';

@@ -1,7 +1,7 @@
 import { access, constants, readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { reasonOf } from '@centreond/plugin-sdk';
+import { reasonOf } from '@centreond/protocol';
 import { type CosmiconfigResult, cosmiconfig, type PublicExplorer } from 'cosmiconfig';
 import { type Problem, problem } from '../errors.ts';
 import { parseSource, plainSource, type Source, startOf } from './source.ts';

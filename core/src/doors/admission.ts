@@ -1,4 +1,4 @@
-import { failure, reasonOf } from '@centreond/plugin-sdk';
+import { failure, reasonOf } from '@centreond/protocol';
 import {
   answerHello,
   type Cipher,
@@ -10,7 +10,7 @@ import {
   type RouterSession,
   unb64,
   verifyHello,
-} from '@centreond/plugin-sdk/channel';
+} from '@centreond/protocol/channel';
 import type { Clock } from '../clock.ts';
 import type { Grant } from '../router/peer.ts';
 import { Bucket, Buckets, Nonces } from './limits.ts';

@@ -1,5 +1,5 @@
-import { reasonOf } from '@centreond/plugin-sdk';
-import type { KeyPair, PublicJwk } from '@centreond/plugin-sdk/channel';
+import { reasonOf } from '@centreond/protocol';
+import type { KeyPair, PublicJwk } from '@centreond/protocol/channel';
 import type { Clock } from '../clock.ts';
 import type { Closing } from '../closing.ts';
 import type { Config } from '../config/config.ts';

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
-import { type CentreondError, reasonOf } from '@centreond/plugin-sdk';
-import { b64, CIPHERS, type Cipher, type KeyPair, type PublicJwk } from '@centreond/plugin-sdk/channel';
+import { type CentreondError, reasonOf } from '@centreond/protocol';
+import { b64, CIPHERS, type Cipher, type KeyPair, type PublicJwk } from '@centreond/protocol/channel';
 import type { Clock } from '../clock.ts';
 import { fault } from '../errors.ts';
 import { openFileLimits } from '../open-files.ts';

@@ -1,4 +1,4 @@
-import { decodePack, encodePack, isCentreondError, LINK_VERBS, reasonOf } from '@centreond/plugin-sdk';
+import { decodePack, encodePack, isCentreondError, LINK_VERBS, reasonOf } from '@centreond/protocol';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import type { InstanceLink, InstancePeer, Tickets } from '../router/instance-link.ts';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { type CentreondError, isIdentity } from '@centreond/plugin-sdk';
-import { b64, joinedBy, joinKeyOf, unb64 } from '@centreond/plugin-sdk/channel';
+import { type CentreondError, isIdentity } from '@centreond/protocol';
+import { b64, joinedBy, joinKeyOf, unb64 } from '@centreond/protocol/channel';
 import { fault } from '../errors.ts';
 import type { Grant, Role } from '../router/peer.ts';
 import type { Invitation } from './trust-file.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { isIdentity } from '@centreond/plugin-sdk';
+import { isIdentity } from '@centreond/protocol';
 import { fault } from '../errors.ts';
 import { isFingerprint } from './trust-file.ts';
 

@@ -1,4 +1,5 @@
-import { Action, failure, isCentreondError, Plugin } from '@centreond/plugin-sdk';
+import { Action, Plugin } from '@centreond/plugin-sdk';
+import { failure, isCentreondError } from '@centreond/protocol';
 import { z } from 'zod';
 import { type AskContext, NODE_ID, NOTHING, READ } from '../router/declaring.ts';
 import { reachOf } from './reach.ts';

@@ -1,5 +1,5 @@
-import { type CentreondError, reasonOf } from '@centreond/plugin-sdk';
-import { type KeyPair, keyPairOf } from '@centreond/plugin-sdk/channel';
+import { type CentreondError, reasonOf } from '@centreond/protocol';
+import { type KeyPair, keyPairOf } from '@centreond/protocol/channel';
 import forge from 'node-forge';
 import { fault as faultOf } from '../errors.ts';
 import { readPrivateFile, writePrivateFile } from '../private-file.ts';

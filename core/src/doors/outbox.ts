@@ -1,5 +1,5 @@
-import { failure, formatAck, parseReply, reasonOf } from '@centreond/plugin-sdk';
-import type { Sealer } from '@centreond/plugin-sdk/channel';
+import { failure, formatAck, parseReply, reasonOf } from '@centreond/protocol';
+import type { Sealer } from '@centreond/protocol/channel';
 
 /** What an outbox needs of its connection and its door. */
 export interface OutboxIo {

@@ -1,5 +1,5 @@
-import { FrameError, failure, formatAck, parseMessage } from '@centreond/plugin-sdk';
-import type { Opener, RouterSession } from '@centreond/plugin-sdk/channel';
+import { FrameError, failure, formatAck, parseMessage } from '@centreond/protocol';
+import type { Opener, RouterSession } from '@centreond/protocol/channel';
 import { type Grant, Leaving, type Peer, type Role } from '../router/peer.ts';
 import { Outbox, type OutboxIo, type OutboxLimits } from './outbox.ts';
 

@@ -1,5 +1,5 @@
-import { formatAck, formatMessage, reasonOf } from '@centreond/plugin-sdk';
-import { HANDSHAKE_LIMIT, isFirstRecord, type PublicJwk, verifyAuth } from '@centreond/plugin-sdk/channel';
+import { formatAck, formatMessage, reasonOf } from '@centreond/protocol';
+import { HANDSHAKE_LIMIT, isFirstRecord, type PublicJwk, verifyAuth } from '@centreond/protocol/channel';
 import type { Clock } from '../clock.ts';
 import type { Grant, Peer } from '../router/peer.ts';
 import type { Admitted } from './admission.ts';

@@ -1,4 +1,4 @@
-import { isIdentity, reasonOf } from '@centreond/plugin-sdk';
+import { isIdentity, reasonOf } from '@centreond/protocol';
 import { z } from 'zod';
 import { fault } from '../errors.ts';
 import { readPrivateFile, writePrivateFile } from '../private-file.ts';

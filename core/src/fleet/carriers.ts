@@ -1,4 +1,5 @@
-import { decodeText, formatMessage, type NodeAnnouncement, parseReply } from '@centreond/plugin-sdk';
+import type { NodeAnnouncement } from '@centreond/plugin-sdk/nodes';
+import { decodeText, formatMessage, parseReply } from '@centreond/protocol';
 import type { Peer } from '../router/peer.ts';
 import type { Verbs } from '../router/verbs.ts';
 import { Pending } from './pending.ts';

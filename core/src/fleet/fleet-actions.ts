@@ -1,4 +1,5 @@
-import { Action, failure, faultOf, type Json, MAX_ROW_DEPTH, Plugin, ROW_ROOM } from '@centreond/plugin-sdk';
+import { Action, Plugin } from '@centreond/plugin-sdk';
+import { failure, faultOf, type Json, MAX_ROW_DEPTH, ROW_ROOM } from '@centreond/protocol';
 import { z } from 'zod';
 import { type AskContext, CHANGE, EVERYBODY, NODE_ID, NOTHING, READ } from '../router/declaring.ts';
 import type { Peer } from '../router/peer.ts';

@@ -1,11 +1,5 @@
-import {
-  type ActionManifest,
-  CentreondError,
-  failure,
-  isCentreondError,
-  type JsonObject,
-  reasonOf,
-} from '@centreond/plugin-sdk';
+import type { ActionManifest } from '@centreond/plugin-sdk/internal';
+import { CentreondError, failure, isCentreondError, type JsonObject, reasonOf } from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import type { Elsewhere } from '../router/elsewhere.ts';
 import { type Envelope, forwarded, ownerOf } from '../router/envelope.ts';

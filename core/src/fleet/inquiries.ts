@@ -1,4 +1,4 @@
-import { failure, isCentreondError, isUnsure, newToken } from '@centreond/plugin-sdk';
+import { failure, isCentreondError, isUnsure, newToken } from '@centreond/protocol';
 import { type Envelope, forwarded } from '../router/envelope.ts';
 import { Unanswered } from './pending.ts';
 import { type Carried, type Routes, unreachable } from './routes.ts';

@@ -1,4 +1,4 @@
-import { parseData } from '@centreond/plugin-sdk';
+import { parseData } from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import type { TokenStore } from '../store/token-store.ts';
 import { isMarkOf, type LogMark } from './log-mark.ts';

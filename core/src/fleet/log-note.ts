@@ -1,4 +1,4 @@
-import { FAILED, isTerminal, type JsonObject } from '@centreond/plugin-sdk';
+import { FAILED, isTerminal, type JsonObject } from '@centreond/protocol';
 
 /** Refusals of what was sent. A single row that meets one is replaced by a note. */
 export const UNFIT: ReadonlySet<string> = new Set(['TOO_LARGE', 'INVALID_DATA', 'MALFORMED_FRAME']);

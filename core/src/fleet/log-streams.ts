@@ -1,4 +1,4 @@
-import { isCentreondError, isRetryable, parseData, reasonOf } from '@centreond/plugin-sdk';
+import { isCentreondError, isRetryable, parseData, reasonOf } from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import type { Peer } from '../router/peer.ts';
 import type { TokenStore } from '../store/token-store.ts';

@@ -1,4 +1,4 @@
-import { isCentreondError, type JsonObject, parseData, reasonOf } from '@centreond/plugin-sdk';
+import { isCentreondError, type JsonObject, parseData, reasonOf } from '@centreond/protocol';
 import { z } from 'zod';
 import type { Log } from '../log.ts';
 import type { Envelope } from '../router/envelope.ts';

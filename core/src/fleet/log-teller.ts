@@ -1,4 +1,4 @@
-import { newToken, parseData } from '@centreond/plugin-sdk';
+import { newToken, parseData } from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import type { Peer } from '../router/peer.ts';
 import type { TokenStore } from '../store/token-store.ts';

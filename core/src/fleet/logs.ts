@@ -1,4 +1,4 @@
-import { failure, type Json } from '@centreond/plugin-sdk';
+import { failure, type Json } from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import type { Peer } from '../router/peer.ts';
 import type { Adopted, Cursor, ForeignRow, SetAside, TokenStore } from '../store/token-store.ts';

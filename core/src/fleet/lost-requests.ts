@@ -1,4 +1,4 @@
-import { type CentreondError, failure, parseData, reasonOf } from '@centreond/plugin-sdk';
+import { type CentreondError, failure, parseData, reasonOf } from '@centreond/protocol';
 import { z } from 'zod';
 import type { Log } from '../log.ts';
 import type { OpenRequest } from '../router/request.ts';

@@ -1,4 +1,5 @@
-import { type NodeAnnouncement, newToken, reasonOf, type Subnode } from '@centreond/plugin-sdk';
+import type { NodeAnnouncement, Subnode } from '@centreond/plugin-sdk/nodes';
+import { newToken, reasonOf } from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import type { Events } from '../router/events.ts';
 import type { Peer } from '../router/peer.ts';

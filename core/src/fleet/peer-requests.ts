@@ -1,4 +1,4 @@
-import { decodeText, failure, parseReply } from '@centreond/plugin-sdk';
+import { decodeText, failure, parseReply } from '@centreond/protocol';
 import type { Peer } from '../router/peer.ts';
 import type { Verbs } from '../router/verbs.ts';
 import { Pending } from './pending.ts';

@@ -1,4 +1,4 @@
-import { CentreondError, failure, type JsonObject } from '@centreond/plugin-sdk';
+import { CentreondError, failure, type JsonObject, parseJson } from '@centreond/protocol';
 
 /** No answer came, and none will: nobody knows whether the request arrived. */
 export class Unanswered extends CentreondError {}
@@ -69,9 +69,9 @@ export class Pending {
 /** An answer; undefined if it is malformed. */
 function replyOf(text: string): { readonly code: number; readonly data: JsonObject } | undefined {
   try {
-    const { code, data = {} } = JSON.parse(text);
+    const { code, data = {} } = parseJson(text) as Partial<Record<'code' | 'data', unknown>>;
     const isObject = typeof data === 'object' && data !== null && !Array.isArray(data);
-    return typeof code === 'number' && isObject ? { code, data } : undefined;
+    return typeof code === 'number' && isObject ? { code, data: data as JsonObject } : undefined;
   } catch {
     return undefined;
   }

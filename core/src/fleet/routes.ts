@@ -1,10 +1,5 @@
-import {
-  type CentreondError,
-  failure,
-  type NodeAnnouncement,
-  type NodeState,
-  type Subnode,
-} from '@centreond/plugin-sdk';
+import type { NodeAnnouncement, NodeState, Subnode } from '@centreond/plugin-sdk/nodes';
+import { type CentreondError, failure } from '@centreond/protocol';
 import type { Log } from '../log.ts';
 
 /** A request on its way to another node: `data` is JSON text, `envelope` what goes with it. */

@@ -1,4 +1,4 @@
-import { formatMessage, parseReply } from '@centreond/plugin-sdk';
+import { formatMessage, parseReply } from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import { type Grant, Leaving, type Peer, type PeerRole } from '../router/peer.ts';
 import type { Receive, Verbs } from '../router/verbs.ts';

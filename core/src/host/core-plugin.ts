@@ -1,24 +1,27 @@
 import { pathToFileURL } from 'node:url';
 import {
-  type ActionManifest,
+  construct,
+  InstanceRuntime,
+  type Lifecycle,
+  LinkTransport,
+  lineLogger,
+  pluginOf,
+  RowWindow,
+  servicesOver,
+} from '@centreond/plugin-runtime';
+import type { PluginClass } from '@centreond/plugin-sdk';
+import { type ActionManifest, declarationOf, type Manifest, manifestOf } from '@centreond/plugin-sdk/internal';
+import {
   type CentreondError,
-  declarationOf,
   failure,
   formatMessage,
   type JsonObject,
-  lineLogger,
-  type Manifest,
-  manifestOf,
-  type PluginClass,
+  parseData,
   parseReply,
-} from '@centreond/plugin-sdk';
-import { construct, type Lifecycle, pluginOf, servicesOver } from '@centreond/plugin-sdk/construct';
-import { RowWindow } from '@centreond/plugin-sdk/row-window';
-import { InstanceRuntime } from '@centreond/plugin-sdk/runtime';
-import { LinkTransport } from '@centreond/plugin-sdk/services';
+} from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import type { AskContext } from '../router/declaring.ts';
-import { type Executor, type Hearer, type PluginStatus } from '../router/executor.ts';
+import type { Executor, Hearer, PluginStatus } from '../router/executor.ts';
 import { type Grant, Leaving, type Peer, type PeerRole } from '../router/peer.ts';
 import { Answer, type Asked, type OpenRequest } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
@@ -121,7 +124,7 @@ export class CorePlugin implements Executor {
     open.started(now, Math.min(now + timeoutSeconds * 1000, open.wantedUntil));
     this.#running.set(open.token, open);
     const $ = { from: open.owner, deadline: open.deadline, ...(open.workedOn !== '' && { target: open.workedOn }) };
-    this.#part(name).runtime.receive(formatMessage(name, open.token, '', { ...JSON.parse(open.data), $ }));
+    this.#part(name).runtime.receive(formatMessage(name, open.token, '', { ...parseData(open.data), $ }));
   }
 
   #fromPlugin(message: string): void {

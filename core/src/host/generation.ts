@@ -1,4 +1,5 @@
-import { type CentreondError, failure, type JsonObject, type Manifest } from '@centreond/plugin-sdk';
+import type { Manifest } from '@centreond/plugin-sdk/internal';
+import { type CentreondError, failure, type JsonObject } from '@centreond/protocol';
 import type { OpenRequest } from '../router/request.ts';
 import { Slot, type SlotOptions } from './slot.ts';
 import { Waiting } from './waiting.ts';

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { reasonOf } from '@centreond/plugin-sdk';
+import { reasonOf } from '@centreond/protocol';
 import type { Clock } from '../clock.ts';
 import type { Closing } from '../closing.ts';
 import type { Config } from '../config/config.ts';

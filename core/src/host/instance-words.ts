@@ -1,3 +1,4 @@
+import type { Manifest } from '@centreond/plugin-sdk/internal';
 import {
   type ErrorData,
   FAILED,
@@ -5,9 +6,9 @@ import {
   faultOf,
   type Json,
   MAX_ROW_DEPTH,
-  type Manifest,
+  parseJson,
   ROW_ROOM,
-} from '@centreond/plugin-sdk';
+} from '@centreond/protocol';
 
 /** What an instance may write of a request that it runs, and how large: the checks of everything that enters from it. */
 export class InstanceWords {
@@ -27,7 +28,7 @@ export class InstanceWords {
     if (bytes > this.#limit) return { fault: `a row of ${bytes} bytes, and ${this.#limit} are allowed` };
     let value: Json;
     try {
-      value = JSON.parse(data) as Json;
+      value = parseJson(data) as Json;
     } catch {
       return { fault: `a row of code ${code} whose data is not JSON` };
     }

@@ -1,21 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { createRequire } from 'node:module';
 import os from 'node:os';
-import path from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
+import type { Greeting } from '@centreond/plugin-runtime';
+import { API_VERSION } from '@centreond/plugin-sdk/internal';
 import {
-  API_VERSION,
   type CentreondError,
   decodeText,
   FAILED,
   FINISHED,
   formatMessage,
-  type Greeting,
   type JsonObject,
   parseReply,
   reasonOf,
-} from '@centreond/plugin-sdk';
+} from '@centreond/protocol';
 import { z } from 'zod';
 import type { Log } from '../log.ts';
 import type { Hearer } from '../router/executor.ts';
@@ -26,6 +24,8 @@ import { descendants, killGroup, MARK, memoryOf, NOTES, reap, reapedText, sessio
 import { ROW_BOUND, RowCredit } from './row-credit.ts';
 
 const Ready = z.object({ hash: z.string() });
+/** What runs in the process of an instance. It comes with the core, whatever SDK the plugin was built with. */
+const CHILD = fileURLToPath(import.meta.resolve('@centreond/plugin-runtime/child'));
 const STOP_GRACE_MS = 3000;
 const TAIL_LINES = 20;
 const LINE_CHARACTERS = 8192;
@@ -150,12 +150,9 @@ export class Instance implements InstanceLink, InstanceProcess {
 
   #start(): void {
     const { options } = this;
-    const sdk = createRequire(pathToFileURL(path.join(options.folder, 'package.json'))).resolve(
-      '@centreond/plugin-sdk/child',
-    );
     const env = { ...options.env, [MARK]: this.#mark, [NOTES]: options.notes };
     // A group of its own, so that all of it can be ended at once.
-    const child = spawn(process.execPath, [...flagsFor(options), sdk], { cwd: options.folder, env, detached: true });
+    const child = spawn(process.execPath, [...flagsFor(options), CHILD], { cwd: options.folder, env, detached: true });
     this.#child = child;
     if (child.pid !== undefined) {
       const { niceness } = options.limits;

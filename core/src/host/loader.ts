@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { CentreondError, failure, type JsonObject, RESERVED_ACTIONS, reasonOf } from '@centreond/plugin-sdk';
+import { RESERVED_ACTIONS } from '@centreond/plugin-sdk/internal';
+import { CentreondError, failure, type JsonObject, reasonOf } from '@centreond/protocol';
 import { type Config, type PluginEntry, placedConfig, requestedEntry, secretVariables } from '../config/config.ts';
 import { type Discovered, findPlugins } from '../config/discovery.ts';
 import { fault, type Problem, placeOf, problem, sentence } from '../errors.ts';

@@ -1,11 +1,5 @@
-import {
-  Action,
-  type ActionContext,
-  type CentreondError,
-  failure,
-  type JsonObject,
-  Plugin,
-} from '@centreond/plugin-sdk';
+import { Action, type ActionContext, Plugin } from '@centreond/plugin-sdk';
+import { type CentreondError, failure, type JsonObject } from '@centreond/protocol';
 import { z } from 'zod';
 import { CORE_TYPE } from '../router/authorize.ts';
 import { READ, TYPE } from '../router/declaring.ts';

@@ -1,4 +1,5 @@
-import { type CentreondError, failure, type JsonObject, type Manifest, reasonOf } from '@centreond/plugin-sdk';
+import type { Manifest } from '@centreond/plugin-sdk/internal';
+import { type CentreondError, failure, type JsonObject, reasonOf } from '@centreond/protocol';
 import type { Executor, Hearer, PluginStatus } from '../router/executor.ts';
 import type { OpenRequest } from '../router/request.ts';
 import { Generation, type GenerationOptions } from './generation.ts';

@@ -1,4 +1,5 @@
-import { formatMessage, type RowBound } from '@centreond/plugin-sdk';
+import type { RowBound } from '@centreond/plugin-runtime';
+import { formatMessage } from '@centreond/protocol';
 
 /** What one instance may have on its way to the disk: some milliseconds of what the store takes. */
 export const ROW_BOUND: RowBound = { rows: 2000, characters: 4 * 1024 * 1024 };

@@ -1,6 +1,7 @@
 import os from 'node:os';
-import { Action, failure, type Json, Plugin } from '@centreond/plugin-sdk';
-import { CLIENT_LABELS, type KeyPair, signPss } from '@centreond/plugin-sdk/channel';
+import { Action, Plugin } from '@centreond/plugin-sdk';
+import { failure, type Json } from '@centreond/protocol';
+import { CLIENT_LABELS, type KeyPair, signPss } from '@centreond/protocol/channel';
 import { z } from 'zod';
 import type { Log } from '../log.ts';
 import { type AskContext, CHANGE, NOTHING, READ } from '../router/declaring.ts';

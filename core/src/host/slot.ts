@@ -1,12 +1,5 @@
-import {
-  type CentreondError,
-  FAILED,
-  FINISHED,
-  failure,
-  formatMessage,
-  isTerminal,
-  type Manifest,
-} from '@centreond/plugin-sdk';
+import type { Manifest } from '@centreond/plugin-sdk/internal';
+import { type CentreondError, FAILED, FINISHED, failure, formatMessage, isTerminal } from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import type { Hearer } from '../router/executor.ts';
 import type { Peer } from '../router/peer.ts';

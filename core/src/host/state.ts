@@ -1,4 +1,4 @@
-import { type CentreondError, failure, faultOf, type Json, MAX_ROW_DEPTH } from '@centreond/plugin-sdk';
+import { type CentreondError, failure, faultOf, type Json, MAX_ROW_DEPTH } from '@centreond/protocol';
 import { Answer } from '../router/request.ts';
 import type { StateStore } from '../store/token-store.ts';
 

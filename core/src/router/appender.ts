@@ -1,4 +1,4 @@
-import { isCentreondError, reasonOf } from '@centreond/plugin-sdk';
+import { isCentreondError, reasonOf } from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import type { Row, RowDraft, TokenStore } from '../store/token-store.ts';
 import type { OpenRequest } from './request.ts';

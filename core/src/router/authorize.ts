@@ -1,4 +1,5 @@
-import { type Access, type CentreondError, failure } from '@centreond/plugin-sdk';
+import type { Access } from '@centreond/plugin-sdk/internal';
+import { type CentreondError, failure } from '@centreond/protocol';
 import type { Grant, Peer, PeerRole } from './peer.ts';
 
 /** The type of the core's own actions. */

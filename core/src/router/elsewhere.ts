@@ -1,4 +1,4 @@
-import type { CentreondError } from '@centreond/plugin-sdk';
+import type { CentreondError } from '@centreond/protocol';
 import type { OpenRequest, RegisteredAction } from './request.ts';
 
 /** Other nodes, as the ladder sees them. The fleet implements it. */

@@ -1,4 +1,4 @@
-import { failure, isIdentity, type JsonObject } from '@centreond/plugin-sdk';
+import { failure, isIdentity, type JsonObject, parseJson } from '@centreond/protocol';
 import type { Peer } from './peer.ts';
 
 const HOPS_LIMIT = 8;
@@ -35,7 +35,7 @@ export function forwarded(id: string, owner: string, from: Envelope, untilMs: nu
 
 /** Reads an envelope as it was kept with its request: the `text` of the one that was read then. */
 export function keptEnvelope(text: string): Envelope {
-  return text === '' ? EMPTY : readEnvelope(JSON.parse(text), true, 'the request');
+  return text === '' ? EMPTY : readEnvelope(parseJson(text), true, 'the request');
 }
 
 /** Reads `$`. Throws INVALID_DATA where it is wrong, or says what only a router may. */

@@ -1,4 +1,5 @@
-import { type CoreEvents, failure, formatMessage, type Manifest, parseReply } from '@centreond/plugin-sdk';
+import type { Manifest } from '@centreond/plugin-sdk/internal';
+import { type CoreEvents, failure, formatMessage, parseReply } from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import type { Hearer } from './executor.ts';
 import type { Peer } from './peer.ts';

@@ -1,4 +1,4 @@
-import { isTerminal, reasonOf } from '@centreond/plugin-sdk';
+import { isTerminal, reasonOf } from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import { type Bounds, Shares } from '../shares.ts';
 import type { Row, TokenStore } from '../store/token-store.ts';

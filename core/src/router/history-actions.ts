@@ -1,4 +1,5 @@
-import { Action, failure, faultOf, MAX_ROW_DEPTH, Plugin, ROW_ROOM } from '@centreond/plugin-sdk';
+import { Action, Plugin } from '@centreond/plugin-sdk';
+import { failure, faultOf, MAX_ROW_DEPTH, ROW_ROOM } from '@centreond/protocol';
 import { z } from 'zod';
 import type { RequestRecord, TokenStore } from '../store/token-store.ts';
 import { actsForAll, seesAll } from './authorize.ts';

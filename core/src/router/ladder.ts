@@ -15,7 +15,7 @@ import {
   parseMessage,
   reasonOf,
   TooManyElements,
-} from '@centreond/plugin-sdk';
+} from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import type { Accepted, RequestRecord, TokenStore } from '../store/token-store.ts';
 import { actsForAll, refusalFor } from './authorize.ts';

@@ -1,4 +1,4 @@
-import { FAILED, failure } from '@centreond/plugin-sdk';
+import { FAILED, failure } from '@centreond/protocol';
 import type { RequestRecord, TokenStore } from '../store/token-store.ts';
 import type { Elsewhere } from './elsewhere.ts';
 import { keptEnvelope } from './envelope.ts';

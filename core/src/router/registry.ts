@@ -1,4 +1,4 @@
-import type { ActionManifest, JsonSchema, Manifest } from '@centreond/plugin-sdk';
+import type { ActionManifest, JsonSchema, Manifest } from '@centreond/plugin-sdk/internal';
 import { routerSchema } from '@centreond/plugin-sdk/json-schema';
 import { near } from '../words.ts';
 import type { Guarded } from './authorize.ts';

@@ -1,4 +1,4 @@
-import { type CentreondError, failure, type JsonObject } from '@centreond/plugin-sdk';
+import { type CentreondError, failure, type JsonObject, parseJson } from '@centreond/protocol';
 import type { RequestRecord } from '../store/token-store.ts';
 
 /**
@@ -28,7 +28,7 @@ export function sameTarget(a: string, b: string, id: string): boolean {
 
 /** Whether two JSON texts say the same: the order of keys does not matter. */
 function sameJson(a: string, b: string): boolean {
-  return a === b || sameValue(JSON.parse(a), JSON.parse(b));
+  return a === b || sameValue(parseJson(a), parseJson(b));
 }
 
 function sameValue(a: unknown, b: unknown): boolean {

@@ -1,11 +1,5 @@
-import {
-  Action,
-  type ActionContext,
-  type CentreondError,
-  failure,
-  type JsonObject,
-  Plugin,
-} from '@centreond/plugin-sdk';
+import { Action, type ActionContext, Plugin } from '@centreond/plugin-sdk';
+import { type CentreondError, failure, type JsonObject } from '@centreond/protocol';
 import { z } from 'zod';
 import type { TokenStore } from '../store/token-store.ts';
 import { seesAll } from './authorize.ts';

@@ -1,4 +1,5 @@
-import type { ActionManifest, CentreondError, JsonObject } from '@centreond/plugin-sdk';
+import type { ActionManifest } from '@centreond/plugin-sdk/internal';
+import { type CentreondError, type JsonObject, parseJson } from '@centreond/protocol';
 import type { Accepted, Row } from '../store/token-store.ts';
 import type { Envelope } from './envelope.ts';
 import type { Peer } from './peer.ts';
@@ -309,7 +310,7 @@ export class OpenRequest implements RequestParts {
 
   /** DATA, parsed. */
   parsedData(): JsonObject {
-    return JSON.parse(this.data) as JsonObject;
+    return parseJson(this.data) as JsonObject;
   }
 }
 

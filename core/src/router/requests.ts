@@ -1,4 +1,4 @@
-import { CentreondError, type ErrorData, FAILED, failure, isTerminal, type JsonObject } from '@centreond/plugin-sdk';
+import { CentreondError, type ErrorData, FAILED, failure, isTerminal, type JsonObject } from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import { type Bounds, Shares } from '../shares.ts';
 import type { Adopted, ForeignRow, LogPage, Row, TokenStore } from '../store/token-store.ts';

@@ -1,4 +1,4 @@
-import { FAILED, isTerminal } from '@centreond/plugin-sdk';
+import { FAILED, isTerminal } from '@centreond/protocol';
 import type Database from 'better-sqlite3';
 import { ENDED, KNOWN, type PageDone } from './batch.ts';
 import { END_REQUEST, FAIL_REQUEST, INSERT_ROW, type StoredRequest } from './records.ts';

@@ -1,5 +1,5 @@
 import type { Worker } from 'node:worker_threads';
-import { type CentreondError, failure, reasonOf } from '@centreond/plugin-sdk';
+import { type CentreondError, failure, reasonOf } from '@centreond/protocol';
 import { Shares } from '../shares.ts';
 import { Turns } from '../turns.ts';
 import type { Answers, FromReader, Question, ReaderSettings, ToReader } from './reader.ts';

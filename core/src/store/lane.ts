@@ -1,4 +1,4 @@
-import type { CentreondError } from '@centreond/plugin-sdk';
+import type { CentreondError } from '@centreond/protocol';
 import { type Batch, emptyBatch, type Odd } from './batch.ts';
 
 /** A call that waits for its transaction. */

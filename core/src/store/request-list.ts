@@ -1,4 +1,4 @@
-import { FAILED } from '@centreond/plugin-sdk';
+import { FAILED } from '@centreond/protocol';
 import type { Database } from 'better-sqlite3';
 import { LATEST_END } from './records.ts';
 import { type Plan, RequestPlans } from './request-plan.ts';

@@ -1,4 +1,4 @@
-import { failure, isTerminal } from '@centreond/plugin-sdk';
+import { failure, isTerminal } from '@centreond/protocol';
 import { type Odd, pushAccept, pushAppend } from './batch.ts';
 import type { Accepted, RequestRecord, Row, RowDraft, StoreOptions } from './token-store.ts';
 import { refusalOf, Write } from './write.ts';

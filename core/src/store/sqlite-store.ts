@@ -1,6 +1,6 @@
 import { chmodSync, closeSync, existsSync, fchmodSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
-import { type CentreondError, failure, isTerminal, reasonOf } from '@centreond/plugin-sdk';
+import { type CentreondError, failure, isTerminal, reasonOf } from '@centreond/protocol';
 import { type Batch, ENDED, KNOWN, type Odd, pushAdopt, pushKeep, pushPin, pushPut, pushRename } from './batch.ts';
 import { HistoryReader } from './history-reader.ts';
 import { APPEND_PATIENCE, RequestWrites } from './request-writes.ts';

@@ -1,6 +1,6 @@
 import type { Worker } from 'node:worker_threads';
-import { type CentreondError, failure, reasonOf } from '@centreond/plugin-sdk';
-import { type Batch, type FromWriter, type Outcome, type Purged, type ToWriter, type WriterSettings } from './batch.ts';
+import { type CentreondError, failure, reasonOf } from '@centreond/protocol';
+import type { Batch, FromWriter, Outcome, Purged, ToWriter, WriterSettings } from './batch.ts';
 import { Lane, type Load, type Waiting } from './lane.ts';
 import { Thread } from './thread.ts';
 import type { StoreCounters, StoreOptions } from './token-store.ts';

@@ -1,4 +1,4 @@
-import { type CentreondError, failure } from '@centreond/plugin-sdk';
+import { type CentreondError, failure } from '@centreond/protocol';
 import type { Odd } from './batch.ts';
 import type { Waiting } from './lane.ts';
 

@@ -1,6 +1,6 @@
 /** The worker thread that writes: many calls, one transaction, one fsync. */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { reasonOf } from '@centreond/plugin-sdk';
+import { reasonOf } from '@centreond/protocol';
 import type { FromWriter, ToWriter, WriterSettings } from './batch.ts';
 import { Writer } from './writer.ts';
 

@@ -1,4 +1,4 @@
-import { FAILED, isTerminal, reasonOf } from '@centreond/plugin-sdk';
+import { FAILED, isTerminal, reasonOf } from '@centreond/protocol';
 import Database from 'better-sqlite3';
 import {
   ACCEPT,

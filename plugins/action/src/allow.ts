@@ -1,4 +1,4 @@
-import { splitWords } from '@centreond/plugin-sdk/command';
+import { splitWords } from '@centreond/command';
 
 /** An unquoted `*` of a pattern; no argument can contain it. */
 const STAR = '\0';

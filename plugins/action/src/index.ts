@@ -1,4 +1,5 @@
 import 'reflect-metadata';
+import { joinWords, QuoteError, splitWords } from '@centreond/command';
 import {
   Action,
   type ActionContext,
@@ -11,7 +12,6 @@ import {
   type Logger,
   Plugin,
 } from '@centreond/plugin-sdk';
-import { joinWords, QuoteError, splitWords } from '@centreond/plugin-sdk/command';
 import { z } from 'zod';
 import { AllowList } from './allow.ts';
 import { environment } from './launch.ts';

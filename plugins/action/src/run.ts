@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
+import { Output } from '@centreond/command';
 import { isCentreondError } from '@centreond/plugin-sdk';
-import { Output } from '@centreond/plugin-sdk/command';
 import { ProcessGroup } from './group.ts';
 import { type CommandProcess, type Launch, launch } from './launch.ts';
 import type { Mark, Marks } from './marks.ts';

@@ -4,7 +4,6 @@ import {
   failure,
   type HistoryRow,
   isCentreondError,
-  isTerminal,
   type JsonObject,
   type Logger,
   type RowCode,
@@ -13,6 +12,7 @@ import {
   type TokenStore,
   type Transport,
 } from '@centreond/plugin-sdk';
+import { isTerminal } from '@centreond/protocol';
 import { type Clock, pause } from './clock.ts';
 import { type Definition, isoSecond, RUNS_LIMIT, type ShownDefinition, tokenOf } from './definition.ts';
 import type { Ending, Journal, OpenRun } from './journal.ts';

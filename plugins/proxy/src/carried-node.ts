@@ -1,4 +1,5 @@
-import type { Ack, CarriedRequest, Logger, NodeAnnouncement, State, Transport } from '@centreond/plugin-sdk';
+import type { Ack, Logger, State, Transport } from '@centreond/plugin-sdk';
+import type { CarriedRequest, NodeAnnouncement } from '@centreond/plugin-sdk/nodes';
 
 /** What every kind of node is made with. */
 export interface NodeOptions {

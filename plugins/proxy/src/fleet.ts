@@ -1,15 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import {
-  type Ack,
-  type CarriedRequest,
-  failure,
-  type Logger,
-  type NodeAnnouncement,
-  reasonOf,
-  type State,
-  type Subnode,
-  type Transport,
-} from '@centreond/plugin-sdk';
+import { type Ack, failure, type Logger, reasonOf, type State, type Transport } from '@centreond/plugin-sdk';
+import type { CarriedRequest, NodeAnnouncement, Subnode } from '@centreond/plugin-sdk/nodes';
 import type { CarriedNode } from './carried-node.ts';
 import { InFlight } from './in-flight.ts';
 import { makeNode } from './make-node.ts';

@@ -1,4 +1,5 @@
-import { type Ack, type CarriedRequest, failure } from '@centreond/plugin-sdk';
+import { type Ack, failure } from '@centreond/plugin-sdk';
+import type { CarriedRequest } from '@centreond/plugin-sdk/nodes';
 
 const LIMITS = { requests: 1000, characters: 64 * 1024 * 1024 };
 

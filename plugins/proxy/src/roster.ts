@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Json, type Logger, type State } from '@centreond/plugin-sdk';
+import type { Json, Logger, State } from '@centreond/plugin-sdk';
 import { z } from 'zod';
 import { type Config, NodeConfig } from './node-config.ts';
 

@@ -1,14 +1,6 @@
 import 'reflect-metadata';
-import {
-  CONFIG,
-  inject,
-  type Link,
-  LOGGER,
-  type Logger,
-  Plugin,
-  TRANSPORT,
-  type Transport,
-} from '@centreond/plugin-sdk';
+import { CONFIG, inject, LOGGER, type Logger, Plugin, TRANSPORT, type Transport } from '@centreond/plugin-sdk';
+import type { Link } from '@centreond/plugin-sdk/nodes';
 import { z } from 'zod';
 import { Registering } from './registering.ts';
 

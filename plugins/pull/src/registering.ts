@@ -1,12 +1,5 @@
-import {
-  isCentreondError,
-  type JsonObject,
-  type Link,
-  type Logger,
-  type NodeState,
-  reasonOf,
-  type Transport,
-} from '@centreond/plugin-sdk';
+import { isCentreondError, type JsonObject, type Logger, reasonOf, type Transport } from '@centreond/plugin-sdk';
+import type { Link, NodeState } from '@centreond/plugin-sdk/nodes';
 import { Announcement } from './announcement.ts';
 
 /** How often what is announced is compared with what there is. */

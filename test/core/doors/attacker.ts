@@ -14,11 +14,11 @@ import {
   readKey,
   sealBox,
   signPss,
-} from '@centreond/plugin-sdk/channel';
+} from '@centreond/protocol/channel';
 import { Dealer } from 'zeromq';
 
 const vectors = JSON.parse(
-  readFileSync(fileURLToPath(import.meta.resolve('@centreond/plugin-sdk/protocol/channel.json')), 'utf8'),
+  readFileSync(fileURLToPath(import.meta.resolve('@centreond/protocol/channel.json')), 'utf8'),
 );
 
 function pairOfJwk(jwk: JsonWebKey): KeyPair {

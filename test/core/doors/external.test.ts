@@ -1,4 +1,4 @@
-import { b64, publicKeyFromSpki } from '@centreond/plugin-sdk/channel';
+import { b64, publicKeyFromSpki } from '@centreond/protocol/channel';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ExternalDoor } from '../../../core/dist/doors/external.js';
 import {

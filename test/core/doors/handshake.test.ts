@@ -1,5 +1,5 @@
 import { constants, createPrivateKey, publicEncrypt, randomBytes } from 'node:crypto';
-import { b64, createHello, H, type KeyPair, signPss } from '@centreond/plugin-sdk/channel';
+import { b64, createHello, H, type KeyPair, signPss } from '@centreond/protocol/channel';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { aliceKeys, begin, forgeHelo, inside, newKeys, routerKeys, until, type Wire } from './attacker.ts';
 import { closeAll, type OpenDoor, openDoor, stallSignatures } from './door.ts';

@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { decodePack, encodePack } from '@centreond/plugin-sdk';
+import { decodePack, encodePack } from '@centreond/protocol';
 import pino from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Dealer } from 'zeromq';

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { joinKeyOf, type KeyPair } from '@centreond/plugin-sdk/channel';
+import { joinKeyOf, type KeyPair } from '@centreond/protocol/channel';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Trust } from '../../../core/dist/doors/trust.js';
 import {

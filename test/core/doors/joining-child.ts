@@ -1,7 +1,7 @@
 /** A process that invites and enrols, one node after another, until it is killed: FILE FIRST. It says what is on disk. */
 import { createHash } from 'node:crypto';
 import { writeSync } from 'node:fs';
-import { clientJoinMac, joinKeyOf } from '@centreond/plugin-sdk/channel';
+import { clientJoinMac, joinKeyOf } from '@centreond/protocol/channel';
 import { Trust } from '../../../core/dist/doors/trust.js';
 
 const [, , file = '', first = '0'] = process.argv;

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { keyPairOf, signPss, verifyPss } from '@centreond/plugin-sdk/channel';
+import { keyPairOf, signPss, verifyPss } from '@centreond/protocol/channel';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { loadKey, loadOrCreateKey } from '../../../core/dist/doors/keys.js';
 

@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { joinedBy, joinKeyOf, openHello, parseHello } from '@centreond/plugin-sdk/channel';
+import { joinedBy, joinKeyOf, openHello, parseHello } from '@centreond/protocol/channel';
 import { afterAll, describe, expect, test } from 'vitest';
 import { Admission } from '../../../core/dist/doors/admission.js';
 import { Trust } from '../../../core/dist/doors/trust.js';
-import { client, router } from '../../../plugin-sdk/vectors/fixed-handshake.ts';
+import { client, router } from '../../../plugin-sdk/protocol/vectors/fixed-handshake.ts';
 import { type NegativeVectors, vectorsOf } from '../../plugin-sdk/vectors.ts';
 import { TestClock } from './attacker.ts';
 

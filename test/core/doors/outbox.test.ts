@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Opener, Sealer } from '@centreond/plugin-sdk/channel';
+import { Opener, Sealer } from '@centreond/protocol/channel';
 import { expect, test } from 'vitest';
 import { Outbox } from '../../../core/dist/doors/outbox.js';
 

@@ -1,4 +1,4 @@
-import { answerHello, type KeyPair, openHello, parseHello } from '@centreond/plugin-sdk/channel';
+import { answerHello, type KeyPair, openHello, parseHello } from '@centreond/protocol/channel';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Admitted } from '../../../core/dist/doors/admission.js';
 import { Caller } from '../../../core/dist/doors/caller.js';

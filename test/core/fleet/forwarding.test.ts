@@ -1,5 +1,4 @@
-import type { CentreondError } from '@centreond/plugin-sdk';
-import { failure } from '@centreond/plugin-sdk';
+import { type CentreondError, failure } from '@centreond/protocol';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Forwarding } from '../../../core/dist/fleet/forwarding.js';
 import { Inquiries } from '../../../core/dist/fleet/inquiries.js';

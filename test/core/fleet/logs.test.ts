@@ -1,6 +1,6 @@
 import { copyFileSync } from 'node:fs';
 import path from 'node:path';
-import { failure, faultOf, type JsonObject, parseData } from '@centreond/plugin-sdk';
+import { failure, faultOf, type JsonObject, parseData } from '@centreond/protocol';
 import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { toldRows } from '../../../core/dist/fleet/fleet-actions.js';

@@ -1,4 +1,4 @@
-import type { NodeAnnouncement } from '@centreond/plugin-sdk';
+import type { NodeAnnouncement } from '@centreond/plugin-sdk/nodes';
 import { describe, expect, test } from 'vitest';
 import { type Carrier, Routes, unreachable } from '../../../core/dist/fleet/routes.js';
 import { TestLog } from '../store/opened.ts';

@@ -1,4 +1,4 @@
-import { type CentreondError, parseReply } from '@centreond/plugin-sdk';
+import { type CentreondError, parseReply } from '@centreond/protocol';
 import type { InstanceEvents, InstanceOptions, InstanceProcess } from '../../../core/dist/host/instance.js';
 
 /** What a process was given to run. */

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { Json } from '@centreond/plugin-sdk';
+import type { Json } from '@centreond/protocol';
 import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { PluginState } from '../../../core/dist/host/state.js';

@@ -1,4 +1,4 @@
-import { failure } from '@centreond/plugin-sdk';
+import { failure } from '@centreond/protocol';
 import { expect, test } from 'vitest';
 import { Appender } from '../../../core/dist/router/appender.js';
 import type { OpenRequest } from '../../../core/dist/router/request.js';

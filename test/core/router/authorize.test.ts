@@ -1,4 +1,4 @@
-import type { Access } from '@centreond/plugin-sdk';
+import type { Access } from '@centreond/plugin-sdk/internal';
 import { describe, expect, test } from 'vitest';
 import {
   actsForAll,

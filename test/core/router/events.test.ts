@@ -1,4 +1,4 @@
-import type { Manifest } from '@centreond/plugin-sdk';
+import type { Manifest } from '@centreond/plugin-sdk/internal';
 import { beforeEach, expect, test } from 'vitest';
 import { Events } from '../../../core/dist/router/events.js';
 import type { Executor, Hearer } from '../../../core/dist/router/executor.js';

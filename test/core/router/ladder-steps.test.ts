@@ -1,6 +1,6 @@
-import { type CentreondError, failure, type JsonObject, parseReply } from '@centreond/plugin-sdk';
+import { type CentreondError, failure, type JsonObject, parseReply } from '@centreond/protocol';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { type Executor } from '../../../core/dist/router/executor.js';
+import type { Executor } from '../../../core/dist/router/executor.js';
 import { WAIT_LIMIT_MS } from '../../../core/dist/router/ladder.js';
 import { Answer, type Asked, type OpenRequest, wrongMoveCount } from '../../../core/dist/router/request.js';
 import { action, manifest, settle, TestPeer, World } from './world.ts';

@@ -1,4 +1,4 @@
-import { failure, parseReply } from '@centreond/plugin-sdk';
+import { failure, parseReply } from '@centreond/protocol';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { HistoryActions } from '../../../core/dist/router/history-actions.js';
 import { type Answer, wrongMoveCount } from '../../../core/dist/router/request.js';

@@ -1,4 +1,4 @@
-import { failure, isTerminal } from '@centreond/plugin-sdk';
+import { failure, isTerminal } from '@centreond/protocol';
 import type {
   Accepted,
   Adopted,

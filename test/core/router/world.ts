@@ -1,5 +1,5 @@
-import type { ActionManifest, JsonObject, Manifest } from '@centreond/plugin-sdk';
-import { parseReply } from '@centreond/plugin-sdk';
+import type { ActionManifest, Manifest } from '@centreond/plugin-sdk/internal';
+import { type JsonObject, parseReply } from '@centreond/protocol';
 import { PluginHost, type PluginVersion } from '../../../core/dist/host/plugin-host.js';
 import type { RestartLimits } from '../../../core/dist/host/supervisor.js';
 import type { Elsewhere } from '../../../core/dist/router/elsewhere.js';

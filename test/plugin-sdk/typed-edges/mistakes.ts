@@ -1,5 +1,7 @@
 // Each mistake does not compile, and the compiler's message holds the sentence that stands with it. `tsc -b` refuses an
 // expectation that no longer holds; typed-edges.test.ts checks the sentences.
+
+import type { Client } from '@centreond/client';
 import {
   Action,
   type ActionContext,
@@ -19,7 +21,6 @@ import {
   TRANSPORT,
   type Transport,
 } from '@centreond/plugin-sdk';
-import type { Client } from '@centreond/plugin-sdk/client';
 import { inject as injectUntyped } from 'tsyringe';
 import { z } from 'zod';
 

@@ -1,4 +1,6 @@
 // What has to compile, beside the mistakes.
+
+import type { Client } from '@centreond/client';
 import {
   Action,
   type ActionContext,
@@ -20,7 +22,6 @@ import {
   TRANSPORT,
   type Transport,
 } from '@centreond/plugin-sdk';
-import type { Client } from '@centreond/plugin-sdk/client';
 import { z } from 'zod';
 
 const Input = z.strictObject({ city: z.string(), days: z.int().default(1) });

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import { Router } from 'zeromq';
-import type { Dealer, DealerOptions } from '../../../plugin-sdk/dist/zmtp/dealer.js';
-import { LibzmqDealer } from '../../../plugin-sdk/dist/zmtp/libzmq-dealer.js';
-import { OwnDealer } from '../../../plugin-sdk/dist/zmtp/own-dealer.js';
+import type { Dealer, DealerOptions } from '../../../plugin-sdk/client/dist/dealer/dealer.js';
+import { LibzmqDealer } from '../../../plugin-sdk/client/dist/dealer/libzmq-dealer.js';
+import { OwnDealer } from '../../../plugin-sdk/client/dist/dealer/own-dealer.js';
 import { until } from '../../core/doors/attacker.ts';
 import { closeAll, newFolder, openAt, openTcp } from '../../core/doors/zmtp/listening.ts';
 

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Engine, GREETING, READY, type SocketType } from '../../../plugin-sdk/dist/zmtp/index.js';
+import { Engine } from '../../../plugin-sdk/protocol/dist/zmtp/engine.js';
+import { GREETING, READY, type SocketType } from '../../../plugin-sdk/protocol/dist/zmtp/wire.js';
 import { command, frame } from '../../core/doors/zmtp/listening.ts';
 
 const MAX = 10_000;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { FrameReader } from '../../../plugin-sdk/dist/zmtp/frame-reader.js';
+import { FrameReader } from '../../../plugin-sdk/protocol/dist/zmtp/frame-reader.js';
 import { frame } from '../../core/doors/zmtp/listening.ts';
 
 const MAX = 100_000;

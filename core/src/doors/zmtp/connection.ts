@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { Engine, type EngineFault } from '@centreond/plugin-sdk/zmtp';
+import { Engine, type EngineFault } from '@centreond/protocol/zmtp';
 
 /** Why a listener refuses a connection, or ends one by itself. */
 export type Cause =

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { assertPluginContract, testPlugin } from '@centreond/plugin-sdk/testing';
+import { assertPluginContract, testPlugin } from '@centreond/plugin-kit';
 import SamplePlugin from '../dist/index.js';
 
 test('SAMPLE greets, and says each time that it did', async (t) => {

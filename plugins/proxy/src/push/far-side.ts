@@ -1,4 +1,4 @@
-import type { Link, NodeState, Subnode } from '@centreond/plugin-sdk';
+import type { Link, NodeState, Subnode } from '@centreond/plugin-sdk/nodes';
 import { z } from 'zod';
 import { NodeId } from '../node-fields.ts';
 

@@ -1,4 +1,5 @@
-import { type CarriedRequest, failure, type JsonObject, type Transport } from '@centreond/plugin-sdk';
+import { failure, type JsonObject, type Transport } from '@centreond/plugin-sdk';
+import type { CarriedRequest } from '@centreond/plugin-sdk/nodes';
 
 /** Messages of one node that the core has and has not answered. */
 const UNDER_WAY_LIMIT = 16;

@@ -1,15 +1,5 @@
-import {
-  type Ack,
-  type CarriedRequest,
-  failure,
-  isCentreondError,
-  type JsonObject,
-  type Link,
-  type NodeAnnouncement,
-  type NodeState,
-  reasonOf,
-  type Subnode,
-} from '@centreond/plugin-sdk';
+import { type Ack, failure, isCentreondError, type JsonObject, reasonOf } from '@centreond/plugin-sdk';
+import type { CarriedRequest, Link, NodeAnnouncement, NodeState, Subnode } from '@centreond/plugin-sdk/nodes';
 import type { CarriedNode, NodeOptions } from '../carried-node.ts';
 import { type About, readAbout, readSubnodes } from './far-side.ts';
 import { LogIntake } from './log-intake.ts';

@@ -1,5 +1,5 @@
+import { QuoteError, splitWords } from '@centreond/command';
 import { CentreondError, failure, type JsonObject } from '@centreond/plugin-sdk';
-import { QuoteError, splitWords } from '@centreond/plugin-sdk/command';
 import { z } from 'zod';
 import { isShellVariable, type RemoteLaunch } from './remote-script.ts';
 import type { SshConfig } from './ssh-config.ts';

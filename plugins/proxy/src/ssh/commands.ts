@@ -1,17 +1,16 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { joinWords } from '@centreond/command';
 import {
   type Ack,
-  type CarriedRequest,
   type CentreondError,
-  FAILED,
-  FINISHED,
   failure,
   isCentreondError,
   type Json,
   type Logger,
   reasonOf,
 } from '@centreond/plugin-sdk';
-import { joinWords } from '@centreond/plugin-sdk/command';
+import type { CarriedRequest } from '@centreond/plugin-sdk/nodes';
+import { FAILED, FINISHED } from '@centreond/protocol';
 import { type Command, readCommand } from './command.ts';
 import { LinkFault } from './dial.ts';
 import { digestOf, type Ledger } from './ledger.ts';

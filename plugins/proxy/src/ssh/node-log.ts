@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { isTerminal, type Json, type Logger, reasonOf, type Transport } from '@centreond/plugin-sdk';
+import { type Json, type Logger, reasonOf, type Transport } from '@centreond/plugin-sdk';
+import { isTerminal } from '@centreond/protocol';
 import { z } from 'zod';
 
 const ROWS_AT_ONCE = 1000;

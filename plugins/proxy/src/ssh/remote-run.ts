@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
+import { joinWords, Output } from '@centreond/command';
 import { CentreondError, failure } from '@centreond/plugin-sdk';
-import { joinWords, Output } from '@centreond/plugin-sdk/command';
 import type { ClientChannel } from 'ssh2';
 import { HeadCut } from './head-cut.ts';
 import { type RemoteLaunch, remoteScript, SHELL } from './remote-script.ts';

@@ -1,4 +1,4 @@
-import { joinWords } from '@centreond/plugin-sdk/command';
+import { joinWords } from '@centreond/command';
 
 /** What is to run on the other side. */
 export interface RemoteLaunch {

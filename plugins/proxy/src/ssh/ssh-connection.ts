@@ -1,4 +1,5 @@
-import { type Logger, type NodeState } from '@centreond/plugin-sdk';
+import type { Logger } from '@centreond/plugin-sdk';
+import type { NodeState } from '@centreond/plugin-sdk/nodes';
 import { LinkFault } from './dial.ts';
 import type { SshConfig } from './ssh-config.ts';
 import { SshLink } from './ssh-link.ts';

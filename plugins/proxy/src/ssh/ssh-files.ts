@@ -1,12 +1,5 @@
-import {
-  type CarriedRequest,
-  failure,
-  isCentreondError,
-  type Json,
-  type JsonObject,
-  type Logger,
-  reasonOf,
-} from '@centreond/plugin-sdk';
+import { failure, isCentreondError, type Json, type JsonObject, type Logger, reasonOf } from '@centreond/plugin-sdk';
+import type { CarriedRequest } from '@centreond/plugin-sdk/nodes';
 import type { z } from 'zod';
 import { type Chunk, Chunks, Close, type Entry, Open, type Refusal } from './files-wire.ts';
 import { type HashRun, sha256Of } from './remote-hash.ts';

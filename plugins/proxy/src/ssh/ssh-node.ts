@@ -1,4 +1,5 @@
-import { type Ack, type CarriedRequest, failure, type NodeAnnouncement } from '@centreond/plugin-sdk';
+import { type Ack, failure } from '@centreond/plugin-sdk';
+import type { CarriedRequest, NodeAnnouncement } from '@centreond/plugin-sdk/nodes';
 import type { CarriedNode, NodeOptions } from '../carried-node.ts';
 import { Commands } from './commands.ts';
 import { Ledger } from './ledger.ts';

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import type { KeyPair } from '@centreond/plugin-sdk/channel';
+import type { KeyPair } from '@centreond/protocol/channel';
 import type { Modules } from './modules.ts';
 import type { Person } from './witness.ts';
 

@@ -5,11 +5,11 @@ import { vi } from 'vitest';
 import type * as External from '../../../../core/dist/doors/external.js';
 import type * as TrustModule from '../../../../core/dist/doors/trust.js';
 import type { ListenerOptions } from '../../../../core/dist/doors/zmtp/listener.js';
-import type * as AeadModule from '../../../../plugin-sdk/dist/channel/aead.js';
-import type * as Channel from '../../../../plugin-sdk/dist/channel/index.js';
-import type * as Keys from '../../../../plugin-sdk/dist/channel/keys.js';
-import type * as ConnectionModule from '../../../../plugin-sdk/dist/connection.js';
-import type { DealerHandlers, DealerOptions } from '../../../../plugin-sdk/dist/zmtp/dealer.js';
+import type * as ConnectionModule from '../../../../plugin-sdk/client/dist/connection.js';
+import type { DealerHandlers, DealerOptions } from '../../../../plugin-sdk/client/dist/dealer/dealer.js';
+import type * as AeadModule from '../../../../plugin-sdk/protocol/dist/channel/aead.js';
+import type * as Channel from '../../../../plugin-sdk/protocol/dist/channel/index.js';
+import type * as Keys from '../../../../plugin-sdk/protocol/dist/channel/keys.js';
 import { ROOT } from '../../../daemon-process.ts';
 import { Stage, watchedKeys } from './stage.ts';
 
@@ -58,8 +58,8 @@ export async function load(rsa: 'real' | 'ideal', planted?: Planted): Promise<Mo
     replaced.add(module);
     vi.doMock(at(module), async () => await make());
   };
-  const aead = 'plugin-sdk/dist/channel/aead.js';
-  const keys = 'plugin-sdk/dist/channel/keys.js';
+  const aead = 'plugin-sdk/protocol/dist/channel/aead.js';
+  const keys = 'plugin-sdk/protocol/dist/channel/keys.js';
   try {
     if (planted && planted.module !== aead) replace(planted.module, () => unaltered(planted.module));
     replace(keys, async () => watchedKeys(await unaltered<typeof Keys>(keys), stage, rsa));
@@ -78,7 +78,7 @@ export async function load(rsa: 'real' | 'ideal', planted?: Planted): Promise<Mo
       }
       return { ...actual, Aead };
     });
-    replace('plugin-sdk/dist/zmtp/dealer.js', () => ({
+    replace('plugin-sdk/client/dist/dealer/dealer.js', () => ({
       IMPLEMENTATION: 'own',
       openDealer: (_: DealerOptions, handlers: DealerHandlers) => stage.playing.dial(handlers),
     }));
@@ -98,8 +98,8 @@ export async function load(rsa: 'real' | 'ideal', planted?: Planted): Promise<Mo
     const [door, trust, channel, connection] = await Promise.all([
       import('../../../../core/dist/doors/external.js'),
       import('../../../../core/dist/doors/trust.js'),
-      import('@centreond/plugin-sdk/channel'),
-      import('../../../../plugin-sdk/dist/connection.js'),
+      import('@centreond/protocol/channel'),
+      import('../../../../plugin-sdk/client/dist/connection.js'),
     ]);
     return { stage, door, trust, channel, connection };
   } finally {

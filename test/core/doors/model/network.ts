@@ -1,5 +1,5 @@
 import type { ConnectionHandlers } from '../../../../core/dist/doors/zmtp/connection.js';
-import type { Dealer, DealerHandlers } from '../../../../plugin-sdk/dist/zmtp/dealer.js';
+import type { Dealer, DealerHandlers } from '../../../../plugin-sdk/client/dist/dealer/dealer.js';
 
 /** `up`: from client to router. */
 export type Way = 'up' | 'down';

@@ -7,8 +7,8 @@ export interface PlantedFault extends Planted {
   readonly breaks: Promised;
 }
 
-const RECORDS = 'plugin-sdk/dist/channel/records.js';
-const AEAD = 'plugin-sdk/dist/channel/aead.js';
+const RECORDS = 'plugin-sdk/protocol/dist/channel/records.js';
+const AEAD = 'plugin-sdk/protocol/dist/channel/aead.js';
 const SESSIONS = 'core/dist/doors/sessions.js';
 const SESSION = 'core/dist/doors/session.js';
 const ADMISSION = 'core/dist/doors/admission.js';

@@ -1,13 +1,13 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
-import type { ClientLabel, KeyPair } from '@centreond/plugin-sdk/channel';
+import type { ClientLabel, KeyPair } from '@centreond/protocol/channel';
 import type { ExternalDoor } from '../../../../core/dist/doors/external.js';
 import type { Trust } from '../../../../core/dist/doors/trust.js';
 import type { Connection as RouterEnd } from '../../../../core/dist/doors/zmtp/connection.js';
 import type { ListenerOptions } from '../../../../core/dist/doors/zmtp/listener.js';
 import type { Peer } from '../../../../core/dist/router/peer.js';
-import type { Connection } from '../../../../plugin-sdk/dist/connection.js';
-import type { DealerHandlers } from '../../../../plugin-sdk/dist/zmtp/dealer.js';
+import type { Connection } from '../../../../plugin-sdk/client/dist/connection.js';
+import type { DealerHandlers } from '../../../../plugin-sdk/client/dist/dealer/dealer.js';
 import { type Forgery, forge } from './forgery.ts';
 import type { Modules } from './modules.ts';
 import { type Frame, isRecord, Network, type Way, type Wire } from './network.ts';

@@ -7,8 +7,8 @@ import {
   randomBytes,
 } from 'node:crypto';
 import type { Listener, ListenerOptions } from '../../../../core/dist/doors/zmtp/listener.js';
-import type * as Keys from '../../../../plugin-sdk/dist/channel/keys.js';
-import type { Dealer, DealerHandlers } from '../../../../plugin-sdk/dist/zmtp/dealer.js';
+import type { Dealer, DealerHandlers } from '../../../../plugin-sdk/client/dist/dealer/dealer.js';
+import type * as Keys from '../../../../plugin-sdk/protocol/dist/channel/keys.js';
 
 /** What the modules under test meet in the place of sockets, disk and thread pool. A scene plays at a time. */
 export interface Scenery {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Cipher, KeyPair } from '@centreond/plugin-sdk/channel';
+import type { Cipher, KeyPair } from '@centreond/protocol/channel';
 import type { Verdict } from './promises.ts';
 import type { TestClock } from './test-clock.ts';
 

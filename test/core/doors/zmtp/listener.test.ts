@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { Push, Request } from 'zeromq';
 import type { Connection } from '../../../../core/dist/doors/zmtp/connection.js';
 import { isShortOfFiles, openFileLimits } from '../../../../core/dist/open-files.js';
-import { GREETING, READY } from '../../../../plugin-sdk/dist/zmtp/index.js';
+import { GREETING, READY } from '../../../../plugin-sdk/protocol/dist/zmtp/wire.js';
 import { until } from '../attacker.ts';
 import {
   closeAll,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Dealer, type SocketOptions } from 'zeromq';
 import type { Connection } from '../../../../core/dist/doors/zmtp/connection.js';
 import { type Listener, type ListenerOptions, openListener } from '../../../../core/dist/doors/zmtp/listener.js';
-import { GREETING, READY } from '../../../../plugin-sdk/dist/zmtp/index.js';
+import { GREETING, READY } from '../../../../plugin-sdk/protocol/dist/zmtp/wire.js';
 import { TestClock, until } from '../attacker.ts';
 
 const cleanup: (() => unknown)[] = [];

@@ -1,0 +1,11 @@
+export * from './catalogue.ts';
+export * from './errors.ts';
+export * from './frame.ts';
+export * from './history.ts';
+export { parseJson } from './json.ts';
+export { LINK_VERBS } from './link-verbs.ts';
+export { after } from './long-timer.ts';
+export type { Mistake } from './mistake.ts';
+export * from './names.ts';
+export * from './status.ts';
+export { newToken } from './token.ts';

@@ -1,0 +1,112 @@
+import { reasonOf } from '@centreond/protocol';
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import type { JsonSchema, Schema } from './schema.ts';
+
+/** A JSON Schema as the router reads it. */
+export interface RouterSchema {
+  /** Why the router cannot use the schema, if it cannot; `check` finds nothing then. */
+  readonly fault: string | undefined;
+  /** What the schema has against `value`, as one sentence part, or undefined. */
+  check(value: unknown): string | undefined;
+}
+
+/** The `format` by which a schema marks a string as a reference to a secret: the value itself is refused, and not repeated. */
+export const SECRET_FORMAT = 'centreond-secret';
+export const SECRET_REMEDY = 'is a secret: write file:PATH or env:NAME, never the value';
+
+/** Whether `text` refers to a secret (`file:PATH` or `env:NAME`). */
+export function isSecretReference(text: string): boolean {
+  return /^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$/.test(text);
+}
+
+/** What a check of a value finds: its first mistake, or all of them. */
+type Extent = 'first' | 'all';
+
+/** Compile schemas for a while: making one costs five times as much as compiling a schema. */
+const compilers: Record<Extent, { ajv: Ajv2020 | undefined; schemas: number }> = {
+  first: { ajv: undefined, schemas: 0 },
+  all: { ajv: undefined, schemas: 0 },
+};
+/** Schemas that one compiler takes. It holds on to each of them, whatever is removed from it, for as long as itself. */
+const SCHEMAS = 50;
+/** Of a value with more keys and elements only the first mistake is told: 50,000 of them take 60 ms to find. */
+const LARGE = 1000;
+
+/** Compiles a schema apart from all others, so that two cannot meet by `$id`. Throws what is wrong with it. */
+function compile(schema: JsonSchema, extent: Extent): ValidateFunction {
+  const compiler = compilers[extent];
+  if (compiler.schemas++ % SCHEMAS === 0) compiler.ajv = undefined;
+  compiler.ajv ??= new Ajv2020({
+    strict: false,
+    allErrors: extent === 'all',
+    addUsedSchema: false,
+    logger: false,
+  }).addFormat(SECRET_FORMAT, { type: 'string', validate: isSecretReference });
+  const { ajv } = compiler;
+  try {
+    return ajv.compile(schema);
+  } finally {
+    ajv.removeSchema(schema);
+  }
+}
+
+/** Compiles `schema` as router and test kit do: unknown keywords, and all formats but that of a secret, bind nobody. */
+export function routerSchema(schema: JsonSchema): RouterSchema {
+  let first: ValidateFunction;
+  try {
+    first = compile(schema, 'first');
+  } catch (error) {
+    return { fault: reasonOf(error), check: () => undefined };
+  }
+  let all: ValidateFunction | undefined;
+  const check = (value: unknown) => {
+    if (first(value)) return undefined;
+    if (sizeOf(value, LARGE) > LARGE) return faultText(first);
+    all ??= compile(schema, 'all');
+    all(value);
+    return faultText(all);
+  };
+  return { fault: undefined, check };
+}
+
+/** How many keys and elements a JSON value has; counts no further than past `limit`. */
+function sizeOf(value: unknown, limit: number): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  let size = 0;
+  for (const key in value) {
+    size += 1 + sizeOf((value as Record<string, unknown>)[key], limit - size);
+    if (size > limit) break;
+  }
+  return size;
+}
+
+function faultText({ errors }: ValidateFunction): string {
+  const texts = (errors ?? []).slice(0, 5).map(({ instancePath, params, keyword, message }) => {
+    const at = instancePath === '' ? 'it' : instancePath.slice(1).replaceAll('/', '.');
+    if (keyword === 'additionalProperties') return `${at} must not have the key '${params.additionalProperty}'`;
+    return `${at} ${keyword === 'format' ? SECRET_REMEDY : message}`;
+  });
+  return texts.join('; ');
+}
+
+/**
+ * A schema that a plugin may declare with, of a plain JSON Schema (a TypeBox schema is one). It checks as the router does, and
+ * changes nothing: defaults are not filled in. Give the type that it describes: `fromJsonSchema<Static<typeof T>>(T)`. Throws a
+ * TypeError if `schema` cannot be compiled.
+ */
+export function fromJsonSchema<T>(schema: object): Schema<T> {
+  const plain = JSON.parse(JSON.stringify(schema)) as JsonSchema;
+  const { fault, check } = routerSchema(plain);
+  if (fault !== undefined) throw new TypeError(`This JSON Schema cannot be used: ${fault}.`);
+  return {
+    '~standard': {
+      version: 1,
+      vendor: 'json-schema',
+      validate: (value) => {
+        const message = check(value);
+        return message === undefined ? { value: value as T } : { issues: [{ message }] };
+      },
+      jsonSchema: { input: () => plain, output: () => plain },
+    },
+  };
+}

@@ -1,5 +1,0 @@
-/** ZMTP 3: what carries frames between the daemon, its clients and its plugins. For those alone; no interface for plugins. */
-export { type Dealer, type DealerHandlers, type DealerOptions, openDealer } from './dealer.ts';
-export { Engine, type EngineFault, type EngineHandlers, type EngineOptions } from './engine.ts';
-export { type FrameFault, FrameReader, type FrameSink } from './frame-reader.ts';
-export { GREETING, READY, type SocketType } from './wire.ts';
