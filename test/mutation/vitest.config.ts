@@ -1,33 +1,26 @@
+// Runs tests on the sources, one of which has mutants in it. The command `run.ts` sets the environment that this reads.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { defineConfig, type Plugin } from 'vitest/config';
 
 const ROOT = path.join(import.meta.dirname, '../..');
-const SDK = /^@centreond\/plugin-sdk(?:\/(.*))?$/;
-const BUILT = /^(.*\/(?:core|plugin-sdk))\/dist\/(.*)\.js$/;
+const BUILT = /^(.*\/(?:core|plugin-sdk\/[a-z]+))\/dist\/(.*)\.js$/;
 
-const { exports: exported } = JSON.parse(readFileSync(path.join(ROOT, 'plugin-sdk/package.json'), 'utf8')) as {
-  exports: Record<string, { default?: string }>;
-};
+const { MUTATION_SUBJECT: subject = '', MUTATION_FOLDER: folder = '' } = process.env;
+const subjectPath = path.join(ROOT, subject);
 
-/** The source of a file that is built. */
-function sourceOf(file: string): string | undefined {
-  const [, room, name] = BUILT.exec(file) ?? [];
-  return room === undefined ? undefined : `${room}/src/${name}.ts`;
-}
-
-/** Imports of what is built get its source, which Stryker has mutated. */
+/** Imports of what is built get its source, and the file with mutants stands in the place of its source. */
 const sources: Plugin = {
   name: 'sources',
   enforce: 'pre',
-  resolveId(name, importer) {
-    const sdk = SDK.exec(name);
-    if (sdk) {
-      const file = exported[sdk[1] === undefined ? '.' : `./${sdk[1]}`]?.default;
-      return file === undefined ? undefined : sourceOf(path.join(ROOT, 'plugin-sdk', file));
-    }
-    if (!name.startsWith('.') || importer === undefined) return undefined;
-    return sourceOf(path.resolve(path.dirname(importer), name));
+  async resolveId(name, importer) {
+    if (!name.startsWith('.') && !name.startsWith('@centreond/')) return undefined;
+    const resolved = await this.resolve(name, importer, { skipSelf: true });
+    const [, room, file] = BUILT.exec(resolved?.id ?? '') ?? [];
+    return room === undefined ? resolved : `${room}/src/${file}.ts`;
+  },
+  load(id) {
+    return id === subjectPath ? readFileSync(path.join(folder, 'mutated.ts'), 'utf8') : undefined;
   },
 };
 
@@ -36,13 +29,12 @@ export default defineConfig({
   oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   test: {
     root: path.join(ROOT, 'test'),
-    include: [
-      'core/router/authorize.test.ts',
-      'core/router/ladder.test.ts',
-      'core/router/ladder-steps.test.ts',
-      'plugin-sdk/channel-*.test.ts',
-    ],
-    testTimeout: 30_000,
-    maxWorkers: 2,
+    include: ['core/**/*.test.ts', 'plugin-sdk/**/*.test.ts'],
+    runner: path.join(import.meta.dirname, 'tries.ts'),
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    maxWorkers: 1,
+    // The cache's keys do not know of the mutants: each subject has its own.
+    fsModuleCachePath: path.join(folder, 'cache'),
   },
 });
