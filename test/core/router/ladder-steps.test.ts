@@ -45,8 +45,10 @@ const ACTIONS = [
 let world: World;
 let steps: Steps;
 let alice: TestPeer;
+let movesBefore: number;
 beforeEach(async () => {
   vi.useFakeTimers();
+  movesBefore = wrongMoveCount();
   world = new World();
   steps = new Steps();
   alice = new TestPeer('alice');
@@ -55,7 +57,7 @@ beforeEach(async () => {
 });
 afterEach(() => {
   vi.useRealTimers();
-  expect(wrongMoveCount()).toBe(0);
+  expect(wrongMoveCount()).toBe(movesBefore);
 });
 
 const raw = (peer: TestPeer, text: string | Buffer) => world.ladder.receive(peer, Buffer.from(text));
