@@ -87,6 +87,7 @@ async function judge(subject: string, folder: string, tests: readonly string[]):
   const doubted = new Set(readVerdicts(folder).flatMap((verdict) => ('doubted' in verdict ? [verdict.doubted] : [])));
   const killed = new Set<string>();
   for (const verdict of readVerdicts(folder)) {
+    if ('doubted' in verdict) console.log(`  "${verdict.name}" fails after its mutants: ${verdict.because}`);
     if ('mutant' in verdict && !doubted.has(verdict.test)) killed.add(verdict.mutant);
   }
   await loadEach(mutants, reaches, killed, doubted, env, folder);

@@ -26,7 +26,7 @@ export interface ReachingTest {
 /** One line of the file `verdicts`. `doubted`: a test failed without a mutant afterwards; `alive`: a mutant that `load` did not kill. */
 export type Verdict =
   | { mutant: string; test: string; how: 'failed' | 'timed out' }
-  | { doubted: string }
+  | { doubted: string; name: string; because: string | undefined }
   | { alive: string };
 
 /** What instrumented code shares with its runner, in the global `__stryker__`. */
@@ -95,8 +95,8 @@ export default class Tries extends TestRunner {
     this.#plan = mutants.filter((mutant) => !this.#killed.has(mutant));
     this.#limit = Math.max(LEAST_MS, 20 * (reaching?.took ?? 0));
     if (this.#plan.length === 0) test.mode = 'skip';
-    // The last try is without a mutant.
-    else test.repeats = this.#plan.length;
+    // The last two tries are without a mutant: the first of them may meet what the last mutant left behind.
+    else test.repeats = this.#plan.length + 1;
   }
 
   override onBeforeTryTask(test: RunnerTestCase, options: { retry: number; repeats: number }): void {
@@ -137,7 +137,8 @@ export default class Tries extends TestRunner {
     const [error] = result?.errors ?? [];
     const failed = result?.state === 'fail' || this.#stray !== undefined;
     const mutant = this.#plan[options.repeats];
-    if (failed && mutant === undefined) this.#say({ doubted: test.id });
+    if (failed && options.repeats > this.#plan.length)
+      this.#say({ doubted: test.id, name: test.name, because: error?.message });
     else if (failed && mutant !== undefined) {
       this.#killed.add(mutant);
       this.#say({ mutant, test: test.id, how: error?.name === 'TimedOut' ? 'timed out' : 'failed' });
