@@ -9,6 +9,8 @@ export interface Survivor extends Mutant {
 
 export interface Result {
   readonly subject: string;
+  /** The SHA-256 of its code with mutants. */
+  readonly source: string;
   readonly mutants: number;
   readonly ignored: number;
   readonly survivors: readonly Survivor[];
@@ -47,6 +49,7 @@ export function printReport(result: Result): boolean {
 export function printTable(results: readonly Result[]): void {
   const all: Result = {
     subject: '**all**',
+    source: '',
     mutants: results.reduce((sum, { mutants }) => sum + mutants, 0),
     ignored: results.reduce((sum, { ignored }) => sum + ignored, 0),
     survivors: results.flatMap(({ survivors }) => survivors),

@@ -1,5 +1,7 @@
-// node test/mutation/run.ts [FILE…]: mutates each file, one after the other, and prints which mutants the tests let live.
+// node test/mutation/run.ts [--again] [FILE…]: mutates each file, one after the other, and prints which mutants the tests let live.
+// --again tries only those that survived the last run, if the file is the same.
 import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   appendFileSync,
   existsSync,
@@ -72,8 +74,24 @@ async function pursue(args: readonly string[], env: NodeJS.ProcessEnv, folder: s
   }
 }
 
-async function judge(subject: string, folder: string, tests: readonly string[]): Promise<Result> {
+function reportOf(subject: string): string {
+  return path.join(HERE, 'report', `${path.basename(subject)}.json`);
+}
+
+/** The mutants that the last run killed, if it was one of the same code. */
+function killedBefore(subject: string, source: string, mutants: readonly Mutant[]): string[] {
+  if (!existsSync(reportOf(subject))) return [];
+  const last = JSON.parse(readFileSync(reportOf(subject), 'utf8')) as Result;
+  const alive = new Set(last.survivors.map(({ id }) => id));
+  return last.source === source ? mutants.map(({ id }) => id).filter((id) => !alive.has(id)) : [];
+}
+
+async function judge(subject: string, folder: string, tests: readonly string[], again: boolean): Promise<Result> {
   const { code, mutants, ignored } = await mutate(path.join(ROOT, subject));
+  const source = createHash('sha256').update(code).digest('hex');
+  for (const mutant of again ? killedBefore(subject, source, mutants) : []) {
+    appendFileSync(path.join(folder, 'verdicts'), `${JSON.stringify({ mutant, test: 'before', how: 'failed' })}\n`);
+  }
   writeFileSync(path.join(folder, 'mutated.ts'), code);
   const env = { MUTATION_FOLDER: folder, MUTATION_SUBJECT: subject };
   const vitest = [path.join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', '--config', CONFIG, ...tests];
@@ -97,6 +115,7 @@ async function judge(subject: string, folder: string, tests: readonly string[]):
   const alive = mutants.filter(({ id }) => !killed.has(id));
   return {
     subject,
+    source,
     ignored,
     mutants: mutants.length,
     survivors: alive.map((mutant) => ({ ...mutant, reached: reached.has(mutant.id) })),
@@ -140,7 +159,8 @@ async function loadEach(
   }
 }
 
-const given = process.argv.slice(2);
+const words = process.argv.slice(2);
+const given = words.filter((word) => word !== '--again');
 const subjects = Object.keys(SUBJECTS).filter((subject) => given.length === 0 || given.includes(subject));
 if (subjects.length === 0) throw new Error(`no file that is mutated is ${given.join(' or ')}`);
 if (!existsSync(path.join(HERE, 'node_modules'))) spawnSync('npm', ['ci'], { cwd: HERE, stdio: 'inherit' });
@@ -152,8 +172,8 @@ for (const subject of subjects) {
   const clear = (): void => rmSync(folder, { recursive: true, force: true });
   process.once('exit', clear);
   try {
-    const result = await judge(subject, folder, SUBJECTS[subject] ?? []);
-    writeFileSync(path.join(HERE, `report/${path.basename(subject)}.json`), JSON.stringify(result, null, 2));
+    const result = await judge(subject, folder, SUBJECTS[subject] ?? [], words.includes('--again'));
+    writeFileSync(reportOf(subject), JSON.stringify(result, null, 2));
     results.push(result);
     if (!printReport(result)) process.exitCode = 1;
   } finally {
