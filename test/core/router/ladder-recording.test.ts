@@ -88,8 +88,9 @@ describe('beyond the share of its owner', () => {
     const { world } = worldWith(new Steps(), { count: 100, bytes: 1e6, perIdentity: { count: 10, bytes: 20_000 } });
     const data = (text: string) => `{"a":"${text}"}`;
     const bob = new TestPeer('bob');
-    world.ladder.receive(alice, Buffer.from(`[DO] [ascii] [] ${data('x'.repeat(20_000 - 8))}`));
-    world.ladder.receive(bob, Buffer.from(`[DO] [wide] [] ${data('€'.repeat(20_000 - 8))}`));
+    for (const peer of [alice, bob]) world.send(peer, 'DO', peer.identity);
+    world.ladder.receive(alice, Buffer.from(`[DO] [ascii] [] ${data('x'.repeat(20_000 - 10))}`));
+    world.ladder.receive(bob, Buffer.from(`[DO] [wide] [] ${data('€'.repeat(20_000 - 10))}`));
     await settle();
     expect([alice.acks('ascii'), bob.acks('wide')]).toEqual([['accepted'], ['accepted']]);
   });
