@@ -25,7 +25,7 @@ function scoreOf({ mutants, survivors }: Result): number {
 
 /** A mutant as the lists in survivors.ts name it. */
 function nameOf({ original, replacement }: Mutant): string {
-  const [from, to] = [original, replacement].map((text) => text.replace(/\s+/g, ' ').slice(0, 100));
+  const [from, to] = [original, replacement].map((text) => text.replace(/\s+/g, ' ').slice(0, 200));
   return `${from} → ${to}`;
 }
 

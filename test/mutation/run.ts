@@ -95,7 +95,9 @@ async function judge(subject: string, folder: string, tests: readonly string[], 
   writeFileSync(path.join(folder, 'mutated.ts'), code);
   const env = { MUTATION_FOLDER: folder, MUTATION_SUBJECT: subject };
   const vitest = [path.join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', '--config', CONFIG, ...tests];
-  if ((await run(vitest, { ...env, MUTATION_PASS: 'reach' }, folder)) !== 0) {
+  // On a machine with other work a test may miss its time once.
+  const reach = (): Promise<number | undefined> => run(vitest, { ...env, MUTATION_PASS: 'reach' }, folder);
+  if ((await reach()) !== 0 && (await reach()) !== 0) {
     throw new Error(`the tests fail without a mutant:\n${readFileSync(path.join(folder, 'output'), 'utf8')}`);
   }
   const reaches = readdirSync(folder)

@@ -23,6 +23,20 @@ export const ACCEPTED: Readonly<Record<string, readonly Reason[]>> = {
       ],
     },
   ],
+  'plugin-sdk/protocol/src/channel/handshake.ts': [
+    { because: 'nothing was assigned when JSON.parse threw', mutants: ['{ fields = undefined; } → {}'] },
+    {
+      because: 'what has no text `s` throws in the next line, and that is the same answer',
+      mutants: [
+        "typeof fields !== 'object' || fields === null || !('s' in fields) → false",
+        "typeof fields !== 'object' || fields === null || !('s' in fields) → (typeof fields !== 'object' || fields === null) && !('s' in fields)",
+        "typeof fields !== 'object' || fields === null → false",
+        "typeof fields !== 'object' || fields === null → typeof fields !== 'object' && fields === null",
+        "typeof fields !== 'object' → false",
+        'fields === null → false',
+      ],
+    },
+  ],
   'plugin-sdk/protocol/src/channel/records.ts': [
     { because: 'stands in a branch where both differ', mutants: ['seq < next → seq <= next'] },
   ],
