@@ -7,7 +7,7 @@ const DOORS = [
   'core/doors/join.',
   'core/doors/neg',
 ];
-const ROUTER = ['core/router/authorize', 'core/router/ladder'];
+const ROUTER = ['core/router/authorize', 'core/router/envelope', 'core/router/ladder', 'core/router/repeat'];
 
 export const SUBJECTS: Readonly<Record<string, readonly string[]>> = {
   'core/src/router/authorize.ts': ROUTER,
