@@ -31,8 +31,7 @@ describe('a peer with no matter which roles may call what one of them may, and n
     const { who = '', data } = MATRIX[name] ?? {};
     for (const letters of subsets) {
       const roles = new Set(letters.map((letter) => ROLE_OF[letter]));
-      const grant = { identity: 'x', fingerprint: '', roles: [] };
-      const refusal = refusalFor({ identity: 'x', grant, roles }, action, 'central');
+      const refusal = refusalFor({ identity: 'x', grant: {}, roles }, action, 'central');
       const may = letters.some((letter) => who.includes(letter));
       // What depends on DATA is decided by the action itself, below.
       if (may || !data)

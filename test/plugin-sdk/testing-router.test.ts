@@ -1,9 +1,22 @@
 import 'reflect-metadata';
 import path from 'node:path';
-import { Action, type ActionContext, CLOCK, type Clock, INSTANCE, type Instance, inject, Kill, On, Plugin, TRANSPORT, type Transport } from '@centreond/plugin-sdk';
-import { failure, type NodeRegistered } from '@centreond/protocol';
-import type { Link } from '@centreond/plugin-sdk/nodes';
 import { FakeClock, FakeLink, startHost, testPlugin } from '@centreond/plugin-kit';
+import {
+  Action,
+  type ActionContext,
+  CLOCK,
+  type Clock,
+  INSTANCE,
+  type Instance,
+  inject,
+  Kill,
+  On,
+  Plugin,
+  TRANSPORT,
+  type Transport,
+} from '@centreond/plugin-sdk';
+import type { Link } from '@centreond/plugin-sdk/nodes';
+import { failure, type NodeRegistered } from '@centreond/protocol';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { ROOT } from './temp-package.ts';

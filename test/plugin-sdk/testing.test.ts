@@ -1,7 +1,23 @@
 import 'reflect-metadata';
 import { setTimeout as wait } from 'node:timers/promises';
 import { FakeClock, testPlugin } from '@centreond/plugin-kit';
-import { Action, type ActionContext, CONFIG, inject, Kill, LOGGER, type Logger, On, Plugin, STATE, type State, TOKEN_STORE, type TokenStore, TRANSPORT, type Transport } from '@centreond/plugin-sdk';
+import {
+  Action,
+  type ActionContext,
+  CONFIG,
+  inject,
+  Kill,
+  LOGGER,
+  type Logger,
+  On,
+  Plugin,
+  STATE,
+  type State,
+  TOKEN_STORE,
+  type TokenStore,
+  TRANSPORT,
+  type Transport,
+} from '@centreond/plugin-sdk';
 import { failure, type HistoryRow, type NodeRegistered } from '@centreond/protocol';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';

@@ -19,12 +19,17 @@ export interface Guarded {
   readonly manifest: { readonly name: string; readonly access: readonly Access[] };
 }
 
+/** What authorisation reads of a peer. */
+interface Asker extends Pick<Peer, 'identity' | 'roles'> {
+  readonly grant: Pick<Grant, 'actions' | 'targets'>;
+}
+
 /**
  * Why `peer` may not call `action` on `node` (`elsewhere`: not this one), or undefined where it may. Default deny. The lists `actions` and `targets` of a
  * grant speak of everything but what the core offers to every client: reading, following and ending one's own tokens.
  */
 export function refusalFor(
-  peer: Pick<Peer, 'grant' | 'identity' | 'roles'>,
+  peer: Asker,
   { type, manifest }: Guarded,
   node: string,
   elsewhere = false,
@@ -61,16 +66,14 @@ export function stillRefused(
   const refuse = (remedy: string) =>
     failure('FORBIDDEN', { identity: owner, what: `call ${action.manifest.name} on ${node}`, remedy });
   if (owner === '@local') return undefined;
-  if (owner.startsWith('@')) return refusalFor(subject(owner, ['plugin']), action, node, true);
+  if (owner.startsWith('@')) {
+    return refusalFor({ identity: owner, roles: new Set(['plugin']), grant: {} }, action, node);
+  }
   // A router answers for what it forwarded: ROUTER/FROM.
   const identity = owner.split('/')[0] ?? owner;
   const grant = grantOf(identity);
   if (!grant) return refuse(`The key of ${identity} is no longer authorised.`);
   return refusalFor({ identity: owner, grant, roles: new Set(grant.roles) }, action, node, true);
-}
-
-function subject(identity: string, roles: readonly PeerRole[]): Pick<Peer, 'grant' | 'identity' | 'roles'> {
-  return { identity, grant: { identity, fingerprint: '', roles: [] }, roles: new Set(roles) };
 }
 
 function intersects(a: ReadonlySet<PeerRole>, b: ReadonlySet<PeerRole>): boolean {

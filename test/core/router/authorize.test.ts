@@ -1,13 +1,6 @@
 import type { Access } from '@centreond/plugin-sdk/internal';
 import { describe, expect, test } from 'vitest';
-import {
-  actsForAll,
-  CORE_TYPE,
-  type Guarded,
-  refusalFor,
-  seesAll,
-  stillRefused,
-} from '../../../core/dist/router/authorize.js';
+import { actsForAll, type Guarded, refusalFor, seesAll, stillRefused } from '../../../core/dist/router/authorize.js';
 import type { Grant, Peer, PeerRole } from '../../../core/dist/router/peer.js';
 
 const ROLES: readonly PeerRole[] = ['client', 'node', 'router', 'admin', 'plugin'];
@@ -78,15 +71,13 @@ describe('the list of actions of a grant', () => {
   });
 
   test.each(['client', 'node'] as const)('does not speak of what the core offers to every %s', (role) => {
-    const core = action([role], CORE_TYPE, 'GETLOG');
+    const core = action([role], 'core', 'GETLOG');
     expect(refusalFor(peer([role], listed), core, 'central')).toBeUndefined();
     expect(refusalFor(peer([role], listed), core, 'paris', true)).toBeUndefined();
   });
 
   test('speaks of the other actions of the core, and of those of plugins that are for every client', () => {
-    expect(refusalFor(peer(['admin'], listed), action(['admin'], CORE_TYPE, 'KEYS'), 'central')?.code).toBe(
-      'FORBIDDEN',
-    );
+    expect(refusalFor(peer(['admin'], listed), action(['admin'], 'core', 'KEYS'), 'central')?.code).toBe('FORBIDDEN');
     expect(refusalFor(peer(['client'], listed), action(['client'], 'probe'), 'central')?.code).toBe('FORBIDDEN');
   });
 
@@ -108,7 +99,7 @@ describe('the list of targets of a grant', () => {
 
   test('speaks of this router, too, but not of what the core offers to every client on it', () => {
     expect(refusalFor(peer(['client'], listed), action(['client']), 'central')?.code).toBe('FORBIDDEN');
-    const core = action(['client'], CORE_TYPE, 'GETLOG');
+    const core = action(['client'], 'core', 'GETLOG');
     expect(refusalFor(peer(['client'], listed), core, 'central')).toBeUndefined();
     expect(refusalFor(peer(['client'], listed), core, 'rome', true)?.code).toBe('FORBIDDEN');
     expect(refusalFor(peer(['client'], listed), core, 'paris', true)).toBeUndefined();
@@ -130,7 +121,7 @@ describe('after its session', () => {
     expect(still('guest', action(['client']), 'lyon')).toBeUndefined();
     expect(still('guest', action(['client']))?.code).toBe('FORBIDDEN');
     // As on another node: there the list of targets speaks of the core's actions, too.
-    expect(still('guest', action(['client'], CORE_TYPE, 'GETLOG'))?.code).toBe('FORBIDDEN');
+    expect(still('guest', action(['client'], 'core', 'GETLOG'))?.code).toBe('FORBIDDEN');
   });
 
   test('a request of a key that is no longer authorised is refused with its reason', () => {

@@ -1,47 +1,9 @@
-import { type CentreondError, failure, type JsonObject, parseReply } from '@centreond/protocol';
+import { failure, type JsonObject, parseReply } from '@centreond/protocol';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Executor } from '../../../core/dist/router/executor.js';
 import { WAIT_LIMIT_MS } from '../../../core/dist/router/ladder.js';
-import { Answer, type Asked, type OpenRequest, wrongMoveCount } from '../../../core/dist/router/request.js';
+import { Answer, wrongMoveCount } from '../../../core/dist/router/request.js';
+import { Steps } from './steps.ts';
 import { action, manifest, settle, TestPeer, World } from './world.ts';
-
-/** A plugin whose every answer its test decides. */
-class Steps implements Executor {
-  readonly asked: { action: string; data: JsonObject; asked: Asked }[] = [];
-  readonly admitted: OpenRequest[] = [];
-  readonly submitted: OpenRequest[] = [];
-  readonly withdrawn: OpenRequest[] = [];
-  answer: () => Answer | Promise<Answer> = () => new Answer('{"a":1}');
-  admission: () => CentreondError | undefined | Promise<CentreondError | undefined> = () => undefined;
-  ask(asked: { name: string }, data: JsonObject, _: unknown, more: Asked): Answer | Promise<Answer> {
-    this.asked.push({ action: asked.name, data, asked: more });
-    return this.answer();
-  }
-  admit(open: OpenRequest) {
-    this.admitted.push(open);
-    return this.admission();
-  }
-  submit(open: OpenRequest): void {
-    this.submitted.push(open);
-  }
-  withdraw(open: OpenRequest): void {
-    this.withdrawn.push(open);
-  }
-  abort(): void {}
-  hearers = () => [];
-  ids = () => [];
-  kill = async () => {};
-  status = () => ({
-    type: 'steps',
-    package: '',
-    version: '',
-    state: 'up',
-    health: null,
-    metrics: [],
-    waiting: 0,
-    instances: [],
-  });
-}
 
 const ACTIONS = [
   action('PING', { reply: 'ack' }),
@@ -54,8 +16,10 @@ const ACTIONS = [
 let world: World;
 let steps: Steps;
 let alice: TestPeer;
+let movesBefore: number;
 beforeEach(async () => {
   vi.useFakeTimers();
+  movesBefore = wrongMoveCount();
   world = new World();
   steps = new Steps();
   alice = new TestPeer('alice');
@@ -64,7 +28,7 @@ beforeEach(async () => {
 });
 afterEach(() => {
   vi.useRealTimers();
-  expect(wrongMoveCount()).toBe(0);
+  expect(wrongMoveCount()).toBe(movesBefore);
 });
 
 const raw = (peer: TestPeer, text: string | Buffer) => world.ladder.receive(peer, Buffer.from(text));
@@ -382,6 +346,7 @@ describe('a request', () => {
     expect(alice.acks('t')).toEqual(['accepted', 'duplicate']);
     expect(steps.submitted).toHaveLength(1);
     expect(steps.withdrawn).toEqual([steps.admitted[1]]);
+    expect(world.requests.get('t')).toBe(steps.submitted[0]);
   });
 
   test('that is repeated while it is recorded has both answered from the disk, accepted and duplicate', async () => {

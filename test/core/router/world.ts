@@ -134,6 +134,7 @@ export class World {
   readonly given: string[] = [];
   readonly registry = new Registry();
   readonly telemetry = new Telemetry();
+  readonly verbs = new Verbs(this.log as never);
   readonly elsewhere = new FakeElsewhere();
   readonly followers: Followers;
   readonly requests: Requests;
@@ -166,7 +167,7 @@ export class World {
     const { followers } = this;
     this.requests = new Requests({ store, followers, telemetry, open, clock, log });
     const { requests } = this;
-    const verbs = new Verbs(log);
+    const { verbs } = this;
     const id = 'central';
     this.ladder = new Ladder({
       id,

@@ -1,0 +1,43 @@
+// The mutants that no test can kill, with the reason. Named as the command prints them.
+export interface Reason {
+  readonly because: string;
+  readonly mutants: readonly string[];
+}
+
+export const ACCEPTED: Readonly<Record<string, readonly Reason[]>> = {
+  'core/src/router/ladder.ts': [
+    { because: 'the token is set before anything can throw', mutants: [`'' → "Stryker was here!"`] },
+    { because: 'deletes a key that is not there', mutants: ['$ !== undefined → true'] },
+    {
+      because: 'a request that has ended is not submitted, and not ended again: both are checked where that is done',
+      mutants: ["open.state === 'ended' → false", `'ended' → ""`],
+    },
+    {
+      because: 'the two groups match together or not at all, and an undefined action is registered nowhere',
+      mutants: [
+        '[] → ["Stryker was here"]',
+        'action === undefined || token === undefined → false',
+        'action === undefined || token === undefined → action === undefined && token === undefined',
+        'action === undefined → false',
+        'token === undefined → false',
+      ],
+    },
+  ],
+  'plugin-sdk/protocol/src/channel/handshake.ts': [
+    { because: 'nothing was assigned when JSON.parse threw', mutants: ['{ fields = undefined; } → {}'] },
+    {
+      because: 'what has no text `s` throws in the next line, and that is the same answer',
+      mutants: [
+        "typeof fields !== 'object' || fields === null || !('s' in fields) → false",
+        "typeof fields !== 'object' || fields === null || !('s' in fields) → (typeof fields !== 'object' || fields === null) && !('s' in fields)",
+        "typeof fields !== 'object' || fields === null → false",
+        "typeof fields !== 'object' || fields === null → typeof fields !== 'object' && fields === null",
+        "typeof fields !== 'object' → false",
+        'fields === null → false',
+      ],
+    },
+  ],
+  'plugin-sdk/protocol/src/channel/records.ts': [
+    { because: 'stands in a branch where both differ', mutants: ['seq < next → seq <= next'] },
+  ],
+};
