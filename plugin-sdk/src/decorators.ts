@@ -5,6 +5,7 @@ import type { Access, ActionContext, CoreEvents, Effects, KillRequest } from './
 import { failure } from './errors.ts';
 import { isAction } from './frame.ts';
 import type { Mistake } from './mistake.ts';
+import { TYPE_PATTERN } from './naming.ts';
 import { faultOfSchema, type InputOf, type OutputOf, type Schema } from './schema.ts';
 import { FIRST_PLUGIN_CODE } from './status.ts';
 
@@ -275,8 +276,7 @@ export function declarationOf(plugin: PluginClass): PluginDeclaration {
   const draft = draftOf(plugin.prototype);
   const { options } = draft;
   if (!options) throw refuse('its class has no @Plugin({ type, title })');
-  if (!/^[a-z][a-z0-9-]{0,63}$/.test(options.type))
-    throw refuse(`its type '${options.type}' is not [a-z][a-z0-9-]{0,63}`);
+  if (!TYPE_PATTERN.test(options.type)) throw refuse(`its type '${options.type}' is not [a-z][a-z0-9-]{0,63}`);
   for (const event of Object.keys(options.events ?? {})) {
     if (!isAction(event)) throw refuse(`its event '${event}' is no capital letter and up to 63 of A-Z 0-9 _ -`);
     if (CORE_EVENTS.includes(event)) throw refuse(`its event ${event} is the core's own`);

@@ -14,6 +14,7 @@ export {
   manifestOf,
 } from './manifest.ts';
 export type { Mistake } from './mistake.ts';
+export { actionAs, longNameOf, manifestAs, TYPE_PATTERN } from './naming.ts';
 export type { RowBound } from './row-window.ts';
 export { LINK_VERBS } from './runtime.ts';
 export type { InputOf, JsonSchema, OutputOf, Schema } from './schema.ts';

@@ -8,6 +8,7 @@ import {
   type JsonObject,
   lineLogger,
   type Manifest,
+  manifestAs,
   manifestOf,
   type PluginClass,
   parseReply,
@@ -42,6 +43,8 @@ interface Admits {
 export interface CorePluginOptions {
   readonly package: string;
   readonly version: string;
+  /** The type that the config gives it, if it does. */
+  readonly as?: string | undefined;
   readonly maxMessage: number;
   readonly log: Log;
   readonly requests: Pick<Requests, 'row'>;
@@ -76,9 +79,10 @@ export class CorePlugin implements Executor {
     const log = lineLogger((line) => logPluginLine(options.log, { plugin: manifest.type }, line));
     this.#rows = new RowWindow({ send: (message) => this.#fromPlugin(message) }, ROW_BOUND);
     this.#parts = objects.map((object) => {
-      const runtime = new InstanceRuntime(object, this.#rows, log, options.maxMessage);
+      const runtime = new InstanceRuntime(object, this.#rows, log, options.maxMessage, options.as);
       const part = { methods: object as Part['methods'], runtime };
-      for (const { name } of manifestOf(object.constructor as PluginClass).actions) this.#partOf.set(name, part);
+      const declared = manifestAs(manifestOf(object.constructor as PluginClass), options.as);
+      for (const { name } of declared.actions) this.#partOf.set(name, part);
       return part;
     });
   }
@@ -194,7 +198,7 @@ export class CorePlugin implements Executor {
 
 /** Imports and makes a plugin that runs in this process, with the services of any other. Throws what it throws. */
 export async function openCorePlugin(
-  found: { main: string; package: string; version: string; config: JsonObject; type: string },
+  found: { main: string; package: string; version: string; config: JsonObject; type: string; as?: string | undefined },
   options: Pick<CorePluginOptions, 'maxMessage' | 'log' | 'requests' | 'clock'> & {
     message(peer: Peer, message: Buffer): void;
   },
@@ -204,12 +208,19 @@ export async function openCorePlugin(
   const wire = { send: (message: string) => options.message(peer, Buffer.from(message)) };
   const target = pluginOf(await import(pathToFileURL(found.main).href), found.main);
   const declared = declarationOf(target).options;
-  const transport = new LinkTransport({ wire, maxMessage: options.maxMessage, log, plugin: declared });
-  const plugin = await construct(target, found.config, servicesOver(transport, log));
+  const transport = new LinkTransport({
+    wire,
+    maxMessage: options.maxMessage,
+    log,
+    plugin: { ...declared, type: found.type },
+  });
+  const instance = { id: '1', of: 1, type: found.type };
+  const plugin = await construct(target, found.config, servicesOver(transport, log, instance));
   await plugin.start?.();
   const stopped = () => peer.end();
-  return new CorePlugin(manifestOf(target), [plugin], {
+  return new CorePlugin(manifestAs(manifestOf(target), found.as), [plugin], {
     ...options,
+    as: found.as,
     package: found.package,
     version: found.version,
     stopped,

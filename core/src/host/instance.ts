@@ -38,6 +38,8 @@ const START_GIVES_WAY_MS = 3000;
 /** What is needed to start an instance. */
 export interface InstanceOptions {
   readonly type: string;
+  /** The type that the config gives the plugin, if it does; `type` then. */
+  readonly as?: string | undefined;
   readonly id: string;
   /** The plugin package's folder, from which its SDK is resolved. */
   readonly folder: string;
@@ -180,6 +182,7 @@ export class Instance implements InstanceLink, InstanceProcess {
       ticket: this.#ticket,
       main: options.main,
       type: options.type,
+      ...(options.as !== undefined && { as: options.as }),
       instance: options.id,
       config: options.config,
       maxMessage: options.maxMessage,

@@ -102,7 +102,14 @@ export class Loader {
   async #addToCore(found: Discovered): Promise<void> {
     const { entry, main, manifest, version } = found;
     const { type } = manifest;
-    const settings = { main, package: found.package, version, type, config: placedConfig(entry, manifest) };
+    const settings = {
+      main,
+      package: found.package,
+      version,
+      type,
+      as: entry.as,
+      config: placedConfig(entry, manifest),
+    };
     const plugin = await openCorePlugin(settings, { ...this.options, maxMessage: this.#config.core.maxMessage });
     if (plugin.manifest.hash !== manifest.hash) {
       await plugin.stop();
@@ -145,6 +152,7 @@ export class Loader {
         maxInstances: instances ?? declared ?? MOST_INSTANCES,
         instance: {
           type: manifest.type,
+          as: entry.as,
           folder,
           main,
           config: placedConfig(entry, manifest),
@@ -164,7 +172,7 @@ export class Loader {
   }
 
   /** LOADPLUGIN: finds, checks, starts and registers a package. Throws what is wrong with it; then nothing has changed. */
-  load(request: { package: string; config?: JsonObject }): Promise<{ type: string; actions: string[] }> {
+  load(request: { package: string; as?: string; config?: JsonObject }): Promise<{ type: string; actions: string[] }> {
     return this.#alone(async () => {
       const entry = requestedEntry(this.#config, request);
       if (Array.isArray(entry)) throw refusal(entry);
@@ -210,8 +218,7 @@ export class Loader {
   }
 
   async #reload(entry: PluginEntry): Promise<{ type: string; version: string; actions: string[] }> {
-    const running = [...this.#hosts.values()].filter(({ found }) => found.entry.package !== entry.package);
-    const others = running.map(({ found }) => found);
+    const others = this.#loaded.filter((found) => nameOf(found.entry) !== nameOf(entry));
     const found = this.#find(entry, others);
     const { manifest, version } = found;
     const { host } = this.#hosts.get(manifest.type) ?? {};
@@ -243,8 +250,8 @@ export class Loader {
   /** SIGHUP: plugins that the fresh config adds, drops or changes are loaded, unloaded and reloaded. Resolves with remarks. */
   apply(fresh: Config): Promise<string[]> {
     return this.#alone(async () => {
-      const before = new Set(this.#config.plugins.filter(({ enable }) => enable).map((entry) => entry.package));
-      const after = new Map(fresh.plugins.filter(({ enable }) => enable).map((entry) => [entry.package, entry]));
+      const before = new Set(this.#config.plugins.filter(({ enable }) => enable).map(nameOf));
+      const after = new Map(fresh.plugins.filter(({ enable }) => enable).map((entry) => [nameOf(entry), entry]));
       const { core } = this.#config;
       this.#config = { ...fresh, core };
       const remarks: string[] = [];
@@ -255,12 +262,12 @@ export class Loader {
         );
       };
       for (const name of before) {
-        const type = this.#loaded.find((found) => found.entry.package === name)?.manifest.type;
+        const type = this.#loaded.find((found) => nameOf(found.entry) === name)?.manifest.type;
         if (!after.has(name) && type !== undefined) await tried(`unloaded ${name}`, () => this.#remove(type));
       }
       for (const [name, entry] of after) {
         // Not the entry of the config before: the version that runs may be an older one, whose reload failed.
-        const running = this.#loaded.find((found) => found.entry.package === name);
+        const running = this.#loaded.find((found) => nameOf(found.entry) === name);
         if (running && settingsOf(running.entry) === settingsOf(entry)) continue;
         if (running) await tried(`reloaded ${name}`, () => this.#reload(entry));
         else await tried(`loaded ${name}`, () => this.#loadEntry(entry));
@@ -299,6 +306,11 @@ export class Loader {
 export function markOf(dataDir: string): { ofFolder: string; ofRun: string } {
   const ofFolder = `${createHash('sha256').update(dataDir).digest('hex').slice(0, 16)}:`;
   return { ofFolder, ofRun: `${ofFolder}${randomBytes(6).toString('hex')}:` };
+}
+
+/** What an entry is known by over changes of the config: the type that it gives its plugin, else its package. */
+function nameOf({ package: name, as }: PluginEntry): string {
+  return as === undefined ? name : `as ${as}`;
 }
 
 function settingsOf({ at: _, source: __, path: ___, ...settings }: PluginEntry): string {

@@ -6,6 +6,8 @@ import {
   CONFIG,
   type CodesOf,
   failure,
+  INSTANCE,
+  type Instance,
   inject,
   LOGGER,
   type Logger,
@@ -53,10 +55,11 @@ export default class CronPlugin {
     @inject(TRANSPORT) transport: Transport,
     @inject(TOKEN_STORE) tokens: TokenStore<CodesOf<typeof CODES>>,
     @inject(LOGGER) private readonly log: Logger,
+    @inject(INSTANCE) { type }: Instance,
     @inject(CLOCK, { isOptional: true }) private readonly clock: Clock = machineClock,
   ) {
     this.#timeZone = config.timeZone ?? machineTimeZone();
-    this.#services = { state, tokens, transport, log, clock };
+    this.#services = { type, state, tokens, transport, log, clock };
   }
 
   /** Takes up what the last one left: its definitions, the runs under way, and those that were missed. */
