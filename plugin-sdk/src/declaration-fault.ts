@@ -1,4 +1,5 @@
 import { isAction } from './frame.ts';
+import { faultOfKeyPath } from './key-path.ts';
 import type { ActionManifest, Manifest } from './manifest.ts';
 import { LINK_VERBS } from './runtime.ts';
 import type { JsonSchema } from './schema.ts';
@@ -96,15 +97,7 @@ function faultOfAction(action: ActionManifest): string | undefined {
 
 function faultOfKey({ input }: ActionManifest, instances: Manifest['instances']): string | undefined {
   if (!('key' in instances)) return undefined;
-  const { key } = instances;
-  const field = propertiesOf(input)[key];
-  if (field === undefined) return `its input has no field ${key}, which is the key of the plugin's instances`;
-  const required = Array.isArray(input.required) ? input.required : [];
-  if (!required.includes(key))
-    return `its input's field ${key} is the key of the plugin's instances and cannot be left out`;
-  const type = typesOf(field).find((one) => one === 'object' || one === 'array');
-  if (type) return `its input's field ${key} is an ${type}; a key is text or a number`;
-  return undefined;
+  return faultOfKeyPath(input, instances.key.split('.'));
 }
 
 function faultOfInstances(instances: Manifest['instances'], isolation: Manifest['isolation']): string | undefined {

@@ -13,6 +13,7 @@ import { FIRST_PLUGIN_CODE } from './status.ts';
 export type Instances =
   | { readonly pool: number }
   | {
+      /** A required field of every action's input, or a path of fields into its objects: `url.host`. Its value is text or a number. */
       readonly key: string;
       readonly start: 'eager' | 'on-demand';
       readonly idleSeconds?: number;
@@ -146,13 +147,52 @@ type Declares<C extends PluginClass, Declared> = [RowCodesOf<C>] extends [Declar
   ? unknown
   : Mistake<`The class writes rows of the code ${Exclude<RowCodesOf<C>, Declared | 0> & number}, which @Plugin({ codes }) does not declare.`>;
 
+/** Whether values of `T` have a key at `Path`. What is not known of them does not count against it. */
+type HasKey<T, Path extends string> = unknown extends T
+  ? true
+  : NonNullable<T> extends readonly unknown[]
+    ? false
+    : NonNullable<T> extends object
+      ? Path extends `${infer Field}.${infer Rest}`
+        ? Field extends keyof NonNullable<T>
+          ? HasKey<NonNullable<T>[Field], Rest>
+          : false
+        : Path extends keyof NonNullable<T>
+          ? unknown extends NonNullable<T>[Path]
+            ? true
+            : NonNullable<NonNullable<T>[Path]> extends string | number
+              ? true
+              : false
+          : false
+      : false;
+
+/** For each method of a type that takes an object, whether that has a key at `Path`. */
+type KeysOf<T, Path extends string> = {
+  [K in keyof T]: T[K] extends (input: infer In, ...rest: never[]) => unknown
+    ? Parameters<T[K]> extends []
+      ? never
+      : HasKey<In, Path>
+    : never;
+}[keyof T];
+
+type DeclaredKey<O> = O extends { readonly instances: { readonly key: infer Key extends string } } ? Key : never;
+
+/** Nothing to object to in the key of the instances, or the sentence that the compiler prints. */
+type Keyed<C extends PluginClass, Key extends string> = [Key] extends [never]
+  ? unknown
+  : [KeysOf<InstanceType<C>, Key>] extends [never]
+    ? unknown
+    : true extends KeysOf<InstanceType<C>, Key>
+      ? unknown
+      : Mistake<`No method of the class takes an input with a text or a number at ${Key}, which instances.key names.`>;
+
 /**
  * Declares the class a plugin, and injectable. One a class; the class is the module's default export. Throws INVALID_PLUGIN if a
  * schema does not describe itself as JSON Schema.
  */
 export function Plugin<const O extends PluginOptions>(
   options: O,
-): <C extends PluginClass>(target: C & Declares<C, DeclaredCodes<O>>) => void {
+): <C extends PluginClass>(target: C & Declares<C, DeclaredCodes<O>> & Keyed<C, DeclaredKey<O>>) => void {
   return (target: PluginClass, context?: unknown) => {
     draftOf(target.prototype, context).options = options;
     if (options.config) refuseUndescribed(target.name, 'config', options.config);

@@ -6,6 +6,7 @@ export * from './errors.ts';
 export * from './frame.ts';
 export type { Greeting } from './greeting.ts';
 export { CONFIG, INSTANCE, inject, LOGGER, type PluginToken, STATE, TOKEN_STORE, TRANSPORT } from './injection.ts';
+export { type KeyOrFault, keyAt } from './key-path.ts';
 export { lineLogger } from './logger.ts';
 export {
   type ActionManifest,
