@@ -169,6 +169,10 @@ describe('a declaration that does not hold is refused with what and where', () =
     'a grace that is none': [{ more: (p) => kill(p, 'look', -1) }, '@Kill: graceSeconds is no number from 0 to 86400'],
     'an empty pool': [{ plugin: { instances: { pool: 0 } } }, 'instances.pool is no whole number'],
     'a pool in the core': [{ plugin: { instances: { pool: 2 }, isolation: 'core' } }, 'no processes to pool'],
+    'a secret in an input, which only the config has': [
+      { action: { input: z.strictObject({ key: z.array(z.string().meta({ format: 'centreond-secret' })) }) } },
+      'it marks a string as centreond-secret, which only the config has',
+    ],
     'a key that the input lacks': [
       { plugin: { instances: { key: 'city', start: 'eager' } } },
       "@Action('LOOK'): its input has no field city, which is the key of the plugin's instances",

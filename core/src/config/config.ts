@@ -11,6 +11,7 @@ import { formatPath, type Path, plainSource, type Source } from './source.ts';
 
 export type { AuthorizedClient, Config, PluginEntry, Scope } from './entry.ts';
 export { placedConfig, secretVariables } from './placed.ts';
+export { type Settings, settingsOf } from './plugin-config.ts';
 
 /** What {@link loadConfig} found. */
 export interface Loaded {

@@ -6,7 +6,7 @@ import { type Loaded, type LoadOptions, loadConfig, type PluginEntry, type Scope
 import { reachOf, resolveModule, SDK } from './copies.ts';
 import { API_VERSION, MANIFEST_FILE, type Manifest, readManifest } from './manifest.ts';
 import { firstPackageFolder, modulePlaces, type Package, readPackage } from './package.ts';
-import { validatePluginConfig } from './plugin-config.ts';
+import { secretProblems, validatePluginConfig } from './plugin-config.ts';
 import { isPackagePath } from './schema.ts';
 
 export type { Manifest } from './manifest.ts';
@@ -38,13 +38,15 @@ export interface FoundPlugins {
 /**
  * Finds the package of each enabled entry, reads its manifest and checks its settings. Runs no plugin code and never throws: a
  * plugin that cannot be used becomes a problem at its entry, and the others are there. No plugin may claim `coreActions`, nor
- * what the `loaded` plugins claim. Packages are looked for last of all from `installation` up, a folder of the daemon's own.
+ * what the `loaded` plugins claim. Packages are looked for last of all from `installation` up, a folder of the daemon's own. A secret's
+ * variable that is not set here is a problem of the `unset` severity: only the daemon knows its own environment.
  */
 export function findPlugins(
   scope: Scope,
   coreActions: readonly string[],
   loaded: readonly Discovered[] = [],
   installation: string = import.meta.dirname,
+  unset: Problem['severity'] = 'warning',
 ): FoundPlugins {
   const found: Discovered[] = [];
   const problems: Problem[] = [];
@@ -56,9 +58,10 @@ export function findPlugins(
     if (!Array.isArray(read) && faults.length === 0) found.push(read);
   }
   const plugins = found.filter(({ entry, manifest }) => {
-    const faults = validatePluginConfig(entry, manifest);
+    let faults = validatePluginConfig(entry, manifest);
+    if (faults.length === 0) faults = secretProblems(entry, manifest, process.env, unset);
     problems.push(...faults);
-    return faults.length === 0;
+    return !faults.some(({ severity }) => severity === 'error');
   });
   return { found, plugins, problems };
 }

@@ -1,10 +1,12 @@
 import { pathToFileURL } from 'node:url';
 import {
   type ActionManifest,
-  type CentreondError,
+  CentreondError,
   declarationOf,
+  FAILED,
   failure,
   formatMessage,
+  isCentreondError,
   type JsonObject,
   lineLogger,
   type Manifest,
@@ -12,11 +14,13 @@ import {
   manifestOf,
   type PluginClass,
   parseReply,
+  reasonOf,
 } from '@centreond/plugin-sdk';
 import { construct, type Lifecycle, pluginOf, servicesOver } from '@centreond/plugin-sdk/construct';
 import { RowWindow } from '@centreond/plugin-sdk/row-window';
 import { InstanceRuntime } from '@centreond/plugin-sdk/runtime';
 import { LinkTransport } from '@centreond/plugin-sdk/services';
+import type { Settings } from '../config/config.ts';
 import type { Log } from '../log.ts';
 import type { AskContext } from '../router/declaring.ts';
 import { type Executor, type Hearer, type PluginStatus } from '../router/executor.ts';
@@ -24,6 +28,7 @@ import { type Grant, Leaving, type Peer, type PeerRole } from '../router/peer.ts
 import { Answer, type Asked, type OpenRequest } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
 import { logPluginLine } from './plugin-line.ts';
+import { Redaction } from './redaction.ts';
 import { ROW_BOUND } from './row-credit.ts';
 
 const STOP_LIMIT_MS = 2000;
@@ -45,6 +50,8 @@ export interface CorePluginOptions {
   readonly version: string;
   /** The type that the config gives it, if it does. */
   readonly as?: string | undefined;
+  /** Takes the secrets of its config out of what people read of it. */
+  readonly redaction?: Redaction;
   readonly maxMessage: number;
   readonly log: Log;
   readonly requests: Pick<Requests, 'row'>;
@@ -68,6 +75,7 @@ export class CorePlugin implements Executor {
   readonly #partOf = new Map<string, Part>();
   readonly #rows: RowWindow;
   readonly #running = new Map<string, OpenRequest>();
+  readonly #redaction: Redaction;
   #released: (() => void) | undefined;
 
   /** `manifest` declares the actions of all `objects`. */
@@ -76,7 +84,9 @@ export class CorePlugin implements Executor {
     objects: readonly object[],
     readonly options: CorePluginOptions,
   ) {
-    const log = lineLogger((line) => logPluginLine(options.log, { plugin: manifest.type }, line));
+    const redaction = options.redaction ?? new Redaction([]);
+    this.#redaction = redaction;
+    const log = lineLogger((line) => logPluginLine(options.log, { plugin: manifest.type }, redaction.text(line)));
     this.#rows = new RowWindow({ send: (message) => this.#fromPlugin(message) }, ROW_BOUND);
     this.#parts = objects.map((object) => {
       const runtime = new InstanceRuntime(object, this.#rows, log, options.maxMessage, options.as);
@@ -115,8 +125,12 @@ export class CorePlugin implements Executor {
       signal: NEVER,
       progress: async () => {},
     };
-    const output = this.#part(name).methods[method]?.(data, context);
-    return output instanceof Promise ? output.then(answerOf) : answerOf(output);
+    const { redaction } = this.options;
+    const answer = () => {
+      const output = this.#part(name).methods[method]?.(data, context);
+      return output instanceof Promise ? output.then(answerOf) : answerOf(output);
+    };
+    return redaction ? answerWithout(redaction, answer) : answer();
   }
 
   submit(open: OpenRequest): void {
@@ -134,7 +148,9 @@ export class CorePlugin implements Executor {
     // Only processes say that they heard an event.
     if (row.action !== 'ROW') return;
     const open = this.#running.get(row.token);
-    const stored = open && this.options.requests.row(open, Number(row.target), row.data);
+    const code = Number(row.target);
+    const data = code === FAILED ? this.#redaction.text(row.data) : row.data;
+    const stored = open && this.options.requests.row(open, code, data);
     void Promise.resolve(stored).then(() => this.#rows.stored(1, message.length));
     if (open?.state === 'ended') this.#running.delete(row.token);
   }
@@ -198,14 +214,21 @@ export class CorePlugin implements Executor {
 
 /** Imports and makes a plugin that runs in this process, with the services of any other. Throws what it throws. */
 export async function openCorePlugin(
-  found: { main: string; package: string; version: string; config: JsonObject; type: string; as?: string | undefined },
+  found: { main: string; package: string; version: string; type: string; as?: string | undefined } & Settings,
   options: Pick<CorePluginOptions, 'maxMessage' | 'log' | 'requests' | 'clock'> & {
     message(peer: Peer, message: Buffer): void;
   },
 ): Promise<CorePlugin> {
-  const log = lineLogger((line) => logPluginLine(options.log, { plugin: found.type }, line));
+  const redaction = new Redaction(found.secrets);
+  const log = lineLogger((line) => logPluginLine(options.log, { plugin: found.type }, redaction.text(line)));
   const peer = new InProcessPeer(found.type, (message) => transport.receive(parseReply(message)));
-  const wire = { send: (message: string) => options.message(peer, Buffer.from(message)) };
+  const wire = {
+    send: (message: string) => {
+      // States of nodes and their reasons, which CONSTATUS shows.
+      const shown = message.startsWith('[ANNOUNCE]') ? redaction.text(message) : message;
+      options.message(peer, Buffer.from(shown));
+    },
+  };
   const target = pluginOf(await import(pathToFileURL(found.main).href), found.main);
   const declared = declarationOf(target).options;
   const transport = new LinkTransport({
@@ -215,16 +238,46 @@ export async function openCorePlugin(
     plugin: { ...declared, type: found.type },
   });
   const instance = { id: '1', of: 1, type: found.type };
-  const plugin = await construct(target, found.config, servicesOver(transport, log, instance));
-  await plugin.start?.();
+  const plugin = await started(
+    () => construct(target, found.config, servicesOver(transport, log, instance)),
+    redaction,
+  );
   const stopped = () => peer.end();
   return new CorePlugin(manifestAs(manifestOf(target), found.as), [plugin], {
     ...options,
     as: found.as,
+    redaction,
     package: found.package,
     version: found.version,
     stopped,
   });
+}
+
+async function answerWithout(redaction: Redaction, answer: () => Answer | Promise<Answer>): Promise<Answer> {
+  try {
+    return await answer();
+  } catch (error) {
+    throw without(redaction, error);
+  }
+}
+
+/** Makes and starts a plugin. Throws what it throws, without the secrets. */
+async function started(make: () => Promise<Lifecycle>, redaction: Redaction): Promise<Lifecycle> {
+  try {
+    const plugin = await make();
+    await plugin.start?.();
+    return plugin;
+  } catch (error) {
+    throw without(redaction, error);
+  }
+}
+
+/** An error with its message and its stack, without the secrets. */
+function without(redaction: Redaction, error: unknown): Error {
+  const message = redaction.text(reasonOf(error));
+  const clean = isCentreondError(error) ? new CentreondError(error.code, message) : new Error(message);
+  if (error instanceof Error && error.stack !== undefined) clean.stack = redaction.text(error.stack);
+  return clean;
 }
 
 /** A plugin in this process, as a peer of the router. */

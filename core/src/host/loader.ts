@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { CentreondError, failure, type JsonObject, RESERVED_ACTIONS, reasonOf } from '@centreond/plugin-sdk';
-import { type Config, type PluginEntry, placedConfig, requestedEntry, secretVariables } from '../config/config.ts';
+import { type Config, type PluginEntry, requestedEntry, secretVariables, settingsOf } from '../config/config.ts';
 import { type Discovered, findPlugins } from '../config/discovery.ts';
 import { fault, type Problem, placeOf, problem, sentence } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -75,7 +75,7 @@ export class Loader {
 
   /** Registers the config's plugins, so that their actions are known. Call once, before {@link start}. */
   addAll(): void {
-    const { plugins, problems } = findPlugins(this.#config, this.#coreActions);
+    const { plugins, problems } = findPlugins(this.#config, this.#coreActions, [], undefined, 'error');
     this.problems = problems;
     this.#starting = plugins.filter(({ manifest }) => manifest.isolation === 'core');
     for (const found of plugins) if (!this.#starting.includes(found)) this.#add(found);
@@ -108,7 +108,7 @@ export class Loader {
       version,
       type,
       as: entry.as,
-      config: placedConfig(entry, manifest),
+      ...settingsOf(entry, manifest, process.env),
     };
     const plugin = await openCorePlugin(settings, { ...this.options, maxMessage: this.#config.core.maxMessage });
     if (plugin.manifest.hash !== manifest.hash) {
@@ -155,7 +155,7 @@ export class Loader {
           as: entry.as,
           folder,
           main,
-          config: placedConfig(entry, manifest),
+          settings: () => settingsOf(entry, manifest, process.env),
           env: pluginEnvironment(process.env, secretVariables(entry, manifest), entry.env),
           hash: manifest.hash,
           endpoint,
@@ -189,7 +189,13 @@ export class Loader {
 
   /** Finds the package of `entry` beside `loaded`. Throws what is wrong with it. */
   #find(entry: PluginEntry, loaded: readonly Discovered[]): Discovered {
-    const { plugins, problems } = findPlugins({ ...this.#config, plugins: [entry] }, this.#coreActions, loaded);
+    const { plugins, problems } = findPlugins(
+      { ...this.#config, plugins: [entry] },
+      this.#coreActions,
+      loaded,
+      undefined,
+      'error',
+    );
     const [found] = plugins;
     if (!found || problems.length > 0) throw refusal(problems);
     return found;
@@ -268,7 +274,7 @@ export class Loader {
       for (const [name, entry] of after) {
         // Not the entry of the config before: the version that runs may be an older one, whose reload failed.
         const running = this.#loaded.find((found) => nameOf(found.entry) === name);
-        if (running && settingsOf(running.entry) === settingsOf(entry)) continue;
+        if (running && contentOf(running.entry) === contentOf(entry)) continue;
         if (running) await tried(`reloaded ${name}`, () => this.#reload(entry));
         else await tried(`loaded ${name}`, () => this.#loadEntry(entry));
       }
@@ -313,7 +319,7 @@ function nameOf({ package: name, as }: PluginEntry): string {
   return as === undefined ? name : `as ${as}`;
 }
 
-function settingsOf({ at: _, source: __, path: ___, ...settings }: PluginEntry): string {
+function contentOf({ at: _, source: __, path: ___, ...settings }: PluginEntry): string {
   return JSON.stringify(settings);
 }
 

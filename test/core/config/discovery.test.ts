@@ -353,7 +353,7 @@ describe("a plugin's own settings", () => {
     properties: {
       unit: { type: 'string', enum: ['C', 'F'], default: 'C' },
       every: { type: 'integer', minimum: 1 },
-      password: { type: 'string', format: 'centreond-secret' },
+      password: { type: 'string', format: 'centreond-secret-reference' },
       router: {
         type: 'object',
         properties: { address: { type: 'string', minLength: 1 }, port: { type: 'integer' } },

@@ -25,6 +25,7 @@ ${pluginSource(`isolation: 'core'`, body, methods)}`;
     package: 'sample',
     version: '1.0.0',
     config: {},
+    secrets: [],
     type: 'sample',
   };
   const requests = { row: () => undefined };
