@@ -82,6 +82,8 @@ const SENTENCES = {
     `The plugin ${d.package} has no ${d.file}. Run \`centreond-plugin build\` in its folder.`,
   PLUGIN_BAD_MANIFEST: (d: { package: string; file: string; reason: string }) =>
     `The plugin ${d.package} has a manifest that cannot be used: ${d.reason} (${d.file}). Run \`centreond-plugin build\` in its folder, or ask its author.`,
+  SECRET_UNUSABLE: (d: { where: string; reference: string; reason: string }) =>
+    `${d.where} refers to the secret ${d.reference}, which ${d.reason}.`,
   PLUGIN_NOT_STARTED: (d: { type: string; reason: string }) =>
     `The plugin ${d.type} does not start: ${d.reason}. \`centreond why ${d.type}\` shows its last lines; the rest is served.`,
   UNKNOWN_TYPE: (d: { type: string; where: string; there: string }) =>
@@ -97,9 +99,11 @@ const SENTENCES = {
   PLUGIN_NEEDS_CORE: (d: { package: string; type: string }) =>
     `The plugin ${d.type} (${d.package}) runs in the daemon's own process and can stall it. Allow that with allowCore: true, or set enable: false.`,
   ACTION_CLAIMED_TWICE: (d: { action: string; second: string; first: string }) =>
-    `${d.second} claims the action ${d.action}, which ${d.first} has. ${d.second} is left out; set enable: false on one of the two.`,
+    `${d.second} claims the action ${d.action}, which ${d.first} has. ${d.second} is not loaded; give it a type of its own (as: TYPE), which its actions then start with, or set enable: false on one of the two.`,
   TYPE_CLAIMED_TWICE: (d: { type: string; second: string; first: string }) =>
-    `${d.second} has the type ${d.type}, as has ${d.first}. ${d.second} is left out; set enable: false on one of the two.`,
+    `${d.second} has the type ${d.type}, as has ${d.first}. ${d.second} is not loaded; give it another type (as: TYPE), or set enable: false on one of the two.`,
+  ACTION_NAME_TOO_LONG: (d: { as: string; action: string; package: string }) =>
+    `As ${d.as} the plugin ${d.package} has the action ${d.action}, of ${d.action.length} characters, and 64 is the most. Choose a shorter type.`,
   // The command line.
   USAGE: (d: { reason: string }) => d.reason,
   CONFIG: (d: { problems: readonly Problem[] }) =>

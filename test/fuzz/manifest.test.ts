@@ -54,7 +54,10 @@ function schema(dice: Dice, depth = 3): unknown {
         : inner(),
     }),
     () => ({ pattern: dice.pick(['(', '^(a+)+$', '\\p{L}', '[', dice.word()]), type: 'string' }),
-    () => ({ format: dice.pick(['centreond-path', 'centreond-secret', 'date-time', dice.word()]), type: 'string' }),
+    () => ({
+      format: dice.pick(['centreond-path', 'centreond-secret', 'centreond-secret-reference', 'date-time', dice.word()]),
+      type: 'string',
+    }),
     () => ({ $id: dice.word(), $anchor: dice.word(), $schema: dice.word() }),
     () => ({ minimum: dice.json(0), maxLength: dice.json(0), enum: dice.json(1), const: dice.json(1) }),
     () => dice.json(2),

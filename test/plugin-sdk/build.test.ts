@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { buildManifest } from '@centreond/plugin-kit/build';
+import { buildManifest, writeTypes } from '@centreond/plugin-kit/build';
 import { describe, expect, test } from 'vitest';
 import { pluginSource, ROOT, tempPackage } from './temp-package.ts';
 
@@ -214,6 +214,27 @@ export async function use(client: Client, transport: Transport) {
     await centreondPlugin('types', folder);
     expect(readFileSync(file, 'utf8')).toBe(first);
     expect(await compile(folder)).toBe('');
+  });
+
+  test('has the names that a config gives to actions, and refuses those that it cannot give', async () => {
+    const folder = tempPackage({ 'index.js': source, 'tsconfig.json': TSCONFIG });
+    const { manifest } = await buildManifest(folder);
+    const [{ name = '' } = {}] = manifest.actions;
+    const { code, stdout } = await centreondPlugin('types', '--as', `weather-eu=${manifest.type}`, folder);
+    expect(code).toBe(0);
+    expect(stdout).toContain('weather-eu');
+    const text = readFileSync(path.join(folder, 'centreond.d.ts'), 'utf8');
+    expect(text).toContain(`'${name}': {`);
+    expect(text).toContain(`'WEATHER_EU_${name}': {`);
+    const { type } = manifest;
+    for (const [as, of, reason] of [
+      ['eu', 'wether', 'no installed plugin has the type wether'],
+      ['Eu', type, 'a type is [a-z][a-z0-9-]{0,63}'],
+      [type, type, `an installed plugin has the type ${type} already`],
+      ['a'.repeat(64), type, 'and 64 is the most'],
+    ] as const) {
+      await expect(writeTypes([folder], undefined, [{ as, type: of }])).rejects.toThrow(reason);
+    }
   });
 
   test('leaves other names open without the core, and says so', async () => {

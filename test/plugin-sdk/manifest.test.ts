@@ -178,6 +178,10 @@ describe('a declaration that does not hold is refused with what and where', () =
     'a grace that is none': [{ more: (p) => kill(p, 'look', -1) }, '@Kill: graceSeconds is no number from 0 to 86400'],
     'an empty pool': [{ plugin: { instances: { pool: 0 } } }, 'instances.pool is no whole number'],
     'a pool in the core': [{ plugin: { instances: { pool: 2 }, isolation: 'core' } }, 'no processes to pool'],
+    'a secret in an input, which only the config has': [
+      { action: { input: z.strictObject({ key: z.array(z.string().meta({ format: 'centreond-secret' })) }) } },
+      'it marks a string as centreond-secret, which only the config has',
+    ],
     'a key that the input lacks': [
       { plugin: { instances: { key: 'city', start: 'eager' } } },
       "@Action('LOOK'): its input has no field city, which is the key of the plugin's instances",
@@ -188,6 +192,77 @@ describe('a declaration that does not hold is refused with what and where', () =
         action: { input: z.strictObject({ city: z.string().optional() }) },
       },
       "its input's field city is the key of the plugin's instances and cannot be left out",
+    ],
+    'a key below a field that the input does not have': [
+      {
+        plugin: { instances: { key: 'url.host', start: 'eager' } },
+        action: { input: z.strictObject({ host: z.string() }) },
+      },
+      "its input has no field url, which is part of url.host, the key of the plugin's instances",
+    ],
+    'a key that an object does not have': [
+      {
+        plugin: { instances: { key: 'url.host', start: 'eager' } },
+        action: { input: z.strictObject({ url: z.strictObject({ port: z.int() }) }) },
+      },
+      "its input's field url has no field host, which is part of url.host",
+    ],
+    'a key in an object that may be omitted': [
+      {
+        plugin: { instances: { key: 'url.host', start: 'eager' } },
+        action: { input: z.strictObject({ url: z.strictObject({ host: z.string() }).optional() }) },
+      },
+      "its input's field url is part of url.host, the key of the plugin's instances and cannot be left out",
+    ],
+    'a key in a list': [
+      {
+        plugin: { instances: { key: 'urls.host', start: 'eager' } },
+        action: { input: z.strictObject({ urls: z.array(z.strictObject({ host: z.string() })) }) },
+      },
+      "its input's field urls can be an array, which has no field host",
+    ],
+    'a key in a text': [
+      {
+        plugin: { instances: { key: 'url.host', start: 'eager' } },
+        action: { input: z.strictObject({ url: z.string() }) },
+      },
+      "its input's field url can be a string, which has no field host",
+    ],
+    'a key in what may be null': [
+      {
+        plugin: { instances: { key: 'url.host', start: 'eager' } },
+        action: { input: z.strictObject({ url: z.strictObject({ host: z.string() }).nullable() }) },
+      },
+      "its input's field url can be null, which has no field host",
+    ],
+    'a key that one of several forms does not have': [
+      {
+        plugin: { instances: { key: 'url.host', start: 'eager' } },
+        action: {
+          input: z.strictObject({
+            url: z.union([z.strictObject({ host: z.string() }), z.strictObject({ ip: z.string() })]),
+          }),
+        },
+      },
+      "its input's field url has no field host",
+    ],
+    'a key that every object inherits': [
+      {
+        plugin: { instances: { key: 'url.constructor', start: 'eager' } },
+        action: { input: z.strictObject({ url: z.strictObject({ host: z.string() }) }) },
+      },
+      "its input's field url has no field constructor",
+    ],
+    'a key with a field without a name': [
+      { plugin: { instances: { key: 'url..host', start: 'eager' } } },
+      "instances.key is 'url..host'; it names a field",
+    ],
+    'a key at the end of a path that is a list': [
+      {
+        plugin: { instances: { key: 'url.hosts', start: 'eager' } },
+        action: { input: z.strictObject({ url: z.strictObject({ hosts: z.array(z.string()) }) }) },
+      },
+      "its input's field url.hosts is an array; a key is text or a number",
     ],
     'a key that is a list': [
       {

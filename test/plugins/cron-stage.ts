@@ -83,8 +83,9 @@ export class Stage {
     const read = await validate(options.config ?? expect.fail('no config'), { timeZone: 'UTC', ...config });
     if (!read.ok) throw failure('INVALID_PLUGIN', { plugin: 'cron', reason: read.reason });
     type Config = ConstructorParameters<typeof CronPlugin>[0];
+    const instance = { id: '1', of: 1, type: 'cron' };
     const { state, transport, tokens, log } = this.#services();
-    const plugin = new CronPlugin(read.value as Config, state, transport, tokens, log, this.clock);
+    const plugin = new CronPlugin(read.value as Config, state, transport, tokens, log, instance, this.clock);
     this.#plugins.push(plugin);
     await plugin.start();
     await settle();

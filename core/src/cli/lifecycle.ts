@@ -14,8 +14,17 @@ export function kill(options: Globals, type: string, id: string | undefined): Pr
 }
 
 /** Loads a package until the daemon stops. */
-export async function load(options: Globals, name: string, config: string | undefined): Promise<number> {
-  const data = { package: name, ...(config !== undefined && { config: await dataOf([config]) }) };
+export async function load(
+  options: Globals & { readonly as?: string },
+  name: string,
+  config: string | undefined,
+): Promise<number> {
+  const { as } = options;
+  const data = {
+    package: name,
+    ...(as !== undefined && { as }),
+    ...(config !== undefined && { config: await dataOf([config]) }),
+  };
   return change(
     options,
     'LOADPLUGIN',

@@ -130,6 +130,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   program
     .command('load <package> [config]')
     .description('load a plugin package with its config as JSON, until the daemon stops')
+    .option('--as <type>', "the plugin's type, in place of the package's own")
     .action(verb(async (globals, name: string, config?: string) => (await lifecycle()).load(globals, name, config)));
   program
     .command('unload <type>')

@@ -11,6 +11,7 @@ import { formatPath, type Path, plainSource, type Source } from './source.ts';
 
 export type { AuthorizedClient, Config, PluginEntry, Scope } from './entry.ts';
 export { placedConfig, secretVariables } from './placed.ts';
+export { type Settings, settingsOf } from './plugin-config.ts';
 
 /** What {@link loadConfig} found. */
 export interface Loaded {
@@ -76,7 +77,7 @@ export async function loadConfig({ file, cwd, systemFolder = '/etc/centreond' }:
  */
 export function requestedEntry(
   scope: Scope,
-  request: { package: string; config?: Record<string, unknown> },
+  request: { package: string; as?: string; config?: Record<string, unknown> },
 ): PluginEntry | Problem[] {
   const file = join(dirname(scope.file), 'LOADPLUGIN');
   const part = readPart(plainSource(file, { plugins: [request] }), Fragment);
@@ -179,9 +180,13 @@ function packageProblems(parts: readonly Part<unknown>[]): Problem[] {
     listAt(value, ['plugins']).flatMap((entry, i) => {
       const name = valueAt(entry, ['package']);
       if (typeof name !== 'string') return [];
+      const as = valueAt(entry, ['as']);
+      if (typeof as === 'string')
+        return once.check(`The type ${as}`, `as ${as}`, source.at(['plugins', i, 'as']), 'Choose another.');
       const key = isPackagePath(name) ? resolve(dirname(source.file), name) : name;
       const at = source.at(['plugins', i, 'package']);
-      return once.check(`The plugin ${name}`, key, at, 'A plugin has one entry in all files; merge the two.');
+      const remedy = 'Merge the two entries, or give one a type of its own (as: TYPE) to run the package twice.';
+      return once.check(`The plugin ${name}`, key, at, remedy);
     }),
   );
 }

@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { longNameOf, manifestAs } from '@centreond/plugin-sdk/internal';
 import { inOrder, type Position, type Problem, problem } from '../errors.ts';
 import { type Loaded, type LoadOptions, loadConfig, type PluginEntry, type Scope } from './config.ts';
 import { reachOf, resolveModule, SDK } from './copies.ts';
 import { API_VERSION, MANIFEST_FILE, type Manifest, readManifest } from './manifest.ts';
 import { firstPackageFolder, modulePlaces, type Package, readPackage } from './package.ts';
-import { validatePluginConfig } from './plugin-config.ts';
+import { secretProblems, validatePluginConfig } from './plugin-config.ts';
 import { isPackagePath } from './schema.ts';
 
 export type { Manifest } from './manifest.ts';
@@ -19,6 +20,7 @@ export interface Discovered {
   main: string;
   package: string;
   version: string;
+  /** What its package declares, under the type that the entry gives it. */
   manifest: Manifest;
   /** Folder of the SDK that the plugin's modules load; the core's own where it asks for none. */
   sdk: string;
@@ -36,13 +38,15 @@ export interface FoundPlugins {
 /**
  * Finds the package of each enabled entry, reads its manifest and checks its settings. Runs no plugin code and never throws: a
  * plugin that cannot be used becomes a problem at its entry, and the others are there. No plugin may claim `coreActions`, nor
- * what the `loaded` plugins claim. Packages are looked for last of all from `installation` up, a folder of the daemon's own.
+ * what the `loaded` plugins claim. Packages are looked for last of all from `installation` up, a folder of the daemon's own. A secret's
+ * variable that is not set here is a problem of the `unset` severity: only the daemon knows its own environment.
  */
 export function findPlugins(
   scope: Scope,
   coreActions: readonly string[],
   loaded: readonly Discovered[] = [],
   installation: string = import.meta.dirname,
+  unset: Problem['severity'] = 'warning',
 ): FoundPlugins {
   const found: Discovered[] = [];
   const problems: Problem[] = [];
@@ -54,9 +58,10 @@ export function findPlugins(
     if (!Array.isArray(read) && faults.length === 0) found.push(read);
   }
   const plugins = found.filter(({ entry, manifest }) => {
-    const faults = validatePluginConfig(entry, manifest);
+    let faults = validatePluginConfig(entry, manifest);
+    if (faults.length === 0) faults = secretProblems(entry, manifest, process.env, unset);
     problems.push(...faults);
-    return faults.length === 0;
+    return !faults.some(({ severity }) => severity === 'error');
   });
   return { found, plugins, problems };
 }
@@ -70,15 +75,21 @@ export async function examine(options: LoadOptions, coreActions: readonly string
 }
 
 function ownerOf({ package: name, entry }: Discovered): string {
-  return `${name} (${entry.at.file}:${entry.at.line})`;
+  const as = entry.as === undefined ? '' : ` as ${entry.as}`;
+  return `${name}${as} (${entry.at.file}:${entry.at.line})`;
 }
 
 function clashesOf(
-  { entry, manifest: { type, actions }, package: second }: Discovered,
+  { entry, manifest, package: name }: Discovered,
   others: readonly Discovered[],
   coreActions: readonly string[],
 ): Problem[] {
-  const at = entry.source.at([...entry.path, 'package']);
+  const { type, actions } = manifest;
+  const at = entry.source.at([...entry.path, entry.as === undefined ? 'package' : 'as']);
+  const tooLong = longNameOf(manifest);
+  if (entry.as !== undefined && tooLong !== undefined)
+    return [problem('ACTION_NAME_TOO_LONG', at, { as: entry.as, action: tooLong, package: name })];
+  const second = entry.as === undefined ? name : `${name} as ${entry.as}`;
   const problems: Problem[] = [];
   const owner = others.find(({ manifest }) => manifest.type === type);
   if (owner) problems.push(problem('TYPE_CLAIMED_TWICE', at, { type, second, first: ownerOf(owner) }));
@@ -117,7 +128,7 @@ function readPlugin(entry: PluginEntry, scope: Scope, installation: string): Dis
   if ('reason' in read) return [problem('PLUGIN_BAD_MANIFEST', at, { ...named, file, reason: read.reason })];
   if ('api' in read)
     return [problem('PLUGIN_API_VERSION', at, { ...named, found: read.api, sdk: read.sdk, supported: API_VERSION })];
-  const { manifest } = read;
+  const manifest = manifestAs(read.manifest, entry.as);
   const problems: Problem[] = [];
   if (!existsSync(pkg.main)) problems.push(problem('PLUGIN_NO_MAIN', at, { ...named, main: pkg.main }));
   if (manifest.isolation === 'core' && !entry.allowCore)

@@ -11,7 +11,8 @@ export function configSchema(plugins: readonly Discovered[]): object {
   if (typeof list !== 'object' || typeof list.items !== 'object')
     throw new TypeError('the config schema has no list of plugins');
   const definitions: Record<string, unknown> = {};
-  const settings = plugins.map(({ entry, manifest }) => {
+  const packages = [...new Map(plugins.map((plugin) => [plugin.entry.package, plugin])).values()];
+  const settings = packages.map(({ entry, manifest }) => {
     const { type, title } = manifest;
     const schema = manifest.config ?? { maxProperties: 0 };
     definitions[type] = { title, ...rebased(schema, type) };

@@ -1,10 +1,12 @@
-import { SECRET_FORMAT, SECRET_REMEDY } from '@centreond/plugin-sdk/json-schema';
+import { SECRET_FORMAT, SECRET_REFERENCE_FORMAT, SECRET_REMEDY } from '@centreond/plugin-sdk/json-schema';
 import type { ErrorObject } from 'ajv/dist/2020.js';
 import type { z } from 'zod';
 import { type Problem, problem } from '../errors.ts';
 import { describe, kindOf, near } from '../words.ts';
 import type { LeafCode, LeafIssue } from './leaves.ts';
 import { formatPath, type Path, type Source } from './source.ts';
+
+const SECRET_FORMATS: ReadonlySet<unknown> = new Set([SECRET_FORMAT, SECRET_REFERENCE_FORMAT]);
 
 const KINDS: Record<string, string> = {
   array: 'a list',
@@ -91,7 +93,7 @@ export function ajvProblems(errors: readonly ErrorObject[], source: Source, base
         return tell.badValue(path, bound(word, params.limit, of));
       }
       case 'format':
-        return tell.badValue(path, params.format === SECRET_FORMAT ? SECRET_REMEDY : `${error.message}`);
+        return tell.badValue(path, SECRET_FORMATS.has(params.format) ? SECRET_REMEDY : `${error.message}`);
       case 'anyOf':
       case 'oneOf':
         return tell.badValue(path, 'fits none of the forms that it may have');

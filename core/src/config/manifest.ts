@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { LONGEST_GRACE_SECONDS, RESERVED_ACTIONS, RESERVED_TYPES } from '@centreond/plugin-sdk/internal';
+import { LONGEST_GRACE_SECONDS, RESERVED_ACTIONS, RESERVED_TYPES, TYPE_PATTERN } from '@centreond/plugin-sdk/internal';
 import { isAction, reasonOf } from '@centreond/protocol';
 import { z } from 'zod';
 import { formatPath } from './source.ts';
@@ -46,7 +46,7 @@ const ManifestShape = z.object({
   sdk: text,
   type: z
     .string()
-    .regex(/^[a-z][a-z0-9-]{0,63}$/, 'is no plugin type')
+    .regex(TYPE_PATTERN, 'is no plugin type')
     .refine((type) => !RESERVED_TYPES.has(type), 'is a reserved type'),
   title: text,
   actions: z.array(ManifestAction),
@@ -72,8 +72,8 @@ const ManifestShape = z.object({
   hash: text,
 });
 
-/** What a plugin declares, as its build wrote it down. */
-export type Manifest = z.output<typeof ManifestShape>;
+/** What a plugin declares, as its build wrote it down; with `declaredType`, under the type that the config gives it. */
+export type Manifest = z.output<typeof ManifestShape> & { readonly declaredType?: string };
 
 /** A manifest, or why it is none; `api` is told where it is another than this core's. */
 export type ReadManifest = { manifest: Manifest } | { reason: string } | { api: string; sdk: string };

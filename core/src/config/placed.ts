@@ -1,9 +1,10 @@
 import { dirname, resolve } from 'node:path';
-import { SECRET_FORMAT } from '@centreond/plugin-sdk/json-schema';
+import { SECRET_FORMAT, SECRET_REFERENCE_FORMAT } from '@centreond/plugin-sdk/json-schema';
 import type { Json, JsonObject } from '@centreond/protocol';
 import type { PluginEntry } from './entry.ts';
 import { pathOf, valueAt } from './issues.ts';
 import type { Manifest } from './manifest.ts';
+import type { Path } from './source.ts';
 
 /** The `format` by which a plugin's config schema marks a string as a path, relative to the file that holds it. */
 export const PATH_FORMAT = 'centreond-path';
@@ -14,15 +15,28 @@ const VARIABLE = 'env:';
 type Schema = Readonly<Record<string, unknown>>;
 
 /**
- * An entry's `config` as its plugin gets it: what its manifest's schema marks as a path is absolute, and so is the PATH of a
- * secret's `file:PATH`; both are relative to the file that holds them. The secrets themselves are for the plugin to read.
+ * An entry's `config` with the paths in it absolute: what its manifest's schema marks as a path, and the PATH of each `file:PATH` that it
+ * marks as a secret or a reference to one. They are relative to the file that holds them. Secrets are not filled in.
  */
 export function placedConfig({ config, source }: PluginEntry, manifest: Manifest): JsonObject {
   const placed = new Placing(dirname(source.file), manifest.config ?? {}).place(config as JsonObject);
   return placed as JsonObject;
 }
 
-/** The environment variables that an entry's `config` names as secrets: NAME of each `env:NAME`. */
+/** A secret in an entry's `config`: the way to it there, and what it refers to, with an absolute path. */
+export interface SecretPlace {
+  readonly way: Path;
+  readonly reference: string;
+}
+
+/** The secrets of an entry's `config` whose values its plugin is given, each once. */
+export function secretsOf({ config, source }: PluginEntry, manifest: Manifest): SecretPlace[] {
+  const placing = new Placing(dirname(source.file), manifest.config ?? {});
+  placing.place(config as JsonObject);
+  return [...placing.secrets.values()];
+}
+
+/** The environment variables that a plugin reads by itself: NAME of each `env:NAME` that its schema marks as a reference. */
 export function secretVariables({ config, source }: PluginEntry, manifest: Manifest): string[] {
   const placing = new Placing(dirname(source.file), manifest.config ?? {});
   placing.place(config as JsonObject);
@@ -30,43 +44,47 @@ export function secretVariables({ config, source }: PluginEntry, manifest: Manif
 }
 
 class Placing {
-  /** Of the secrets met so far. */
+  /** Of the references to secrets met so far. */
   readonly variables = new Set<string>();
+  /** The secrets met so far, by the way to them. */
+  readonly secrets = new Map<string, SecretPlace>();
 
   constructor(
     private readonly folder: string,
     private readonly root: Schema,
   ) {}
 
-  place(value: Json, schema: Schema = this.root): Json {
-    if (typeof value === 'string') return this.#text(value, schema);
+  place(value: Json, schema: Schema = this.root, way: Path = []): Json {
+    if (typeof value === 'string') return this.#text(value, schema, way);
     if (typeof value !== 'object' || value === null) return value;
     let placed = value;
-    for (const branch of this.#branches(schema)) placed = this.place(placed, branch) as typeof value;
+    for (const branch of this.#branches(schema)) placed = this.place(placed, branch, way) as typeof value;
     if (Array.isArray(placed)) {
       const { items, prefixItems } = schema;
       const first = Array.isArray(prefixItems) ? prefixItems : [];
-      return placed.map((item, i) => this.place(item, schemaOf(first[i] ?? items)));
+      return placed.map((item, i) => this.place(item, schemaOf(first[i] ?? items), [...way, i]));
     }
     const { properties, additionalProperties } = schema;
     const known = schemaOf(properties);
     return Object.fromEntries(
       Object.entries(placed).map(([key, item]) => {
         const of = Object.hasOwn(known, key) ? known[key] : additionalProperties;
-        return [key, this.place(item, schemaOf(of))];
+        return [key, this.place(item, schemaOf(of), [...way, key])];
       }),
     );
   }
 
-  #text(text: string, schema: Schema): string {
+  #text(text: string, schema: Schema, way: Path): string {
     const { format } = schema;
     if (format === PATH_FORMAT) return resolve(this.folder, text);
-    if (format === SECRET_FORMAT && text.startsWith(FILE)) {
-      return FILE + resolve(this.folder, text.slice(FILE.length));
+    if (format === SECRET_FORMAT || format === SECRET_REFERENCE_FORMAT) {
+      const reference = text.startsWith(FILE) ? FILE + resolve(this.folder, text.slice(FILE.length)) : text;
+      if (format === SECRET_FORMAT) this.secrets.set(JSON.stringify(way), { way, reference });
+      else if (text.startsWith(VARIABLE)) this.variables.add(text.slice(VARIABLE.length));
+      return reference;
     }
-    if (format === SECRET_FORMAT && text.startsWith(VARIABLE)) this.variables.add(text.slice(VARIABLE.length));
     // Resolved twice is resolved once: what is absolute stays so.
-    return this.#branches(schema).reduce((placed, branch) => this.#text(placed, branch), text);
+    return this.#branches(schema).reduce((placed, branch) => this.#text(placed, branch, way), text);
   }
 
   /** The schemas that hold for the same value; those of a union all, since what differs is by whom it was written. */

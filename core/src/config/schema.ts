@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { RESERVED_TYPES, TYPE_PATTERN } from '@centreond/plugin-sdk/internal';
 import { isAction, isIdentity, isTarget } from '@centreond/protocol';
 import { z } from 'zod';
 import { describe } from '../words.ts';
@@ -91,6 +92,16 @@ export const PluginPart = z
       { description: 'A package name, or a path to a package folder.', minLength: 1 },
       (value) => isPackagePath(value) || PACKAGE_NAME.test(value),
     ),
+    as: text(
+      'CONFIG_BAD_VALUE',
+      'a type of its own: a small letter and up to 63 of a-z 0-9 -, neither core nor local',
+      {
+        description:
+          "The plugin's type here, in place of the package's own: it runs beside others of that package, and the names of its actions start with it (weather-eu: WEATHER_EU_FORECAST).",
+        pattern: '^(?!(core|local)$)[a-z][a-z0-9-]{0,63}$',
+      },
+      (value) => TYPE_PATTERN.test(value) && !RESERVED_TYPES.has(value),
+    ).optional(),
     enable: z.boolean().default(true).describe('Whether to run it.'),
     restart: z
       .strictObject({

@@ -10,15 +10,25 @@ import {
   servicesOver,
 } from '@centreond/plugin-runtime';
 import type { PluginClass } from '@centreond/plugin-sdk';
-import { type ActionManifest, declarationOf, type Manifest, manifestOf } from '@centreond/plugin-sdk/internal';
 import {
-  type CentreondError,
+  type ActionManifest,
+  declarationOf,
+  type Manifest,
+  manifestAs,
+  manifestOf,
+} from '@centreond/plugin-sdk/internal';
+import {
+  CentreondError,
+  FAILED,
   failure,
   formatMessage,
+  isCentreondError,
   type JsonObject,
   parseData,
   parseReply,
+  reasonOf,
 } from '@centreond/protocol';
+import type { Settings } from '../config/config.ts';
 import type { Log } from '../log.ts';
 import type { AskContext } from '../router/declaring.ts';
 import type { Executor, Hearer, PluginStatus } from '../router/executor.ts';
@@ -27,6 +37,7 @@ import { Answer, type Asked, type OpenRequest } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
 import { PluginMetrics } from './metrics.ts';
 import { logPluginLine } from './plugin-line.ts';
+import { Redaction } from './redaction.ts';
 import { InstanceReports, REPORT_HEAD } from './reports.ts';
 import { ROW_BOUND } from './row-credit.ts';
 
@@ -47,6 +58,10 @@ interface Admits {
 export interface CorePluginOptions {
   readonly package: string;
   readonly version: string;
+  /** The type that the config gives it, if it does. */
+  readonly as?: string | undefined;
+  /** Takes the secrets of its config out of what people read of it. */
+  readonly redaction?: Redaction;
   readonly maxMessage: number;
   readonly log: Log;
   readonly requests: Pick<Requests, 'row'>;
@@ -72,6 +87,7 @@ export class CorePlugin implements Executor {
   readonly #partOf = new Map<string, Part>();
   readonly #rows: RowWindow;
   readonly #running = new Map<string, OpenRequest>();
+  readonly #redaction: Redaction;
   #released: (() => void) | undefined;
 
   /** `manifest` declares the actions of all `objects`. */
@@ -80,12 +96,15 @@ export class CorePlugin implements Executor {
     objects: readonly object[],
     readonly options: CorePluginOptions,
   ) {
-    const log = lineLogger((line) => logPluginLine(options.log, { plugin: manifest.type }, line));
+    const redaction = options.redaction ?? new Redaction([]);
+    this.#redaction = redaction;
+    const log = lineLogger((line) => logPluginLine(options.log, { plugin: manifest.type }, redaction.text(line)));
     this.#rows = new RowWindow({ send: (message) => this.#fromPlugin(message) }, ROW_BOUND);
     this.#parts = objects.map((object) => {
-      const runtime = new InstanceRuntime(object, this.#rows, log, options.maxMessage);
+      const runtime = new InstanceRuntime(object, this.#rows, log, options.maxMessage, options.as);
       const part = { methods: object as Part['methods'], runtime };
-      for (const { name } of manifestOf(object.constructor as PluginClass).actions) this.#partOf.set(name, part);
+      const declared = manifestAs(manifestOf(object.constructor as PluginClass), options.as);
+      for (const { name } of declared.actions) this.#partOf.set(name, part);
       return part;
     });
   }
@@ -118,8 +137,12 @@ export class CorePlugin implements Executor {
       signal: NEVER,
       progress: async () => {},
     };
-    const output = this.#part(name).methods[method]?.(data, context);
-    return output instanceof Promise ? output.then(answerOf) : answerOf(output);
+    const { redaction } = this.options;
+    const answer = () => {
+      const output = this.#part(name).methods[method]?.(data, context);
+      return output instanceof Promise ? output.then(answerOf) : answerOf(output);
+    };
+    return redaction ? answerWithout(redaction, answer) : answer();
   }
 
   submit(open: OpenRequest): void {
@@ -137,7 +160,9 @@ export class CorePlugin implements Executor {
     // Only processes say that they heard an event.
     if (row.action !== 'ROW') return;
     const open = this.#running.get(row.token);
-    const stored = open && this.options.requests.row(open, Number(row.target), row.data);
+    const code = Number(row.target);
+    const data = code === FAILED ? this.#redaction.text(row.data) : row.data;
+    const stored = open && this.options.requests.row(open, code, data);
     void Promise.resolve(stored).then(() => this.#rows.stored(1, message.length));
     if (open?.state === 'ended') this.#running.delete(row.token);
   }
@@ -206,36 +231,78 @@ export class CorePlugin implements Executor {
 
 /** Imports and makes a plugin that runs in this process, with the services of any other. Throws what it throws. */
 export async function openCorePlugin(
-  found: { main: string; package: string; version: string; config: JsonObject; type: string },
+  found: { main: string; package: string; version: string; type: string; as?: string | undefined } & Settings,
   options: Pick<CorePluginOptions, 'maxMessage' | 'log' | 'requests' | 'clock'> & {
     message(peer: Peer, message: Buffer): void;
   },
 ): Promise<CorePlugin> {
-  const log = lineLogger((line) => logPluginLine(options.log, { plugin: found.type }, line));
+  const redaction = new Redaction(found.secrets);
+  const log = lineLogger((line) => logPluginLine(options.log, { plugin: found.type }, redaction.text(line)));
   const peer = new InProcessPeer(found.type, (message) => transport.receive(parseReply(message)));
   const metrics = new PluginMetrics(found.type, options.log);
   const { clock } = options;
-  const instance = new InstanceReports({ label: found.type, clock, log: options.log, metrics: metrics.open() });
+  const reports = new InstanceReports({ label: found.type, clock, log: options.log, metrics: metrics.open() });
   const wire = {
     send: (message: string) => {
       // The SDK of this very process makes the reports: there is nobody to end for a wrong one.
-      if (message.startsWith(REPORT_HEAD)) instance.take(parseReply(message));
-      else options.message(peer, Buffer.from(message));
+      if (message.startsWith(REPORT_HEAD)) reports.take(parseReply(redaction.text(message)));
+      else {
+        // States of nodes and their reasons, which CONSTATUS shows.
+        const shown = message.startsWith('[ANNOUNCE]') ? redaction.text(message) : message;
+        options.message(peer, Buffer.from(shown));
+      }
     },
   };
   const target = pluginOf(await import(pathToFileURL(found.main).href), found.main);
   const declared = declarationOf(target).options;
-  const transport = new LinkTransport({ wire, maxMessage: options.maxMessage, log, plugin: declared });
-  const plugin = await construct(target, found.config, servicesOver(transport, log));
-  await plugin.start?.();
+  const transport = new LinkTransport({
+    wire,
+    maxMessage: options.maxMessage,
+    log,
+    plugin: { ...declared, type: found.type },
+  });
+  const plugin = await started(
+    () =>
+      construct(target, found.config, servicesOver(transport, log, { instance: { id: '1', of: 1, type: found.type } })),
+    redaction,
+  );
   const stopped = () => peer.end();
-  return new CorePlugin(manifestOf(target), [plugin], {
+  return new CorePlugin(manifestAs(manifestOf(target), found.as), [plugin], {
     ...options,
-    reports: { instance, metrics },
+    reports: { instance: reports, metrics },
+    as: found.as,
+    redaction,
     package: found.package,
     version: found.version,
     stopped,
   });
+}
+
+async function answerWithout(redaction: Redaction, answer: () => Answer | Promise<Answer>): Promise<Answer> {
+  try {
+    return await answer();
+  } catch (error) {
+    throw without(redaction, error);
+  }
+}
+
+/** Makes and starts a plugin. Throws what it throws, without the secrets. */
+async function started(make: () => Promise<Lifecycle>, redaction: Redaction): Promise<Lifecycle> {
+  try {
+    const plugin = await make();
+    await plugin.start?.();
+    return plugin;
+  } catch (error) {
+    throw without(redaction, error);
+  }
+}
+
+/** An error with its message and its stack, without the secrets. */
+function without(redaction: Redaction, error: unknown): Error {
+  const message = redaction.text(reasonOf(error));
+  const clean = isCentreondError(error) ? new CentreondError(error.code, message) : new Error(message);
+  if (error instanceof Error && error.stack !== undefined) clean.stack = redaction.text(error.stack);
+  return clean;
 }
 
 /** A plugin in this process, as a peer of the router. */

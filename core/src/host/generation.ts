@@ -1,4 +1,4 @@
-import type { Manifest } from '@centreond/plugin-sdk/internal';
+import { type KeyOrFault, keyAt, type Manifest } from '@centreond/plugin-sdk/internal';
 import { type CentreondError, failure, type JsonObject } from '@centreond/protocol';
 import type { OpenRequest } from '../router/request.ts';
 import { Slot, type SlotOptions } from './slot.ts';
@@ -33,7 +33,8 @@ interface Group {
 /** One version of a plugin at work: its instances (one, a pool, or one for each key) and what waits for them. */
 export class Generation {
   readonly #groups = new Map<string, Group>();
-  readonly #keyField: string | undefined;
+  /** Of a keyed plugin: the way to the key in an input. */
+  readonly #keyPath: readonly string[] | undefined;
   /** Groups of a keyed plugin whose process may start once another has ended. */
   readonly #startLine = new Set<Group>();
   #sweep: NodeJS.Timeout | undefined;
@@ -48,7 +49,7 @@ export class Generation {
   ) {
     this.#tried = tried;
     const { instances } = options.manifest;
-    this.#keyField = 'key' in instances ? instances.key : undefined;
+    this.#keyPath = 'key' in instances ? instances.key.split('.') : undefined;
     if ('pool' in instances) {
       const ids = Array.from({ length: instances.pool }, (_, i) => String(i + 1));
       this.#groups.set('', this.#group('', ids));
@@ -116,7 +117,7 @@ export class Generation {
     };
     const known = this.#eager ? await this.options.keys.of(this.manifest.type) : [];
     for (const key of new Set([...keys, ...known])) this.#groupOf(key);
-    const first = this.#keyField === undefined ? this.slots : this.slots.slice(0, this.options.maxInstances);
+    const first = this.#keyPath === undefined ? this.slots : this.slots.slice(0, this.options.maxInstances);
     await Promise.all(first.map((slot) => slot.start()));
     this.#startFailed = undefined;
     return cause;
@@ -128,22 +129,30 @@ export class Generation {
   }
 
   /** Why it would not take a request now, or undefined. */
-  refusal(data: JsonObject): CentreondError | undefined {
+  refusal(action: string, data: JsonObject): CentreondError | undefined {
     const { type } = this.manifest;
-    const key = this.#keyOf(data);
+    const found = this.#keyOf(data);
+    if ('fault' in found) return failure('INVALID_DATA', { action, reason: found.fault });
+    const { key } = found;
     const group = this.#groups.get(key);
     if (!group || group.slots.some((slot) => slot.serves)) return undefined;
     const slot = group.slots[0];
-    const name = this.#keyField === undefined ? type : `${type}/${key}`;
+    const name = this.#keyPath === undefined ? type : `${type}/${key}`;
     return failure('NOT_READY', { type: name, state: slot?.state ?? 'gone', reason: slot?.reason ?? '' });
   }
 
-  #keyOf(data: JsonObject): string {
-    return this.#keyField === undefined ? '' : String(data[this.#keyField] ?? '');
+  #keyOf(data: JsonObject): KeyOrFault {
+    return this.#keyPath === undefined ? { key: '' } : keyAt(data, this.#keyPath);
   }
 
-  #keyOfRequest(open: OpenRequest): string {
-    return this.#keyField === undefined ? '' : this.#keyOf(open.parsedData());
+  #keyOfRequest(open: OpenRequest): KeyOrFault {
+    return this.#keyPath === undefined ? { key: '' } : this.#keyOf(open.parsedData());
+  }
+
+  /** The group of a request, if there is one yet. */
+  #groupWith(open: OpenRequest): Group | undefined {
+    const found = this.#keyOfRequest(open);
+    return 'key' in found ? this.#groups.get(found.key) : undefined;
   }
 
   #groupOf(key: string): Group {
@@ -158,7 +167,14 @@ export class Generation {
 
   /** Runs an accepted request, or queues it; an instance on demand starts for it. */
   submit(open: OpenRequest): void {
-    const group = this.#groupOf(this.#keyOfRequest(open));
+    const found = this.#keyOfRequest(open);
+    if ('fault' in found) {
+      // It was accepted for a version with another key.
+      const { name: action } = open.action.manifest;
+      this.options.requests.fail(open, failure('INVALID_DATA', { action, reason: found.fault }));
+      return;
+    }
+    const group = this.#groupOf(found.key);
     if (this.#stopped || !group.slots.some((slot) => slot.serves)) {
       this.#crashed(open, this.#stopped ? 'it is stopped' : (group.slots[0]?.reason ?? 'it is stopped'));
       return;
@@ -176,7 +192,7 @@ export class Generation {
     if (this.#stopped) return;
     const idle = group.slots.filter(({ state }) => state === 'idle');
     if (idle.length === 0) return;
-    if (this.#keyField !== undefined && this.#liveCount() >= this.options.maxInstances) {
+    if (this.#keyPath !== undefined && this.#liveCount() >= this.options.maxInstances) {
       this.#startLine.add(group);
       this.#makeRoom();
     } else for (const slot of idle) void slot.start();
@@ -249,7 +265,7 @@ export class Generation {
   }
 
   #quarantined(group: Group, reason: string): void {
-    if (this.#keyField !== undefined) this.#boundSetAside();
+    if (this.#keyPath !== undefined) this.#boundSetAside();
     if (group.slots.some((slot) => slot.serves)) return;
     for (const open of group.waiting.takeAll()) this.#crashed(open, reason);
   }
@@ -269,12 +285,12 @@ export class Generation {
 
   /** Forgets a request that waits here. Returns whether it did. */
   withdraw(open: OpenRequest): boolean {
-    return this.#groups.get(this.#keyOfRequest(open))?.waiting.remove(open) ?? false;
+    return this.#groupWith(open)?.waiting.remove(open) ?? false;
   }
 
   /** Tells the instance that runs the request to stop. Returns false if none here does. */
   abort(open: OpenRequest, reason: CentreondError): boolean {
-    const slot = this.#groups.get(this.#keyOfRequest(open))?.slots.find((one) => one.runs(open));
+    const slot = this.#groupWith(open)?.slots.find((one) => one.runs(open));
     slot?.abort(open, reason);
     return slot !== undefined;
   }

@@ -10,18 +10,19 @@ import {
   FAILED,
   FINISHED,
   formatMessage,
-  type JsonObject,
   type Message,
   parseReply,
   reasonOf,
 } from '@centreond/protocol';
 import { z } from 'zod';
+import type { Settings } from '../config/config.ts';
 import type { Log } from '../log.ts';
 import type { Hearer } from '../router/executor.ts';
 import type { InstanceLink, InstancePeer, Tickets } from '../router/instance-link.ts';
 import type { Peer } from '../router/peer.ts';
 import { logPluginLine } from './plugin-line.ts';
 import { descendants, killGroup, MARK, memoryOf, NOTES, reap, reapedText, sessionGivesWay } from './reaper.ts';
+import { Redaction } from './redaction.ts';
 import { REPORT_HEAD } from './reports.ts';
 import { ROW_BOUND, RowCredit } from './row-credit.ts';
 
@@ -40,11 +41,14 @@ const START_GIVES_WAY_MS = 3000;
 /** What is needed to start an instance. */
 export interface InstanceOptions {
   readonly type: string;
+  /** The type that the config gives the plugin, if it does; `type` then. */
+  readonly as?: string | undefined;
   readonly id: string;
   /** The plugin package's folder, from which its SDK is resolved. */
   readonly folder: string;
   readonly main: string;
-  readonly config: JsonObject;
+  /** The config for its process, with the secrets as they are now. Throws if one cannot be read; then it does not start. */
+  settings(): Settings;
   /** The environment of its process, without the mark. */
   readonly env: Readonly<Record<string, string>>;
   /** The hash that READY must bear. */
@@ -116,6 +120,8 @@ export class Instance implements InstanceLink, InstanceProcess {
   readonly tail: string[] = [];
   readonly #mark: string;
   readonly #credit = new RowCredit((message) => this.send(message));
+  /** Nothing that people read of it holds a secret of its config. */
+  #redaction = new Redaction([]);
   #child: ChildProcess | undefined;
   #peer: InstancePeer | undefined;
   #ticket = '';
@@ -154,6 +160,8 @@ export class Instance implements InstanceLink, InstanceProcess {
 
   #start(): void {
     const { options } = this;
+    const { config, secrets } = options.settings();
+    this.#redaction = new Redaction(secrets);
     const env = { ...options.env, [MARK]: this.#mark, [NOTES]: options.notes };
     // A group of its own, so that all of it can be ended at once.
     const child = spawn(process.execPath, [...flagsFor(options), CHILD], { cwd: options.folder, env, detached: true });
@@ -181,8 +189,9 @@ export class Instance implements InstanceLink, InstanceProcess {
       ticket: this.#ticket,
       main: options.main,
       type: options.type,
+      ...(options.as !== undefined && { as: options.as }),
       instance: options.id,
-      config: options.config,
+      config,
       maxMessage: options.maxMessage,
       rowBound: ROW_BOUND,
     };
@@ -225,7 +234,7 @@ export class Instance implements InstanceLink, InstanceProcess {
     if (bytes[1] === 0x52 && bytes[2] === 0x4f && bytes[3] === 0x57 && bytes[4] === 0x5d) {
       const text = decodeText(bytes);
       const { token, target: code, data } = parseReply(text);
-      const stored = events.said(token, codeOf(code), data);
+      const stored = events.said(token, codeOf(code), codeOf(code) === FAILED ? this.#redaction.text(data) : data);
       if (stored) void stored.then(() => this.#credit.stored(text.length));
       else this.#credit.stored(text.length);
       return;
@@ -235,13 +244,18 @@ export class Instance implements InstanceLink, InstanceProcess {
       const { token: number, target, data } = parseReply(decodeText(bytes));
       const code = codeOf(target);
       // An answer is 0 or 1 there, as in the ACK; to its host it is an end like any other.
-      void events.said(`?${number}`, code === 0 ? FINISHED : code === FAILED ? FAILED : Number.NaN, data);
+      const shown = code === FAILED ? this.#redaction.text(data) : data;
+      void events.said(`?${number}`, code === 0 ? FINISHED : code === FAILED ? FAILED : Number.NaN, shown);
     } else if (head.startsWith('[READY]')) this.#ready(parseReply(decodeText(bytes)).data);
     else if (head.startsWith('[RELEASED]')) this.#released?.();
     else if (head.startsWith(REPORT_HEAD)) {
-      const fault = events.reported(parseReply(decodeText(bytes)));
+      const fault = events.reported(parseReply(this.#redaction.text(decodeText(bytes))));
       if (fault !== undefined) this.condemn(`it sent ${fault}`);
-    } else if (!head.startsWith('[STOPPED]') && !head.startsWith('[BEAT]') && this.#peer)
+    }
+    // States of nodes and their reasons, which CONSTATUS shows.
+    else if (head.startsWith('[ANNOUNCE]') && this.#peer)
+      events.message(this.#peer, Buffer.from(this.#redaction.text(bytes.toString())));
+    else if (!head.startsWith('[STOPPED]') && !head.startsWith('[BEAT]') && this.#peer)
       events.message(this.#peer, bytes);
   }
 
@@ -351,7 +365,7 @@ export class Instance implements InstanceLink, InstanceProcess {
       );
     }
     this.options.tickets.withdraw(this.#ticket);
-    this.events.exited(this.#cause ?? how);
+    this.events.exited(this.#redaction.text(this.#cause ?? how));
     this.#peer?.end();
     void this.#reaped().then(() => {
       for (const resolve of this.#gone.splice(0)) resolve();
@@ -382,8 +396,9 @@ export class Instance implements InstanceLink, InstanceProcess {
     });
   }
 
-  #line(line: string): void {
+  #line(written: string): void {
     const { log, type, id } = this.options;
+    const line = this.#redaction.text(written);
     this.tail.push(line.slice(0, LINE_CHARACTERS));
     if (this.tail.length > TAIL_LINES) this.tail.shift();
     logPluginLine(log, { plugin: type, instance: id }, line);

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { RESERVED_ACTIONS } from '@centreond/plugin-sdk/internal';
 import { CentreondError, failure, type JsonObject, reasonOf } from '@centreond/protocol';
-import { type Config, type PluginEntry, placedConfig, requestedEntry, secretVariables } from '../config/config.ts';
+import { type Config, type PluginEntry, requestedEntry, secretVariables, settingsOf } from '../config/config.ts';
 import { type Discovered, findPlugins } from '../config/discovery.ts';
 import { fault, type Problem, placeOf, problem, sentence } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -76,7 +76,7 @@ export class Loader {
 
   /** Registers the config's plugins, so that their actions are known. Call once, before {@link start}. */
   addAll(): void {
-    const { plugins, problems } = findPlugins(this.#config, this.#coreActions);
+    const { plugins, problems } = findPlugins(this.#config, this.#coreActions, [], undefined, 'error');
     this.problems = problems;
     this.#starting = plugins.filter(({ manifest }) => manifest.isolation === 'core');
     for (const found of plugins) if (!this.#starting.includes(found)) this.#add(found);
@@ -103,7 +103,14 @@ export class Loader {
   async #addToCore(found: Discovered): Promise<void> {
     const { entry, main, manifest, version } = found;
     const { type } = manifest;
-    const settings = { main, package: found.package, version, type, config: placedConfig(entry, manifest) };
+    const settings = {
+      main,
+      package: found.package,
+      version,
+      type,
+      as: entry.as,
+      ...settingsOf(entry, manifest, process.env),
+    };
     const plugin = await openCorePlugin(settings, { ...this.options, maxMessage: this.#config.core.maxMessage });
     if (plugin.manifest.hash !== manifest.hash) {
       await plugin.stop();
@@ -146,9 +153,10 @@ export class Loader {
         maxInstances: instances ?? declared ?? MOST_INSTANCES,
         instance: {
           type: manifest.type,
+          as: entry.as,
           folder,
           main,
-          config: placedConfig(entry, manifest),
+          settings: () => settingsOf(entry, manifest, process.env),
           env: pluginEnvironment(process.env, secretVariables(entry, manifest), entry.env),
           hash: manifest.hash,
           endpoint,
@@ -165,7 +173,7 @@ export class Loader {
   }
 
   /** LOADPLUGIN: finds, checks, starts and registers a package. Throws what is wrong with it; then nothing has changed. */
-  load(request: { package: string; config?: JsonObject }): Promise<{ type: string; actions: string[] }> {
+  load(request: { package: string; as?: string; config?: JsonObject }): Promise<{ type: string; actions: string[] }> {
     return this.#alone(async () => {
       const entry = requestedEntry(this.#config, request);
       if (Array.isArray(entry)) throw refusal(entry);
@@ -182,7 +190,13 @@ export class Loader {
 
   /** Finds the package of `entry` beside `loaded`. Throws what is wrong with it. */
   #find(entry: PluginEntry, loaded: readonly Discovered[]): Discovered {
-    const { plugins, problems } = findPlugins({ ...this.#config, plugins: [entry] }, this.#coreActions, loaded);
+    const { plugins, problems } = findPlugins(
+      { ...this.#config, plugins: [entry] },
+      this.#coreActions,
+      loaded,
+      undefined,
+      'error',
+    );
     const [found] = plugins;
     if (!found || problems.length > 0) throw refusal(problems);
     return found;
@@ -211,8 +225,7 @@ export class Loader {
   }
 
   async #reload(entry: PluginEntry): Promise<{ type: string; version: string; actions: string[] }> {
-    const running = [...this.#hosts.values()].filter(({ found }) => found.entry.package !== entry.package);
-    const others = running.map(({ found }) => found);
+    const others = this.#loaded.filter((found) => nameOf(found.entry) !== nameOf(entry));
     const found = this.#find(entry, others);
     const { manifest, version } = found;
     const { host } = this.#hosts.get(manifest.type) ?? {};
@@ -244,8 +257,8 @@ export class Loader {
   /** SIGHUP: plugins that the fresh config adds, drops or changes are loaded, unloaded and reloaded. Resolves with remarks. */
   apply(fresh: Config): Promise<string[]> {
     return this.#alone(async () => {
-      const before = new Set(this.#config.plugins.filter(({ enable }) => enable).map((entry) => entry.package));
-      const after = new Map(fresh.plugins.filter(({ enable }) => enable).map((entry) => [entry.package, entry]));
+      const before = new Set(this.#config.plugins.filter(({ enable }) => enable).map(nameOf));
+      const after = new Map(fresh.plugins.filter(({ enable }) => enable).map((entry) => [nameOf(entry), entry]));
       const { core } = this.#config;
       this.#config = { ...fresh, core };
       const remarks: string[] = [];
@@ -256,13 +269,13 @@ export class Loader {
         );
       };
       for (const name of before) {
-        const type = this.#loaded.find((found) => found.entry.package === name)?.manifest.type;
+        const type = this.#loaded.find((found) => nameOf(found.entry) === name)?.manifest.type;
         if (!after.has(name) && type !== undefined) await tried(`unloaded ${name}`, () => this.#remove(type));
       }
       for (const [name, entry] of after) {
         // Not the entry of the config before: the version that runs may be an older one, whose reload failed.
-        const running = this.#loaded.find((found) => found.entry.package === name);
-        if (running && settingsOf(running.entry) === settingsOf(entry)) continue;
+        const running = this.#loaded.find((found) => nameOf(found.entry) === name);
+        if (running && contentOf(running.entry) === contentOf(entry)) continue;
         if (running) await tried(`reloaded ${name}`, () => this.#reload(entry));
         else await tried(`loaded ${name}`, () => this.#loadEntry(entry));
       }
@@ -302,7 +315,12 @@ export function markOf(dataDir: string): { ofFolder: string; ofRun: string } {
   return { ofFolder, ofRun: `${ofFolder}${randomBytes(6).toString('hex')}:` };
 }
 
-function settingsOf({ at: _, source: __, path: ___, ...settings }: PluginEntry): string {
+/** What an entry is known by over changes of the config: the type that it gives its plugin, else its package. */
+function nameOf({ package: name, as }: PluginEntry): string {
+  return as === undefined ? name : `as ${as}`;
+}
+
+function contentOf({ at: _, source: __, path: ___, ...settings }: PluginEntry): string {
   return JSON.stringify(settings);
 }
 

@@ -10,6 +10,7 @@ const OfType = z.strictObject({ type: TYPE });
 const KillInput = z.strictObject({ type: TYPE, id: z.string().max(1024).exactOptional() });
 const LoadInput = z.strictObject({
   package: z.string().min(1).max(4096),
+  as: TYPE.exactOptional(),
   config: z.record(z.string(), z.json()).exactOptional(),
 });
 /** Ends and starts take as long as plugins declare; each step in them has its own limit. */
@@ -49,7 +50,7 @@ export class PluginActions {
     timeoutSeconds: LIFECYCLE_SECONDS,
   })
   loadPlugin(input: z.output<typeof LoadInput>) {
-    return this.options.loader.load(input as { package: string; config?: JsonObject });
+    return this.options.loader.load(input as { package: string; as?: string; config?: JsonObject });
   }
 
   @Action('UNLOADPLUGIN', {

@@ -60,8 +60,8 @@ export class PluginHost implements Executor {
     return this.#current.start();
   }
 
-  admit(_open: OpenRequest, data: JsonObject): CentreondError | undefined {
-    return this.#current.refusal(data);
+  admit(open: OpenRequest, data: JsonObject): CentreondError | undefined {
+    return this.#current.refusal(open.action.manifest.name, data);
   }
 
   /** Runs a request on the running version. One whose action that version does not have ends UNKNOWN_ACTION. */

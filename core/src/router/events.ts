@@ -47,13 +47,18 @@ export class Events {
     const faultOf = this.registry.emitted(type, event);
     const reason = faultOf === undefined ? "it is not among the plugin's declared events" : faultOf(data);
     if (reason !== undefined) throw failure('INVALID_EVENT', { type, event, reason });
-    this.#emit(event, JSON.stringify(data));
+    this.#emit(event, JSON.stringify(data), type);
   }
 
-  #emit(event: string, data: string): void {
+  #emit(event: string, data: string, from?: string): void {
+    const emitter = this.registry.plugins.find(({ manifest }) => manifest.type === from)?.manifest;
     this.counters.emitted++;
     for (const { manifest, executor } of this.registry.plugins) {
       if (!manifest.listens.some((listens) => listens.event === event)) continue;
+      // A plugin's own event is its own: it does not hear that of the same package under another type.
+      const isSibling =
+        manifest.type !== from && (manifest.declaredType ?? manifest.type) === (emitter?.declaredType ?? from);
+      if (isSibling && manifest.emits.some(({ name }) => name === event)) continue;
       const hearers = executor.hearers();
       if ('key' in manifest.instances) for (const hearer of hearers) this.#tell(manifest, hearer, { event, data });
       else if (hearers.length === 0) this.#keep(manifest, { event, data });

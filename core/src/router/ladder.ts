@@ -114,7 +114,7 @@ export class Ladder {
     const { registry, requests } = this.#options;
     // A router asks for others; a repeat is answered whatever is open.
     if (peer.roles.has('router') || requests.get(head.token)) return undefined;
-    const action = registry.get(head.action);
+    const action = this.#ownAction(peer, head.action) ?? registry.get(head.action);
     if (!action || action.manifest.reply === 'ack') return undefined;
     // Shares count characters, of which there are at least so many.
     const size = bytes.length - HEAD_BYTES;
@@ -132,11 +132,14 @@ export class Ladder {
   }
 
   /** `text` is the JSON of `data`. */
-  #take(peer: Peer, { action: name, token, target }: Message, data: JsonObject, text: string, $: unknown): void {
+  #take(peer: Peer, { action: named, token, target }: Message, data: JsonObject, text: string, $: unknown): void {
     const { registry, elsewhere, id } = this.#options;
-    const local = registry.get(name);
-    const here = local?.manifest.runs === 'here';
     const ofThisRouter = sameTarget(target, '', id);
+    const own = this.#ownAction(peer, named);
+    // On another node the plugin may have another type, so a name means there what it means to everybody.
+    const local = own && (ofThisRouter || own.manifest.runs === 'here') ? own : registry.get(named);
+    const name = local?.manifest.name ?? named;
+    const here = local?.manifest.runs === 'here';
     const away = !ofThisRouter && !here;
     if (!local && !(away && elsewhere.mayKnow(name, target))) {
       throw failure('UNKNOWN_ACTION', { action: name, near: registry.near(name) });
@@ -154,6 +157,11 @@ export class Ladder {
     const asked: Asking = { action, data, text, token, target: on, envelope };
     if (action.manifest.reply === 'ack') this.#ask(peer, asked);
     else this.#request(peer, asked);
+  }
+
+  /** A plugin that runs under a type from the config calls its own actions by the names that it declares. */
+  #ownAction({ roles, identity }: Peer, action: string): RegisteredAction | undefined {
+    return roles.has('plugin') ? this.#options.registry.own(identity.slice(1), action) : undefined;
   }
 
   /** Reads `$`, which belongs to DATA: a TARGET that cannot be reached is told first. */

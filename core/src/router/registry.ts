@@ -1,4 +1,4 @@
-import type { ActionManifest, JsonSchema, Manifest } from '@centreond/plugin-sdk/internal';
+import { type ActionManifest, actionAs, type JsonSchema, type Manifest } from '@centreond/plugin-sdk/internal';
 import { routerSchema } from '@centreond/plugin-sdk/json-schema';
 import { near } from '../words.ts';
 import type { Guarded } from './authorize.ts';
@@ -63,6 +63,13 @@ export class Registry {
 
   get(action: string): RegisteredAction | undefined {
     return this.#actions.get(action);
+  }
+
+  /** The action that the plugin `type` declares as `action`, where the config gives that plugin its type. */
+  own(type: string, action: string): RegisteredAction | undefined {
+    if (this.#plugins.get(type)?.manifest.declaredType === undefined) return undefined;
+    const own = this.#actions.get(actionAs(type, action));
+    return own?.type === type ? own : undefined;
   }
 
   get actions(): string[] {

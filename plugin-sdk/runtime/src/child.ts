@@ -65,7 +65,12 @@ try {
   const link = new InternalLink(greeting.endpoint, greeting.maxMessage);
   rows = new RowWindow(link, greeting.rowBound);
   const declared = declarationOf(target).options;
-  const transport = new LinkTransport({ wire: link, maxMessage: greeting.maxMessage, log, plugin: declared });
+  const transport = new LinkTransport({
+    wire: link,
+    maxMessage: greeting.maxMessage,
+    log,
+    plugin: { ...declared, type: greeting.type },
+  });
   // The door is entered first, so that a plugin can use its transport from its constructor on; requests come after READY.
   link.send(formatMessage('HELLO', '', '', { ticket: greeting.ticket }));
   const receiving = link.receive((bytes) => {
@@ -82,11 +87,11 @@ try {
     } else if (message.action === 'STORED') rows?.stored(Number(message.token), Number(message.target));
     else transport.receive(message);
   });
-  const instance = { id: greeting.instance, of: poolOf(declared.instances) };
+  const instance = { id: greeting.instance, of: poolOf(declared.instances), type: greeting.type };
   const services = servicesOver(transport, log, { instance });
   metrics = services.metrics;
   plugin = await construct(target, greeting.config, services);
-  runtime = new InstanceRuntime(plugin, rows, log, greeting.maxMessage);
+  runtime = new InstanceRuntime(plugin, rows, log, greeting.maxMessage, greeting.as);
   const ready = { pid: process.pid, hash: manifestOf(target).hash };
   await plugin.start?.();
   link.send(formatMessage('READY', '', '', ready));

@@ -59,7 +59,7 @@ export async function construct(plugin: PluginClass, config: JsonObject, service
   own.register(symbolOf(TRANSPORT), { useValue: services.transport });
   own.register(symbolOf(TOKEN_STORE), { useValue: services.tokens });
   if (services.state) own.register(symbolOf(STATE), { useValue: services.state });
-  own.register(symbolOf(INSTANCE), { useValue: services.instance ?? { id: '1', of: 1 } });
+  own.register(symbolOf(INSTANCE), { useValue: services.instance ?? { id: '1', of: 1, type: options.type } });
   own.register(symbolOf(HEALTH), { useValue: services.health });
   own.register(symbolOf(METRICS), { useValue: services.metrics });
   own.register(symbolOf(CLOCK), { useValue: services.clock ?? MACHINE_CLOCK });

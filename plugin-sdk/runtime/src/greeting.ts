@@ -15,6 +15,8 @@ export interface Greeting {
   /** The absolute path of the plugin's entry. */
   readonly main: string;
   readonly type: string;
+  /** The type that the config gives it in place of the one that its package declares. */
+  readonly as?: string;
   /** The instance's id: its key, or `1`…`n` in a pool. */
   readonly instance: string;
   readonly config: JsonObject;

@@ -1,5 +1,5 @@
 import type { ActionContext, Logger, PluginClass } from '@centreond/plugin-sdk';
-import { type ActionDeclaration, declarationOf, rowCodesOf, validate } from '@centreond/plugin-sdk/internal';
+import { type ActionDeclaration, actionAs, declarationOf, rowCodesOf, validate } from '@centreond/plugin-sdk/internal';
 import {
   ACCEPTED,
   CallRefusal,
@@ -58,7 +58,8 @@ interface Running {
 
 /**
  * Runs the requests of one instance: validates, calls the plugin's methods, sends rows and exactly one terminal row for each.
- * Neither knows processes nor sockets; the caller feeds it the messages of the link.
+ * Neither knows processes nor sockets; the caller feeds it the messages of the link. `as` is the type that the config gives the
+ * plugin, if it does: requests then come by the names of {@link actionAs}.
  */
 export class InstanceRuntime {
   readonly #running = new Map<string, Running>();
@@ -76,11 +77,15 @@ export class InstanceRuntime {
     readonly link: CoreLink,
     readonly log: Logger,
     readonly maxMessage: number,
+    as?: string,
   ) {
     const declaration = declarationOf(plugin.constructor as PluginClass);
     this.#plugin = plugin as Methods;
-    this.#type = declaration.options.type;
-    for (const action of declaration.actions) this.#actions.set(action.name, action);
+    this.#type = as ?? declaration.options.type;
+    for (const action of declaration.actions) {
+      const name = as === undefined ? action.name : actionAs(as, action.name);
+      this.#actions.set(name, { ...action, name });
+    }
     this.#codes = new Set([ACCEPTED, ...rowCodesOf(declaration.options.codes).map(({ code }) => code)]);
     this.#hearing = new Hearing(log);
     for (const { event, method } of declaration.listens) {

@@ -2,7 +2,18 @@ import { Exchange } from '@centreond/client/exchange';
 import type { CallOptions, Logger, NewRow, TokenStore, Transport } from '@centreond/plugin-sdk';
 import { type PluginOptions, validate } from '@centreond/plugin-sdk/internal';
 import type { CarriedRequest, Link, LinkOptions, NodeAnnouncement } from '@centreond/plugin-sdk/nodes';
-import { type Ack, CallRefusal, failure, formatMessage, type HistoryFilter, type HistoryRow, type JsonObject, type Message, newToken, type Outcome } from '@centreond/protocol';
+import {
+  type Ack,
+  CallRefusal,
+  failure,
+  formatMessage,
+  type HistoryFilter,
+  type HistoryRow,
+  type JsonObject,
+  type Message,
+  newToken,
+  type Outcome,
+} from '@centreond/protocol';
 import { requestOptions } from './call-options.ts';
 import { Carrying } from './carrying.ts';
 import { RouterLink } from './router-link.ts';

@@ -333,6 +333,8 @@ export interface Instance {
   readonly id: string;
   /** How many the pool has; 1 where there is none. */
   readonly of: number;
+  /** The plugin's type here: its own, or the one that the config gives it (`as`). Its requests belong to `@TYPE`. */
+  readonly type: string;
 }
 
 /** The version of the contract between core and plugins. */

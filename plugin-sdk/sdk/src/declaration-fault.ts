@@ -1,6 +1,10 @@
 import { isAction, LINK_VERBS } from '@centreond/protocol';
+import { faultOfKeyPath } from './key-path.ts';
 import type { ActionManifest, Manifest } from './manifest.ts';
 import type { JsonSchema } from './schema.ts';
+
+/** See SECRET_FORMAT of json-schema.ts, which loads ajv. */
+const SECRET_FORMAT = 'centreond-secret';
 
 const PROTOCOL_VERBS = ['ACK', 'PONG', 'LOG', 'BYE', 'NOSESSION', 'HELO', 'KEY', 'AUTH', 'GETPUBKEY', 'PUBKEY'];
 
@@ -73,7 +77,8 @@ export function faultOfDeclaration(
 }
 
 function faultOfAction(action: ActionManifest): string | undefined {
-  const { name, title, access, effects, inFlight, idempotent, concurrency, timeoutSeconds, reply, input } = action;
+  const { name, title, access, effects, inFlight, idempotent, concurrency, timeoutSeconds, reply, input, output } =
+    action;
   if (RESERVED_ACTIONS.has(name)) return `${name} is a verb of the protocol; choose another name`;
   if (!isText(title)) return 'its title is empty';
   const stranger = access.find((one) => !ACCESS.includes(one));
@@ -89,21 +94,15 @@ function faultOfAction(action: ActionManifest): string | undefined {
   if (!isAtLeast(timeoutSeconds, 0) || timeoutSeconds === 0)
     return `timeoutSeconds is ${timeoutSeconds}, no number above 0`;
   if (notObject(input)) return 'its input must be an object: a request carries one';
+  if (marksSecret(input) || marksSecret(output))
+    return `it marks a string as ${SECRET_FORMAT}, which only the config has; take centreond-secret-reference, or none`;
   if ('$' in propertiesOf(input)) return "its input has a key '$', which is the envelope's and never reaches a plugin";
   return undefined;
 }
 
 function faultOfKey({ input }: ActionManifest, instances: Manifest['instances']): string | undefined {
   if (!('key' in instances)) return undefined;
-  const { key } = instances;
-  const field = propertiesOf(input)[key];
-  if (field === undefined) return `its input has no field ${key}, which is the key of the plugin's instances`;
-  const required = Array.isArray(input.required) ? input.required : [];
-  if (!required.includes(key))
-    return `its input's field ${key} is the key of the plugin's instances and cannot be left out`;
-  const type = typesOf(field).find((one) => one === 'object' || one === 'array');
-  if (type) return `its input's field ${key} is an ${type}; a key is text or a number`;
-  return undefined;
+  return faultOfKeyPath(input, instances.key.split('.'));
 }
 
 function faultOfInstances(instances: Manifest['instances'], isolation: Manifest['isolation']): string | undefined {
@@ -120,6 +119,13 @@ function faultOfInstances(instances: Manifest['instances'], isolation: Manifest[
   if (idleSeconds !== undefined && !isAtLeast(idleSeconds, 0)) return 'instances.idleSeconds is no number from 0 up';
   if (max !== undefined && !(Number.isInteger(max) && max >= 1)) return 'instances.max is no whole number from 1 up';
   return undefined;
+}
+
+/** Whether a schema has a string that the router would have to fill in. */
+function marksSecret(schema: unknown): boolean {
+  if (typeof schema !== 'object' || schema === null) return false;
+  if ((schema as JsonSchema).format === SECRET_FORMAT) return true;
+  return Object.values(schema).some(marksSecret);
 }
 
 function notObject(schema: JsonSchema): boolean {

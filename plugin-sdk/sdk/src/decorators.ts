@@ -11,12 +11,14 @@ import {
 } from '@centreond/protocol';
 import { injectable } from 'tsyringe';
 import type { Access, ActionContext, CodesOf, DeclaredCodes, Effects, KillRequest } from './contract.ts';
+import { TYPE_PATTERN } from './naming.ts';
 import { faultOfSchema, type InputOf, type OutputOf, type Schema } from './schema.ts';
 
 /** How many processes serve a plugin: one (left out), a pool, or one per value of a field of the input. */
 export type Instances =
   | { readonly pool: number }
   | {
+      /** A required field of every action's input, or a path of fields into its objects: `url.host`. Its value is text or a number. */
       readonly key: string;
       readonly start: 'eager' | 'on-demand';
       readonly idleSeconds?: number;
@@ -155,13 +157,52 @@ type Declares<C extends PluginClass, Declared> = [RowCodesOf<C>] extends [Declar
   ? unknown
   : Mistake<`The class writes rows of the code ${Exclude<RowCodesOf<C>, Declared | 0> & number}, which @Plugin({ codes }) does not declare.`>;
 
+/** Whether values of `T` have a key at `Path`. What is not known of them does not count against it. */
+type HasKey<T, Path extends string> = unknown extends T
+  ? true
+  : NonNullable<T> extends readonly unknown[]
+    ? false
+    : NonNullable<T> extends object
+      ? Path extends `${infer Field}.${infer Rest}`
+        ? Field extends keyof NonNullable<T>
+          ? HasKey<NonNullable<T>[Field], Rest>
+          : false
+        : Path extends keyof NonNullable<T>
+          ? unknown extends NonNullable<T>[Path]
+            ? true
+            : NonNullable<NonNullable<T>[Path]> extends string | number
+              ? true
+              : false
+          : false
+      : false;
+
+/** For each method of a type that takes an object, whether that has a key at `Path`. */
+type KeysOf<T, Path extends string> = {
+  [K in keyof T]: T[K] extends (input: infer In, ...rest: never[]) => unknown
+    ? Parameters<T[K]> extends []
+      ? never
+      : HasKey<In, Path>
+    : never;
+}[keyof T];
+
+type DeclaredKey<O> = O extends { readonly instances: { readonly key: infer Key extends string } } ? Key : never;
+
+/** Nothing to object to in the key of the instances, or the sentence that the compiler prints. */
+type Keyed<C extends PluginClass, Key extends string> = [Key] extends [never]
+  ? unknown
+  : [KeysOf<InstanceType<C>, Key>] extends [never]
+    ? unknown
+    : true extends KeysOf<InstanceType<C>, Key>
+      ? unknown
+      : Mistake<`No method of the class takes an input with a text or a number at ${Key}, which instances.key names.`>;
+
 /**
  * Declares the class a plugin, and injectable. One a class; the class is the module's default export. Throws INVALID_PLUGIN if a
  * schema does not describe itself as JSON Schema.
  */
 export function Plugin<const O extends PluginOptions>(
   options: O,
-): <C extends PluginClass>(target: C & Declares<C, CodesIn<O>>) => void {
+): <C extends PluginClass>(target: C & Declares<C, CodesIn<O>> & Keyed<C, DeclaredKey<O>>) => void {
   return (target: PluginClass, context?: unknown) => {
     draftOf(target.prototype, context).options = options;
     if (options.config) refuseUndescribed(target.name, 'config', options.config);
@@ -292,8 +333,7 @@ export function declarationOf(plugin: PluginClass): PluginDeclaration {
   const draft = draftOf(plugin.prototype);
   const { options } = draft;
   if (!options) throw refuse('its class has no @Plugin({ type, title })');
-  if (!/^[a-z][a-z0-9-]{0,63}$/.test(options.type))
-    throw refuse(`its type '${options.type}' is not [a-z][a-z0-9-]{0,63}`);
+  if (!TYPE_PATTERN.test(options.type)) throw refuse(`its type '${options.type}' is not [a-z][a-z0-9-]{0,63}`);
   for (const event of Object.keys(options.events ?? {})) {
     if (!isAction(event)) throw refuse(`its event '${event}' is no capital letter and up to 63 of A-Z 0-9 _ -`);
     if (CORE_EVENTS.includes(event)) throw refuse(`its event ${event} is the core's own`);

@@ -10,8 +10,16 @@ export interface RouterSchema {
   check(value: unknown): string | undefined;
 }
 
-/** The `format` by which a schema marks a string as a reference to a secret: the value itself is refused, and not repeated. */
+/**
+ * The `format` by which a config schema marks a string as a secret. The config file holds a reference (`file:PATH` or `env:NAME`); the
+ * plugin is given the value.
+ */
 export const SECRET_FORMAT = 'centreond-secret';
+/**
+ * The `format` by which a schema marks a string as a reference to a secret, which the plugin reads by itself, each time that it needs it. A
+ * text that is no reference is refused, and not repeated.
+ */
+export const SECRET_REFERENCE_FORMAT = 'centreond-secret-reference';
 export const SECRET_REMEDY = 'is a secret: write file:PATH or env:NAME, never the value';
 
 /** Whether `text` refers to a secret (`file:PATH` or `env:NAME`). */
@@ -41,7 +49,7 @@ function compile(schema: JsonSchema, extent: Extent): ValidateFunction {
     allErrors: extent === 'all',
     addUsedSchema: false,
     logger: false,
-  }).addFormat(SECRET_FORMAT, { type: 'string', validate: isSecretReference });
+  }).addFormat(SECRET_REFERENCE_FORMAT, { type: 'string', validate: isSecretReference });
   const { ajv } = compiler;
   try {
     return ajv.compile(schema);
@@ -50,7 +58,7 @@ function compile(schema: JsonSchema, extent: Extent): ValidateFunction {
   }
 }
 
-/** Compiles `schema` as router and test kit do: unknown keywords, and all formats but that of a secret, bind nobody. */
+/** Compiles `schema` as router and test kit do: unknown keywords, and all formats but that of a reference to a secret, bind nobody. */
 export function routerSchema(schema: JsonSchema): RouterSchema {
   let first: ValidateFunction;
   try {

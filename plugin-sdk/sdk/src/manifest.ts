@@ -38,6 +38,8 @@ export interface Manifest {
   /** The version of this package that built it. */
   readonly sdk: string;
   readonly type: string;
+  /** The type that the package declares, where the config loads it `as` another. No manifest file has it. */
+  readonly declaredType?: string;
   readonly title: string;
   readonly actions: readonly ActionManifest[];
   /** Events that the plugin itself emits. */

@@ -142,7 +142,7 @@ export function isoSecond(at: number): string {
   return `${new Date(at).toISOString().slice(0, 19)}Z`;
 }
 
-/** The token of the run of `id` that is due at `at`: the same however often it is sent. */
-export function tokenOf(id: string, at: number): string {
-  return `cron:${id}:${isoSecond(at)}`;
+/** The token of the run of `id` that is due at `at`, in the plugin of this `type`: the same however often it is sent. */
+export function tokenOf(type: string, id: string, at: number): string {
+  return `${type}:${id}:${isoSecond(at)}`;
 }

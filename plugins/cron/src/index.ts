@@ -8,6 +8,8 @@ import {
   CONFIG,
   type CodesOf,
   failure,
+  INSTANCE,
+  type Instance,
   inject,
   LOGGER,
   type Logger,
@@ -54,10 +56,11 @@ export default class CronPlugin {
     @inject(TRANSPORT) transport: Transport,
     @inject(TOKEN_STORE) tokens: TokenStore<CodesOf<typeof CODES>>,
     @inject(LOGGER) private readonly log: Logger,
+    @inject(INSTANCE) { type }: Instance,
     @inject(CLOCK) private readonly clock: Clock,
   ) {
     this.#timeZone = config.timeZone ?? machineTimeZone();
-    this.#services = { state, tokens, transport, log, clock };
+    this.#services = { type, state, tokens, transport, log, clock };
   }
 
   /** Takes up what the last one left: its definitions, the runs under way, and those that were missed. */

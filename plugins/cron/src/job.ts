@@ -39,6 +39,8 @@ const LAST_BACKOFF_MS = 10_000;
 const FOLLOW_ATTEMPTS = 10;
 
 export interface JobServices {
+  /** The plugin's type, with which its tokens start: only it may use them. */
+  readonly type: string;
   readonly state: State;
   readonly tokens: TokenStore<CodesOf<typeof CODES>>;
   readonly transport: Transport;
@@ -154,7 +156,7 @@ export class Job {
   }
 
   #begin(at: number): void {
-    const run = this.journal.begin(at, tokenOf(this.#definition.id, at));
+    const run = this.journal.begin(at, tokenOf(this.services.type, this.#definition.id, at));
     this.#guard(run, async () => {
       // On disk before it is sent: should the plugin die now, the same token goes out again and runs once.
       await this.journal.save();
@@ -257,7 +259,7 @@ export class Job {
     // What waits is older, and a stop must not lose it.
     if (this.#waiting.length === 0) this.journal.passed(at);
     this.services.log.warn({ id, running }, `${id} is skipped at ${isoSecond(at)}: its last run has not ended`);
-    void this.#record(tokenOf(id, at), CODES.SKIPPED, { id, at: isoSecond(at), running });
+    void this.#record(tokenOf(this.services.type, id, at), CODES.SKIPPED, { id, at: isoSecond(at), running });
     void this.journal.save();
   }
 
@@ -270,7 +272,7 @@ export class Job {
     const row = { id, policy, count: dropped.length, andMore, first: isoSecond(first), last: isoSecond(last) };
     const count = `${dropped.length}${andMore ? ' or more' : ''}`;
     this.services.log.warn(row, `${id} missed ${count} runs up to ${isoSecond(last)} that are not made up for`);
-    void this.#record(tokenOf(id, last), CODES.MISSED, row);
+    void this.#record(tokenOf(this.services.type, id, last), CODES.MISSED, row);
     void this.journal.save();
   }
 

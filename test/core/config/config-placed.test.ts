@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { placedConfig, secretVariables } from '../../../core/dist/config/config.js';
 
 const file = z.string().meta({ format: 'centreond-path' });
-const secret = z.string().meta({ format: 'centreond-secret' });
+const secret = z.string().meta({ format: 'centreond-secret-reference' });
 
 function given(shape: z.ZodType, config: object): Parameters<typeof placedConfig> {
   const entry = { config, source: { file: '/etc/centreond/conf.d/a.yaml' } } as unknown as Parameters<

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadConfig, type Scope } from '../../../core/dist/config/config.js';
 import { type Discovered, findPlugins } from '../../../core/dist/config/discovery.js';
+import { configSchema } from '../../../core/dist/config/editor-schema.js';
 import { valueAt } from '../../../core/dist/config/issues.js';
 
 let root: string;
@@ -222,8 +223,27 @@ describe('claims', () => {
     expect(problems).toMatchObject([{ code: 'ACTION_CLAIMED_TWICE', line: 3, column: 14 }]);
     expect(problems[0]?.message).toBe(
       `plugin-b claims the action WEATHER, which plugin-a (${join(folder, 'centreond.yaml')}:2) has. ` +
-        'plugin-b is left out; set enable: false on one of the two.',
+        'plugin-b is not loaded; give it a type of its own (as: TYPE), which its actions then start with, or set enable: false on one of the two.',
     );
+  });
+
+  test('a package twice under types of their own, with one definition for editors', async () => {
+    install(join(folder, 'node_modules/weather'), 'weather', { config: { type: 'object' } });
+    const scope = await scopeOf(
+      'plugins:\n  - { package: weather, as: weather-eu }\n  - { package: weather, as: weather-us }\n',
+    );
+    const { plugins, problems } = findPlugins(scope, []);
+    expect(problems).toEqual([]);
+    const named = plugins.map(({ manifest: { type, declaredType, actions } }) => [
+      type,
+      declaredType,
+      actions[0]?.name,
+    ]);
+    expect(named).toEqual([
+      ['weather-eu', 'weather', 'WEATHER_EU_WEATHER'],
+      ['weather-us', 'weather', 'WEATHER_US_WEATHER'],
+    ]);
+    expect(valueAt(configSchema(plugins), ['properties', 'plugins', 'items', 'allOf'])).toHaveLength(1);
   });
 
   test('a type twice, over two files', async () => {
@@ -333,7 +353,7 @@ describe("a plugin's own settings", () => {
     properties: {
       unit: { type: 'string', enum: ['C', 'F'], default: 'C' },
       every: { type: 'integer', minimum: 1 },
-      password: { type: 'string', format: 'centreond-secret' },
+      password: { type: 'string', format: 'centreond-secret-reference' },
       router: {
         type: 'object',
         properties: { address: { type: 'string', minLength: 1 }, port: { type: 'integer' } },

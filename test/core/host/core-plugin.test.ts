@@ -23,6 +23,7 @@ ${pluginSource(`isolation: 'core'`, body, methods)}`;
     package: 'sample',
     version: '1.0.0',
     config: {},
+    secrets: [],
     type: 'sample',
   };
   const sent: string[] = [];
@@ -61,6 +62,7 @@ ${pluginSource(`isolation: 'core'`, body, methods)}`;
     package: 'sample',
     version: '1.0.0',
     config: {},
+    secrets: [],
     type: 'sample',
   };
   const requests = { row: () => undefined };

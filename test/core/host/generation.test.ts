@@ -1,3 +1,4 @@
+import { keyAt } from '@centreond/plugin-sdk/internal';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { action, manifest, settle, TestPeer, World } from '../router/world.ts';
 import type { FakeInstance } from './fake-instance.ts';
@@ -127,5 +128,56 @@ describe('instances by key, on demand', () => {
     world.send(peer, 'VISIT', 'second', { city: 'paris' });
     await pass(10);
     expect(world.disk.endsOf('second')[0]?.code).toBe(2);
+  });
+});
+
+describe('instances by a key inside the input', () => {
+  const declared = manifest({
+    actions: [action('FETCH', { idempotent: true, inFlight: 'requeue' }), action('LOOK', { reply: 'ack' })],
+    instances: { key: 'url.host', start: 'on-demand' },
+  });
+
+  test('run the requests of one key in one process, whether the key is a text or a number', async () => {
+    const world = new World(undefined, { declared }, (given, instance) => instance.say(given, 2));
+    await world.start();
+    const hosts = ['a', 'b', 'a', 7, '7'];
+    for (const [i, host] of hosts.entries()) world.send(alice(), 'FETCH', `t${i}`, { url: { host } });
+    await pass(500);
+    expect(world.instances.map(({ options }) => options.id)).toEqual(['a', 'b', '7']);
+    for (const i of hosts.keys()) expect([i, world.disk.endsOf(`t${i}`)[0]?.code]).toEqual([i, 2]);
+  });
+
+  const wrong: [string, object, string][] = [
+    [
+      'missing',
+      { url: {} },
+      'its url.host names the instance that runs it and must be a text or a number, and it is missing',
+    ],
+    ['around it missing', {}, 'and it is missing'],
+    ['null', { url: { host: null } }, 'and it is null'],
+    ['empty', { url: { host: '' } }, 'and it is empty'],
+    ['a list', { url: { host: ['a'] } }, 'and it is a list'],
+    ['an object', { url: { host: {} } }, 'and it is an object'],
+    ['a boolean', { url: { host: true } }, 'and it is a boolean'],
+    ['in a list', { url: [{ host: 'a' }] }, 'and its url is a list'],
+    ['in a text', { url: 'a' }, 'and its url is a string'],
+    ['in null', { url: null }, 'and its url is null'],
+  ];
+  test.each(wrong)('refuse a request whose key is %s, and leave no trace of it', async (_, data, sentence) => {
+    const world = new World(undefined, { declared });
+    await world.start();
+    const peer = alice();
+    world.send(peer, 'FETCH', 'fetch', data);
+    world.send(peer, 'LOOK', 'look', data);
+    await settle();
+    expect([peer.acks('fetch'), peer.acks('look')]).toEqual([['INVALID_DATA'], ['INVALID_DATA']]);
+    expect(peer.heard.join()).toContain(sentence);
+    expect(world.instances).toEqual([]);
+    expect(world.requests.used().count).toBe(0);
+  });
+
+  test('is no key that an object inherits', () => {
+    expect(keyAt({}, ['constructor', 'name'])).toHaveProperty('fault');
+    expect(keyAt({ url: 'text' }, ['url', 'length'])).toHaveProperty('fault');
   });
 });

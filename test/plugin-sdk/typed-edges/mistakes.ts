@@ -103,6 +103,36 @@ export class Methods {
   killTwo(_: KillRequest, __: number): void {}
 }
 
+const Page = z.strictObject({ url: z.strictObject({ host: z.string(), tags: z.array(z.string()) }) });
+const fetch = { title, input: Page, output: Output } as const;
+
+// @ts-expect-error: No method of the class takes an input with a text or a number at url.hots, which instances.key names.
+@Plugin({ type: 'sample', title, instances: { key: 'url.hots', start: 'on-demand' } })
+export class MisspeltKey {
+  @Action('FETCH', fetch)
+  fetch({ url }: z.output<typeof Page>, { deadline }: ActionContext): { celsius: number } {
+    return { celsius: deadline + url.host.length };
+  }
+}
+
+// @ts-expect-error: No method of the class takes an input with a text or a number at url, which instances.key names.
+@Plugin({ type: 'sample', title, instances: { key: 'url', start: 'on-demand' } })
+export class ObjectKey {
+  @Action('FETCH', fetch)
+  fetch(_: z.output<typeof Page>): { celsius: number } {
+    return { celsius: 1 };
+  }
+}
+
+// @ts-expect-error: No method of the class takes an input with a text or a number at url.tags.length, which
+@Plugin({ type: 'sample', title, instances: { key: 'url.tags.length', start: 'on-demand' } })
+export class ListKey {
+  @Action('FETCH', fetch)
+  fetch(_: z.output<typeof Page>): { celsius: number } {
+    return { celsius: 1 };
+  }
+}
+
 // @ts-expect-error: The class writes rows of the code 101, which @Plugin({ codes }) does not declare.
 @Plugin({ type: 'sample', title, codes: { SAID: 100 } })
 export class UndeclaredProgress {

@@ -84,6 +84,31 @@ export class Sample {
   }
 }
 
+const Page = z.strictObject({ url: z.strictObject({ host: z.string(), port: z.int() }) });
+
+@Plugin({ type: 'sample', title: 'A sample', instances: { key: 'url.host', start: 'on-demand' } })
+export class KeyedByPath {
+  start(): void {}
+
+  @Action('FETCH', { title: 'Fetch', input: Page, output: Output })
+  fetch({ url }: z.output<typeof Page>): { celsius?: number } {
+    return { celsius: url.port };
+  }
+}
+
+@Plugin({ type: 'sample', title: 'A sample', instances: { key: 'url.port', start: 'eager' } })
+export class KeyedByNumber {
+  @Action('FETCH', { title: 'Fetch', input: Page, output: Output })
+  fetch(_: unknown): { celsius?: number } {
+    return {};
+  }
+
+  @Action('DROP', { title: 'Drop', input: Page, output: Output })
+  drop(): { celsius?: number } {
+    return {};
+  }
+}
+
 export async function edges(transport: Transport, client: Client, named: string): Promise<number> {
   await transport.emit('ALARM', { at: 'here' });
   await transport.call(named, { anything: 1 });

@@ -9,7 +9,7 @@ import { writeTypes } from './types.ts';
 const USAGE = `usage: centreond-plugin build [--quiet] [FOLDER…]
        centreond-plugin dev [--inspect] [--config FILE]
        centreond-plugin docs [FOLDER…]
-       centreond-plugin types [--out FILE] [FOLDER…]
+       centreond-plugin types [--out FILE] [--as NAME=TYPE]… [FOLDER…]
 
   build   writes plugin.manifest.json beside the package.json of each built plugin package (default: this folder);
           --quiet prints nothing but errors
@@ -18,7 +18,8 @@ const USAGE = `usage: centreond-plugin build [--quiet] [FOLDER…]
           --inspect opens a debugger on the plugin's process
   docs    prints what the plugins declare, as a Markdown page
   types   writes src/centreond.d.ts (or FILE), the types of all actions and events of the plugins that are installed in this
-          folder or the FOLDERs, and of a plugin that is built there: call, send, emit and @On then take no other names
+          folder or the FOLDERs, and of a plugin that is built there: call, send, emit and @On then take no other names;
+          --as weather-eu=weather adds the actions of the plugin weather as a config with \`as: weather-eu\` names them
 `;
 
 /** The command line `centreond-plugin`. Resolves with the exit code: 0 done, 1 failed, 2 wrong usage. */
@@ -87,13 +88,14 @@ function docs(words: readonly string[]): Promise<number> {
 }
 
 interface TypesWords {
-  readonly values: { readonly out?: string | undefined };
+  readonly values: { readonly out?: string | undefined; readonly as?: readonly string[] | undefined };
   readonly positionals: readonly string[];
 }
 
 function typesWords(words: readonly string[]): TypesWords | undefined {
   try {
-    return parseArgs({ args: [...words], options: { out: { type: 'string' } }, allowPositionals: true });
+    const options = { out: { type: 'string' }, as: { type: 'string', multiple: true } } as const;
+    return parseArgs({ args: [...words], options, allowPositionals: true });
   } catch {
     return undefined; // an unknown option: the usage says what there is
   }
@@ -101,7 +103,12 @@ function typesWords(words: readonly string[]): TypesWords | undefined {
 
 async function types({ values, positionals }: TypesWords): Promise<number> {
   try {
-    const { file, plugins, open } = await writeTypes(positionals.length > 0 ? positionals : ['.'], values.out);
+    const folders = positionals.length > 0 ? positionals : ['.'];
+    const names = (values.as ?? []).map((word) => {
+      const [as = '', type = ''] = word.split('=');
+      return { as, type };
+    });
+    const { file, plugins, open } = await writeTypes(folders, values.out, names);
     if (open !== undefined) process.stderr.write(`warning: ${open}; other names compile too\n`);
     process.stdout.write(`${file}: ${plugins.join(', ') || 'no plugins'}\n`);
     return 0;

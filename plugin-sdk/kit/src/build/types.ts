@@ -4,7 +4,7 @@ import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { type JsonSchema, MANIFEST_FILE } from '@centreond/plugin-sdk/internal';
+import { type JsonSchema, longNameOf, MANIFEST_FILE, manifestAs, TYPE_PATTERN } from '@centreond/plugin-sdk/internal';
 import { failure, isAction, reasonOf } from '@centreond/protocol';
 import { commentText, typeTextOf } from './type-text.ts';
 
@@ -27,6 +27,12 @@ interface Declared {
   readonly emits: readonly { readonly name: string; readonly schema: JsonSchema }[];
 }
 
+/** A type that the config gives to the plugin that declares `type`. */
+export interface NamedType {
+  readonly as: string;
+  readonly type: string;
+}
+
 /** What was written. */
 export interface Typed {
   /** The declaration file, absolute. */
@@ -41,9 +47,14 @@ export interface Typed {
  * Writes the declaration file of all actions and events of the plugins that are installed in `folders`, or are there, and of the
  * router's own actions. `file` is `src/centreond.d.ts` of the first folder if omitted, or `centreond.d.ts` if it has no `src`.
  * Without @centreond/core in any of the folders the router's own actions are unknown, so unknown names compile then. Throws
- * INVALID_PLUGIN for a manifest that cannot be read. Writing again writes the same bytes.
+ * INVALID_PLUGIN for a manifest that cannot be read. Writing again writes the same bytes. `names` are types that the config gives to
+ * plugins (`as`), each with the type that the plugin declares: their actions are in the file under both names.
  */
-export async function writeTypes(folders: readonly string[], file?: string): Promise<Typed> {
+export async function writeTypes(
+  folders: readonly string[],
+  file?: string,
+  names: readonly NamedType[] = [],
+): Promise<Typed> {
   const [first = '.'] = folders;
   const out = path.resolve(
     file ?? path.join(first, existsSync(path.join(first, 'src')) ? 'src' : '', 'centreond.d.ts'),
@@ -57,6 +68,7 @@ export async function writeTypes(folders: readonly string[], file?: string): Pro
     }
     core ??= coreOf(folder);
   }
+  for (const { as, type } of names) found.set(as, declaredAs(as, type, found));
   const plugins = [...found.values()].sort((a, b) => (a.type < b.type ? -1 : 1));
   if (core !== undefined) plugins.unshift(await declaredByCore(core));
   await writeFile(`${out}.new`, declarationText(plugins, augmentedIn(path.dirname(out)), core === undefined));
@@ -66,6 +78,20 @@ export async function writeTypes(folders: readonly string[], file?: string): Pro
       ? `@centreond/core is not installed in ${folders.join(', ')}, so the actions of the router itself are unknown`
       : undefined;
   return { file: out, plugins: plugins.map(({ type }) => type), open };
+}
+
+/** What the plugin of `type` declares under the type `as`. Throws INVALID_PLUGIN if it cannot have that type. */
+function declaredAs(as: string, type: string, found: ReadonlyMap<string, Declared>): Declared {
+  const refuse = (reason: string) => failure('INVALID_PLUGIN', { plugin: `--as ${as}=${type}`, reason });
+  const declared = found.get(type);
+  if (!declared) throw refuse(`no installed plugin has the type ${type}; there is ${[...found.keys()].join(', ')}`);
+  if (!TYPE_PATTERN.test(as)) throw refuse(`a type is [a-z][a-z0-9-]{0,63}, and ${as} is not`);
+  if (found.has(as)) throw refuse(`an installed plugin has the type ${as} already`);
+  // Its events keep their names.
+  const named = { ...manifestAs(declared, as), emits: [] };
+  const long = longNameOf(named);
+  if (long !== undefined) throw refuse(`the action ${long} would have ${long.length} characters, and 64 is the most`);
+  return named;
 }
 
 /** The manifests in `folder` itself and in its `node_modules`, and in those of the folders above it. */

@@ -93,9 +93,9 @@ export class InProcessInstance {
   async start(): Promise<void> {
     const { target, id, config, maxMessage, log } = this.parts;
     const clock = this.#clock;
-    const { instances } = declarationOf(target).options;
+    const { instances, type } = declarationOf(target).options;
     const of = instances && 'pool' in instances ? instances.pool : 1;
-    this.services = servicesOver(this.#transport, log, { instance: { id, of }, clock });
+    this.services = servicesOver(this.#transport, log, { instance: { id, of, type }, clock });
     this.plugin = await construct(target, config, this.services);
     this.#runtime = new InstanceRuntime(this.plugin, this, log, maxMessage);
     await this.plugin.start?.();

@@ -14,7 +14,7 @@ const Secret = z
   // No pattern: by the format the core says what a secret has to be.
   .refine((text) => /^(?:file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$/.test(text), 'must be file:PATH or env:NAME')
   .refine((text) => !text.startsWith('file:') || text.startsWith('file:/'), 'must be file: and an absolute path')
-  .meta({ format: 'centreond-secret' });
+  .meta({ format: 'centreond-secret-reference' });
 
 /** An SSH node as the operator writes it. */
 export const SshConfig = z
