@@ -60,6 +60,10 @@ describe('an envelope', () => {
     expect(faultOf(value).message).toContain(reason);
   });
 
+  test('that was kept and is wrong is a fault of the request', () => {
+    expect(() => keptEnvelope('{"other":1}')).toThrow(/the request.*unknown key 'other'/);
+  });
+
   test('may reach its limits', () => {
     for (const value of [
       { traceparent: 'x'.repeat(128) },
