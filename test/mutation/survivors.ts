@@ -46,6 +46,27 @@ export const ACCEPTED: Readonly<Record<string, readonly Reason[]>> = {
       ],
     },
   ],
+  'plugin-sdk/protocol/src/channel/keys.ts': [
+    { because: 'Buffer.byteLength takes bytes, too', mutants: ["typeof item === 'string' → true"] },
+    {
+      because: 'every RSA key of node:crypto has details and a modulus; the types do not say so',
+      mutants: [
+        'key.asymmetricKeyDetails?.modulusLength → key.asymmetricKeyDetails.modulusLength',
+        'key.asymmetricKeyDetails?.publicExponent → key.asymmetricKeyDetails.publicExponent',
+        'n === undefined → false',
+        "{ reason: 'it has no modulus' } → {}",
+      ],
+    },
+    {
+      because: 'no key is known that passes every check and that OpenSSL refuses to load',
+      mutants: [
+        "{ throw failure('BROKEN_KEY', { reason: reasonOf(error) }); } → {}",
+        `'BROKEN_KEY' → ""`,
+        '{ reason: reasonOf(error) } → {}',
+      ],
+    },
+    { because: 'the CryptoKey is not handed out, so nobody can export it', mutants: ['false → true'] },
+  ],
   'plugin-sdk/protocol/src/channel/records.ts': [
     { because: 'stands in a branch where both differ', mutants: ['seq < next → seq <= next'] },
   ],
