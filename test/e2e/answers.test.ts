@@ -138,6 +138,7 @@ describe('a plugin in processes that answers in the ACK', { timeout: 2 * LIMIT_M
 test('the test kit asks a plugin in a process what it answers in the ACK', async () => {
   await using host = await startHost(ORACLE);
   expect(await host.ask('ASKORACLE', {}, { token: 'one' })).toMatchObject({ identity: '@local', token: 'one' });
+  await host.router.nodes.register('paris', {});
   expect(await host.ask('ASKHERE', {}, { target: 'paris' })).toMatchObject({ target: 'paris' });
   expect(host.rows).toEqual([]);
   await expect(host.ask('ASKORACLE', { ending: 'refuse' })).rejects.toMatchObject({ code: 'BUSY' });

@@ -10,9 +10,12 @@ import { pluginSource, tempPackage } from '../plugin-sdk/temp-package.ts';
 import { LETTERS, type Letter, MATRIX, ROLE_OF } from './matrix.ts';
 import { auth, Client, newToken, type Who, Wire, whoOf } from './second-implementation.ts';
 
-const bundled = readdirSync(path.join(ROOT, 'plugins')).map(
-  (name) => JSON.parse(readFileSync(path.join(ROOT, 'plugins', name, 'plugin.manifest.json'), 'utf8')) as Manifest,
-);
+// plugins/command is a library that the plugins share.
+const bundled = readdirSync(path.join(ROOT, 'plugins'))
+  .filter((name) => name !== 'command')
+  .map(
+    (name) => JSON.parse(readFileSync(path.join(ROOT, 'plugins', name, 'plugin.manifest.json'), 'utf8')) as Manifest,
+  );
 const actions = [coreManifest, ...bundled].flatMap(({ type, actions }) =>
   actions.map((manifest) => ({ type, manifest })),
 );

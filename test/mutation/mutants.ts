@@ -20,7 +20,7 @@ export interface Mutated {
 }
 
 /** Functions whose texts only people read. */
-const SENTENCE_CALLS = new Set(['broken', 'Error', 'refuse']);
+const SENTENCE_CALLS = new Set(['broken', 'Error', 'Refused', 'refuse']);
 /** Properties of an error's data, and parameters, that only people read. */
 const SENTENCE_KEYS = new Set(['reason', 'remedy', 'what', 'by']);
 

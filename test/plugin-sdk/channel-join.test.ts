@@ -4,6 +4,7 @@ import {
   answerHello,
   createHello,
   HANDSHAKE_LIMIT,
+  isSameMac,
   joinedBy,
   joinKeyOf,
   openHello,
@@ -217,4 +218,14 @@ describe('the client with a join token', () => {
     await expect(paris({ join: 'two words' })).rejects.toMatchObject({ code: 'BROKEN_HANDSHAKE' });
     expect(server.frames).toEqual([]);
   });
+});
+
+test('HMACs of different lengths are not the same', () => {
+  const mac = Buffer.alloc(32, 7);
+  expect([mac, Buffer.from(mac), mac.subarray(1), Buffer.alloc(0)].map((one) => isSameMac(one, mac))).toEqual([
+    true,
+    true,
+    false,
+    false,
+  ]);
 });

@@ -238,4 +238,11 @@ test('libsodium and node:crypto make the same of the same bytes, and refuse the 
     expect(aead().open(text, nonce, Buffer.alloc(28))).toBeUndefined();
     expect(aead().open(text, Buffer.alloc(12), aad)).toBeUndefined();
   }
+  // With libsodium loaded, AES is still AES.
+  expect(handmade(0n, Buffer.from('\0\0\0\x02hi'))).toEqual(new Sealer(keys, 'aes-256-gcm', 1, session).seal(['hi']));
+  expect(
+    pair()
+      .opener.open(handmade(0n, Buffer.from('\0\0\0\x02hi')), LIMIT)
+      .map(String),
+  ).toEqual(['hi']);
 });

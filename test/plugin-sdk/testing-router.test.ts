@@ -272,9 +272,9 @@ describe('the router of the kit', () => {
 describe('a keyed plugin', () => {
   test('has an instance for each key, which knows its id and hears each event', async () => {
     await using keyed = await testPlugin(KeyedPlugin, { keys: ['7'] });
-    expect(keyed.plugin.instance).toEqual({ id: '7', of: 1 });
-    expect((await keyed.call('org', { org: 7 })).data).toEqual({ id: '7', of: 1 });
-    expect((await keyed.call('org', { org: 8 })).data).toEqual({ id: '8', of: 1 });
+    expect(keyed.plugin.instance).toEqual({ id: '7', of: 1, type: 'keyed' });
+    expect((await keyed.call('org', { org: 7 })).data).toEqual({ id: '7', of: 1, type: 'keyed' });
+    expect((await keyed.call('org', { org: 8 })).data).toEqual({ id: '8', of: 1, type: 'keyed' });
     await keyed.emit('REGISTERNODE', { id: 'lyon' });
     expect(keyed.instances.map((id) => keyed.instance(id).heard)).toEqual([1, 1]);
   });
@@ -282,7 +282,7 @@ describe('a keyed plugin', () => {
   test('has no instance before its first request', async () => {
     await using keyed = await testPlugin(KeyedPlugin);
     expect(() => keyed.plugin).toThrow('name its key in the option keys');
-    expect((await keyed.call('org', { org: 1 })).data).toEqual({ id: '1', of: 1 });
+    expect((await keyed.call('org', { org: 1 })).data).toEqual({ id: '1', of: 1, type: 'keyed' });
     expect(keyed.plugin.instance.id).toBe('1');
   });
 });

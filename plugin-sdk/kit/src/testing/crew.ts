@@ -1,4 +1,4 @@
-import type { Manifest } from '@centreond/plugin-sdk/internal';
+import { keyAt, type Manifest } from '@centreond/plugin-sdk/internal';
 import {
   type CentreondError,
   FAILED,
@@ -45,7 +45,8 @@ interface Group {
 export class Crew implements Runner {
   readonly #slots = new Map<string, Slot>();
   readonly #groups = new Map<string, Group>();
-  readonly #keyField: string | undefined;
+  /** The fields from the input to the key; undefined for a plugin that has none. */
+  readonly #keyPath: readonly string[] | undefined;
   #numbers = 0;
   /** Why nothing is run any more. */
   gone: CentreondError | undefined;
@@ -60,10 +61,10 @@ export class Crew implements Runner {
     only?: string,
   ) {
     const { instances } = manifest;
-    this.#keyField = 'key' in instances && only === undefined ? instances.key : undefined;
+    this.#keyPath = 'key' in instances && only === undefined ? instances.key.split('.') : undefined;
     const pool = 'pool' in instances ? instances.pool : 1;
     if (only !== undefined) this.#group('', [only]);
-    else if (this.#keyField === undefined)
+    else if (this.#keyPath === undefined)
       this.#group(
         '',
         Array.from({ length: pool }, (_, i) => String(i + 1)),
@@ -99,7 +100,7 @@ export class Crew implements Runner {
 
   /** Starts what runs from the beginning, and the instances `keys`. Rejects with why one does not start. */
   async start(keys: readonly string[] = []): Promise<void> {
-    for (const key of keys) if (this.#keyField !== undefined && !this.#groups.has(key)) this.#group(key, [key]);
+    for (const key of keys) if (this.#keyPath !== undefined && !this.#groups.has(key)) this.#group(key, [key]);
     for (const slot of this.#slots.values()) await this.#start(slot);
   }
 
@@ -146,8 +147,15 @@ export class Crew implements Runner {
     return failure('PLUGIN_CRASHED', { type: this.manifest.type, token, cause, ran: startedAt > 0 });
   }
 
+  /** Why a request with this DATA has no instance to go to, if that is so. */
+  refusal(action: string, data: JsonObject): CentreondError | undefined {
+    const found = this.#keyPath && keyAt(data, this.#keyPath);
+    return found && 'fault' in found ? failure('INVALID_DATA', { action, reason: found.fault }) : undefined;
+  }
+
   #keyOf({ data }: TestRequest): string {
-    return this.#keyField === undefined ? '' : String(data[this.#keyField] ?? '');
+    const found = this.#keyPath && keyAt(data, this.#keyPath);
+    return found && 'key' in found ? found.key : '';
   }
 
   #hasRoom(slot: Slot, name: string, urgent: boolean): boolean {
@@ -263,7 +271,7 @@ export class Crew implements Runner {
         const waits = [...slot.group.waiting.values()].some((queue) =>
           queue.hasBefore({ urgent: false } as TestRequest),
         );
-        if (this.#keyField === undefined || waits) this.#wake(slot);
+        if (this.#keyPath === undefined || waits) this.#wake(slot);
       }),
     );
   }

@@ -119,7 +119,7 @@ export class TestLadder {
     const wantedUntil = deadline === undefined ? undefined : deadline * 1000;
     const parts = { owner, action, data, target, acceptedAt, urgent, runner };
     const refusal = () => {
-      if (runner === crew) return crew.gone;
+      if (runner === crew) return crew.gone ?? crew.refusal(action.name, data);
       return runner === core ? core.refusal(peer, owner, action.name, data) : nodes.refusal(peer.identity, asking);
     };
     if (action.reply === 'ack' && runner === crew) {

@@ -170,10 +170,13 @@ export class TestServices {
     for (const event of this.#kept.splice(0)) void this.#tell(id, event).catch(() => {});
   }
 
-  /** The instance `id` is gone, with what it had not taken and the nodes that it carried. */
+  /** The instance `id` is gone, with what it had not taken. The nodes that it carried are unreachable, as at a real router. */
   gone(id: string): void {
     for (const pending of this.#pending.values()) if (pending.by === id) pending.resolve({});
-    for (const [node, carrier] of this.#carriers) if (carrier === id) this.carried.delete(node);
+    for (const [node, carrier] of this.#carriers) {
+      const announced = carrier === id && this.carried.get(node);
+      if (announced) this.carried.set(node, { ...announced, state: 'unreachable' });
+    }
   }
 
   /** Hands a request for a node that the plugin carries to it; resolves with the ACK, rejects with the refusal. */

@@ -64,7 +64,7 @@ export class Aead {
     // Typed as GCM for both: the calls of the two AEADs are the same, only their overloads differ.
     const cipher: CipherGCM = createCipheriv(this.cipher as CipherGCMTypes, this.#key, nonce, OPTIONS);
     cipher.setAAD(aad);
-    if (size > 0) cipher.update(text.subarray(0, size)).copy(text);
+    cipher.update(text.subarray(0, size)).copy(text);
     cipher.final();
     cipher.getAuthTag().copy(text, size);
   }
@@ -81,7 +81,7 @@ export class Aead {
       const decipher: DecipherGCM = createDecipheriv(this.cipher as CipherGCMTypes, this.#key, nonce, OPTIONS);
       decipher.setAAD(aad);
       decipher.setAuthTag(sealed.subarray(size));
-      const text = size > 0 ? decipher.update(sealed.subarray(0, size)) : Buffer.alloc(0);
+      const text = decipher.update(sealed.subarray(0, size));
       decipher.final();
       return text;
     } catch {
