@@ -1,11 +1,14 @@
 import { defineConfig } from 'vitest/config';
 
+/** Folders whose tests have commands of their own. */
+const SUITES = ['e2e', 'faults', 'fleet', 'fuzz', 'readme', 'bench'];
+
 export default defineConfig({
   oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   test: {
     root: import.meta.dirname,
     include: ['**/*.test.ts'],
-    exclude: ['faults/**', 'fleet/**', 'fuzz/**', 'readme/**', 'bench/**'],
+    exclude: SUITES.map((name) => `${name}/**`),
     testTimeout: 60_000,
     hookTimeout: 60_000,
     maxWorkers: 2,

@@ -3,7 +3,7 @@ import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli, until } from '../daemon-process.ts';
-import { pluginSource, ROOT, tempPackage } from './temp-package.ts';
+import { pluginSource, ROOT, tempPackage } from '../plugin-sdk/temp-package.ts';
 
 const source = (answer: string) =>
   pluginSource(

@@ -3,8 +3,8 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { cli, type Finished } from '../daemon-process.ts';
-import { environment, PACKAGES } from './local-registry.ts';
-import { ROOT, tempFolder } from './temp-package.ts';
+import { environment, PACKAGES } from '../plugin-sdk/local-registry.ts';
+import { ROOT, tempFolder } from '../plugin-sdk/temp-package.ts';
 
 const SDK = JSON.parse(readFileSync(path.join(ROOT, 'plugin-sdk/sdk/package.json'), 'utf8'));
 

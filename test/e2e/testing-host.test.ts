@@ -3,7 +3,7 @@ import path from 'node:path';
 import { startHost } from '@centreond/plugin-kit';
 import { buildManifest } from '@centreond/plugin-kit/build';
 import { describe, expect, test } from 'vitest';
-import { pluginSource, ROOT, tempPackage } from './temp-package.ts';
+import { pluginSource, ROOT, tempPackage } from '../plugin-sdk/temp-package.ts';
 
 const PROBE = path.join(ROOT, 'test/fixtures/probe');
 

@@ -4,7 +4,7 @@ import { buildManifest } from '@centreond/plugin-kit/build';
 import type { PluginClass } from '@centreond/plugin-sdk';
 import { describe, expect, test } from 'vitest';
 import { processesWith } from '../daemon-process.ts';
-import { pluginSource, ROOT, tempPackage } from './temp-package.ts';
+import { pluginSource, ROOT, tempPackage } from '../plugin-sdk/temp-package.ts';
 
 const fixture = (name: string) => path.join(ROOT, 'test/fixtures', name);
 const QUICK: ContractOptions = { graceMs: 400, runMs: 200, settleMs: 60, endings: [] };
