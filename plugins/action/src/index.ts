@@ -1,5 +1,14 @@
 import 'reflect-metadata';
-import { joinWords, QuoteError, splitWords } from '@centreond/command';
+import {
+  CommandInput,
+  CommandOutput,
+  joinWords,
+  mostSeconds,
+  OUTPUT,
+  QuoteError,
+  Seconds,
+  splitWords,
+} from '@centreond/command';
 import {
   Action,
   type ActionContext,
@@ -19,16 +28,10 @@ import { Marks } from './marks.ts';
 import { Pipes } from './pipes.ts';
 import { Runs } from './run.ts';
 
-/** Rows of output: `{stream: 'stdout' | 'stderr', chunk}`. */
-const OUTPUT = 100;
-const DAY_SECONDS = 86_400;
-const HOUR_SECONDS = 3_600;
-/** The host's own limit: later than any that the plugin sets itself. */
-const LIMIT_SECONDS = DAY_SECONDS + 60;
+/** The host's own limit: later than any that the plugin sets itself, which is a day at most. */
+const LIMIT_SECONDS = 86_400 + 60;
 /** How much of a command a refusal repeats. */
 const SHOWN_CHARS = 200;
-
-const Seconds = z.number().positive().max(DAY_SECONDS);
 
 const Config = z.strictObject({
   timeoutSeconds: Seconds.default(60).describe('how long a command may run when the request does not say'),
@@ -57,29 +60,7 @@ const Config = z.strictObject({
     .describe('the folders that a request may name as cwd; every one when left out, none where there is allow'),
 });
 
-const Text = z.string().refine((text) => !text.includes('\0'), 'must not contain the character U+0000');
-
-const Input = z.strictObject({
-  command: z
-    .union([Text.min(1), z.array(Text).min(1)], 'must be text or a list of texts, neither empty nor with U+0000')
-    .describe('the program and its arguments: as a list, or as text that is split as a shell would quote it'),
-  timeoutSeconds: Seconds.optional().describe('after how long it is stopped'),
-  env: z
-    .record(Text.regex(/^(?!CENTREOND_)[^=]+$/, 'must be a name without = that does not start with CENTREOND_'), Text)
-    .optional()
-    .describe("variables over the plugin's environment"),
-  cwd: Text.regex(/^\//, 'must be an absolute path').optional().describe('the folder to run it in, an absolute path'),
-});
-
-const Output = z.strictObject({
-  exitCode: z.int().nullable().describe('null where a signal ended it'),
-  signal: z.string().nullable(),
-  stdout: z.string(),
-  stderr: z.string(),
-  truncated: z.boolean().describe('whether stdout or stderr had more than the 1 MiB that is kept of each'),
-});
-
-type Command = z.output<typeof Input>['command'];
+type Command = z.output<typeof CommandInput>['command'];
 
 @Plugin({
   type: 'action',
@@ -110,12 +91,15 @@ export default class ActionPlugin {
     title: 'Run a command',
     description:
       'Runs a program and answers its exit code and output; its output also comes as rows of code 100 {stream, chunk} while it runs.',
-    input: Input,
-    output: Output,
+    input: CommandInput,
+    output: CommandOutput,
     concurrency: 256,
     timeoutSeconds: LIMIT_SECONDS,
   })
-  async command(input: z.output<typeof Input>, context: ActionContext<typeof OUTPUT>): Promise<z.input<typeof Output>> {
+  async command(
+    input: z.output<typeof CommandInput>,
+    context: ActionContext<typeof OUTPUT>,
+  ): Promise<z.input<typeof CommandOutput>> {
     const argv = this.#argv(input.command, context);
     this.#checkSurroundings(input, context);
     const seconds = this.#seconds(input.timeoutSeconds);
@@ -163,7 +147,7 @@ export default class ActionPlugin {
   }
 
   /** What decides over which program a name means is as much the operator's as the command. */
-  #checkSurroundings({ env, cwd }: z.output<typeof Input>, { identity }: ActionContext): void {
+  #checkSurroundings({ env, cwd }: z.output<typeof CommandInput>, { identity }: ActionContext): void {
     const names = this.config.allowEnv ?? (this.#allow && []);
     const name = names && Object.keys(env ?? {}).find((each) => !names.includes(each));
     if (name !== undefined) {
@@ -178,11 +162,11 @@ export default class ActionPlugin {
   }
 
   #seconds(asked: number | undefined): number {
-    const { timeoutSeconds, maxTimeoutSeconds = Math.max(timeoutSeconds, HOUR_SECONDS) } = this.config;
-    if (asked !== undefined && asked > maxTimeoutSeconds) {
-      throw invalid(`timeoutSeconds is at most ${maxTimeoutSeconds} here (maxTimeoutSeconds of the plugin action)`);
+    const most = mostSeconds(this.config);
+    if (asked !== undefined && asked > most) {
+      throw invalid(`timeoutSeconds is at most ${most} here (maxTimeoutSeconds of the plugin action)`);
     }
-    return asked ?? Math.min(timeoutSeconds, maxTimeoutSeconds);
+    return asked ?? Math.min(this.config.timeoutSeconds, most);
   }
 }
 

@@ -1,3 +1,4 @@
-// What those who run commands have in common, here or on another machine.
+// What plugins that run commands share, on this machine or on another.
+export { CommandInput, CommandOutput, mostSeconds, OUTPUT, Seconds } from './contract.ts';
 export { Output } from './output.ts';
 export { joinWords, QuoteError, splitWords } from './words.ts';

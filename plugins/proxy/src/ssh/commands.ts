@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { joinWords } from '@centreond/command';
+import { joinWords, OUTPUT } from '@centreond/command';
 import {
   type Ack,
   type CentreondError,
@@ -20,8 +20,6 @@ import type { SshConfig } from './ssh-config.ts';
 import type { SshConnection } from './ssh-connection.ts';
 import { NoChannel } from './ssh-link.ts';
 
-/** Rows of output, as on a daemon. */
-const OUTPUT = 100;
 /** An sshd opens 10 sessions on a connection where it is not told otherwise: three are the watch, SFTP and its hashes. */
 const AT_ONCE = 7;
 const WAITING_LIMIT = 1000;
