@@ -206,6 +206,24 @@ describe.each([
     expect(await call).toMatchObject({ ok: true });
   });
 
+  test('a GETLOG that is refused before the ACK of its call is sent again with the ACK', async () => {
+    const at = line();
+    const rows = at.follow('t')[Symbol.asyncIterator]();
+    const row = rows.next();
+    await turn();
+    const call = at.call('A', {}, { token: 't' });
+    const reads = () => at.sent.filter(({ action }) => action === 'GETLOG');
+    expect(reads().length).toBe(1);
+    at.tell(refuse(String(reads()[0]?.token), 'BUSY'));
+    at.tell(accept('t'));
+    expect(reads().length).toBe(2);
+    at.tell(accept(String(reads()[1]?.token), '{"result":[],"more":false}'));
+    at.tell(log('t', 1, 2));
+    expect(await call).toMatchObject({ ok: true });
+    expect(await row).toMatchObject({ value: { id: 1 } });
+    await rows.return?.();
+  });
+
   test('the refusal of an earlier FOLLOW does not end who was asked for since', async () => {
     const at = line();
     const call = codeOf(at.call('A', {}, { token: 't' }));

@@ -1,5 +1,6 @@
 import type { HistoryRow, JsonObject } from '@centreond/protocol';
 import { logText } from '../log/text.ts';
+import { plain } from '../words.ts';
 import { openClient } from './connection.ts';
 import { dataOf } from './data-words.ts';
 import { EXIT, type Globals } from './exit.ts';
@@ -88,7 +89,7 @@ export async function why(options: Globals, type: string): Promise<number> {
 }
 
 function whyText({ type, state, reason, degraded, exits }: Why): string {
-  const unwell = degraded.map((one) => degradedText(`instance ${one.instance}`, one)).join('');
+  const unwell = degraded.map((one) => degradedText(`instance ${plain(one.instance)}`, one)).join('');
   const head = `${type} is ${state}${reason === null ? '' : `: ${reason}`}\n${unwell}`;
   if (exits.length === 0) return `${head}None of its instances has ended since the daemon started.\n`;
   const unpainted = (_: string, text: string) => text;
@@ -96,7 +97,7 @@ function whyText({ type, state, reason, degraded, exits }: Why): string {
     const ran = running.length > 0 ? `  ran     ${running.slice(0, 5).join(', ')}\n` : '';
     const lines = tail.flatMap((line) => logText(line, unpainted).split('\n')).map((line) => `  | ${line}\n`);
     const of = tried ? ` of version ${version}, which a reload tried,` : '';
-    return `\n${momentText(at / 1000)}  instance ${instance}${of} after ${(uptimeMs / 1000).toFixed(1)} s: ${cause}\n${ran}${lines.join('')}`;
+    return `\n${momentText(at / 1000)}  instance ${plain(instance)}${of} after ${(uptimeMs / 1000).toFixed(1)} s: ${cause}\n${ran}${lines.join('')}`;
   });
   return head + parts.join('');
 }

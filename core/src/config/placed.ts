@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path';
-import { SECRET_FORMAT, SECRET_REFERENCE_FORMAT } from '@centreond/plugin-sdk/json-schema';
+import { isSecretReference, SECRET_FORMAT, SECRET_REFERENCE_FORMAT } from '@centreond/plugin-sdk/json-schema';
 import type { Json, JsonObject } from '@centreond/protocol';
 import type { PluginEntry } from './entry.ts';
 import { pathOf, valueAt } from './issues.ts';
@@ -79,8 +79,11 @@ class Placing {
     if (format === PATH_FORMAT) return resolve(this.folder, text);
     if (format === SECRET_FORMAT || format === SECRET_REFERENCE_FORMAT) {
       const reference = text.startsWith(FILE) ? FILE + resolve(this.folder, text.slice(FILE.length)) : text;
-      if (format === SECRET_FORMAT) this.secrets.set(JSON.stringify(way), { way, reference });
-      else if (text.startsWith(VARIABLE)) this.variables.add(text.slice(VARIABLE.length));
+      // Of a union, another branch may take the text as it is.
+      if (format === SECRET_FORMAT && isSecretReference(text))
+        this.secrets.set(JSON.stringify(way), { way, reference });
+      else if (format === SECRET_REFERENCE_FORMAT && text.startsWith(VARIABLE))
+        this.variables.add(text.slice(VARIABLE.length));
       return reference;
     }
     // Resolved twice is resolved once: what is absolute stays so.

@@ -53,7 +53,7 @@ export function secretProblems(
 ): Problem[] {
   const { source, path } = entry;
   return secretsOf(entry, manifest).flatMap(({ way, reference }) => {
-    const read = readSecret(reference, { ...environment, ...entry.env });
+    const read = readSecret(reference, environment);
     if ('value' in read) return [];
     const at = [...path, 'config', ...way];
     const details = { where: formatPath(at), reference, reason: read.reason };
@@ -71,7 +71,7 @@ export interface Settings {
 export function settingsOf(entry: PluginEntry, manifest: Manifest, environment: Environment): Settings {
   const config = structuredClone(placedConfig(entry, manifest));
   const secrets = secretsOf(entry, manifest).map(({ way, reference }) => {
-    const read = readSecret(reference, { ...environment, ...entry.env });
+    const read = readSecret(reference, environment);
     if ('reason' in read) {
       const where = formatPath([...entry.path, 'config', ...way]);
       throw fault('SECRET_UNUSABLE', { where, reference, reason: read.reason });

@@ -16,7 +16,7 @@ export function readSecret(reference: string, environment: Environment): SecretO
   const [kind, name] = [reference.slice(0, at), reference.slice(at + 1)];
   if (kind === 'file') return readFile(name);
   if (kind !== 'env') return { reason: 'is neither file:PATH nor env:NAME' };
-  const value = environment[name];
+  const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
   if (value === undefined)
     return {
       reason: "is not set in the daemon's environment; set it there (EnvironmentFile= in a systemd unit)",

@@ -18,6 +18,7 @@ import {
   manifestOf,
 } from '@centreond/plugin-sdk/internal';
 import {
+  CallRefusal,
   CentreondError,
   FAILED,
   failure,
@@ -37,8 +38,8 @@ import { Answer, type Asked, type OpenRequest } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
 import { PluginMetrics } from './metrics.ts';
 import { logPluginLine } from './plugin-line.ts';
-import { Redaction } from './redaction.ts';
-import { InstanceReports, REPORT_HEAD } from './reports.ts';
+import { Redaction, shownOf } from './redaction.ts';
+import { InstanceReports, isReport } from './reports.ts';
 import { ROW_BOUND } from './row-credit.ts';
 
 const STOP_LIMIT_MS = 2000;
@@ -161,7 +162,7 @@ export class CorePlugin implements Executor {
     if (row.action !== 'ROW') return;
     const open = this.#running.get(row.token);
     const code = Number(row.target);
-    const data = code === FAILED ? this.#redaction.text(row.data) : row.data;
+    const data = code === FAILED ? this.#redaction.json(row.data) : row.data;
     const stored = open && this.options.requests.row(open, code, data);
     void Promise.resolve(stored).then(() => this.#rows.stored(1, message.length));
     if (open?.state === 'ended') this.#running.delete(row.token);
@@ -245,11 +246,10 @@ export async function openCorePlugin(
   const wire = {
     send: (message: string) => {
       // The SDK of this very process makes the reports: there is nobody to end for a wrong one.
-      if (message.startsWith(REPORT_HEAD)) reports.take(parseReply(redaction.text(message)));
+      if (isReport(message)) reports.take(parseReply(message), (text) => redaction.text(text));
       else {
-        // States of nodes and their reasons, which CONSTATUS shows.
-        const shown = message.startsWith('[ANNOUNCE]') ? redaction.text(message) : message;
-        options.message(peer, Buffer.from(shown));
+        const isOnNodes = message.startsWith('[ANNOUNCE]') || message.startsWith('[CARRIED]');
+        options.message(peer, Buffer.from(isOnNodes ? shownOf(message, redaction) : message));
       }
     },
   };
@@ -300,7 +300,12 @@ async function started(make: () => Promise<Lifecycle>, redaction: Redaction): Pr
 /** An error with its message and its stack, without the secrets. */
 function without(redaction: Redaction, error: unknown): Error {
   const message = redaction.text(reasonOf(error));
-  const clean = isCentreondError(error) ? new CentreondError(error.code, message) : new Error(message);
+  const clean =
+    error instanceof CallRefusal
+      ? new CallRefusal(error.action, error.code, message)
+      : isCentreondError(error)
+        ? new CentreondError(error.code, message)
+        : new Error(message);
   if (error instanceof Error && error.stack !== undefined) clean.stack = redaction.text(error.stack);
   return clean;
 }

@@ -22,8 +22,8 @@ import type { InstanceLink, InstancePeer, Tickets } from '../router/instance-lin
 import type { Peer } from '../router/peer.ts';
 import { logPluginLine } from './plugin-line.ts';
 import { descendants, killGroup, MARK, memoryOf, NOTES, reap, reapedText, sessionGivesWay } from './reaper.ts';
-import { Redaction } from './redaction.ts';
-import { REPORT_HEAD } from './reports.ts';
+import { Redaction, shownOf } from './redaction.ts';
+import { isReport, REPORT_HEAD } from './reports.ts';
 import { ROW_BOUND, RowCredit } from './row-credit.ts';
 
 const Ready = z.object({ hash: z.string() });
@@ -86,7 +86,7 @@ export interface InstanceEvents {
    */
   said(name: string, code: number, data: string): Promise<void> | undefined;
   /** It reports on itself. Returns what is wrong with that, as the end of the sentence "it sent …". */
-  reported(report: Message): string | undefined;
+  reported(report: Message, redacted: (text: string) => string): string | undefined;
   /** Any other message: a request of the plugin's own, or a message of its links. */
   message(peer: Peer, message: Buffer): void;
   /** What it runs, as `ACTION token`. */
@@ -234,27 +234,25 @@ export class Instance implements InstanceLink, InstanceProcess {
     if (bytes[1] === 0x52 && bytes[2] === 0x4f && bytes[3] === 0x57 && bytes[4] === 0x5d) {
       const text = decodeText(bytes);
       const { token, target: code, data } = parseReply(text);
-      const stored = events.said(token, codeOf(code), codeOf(code) === FAILED ? this.#redaction.text(data) : data);
+      const stored = events.said(token, codeOf(code), codeOf(code) === FAILED ? this.#redaction.json(data) : data);
       if (stored) void stored.then(() => this.#credit.stored(text.length));
       else this.#credit.stored(text.length);
       return;
     }
-    const head = bytes.toString('latin1', 0, 12);
+    const head = bytes.toString('latin1', 0, REPORT_HEAD);
     if (head.startsWith('[ANSWER]')) {
       const { token: number, target, data } = parseReply(decodeText(bytes));
       const code = codeOf(target);
       // An answer is 0 or 1 there, as in the ACK; to its host it is an end like any other.
-      const shown = code === FAILED ? this.#redaction.text(data) : data;
+      const shown = code === FAILED ? this.#redaction.json(data) : data;
       void events.said(`?${number}`, code === 0 ? FINISHED : code === FAILED ? FAILED : Number.NaN, shown);
     } else if (head.startsWith('[READY]')) this.#ready(parseReply(decodeText(bytes)).data);
     else if (head.startsWith('[RELEASED]')) this.#released?.();
-    else if (head.startsWith(REPORT_HEAD)) {
-      const fault = events.reported(parseReply(this.#redaction.text(decodeText(bytes))));
+    else if (isReport(head)) {
+      const fault = events.reported(parseReply(decodeText(bytes)), (text) => this.#redaction.text(text));
       if (fault !== undefined) this.condemn(`it sent ${fault}`);
-    }
-    // States of nodes and their reasons, which CONSTATUS shows.
-    else if (head.startsWith('[ANNOUNCE]') && this.#peer)
-      events.message(this.#peer, Buffer.from(this.#redaction.text(bytes.toString())));
+    } else if ((head.startsWith('[ANNOUNCE]') || head.startsWith('[CARRIED]')) && this.#peer)
+      events.message(this.#peer, Buffer.from(shownOf(decodeText(bytes), this.#redaction)));
     else if (!head.startsWith('[STOPPED]') && !head.startsWith('[BEAT]') && this.#peer)
       events.message(this.#peer, bytes);
   }

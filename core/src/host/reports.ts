@@ -6,13 +6,20 @@ import type { ProcessMetrics } from './metrics.ts';
 
 /** More than 64 metrics take. */
 const REPORT_CHARACTERS = 64 * 1024;
-/** The verbs by which a process reports on itself, as its first bytes. */
-export const REPORT_HEAD = '[INSTANCE';
-/** Reports that may come at once: more than a process makes while the daemon is held up for a minute. */
-const ALLOWED = 60;
+/** Reports that may come at once: more than a process makes while the daemon is held up for twenty minutes. */
+const ALLOWED = 600;
 /** Reports that may come in a second, over time. The SDK makes one of each kind in 5 s. */
 const ALLOWED_A_SECOND = 1;
 const WHY_BYTES = 1024;
+
+const REPORTS = ['[INSTANCEHEALTH] ', '[INSTANCEMETRICS] '];
+/** As many characters of a message as {@link isReport} looks at. */
+export const REPORT_HEAD = 18;
+
+/** Whether a message that starts with `head` is a report of a process on itself. */
+export function isReport(head: string): boolean {
+  return REPORTS.some((verb) => head.startsWith(verb));
+}
 
 const Health = z.strictObject({ why: z.string().min(1).exactOptional() });
 
@@ -39,11 +46,11 @@ export class InstanceReports {
     return this.#health ?? null;
   }
 
-  /** Takes a report. Returns what is wrong with it, as the end of the sentence "it sent …". */
-  take({ action, token, data }: Message): string | undefined {
+  /** Takes a report, `redacted` what people read of it. Returns what is wrong with it, as the end of the sentence "it sent …". */
+  take({ action, token, data }: Message, redacted: (text: string) => string): string | undefined {
     if (!this.#isAllowed()) return `more than ${ALLOWED} reports on itself in too short a time`;
     if (data.length > REPORT_CHARACTERS) return `a report on itself of ${data.length} characters`;
-    if (action === 'INSTANCEHEALTH') return this.#takeHealth(token, data);
+    if (action === 'INSTANCEHEALTH') return this.#takeHealth(token, data, redacted);
     if (action === 'INSTANCEMETRICS') return this.options.metrics.take(data);
     return `the unknown report ${action}`;
   }
@@ -68,11 +75,13 @@ export class InstanceReports {
     return true;
   }
 
-  #takeHealth(state: string, data: string): string | undefined {
-    const { why } = Health.safeParse(parseData(data)).data ?? { why: '' };
-    const isSound = state === 'degraded' ? why : state === 'ok' && why === undefined;
+  #takeHealth(state: string, data: string, redacted: (text: string) => string): string | undefined {
+    const { why: said } = Health.safeParse(parseData(data)).data ?? { why: '' };
+    const isSound = state === 'degraded' ? said : state === 'ok' && said === undefined;
     if (!isSound) return 'a health that is neither ok nor degraded with why';
-    if (why !== undefined && Buffer.byteLength(why) > WHY_BYTES) return `a health whose why exceeds ${WHY_BYTES} bytes`;
+    if (said !== undefined && Buffer.byteLength(said) > WHY_BYTES)
+      return `a health whose why exceeds ${WHY_BYTES} bytes`;
+    const why = said === undefined ? undefined : redacted(said);
     const before = this.#health;
     if (before?.state === state && before.why === why) return undefined;
     const now = this.options.clock.now();

@@ -160,7 +160,7 @@ export class Slot {
             this.options.room(this);
           },
           said: (name, code, data) => this.#said(instance, name, code, data),
-          reported: (report) => reports.take(report),
+          reported: (report, redacted) => reports.take(report, redacted),
           message: this.options.message,
           running: () => this.#describeRunning(),
           exited: (cause) => {

@@ -127,6 +127,8 @@ export class CallRequest extends Request implements Follower {
   missedId = 0;
   asked = 0;
   #isAccepted = false;
+  /** Asking for its rows was refused before its ACK. */
+  #isStalled = false;
 
   constructor(
     token: string,
@@ -157,6 +159,7 @@ export class CallRequest extends Request implements Follower {
     if (this.isOver || this.#isAccepted) return;
     this.#isAccepted = true;
     this.owner.accepted(this);
+    if (this.#isStalled && !this.live) this.owner.resume(this);
   }
 
   /** It cannot be followed. Before its own answer that says nothing: once it is accepted, the router is asked again. */
@@ -164,6 +167,7 @@ export class CallRequest extends Request implements Follower {
     if (!isOfMessage(error)) this.refused(error);
     // It goes on: whoever takes this for a refusal of the request would run it twice.
     else if (this.#isAccepted) this.refused(failure('NOT_FOLLOWED', { token: this.token, reason: error.message }));
+    else this.#isStalled = true;
   }
 
   row(row: HistoryRow): void {

@@ -58,7 +58,7 @@ export function faultOfKeyPath(input: JsonSchema, path: readonly string[]): stri
   const kind = parts
     .flatMap((part) => formsOf(part, input))
     .flatMap(kindsOf)
-    .find((one) => one === 'object' || one === 'array');
+    .find((one) => ['object', 'array', 'boolean', 'null'].includes(one));
   return kind && `its input's field ${whole} is ${article(kind)}; a key is text or a number`;
 }
 

@@ -83,8 +83,9 @@ export class Bulletin {
     const { state, instance } = this.#options;
     for (;;) {
       const kept = await state.get(TOKEN_KEY);
-      if (typeof kept === 'string') return kept;
-      if (instance.id === '1') await state.set(TOKEN_KEY, `proxy:${randomUUID()}`);
+      // One from before this plugin had a type of its own is reserved for another.
+      if (typeof kept === 'string' && kept.startsWith(`${instance.type}:`)) return kept;
+      if (instance.id === '1') await state.set(TOKEN_KEY, `${instance.type}:${randomUUID()}`);
       else if (performance.now() > limit) throw new Error('instance 1 has not made the token of the bulletin');
       else await pause(LOOK_MS);
     }

@@ -213,7 +213,7 @@ export default class ProxyPlugin {
     const { promise, resolve, reject } = Promise.withResolvers<string | null>();
     // It may be rejected before anybody awaits it.
     promise.catch(() => undefined);
-    const type = `proxy/${instanceOf(id, this.instance.of)}`;
+    const type = `${this.instance.type}/${instanceOf(id, this.instance.of)}`;
     const reason = `it has not taken up the change of ${id} within ${TAKE_LIMIT_MS / 1000} s; the change is kept, and it takes it up when it is back`;
     const late = () => reject(failure('NOT_READY', { type, state: 'silent', reason }));
     const timer = setTimeout(late, TAKE_LIMIT_MS);

@@ -57,7 +57,7 @@ export class FakeInstance implements InstanceProcess {
   /** Reports on itself, as its process would by this message. */
   report(message: string): void {
     try {
-      const fault = this.events.reported(parseReply(message));
+      const fault = this.events.reported(parseReply(message), (text) => text);
       if (fault !== undefined) this.condemn(`it sent ${fault}`);
     } catch (error) {
       this.condemn(`it sent a malformed message: ${String(error)}`);
