@@ -1,7 +1,7 @@
 import { CentreondError } from '@centreond/protocol';
 
 /**
- * The core's table of errors: configuration, discovery, start and command line. What travels is in the SDK's table.
+ * The core's table of errors: configuration, discovery, start and command line. What travels is in the table of @centreond/protocol.
  * A code is stable for ever and a retired one is never used again.
  */
 const SENTENCES = {
@@ -103,7 +103,7 @@ const SENTENCES = {
   TYPE_CLAIMED_TWICE: (d: { type: string; second: string; first: string }) =>
     `${d.second} has the type ${d.type}, as has ${d.first}. ${d.second} is not loaded; give it another type (as: TYPE), or set enable: false on one of the two.`,
   ACTION_NAME_TOO_LONG: (d: { as: string; action: string; package: string }) =>
-    `As ${d.as} the plugin ${d.package} has the action ${d.action}, of ${d.action.length} characters, and 64 is the most. Choose a shorter type.`,
+    `As ${d.as} the plugin ${d.package} has the action ${d.action}, which has ${d.action.length} characters; the limit is 64. Choose a shorter type.`,
   // The command line.
   USAGE: (d: { reason: string }) => d.reason,
   CONFIG: (d: { problems: readonly Problem[] }) =>

@@ -195,7 +195,7 @@ test('check refuses what collides at the place of the mistake', async () => {
     ['CONFIG_BAD_VALUE', 'plugins[2].as must be a type of its own', '"core"'],
     ['CONFIG_BAD_VALUE', 'plugins[3].as must be a type of its own', '"Weather"'],
     ['TYPE_CLAIMED_TWICE', 'has the type action', path.join(ROOT, 'plugins/action')],
-    ['ACTION_NAME_TOO_LONG', 'characters, and 64 is the most', '"ab'],
+    ['ACTION_NAME_TOO_LONG', 'characters; the limit is 64', '"ab'],
     ['CONFIG_DUPLICATE', 'as: TYPE', JSON.stringify(weather)],
   ] as const;
   for (const [name, message, at] of expectations) {

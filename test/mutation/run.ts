@@ -17,7 +17,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { type Mutant, mutate } from './mutants.ts';
 import { printReport, printTable, type Result } from './report.ts';
-import { SUBJECTS } from './subjects.ts';
+import { BY_DEFAULT, SUBJECTS } from './subjects.ts';
 import { type Reach, readVerdicts } from './tries.ts';
 
 const HERE = import.meta.dirname;
@@ -163,7 +163,7 @@ async function loadEach(
 
 const words = process.argv.slice(2);
 const given = words.filter((word) => word !== '--again');
-const subjects = Object.keys(SUBJECTS).filter((subject) => given.length === 0 || given.includes(subject));
+const subjects = given.length === 0 ? BY_DEFAULT : Object.keys(SUBJECTS).filter((subject) => given.includes(subject));
 if (subjects.length === 0) throw new Error(`no file that is mutated is ${given.join(' or ')}`);
 if (!existsSync(path.join(HERE, 'node_modules'))) spawnSync('npm', ['ci'], { cwd: HERE, stdio: 'inherit' });
 mkdirSync(path.join(HERE, 'report'), { recursive: true });

@@ -23,3 +23,6 @@ export const SUBJECTS: Readonly<Record<string, readonly string[]>> = {
   'core/src/doors/session.ts': DOORS,
   'core/src/doors/sessions.ts': DOORS,
 };
+
+/** What the command mutates where it is told no files: not the doors, whose tests open sockets and take hours. */
+export const BY_DEFAULT = Object.keys(SUBJECTS).filter((subject) => !subject.startsWith('core/src/doors/'));

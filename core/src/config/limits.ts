@@ -37,18 +37,18 @@ export const Limits = z
     strangers: z
       .strictObject({
         perSecond: count(
-          'Signatures of unknown keys that are verified in a second, in all. Twice as many at once.',
+          'Signatures of unknown keys that are verified in a second, in all. A burst may be twice as large.',
           100,
         ),
         perAddress: z
           .strictObject({
-            perSecond: count('Of one address, or of one /64 network of IPv6. Five times as many at once.', 20),
+            perSecond: count('Of one address, or of one /64 network of IPv6. A burst may be five times as large.', 20),
           })
           .prefault({}),
       })
       .prefault({})
       .describe(
-        'Handshakes of keys that nobody has accepted. Beyond it they are refused unread; known keys are not concerned.',
+        'Handshakes of keys that nobody has accepted. Those above the limit are refused unread. Accepted keys are exempt.',
       ),
   })
   .prefault({})

@@ -44,7 +44,7 @@ function readFile(file: string): SecretOrReason {
         reason: `is open to others (mode ${mode}); set its mode to 0600, or to 0640 for a group that may read it`,
       };
     }
-    if (found.size > LARGEST_BYTES) return { reason: `has ${found.size} bytes, and ${LARGEST_BYTES} is the most` };
+    if (found.size > LARGEST_BYTES) return { reason: `has ${found.size} bytes; the limit is ${LARGEST_BYTES}` };
     const value = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(handle)).replace(/\r?\n$/, '');
     return value === '' ? { reason: 'is empty; write the secret into it' } : { value };
   } catch (error) {

@@ -44,7 +44,7 @@ export interface InstanceOptions {
   /** The type that the config gives the plugin, if it does; `type` then. */
   readonly as?: string | undefined;
   readonly id: string;
-  /** The plugin package's folder, from which its SDK is resolved. */
+  /** The plugin package's folder, in which its processes start. */
   readonly folder: string;
   readonly main: string;
   /** The config for its process, with the secrets as they are now. Throws if one cannot be read; then it does not start. */

@@ -27,7 +27,7 @@ export function manifestAs<M extends Named>(
   return { ...manifest, type: as, declaredType: manifest.type, actions };
 }
 
-/** The first name of an action that is no name of an action, if there is one. */
+/** The first action name that is invalid. */
 export function longNameOf({ actions }: Pick<Named, 'actions'>): string | undefined {
   return actions.find(({ name }) => !isAction(name))?.name;
 }

@@ -35,7 +35,7 @@ test('what cannot be used is refused with what to do, and its content is not rep
     [file('line', '\n'), 'is empty'],
     [file('world', 'hidden', 0o604), 'is open to others (mode 0604)'],
     [file('writable', 'hidden', 0o620), 'is open to others (mode 0620)'],
-    [file('large', 'hidden'.repeat(20_000)), 'has 120000 bytes, and 65536 is the most'],
+    [file('large', 'hidden'.repeat(20_000)), 'has 120000 bytes; the limit is 65536'],
     [file('bytes', Buffer.from([0xff, 0xfe])), 'cannot be read'],
     ['env:NAME', 'is not set'],
     ['env:EMPTY', 'is empty'],
