@@ -143,7 +143,7 @@ export class CorePlugin implements Executor {
       const output = this.#part(name).methods[method]?.(data, context);
       return output instanceof Promise ? output.then(answerOf) : answerOf(output);
     };
-    return redaction ? answerWithout(redaction, answer) : answer();
+    return redaction ? redacted(redaction, answer) : answer();
   }
 
   submit(open: OpenRequest): void {
@@ -261,11 +261,12 @@ export async function openCorePlugin(
     log,
     plugin: { ...declared, type: found.type },
   });
-  const plugin = await started(
-    () =>
-      construct(target, found.config, servicesOver(transport, log, { instance: { id: '1', of: 1, type: found.type } })),
-    redaction,
-  );
+  const instance = { id: '1', of: 1, type: found.type };
+  const plugin = await redacted(redaction, async () => {
+    const made = await construct(target, found.config, servicesOver(transport, log, { instance }));
+    await made.start?.();
+    return made;
+  });
   const stopped = () => peer.end();
   return new CorePlugin(manifestAs(manifestOf(target), found.as), [plugin], {
     ...options,
@@ -278,20 +279,10 @@ export async function openCorePlugin(
   });
 }
 
-async function answerWithout(redaction: Redaction, answer: () => Answer | Promise<Answer>): Promise<Answer> {
+/** Does `work`. What it throws is without the secrets. */
+async function redacted<T>(redaction: Redaction, work: () => T | Promise<T>): Promise<T> {
   try {
-    return await answer();
-  } catch (error) {
-    throw without(redaction, error);
-  }
-}
-
-/** Makes and starts a plugin. Throws what it throws, without the secrets. */
-async function started(make: () => Promise<Lifecycle>, redaction: Redaction): Promise<Lifecycle> {
-  try {
-    const plugin = await make();
-    await plugin.start?.();
-    return plugin;
+    return await work();
   } catch (error) {
     throw without(redaction, error);
   }

@@ -1,3 +1,3 @@
 /** Sessions with a router, kept up. For the links of the plugin runtime. */
-export { Connection, type Timing } from './connection.ts';
+export type { Timing } from './connection.ts';
 export { RouterClient } from './router-client.ts';
