@@ -12,6 +12,7 @@ const ROUTER = ['core/router/authorize', 'core/router/envelope', 'core/router/la
 export const SUBJECTS: Readonly<Record<string, readonly string[]>> = {
   'core/src/router/authorize.ts': ROUTER,
   'core/src/router/envelope.ts': [...ROUTER, 'core/fleet/forwarding'],
+  'plugin-sdk/protocol/src/envelope.ts': [...ROUTER, 'core/fleet/forwarding'],
   'core/src/router/repeat.ts': ROUTER,
   'core/src/router/ladder.ts': ROUTER,
   'plugin-sdk/protocol/src/channel/aead.ts': CHANNEL,

@@ -23,7 +23,7 @@ export const ACCEPTED: Readonly<Record<string, readonly Reason[]>> = {
       ],
     },
   ],
-  'core/src/router/envelope.ts': [
+  'plugin-sdk/protocol/src/envelope.ts': [
     { because: 'Number.isInteger is false for what is no number', mutants: ["typeof deadline !== 'number' → false"] },
   ],
   'core/src/router/repeat.ts': [

@@ -1,4 +1,5 @@
 export * from './catalogue.ts';
+export { type CheckedEnvelope, readEnvelope } from './envelope.ts';
 export * from './errors.ts';
 export * from './frame.ts';
 export * from './history.ts';

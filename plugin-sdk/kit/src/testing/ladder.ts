@@ -1,11 +1,10 @@
 import type { Clock } from '@centreond/plugin-sdk';
 import type { ActionManifest, Manifest } from '@centreond/plugin-sdk/internal';
 import { type RouterSchema, routerSchema } from '@centreond/plugin-sdk/json-schema';
-import { failure, type JsonObject, newToken } from '@centreond/protocol';
+import { failure, type JsonObject, newToken, readEnvelope } from '@centreond/protocol';
 import { declared } from './answers.ts';
 import type { TestCoreActions } from './core-actions.ts';
 import type { Crew } from './crew.ts';
-import { readEnvelope } from './envelope.ts';
 import { type KnownToken, NODE, repeatFault, type TestHistory } from './history.ts';
 import type { TestNodes } from './nodes.ts';
 import { actsForAll, refusalFor, type TestPeer } from './peer.ts';

@@ -1,18 +1,24 @@
-import { failure, isIdentity, type JsonObject } from '@centreond/protocol';
+import { failure } from './errors.ts';
+import { isIdentity, type JsonObject } from './frame.ts';
 
 const HOPS_LIMIT = 8;
 
-/** What of a request's `$` the router in memory goes by. */
-export interface TestEnvelope {
-  /** Whole seconds since the epoch. */
+/** The envelope of a request: DATA's key `$`, checked. */
+export interface CheckedEnvelope {
+  readonly hold?: boolean;
   readonly deadline?: number;
-  /** For whom a router forwards. */
+  readonly traceparent?: string;
   readonly from?: string;
+  readonly hops?: readonly string[];
+  /** Its JSON text, to be kept with the request; empty where there was none. */
+  readonly text: string;
 }
 
-/** Reads `$` of a request. Throws INVALID_DATA where it is malformed, or says what only a router may. */
-export function readEnvelope(value: unknown, fromRouter: boolean, action: string): TestEnvelope {
-  if (value === undefined) return {};
+const EMPTY: CheckedEnvelope = { text: '' };
+
+/** Reads `$`. Throws INVALID_DATA where it is wrong, or says what only a router may. */
+export function readEnvelope(value: unknown, fromRouter: boolean, action: string): CheckedEnvelope {
+  if (value === undefined) return EMPTY;
   const refuse = (reason: string) => failure('INVALID_DATA', { action, reason: `its "$" ${reason}` });
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw refuse('must be an object');
   const { hold, deadline, traceparent, from, hops, ...unknown } = value as JsonObject;
@@ -29,7 +35,18 @@ export function readEnvelope(value: unknown, fromRouter: boolean, action: string
   if (from !== undefined && (typeof from !== 'string' || !isIdentity(from.replace(/^@|^ROUTER\//, '')))) {
     throw refuse('key from must be an identity');
   }
-  const areHops = Array.isArray(hops) && hops.length <= HOPS_LIMIT && hops.every((hop) => typeof hop === 'string');
-  if (hops !== undefined && !areHops) throw refuse(`key hops must be at most ${HOPS_LIMIT} node ids`);
-  return { ...(deadline !== undefined && { deadline }), ...(from !== undefined && { from }) };
+  if (
+    hops !== undefined &&
+    (!Array.isArray(hops) || hops.length > HOPS_LIMIT || !hops.every((hop) => typeof hop === 'string'))
+  ) {
+    throw refuse(`key hops must be at most ${HOPS_LIMIT} node ids`);
+  }
+  return {
+    ...(hold === undefined ? {} : { hold }),
+    ...(deadline === undefined ? {} : { deadline }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(from === undefined ? {} : { from }),
+    ...(hops === undefined ? {} : { hops: hops as string[] }),
+    text: JSON.stringify(value),
+  };
 }
