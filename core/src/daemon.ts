@@ -14,6 +14,7 @@ import { openHost } from './host/host.ts';
 import type { Loader } from './host/loader.ts';
 import { PluginState } from './host/state.ts';
 import type { Log } from './log.ts';
+import { VERSION } from './own-package.ts';
 import { Events } from './router/events.ts';
 import { Followers } from './router/followers.ts';
 import { Tickets } from './router/instance-link.ts';
@@ -24,7 +25,6 @@ import { Requests } from './router/requests.ts';
 import { Telemetry } from './router/telemetry.ts';
 import { Verbs } from './router/verbs.ts';
 import { openStore } from './store/sqlite-store.ts';
-import { VERSION } from './version.ts';
 
 /** What a stop may take in all. Each step of the closing list has a limit of its own below it. */
 const STOP_MS = 9500;

@@ -71,11 +71,16 @@ test('the examples of the protocol, of the runtime and of what commands share ru
 test('each package has the sources of its maps', async () => {
   const at = await installed('maps', '@centreond/plugin-kit', '@centreond/plugin-runtime', '@centreond/core');
   const scope = path.join(at, 'node_modules/@centreond');
-  const maps = globSync('*/dist/**/*.js.map', { cwd: scope });
+  const maps = globSync('*/{dist,bundle}/**/*.js.map', { cwd: scope });
   expect(maps.length).toBeGreaterThan(100);
   const missing = maps.flatMap((map) => {
-    const { sources } = JSON.parse(readFileSync(path.join(scope, map), 'utf8')) as { sources: string[] };
-    return sources.filter((source) => !existsSync(path.join(scope, path.dirname(map), source)));
+    const { sources, sourcesContent = [] } = JSON.parse(readFileSync(path.join(scope, map), 'utf8')) as {
+      sources: string[];
+      sourcesContent?: string[];
+    };
+    return sources.filter(
+      (source, i) => sourcesContent[i] === undefined && !existsSync(path.join(scope, path.dirname(map), source)),
+    );
   });
   expect(missing).toEqual([]);
 });

@@ -6,11 +6,12 @@ import { RESERVED_ACTIONS, RESERVED_TYPES } from '@centreond/plugin-sdk/internal
 import { reasonOf } from '@centreond/protocol';
 import { z } from 'zod';
 import { coreManifest } from '../core-actions.ts';
+import { TEMPLATES } from '../own-package.ts';
 import { cliFault, misuse } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { printJson } from './print.ts';
 
-const TEMPLATE = fileURLToPath(new URL('../../template/plugin/', import.meta.url));
+const TEMPLATE = fileURLToPath(new URL('plugin/', TEMPLATES));
 const NAME = /^(?:@[a-z0-9][a-z0-9._-]*\/)?([a-z][a-z0-9-]{0,63})$/;
 
 const Versions = z.record(z.string(), z.string());

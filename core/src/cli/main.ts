@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { Command, CommanderError } from 'commander';
-import { VERSION } from '../version.ts';
+import { VERSION } from '../own-package.ts';
 import { EXIT, type Globals } from './exit.ts';
 
 /** One fingerprint in 64 starts with a dash, and is none of the options that commander would take it for. */

@@ -1,10 +1,11 @@
+import { collectStartGarbage } from '@centreond/plugin-runtime';
 import { isCentreondError, reasonOf } from '@centreond/protocol';
 import { loadConfig } from '../config/config.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';
 import { placeOf, sentence } from '../errors.ts';
 import { type Log, openLog } from '../log.ts';
 import { OPEN_FILES_WANTED, openFileLimits, SOFT_LIMIT, softLimitBefore } from '../open-files.ts';
-import { VERSION } from '../version.ts';
+import { VERSION } from '../own-package.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { type Notify, openNotify } from './notify.ts';
 import { boundYoungGeneration } from './young-generation.ts';
@@ -51,6 +52,7 @@ export async function start(globals: Globals & { join?: string }): Promise<numbe
     globals.json ? `${JSON.stringify({ id, fingerprint, endpoint, plugins, pid: process.pid })}\n` : greeting(daemon),
   );
   notify.ready(statusOf(daemon));
+  collectStartGarbage();
   return stopped;
 }
 

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { TEMPLATES } from '../own-package.ts';
 import type { PollerConfig } from './poller-config.ts';
 
 /** The config file of a router to begin with: one door for this machine alone, and commands. */
@@ -18,6 +19,6 @@ export function pollerConfig({ identity, address, router }: PollerConfig): strin
 
 /** A file of the folder `template` in which each `{{key}}` is replaced by its value. */
 function filled(name: string, values: Readonly<Record<string, string>>): string {
-  const text = readFileSync(new URL(`../../template/${name}`, import.meta.url), 'utf8');
+  const text = readFileSync(new URL(name, TEMPLATES), 'utf8');
   return text.replaceAll(/\{\{(\w+)\}\}/g, (mark, key: string) => values[key] ?? mark);
 }

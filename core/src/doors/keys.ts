@@ -1,27 +1,25 @@
+import { generateKeyPair } from 'node:crypto';
+import { promisify } from 'node:util';
 import { type CentreondError, reasonOf } from '@centreond/protocol';
 import { type KeyPair, keyPairOf } from '@centreond/protocol/channel';
-import forge from 'node-forge';
 import { fault as faultOf } from '../errors.ts';
 import { readPrivateFile, writePrivateFile } from '../private-file.ts';
 
 /** Size of the keys that centreond generates. */
-export const KEY_BITS = 3072;
+const KEY_BITS = 3072;
 
 function fault(path: string, what: string, remedy: string): CentreondError {
   return faultOf('KEY_FILE', { path, what, remedy });
 }
 
 /** A new RSA key as PKCS#8 PEM. Made off the event loop; takes up to some seconds. */
-export function generateKey(): Promise<string> {
-  return new Promise((resolve, reject) => {
-    forge.pki.rsa.generateKeyPair({ bits: KEY_BITS, e: 0x10001 }, (error, pair) =>
-      error ? reject(error) : resolve(toPkcs8(pair.privateKey)),
-    );
+async function generateKey(): Promise<string> {
+  const { privateKey } = await promisify(generateKeyPair)('rsa', {
+    modulusLength: KEY_BITS,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
   });
-}
-
-function toPkcs8(key: forge.pki.PrivateKey): string {
-  return forge.pki.privateKeyInfoToPem(forge.pki.wrapRsaPrivateKey(forge.pki.privateKeyToAsn1(key)));
+  return privateKey;
 }
 
 /**
@@ -35,7 +33,7 @@ export function loadKey(path: string): KeyPair | undefined {
     throw fault(path, `is open to others (mode 0${file.mode.toString(8)})`, `Run: chmod 600 ${path}`);
   }
   try {
-    return keyPairOf(toPkcs8(forge.pki.privateKeyFromPem(file.text)));
+    return keyPairOf(file.text);
   } catch (error) {
     throw fault(
       path,

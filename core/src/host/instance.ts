@@ -28,7 +28,7 @@ import { ROW_BOUND, RowCredit } from './row-credit.ts';
 
 const Ready = z.object({ hash: z.string() });
 /** What runs in the process of an instance. It comes with the core, whatever SDK the plugin was built with. */
-const CHILD = fileURLToPath(import.meta.resolve('@centreond/plugin-runtime/child'));
+const CHILD = fileURLToPath(new URL('./child.js', import.meta.url));
 const STOP_GRACE_MS = 3000;
 const TAIL_LINES = 20;
 const LINE_CHARACTERS = 8192;
@@ -409,7 +409,7 @@ function codeOf(text: string): number {
 }
 
 function flagsFor({ limits, type }: InstanceOptions): string[] {
-  const flags = ['--enable-source-maps'];
+  const flags: string[] = [];
   // Collect garbage before the limit ends the process; code, stacks and buffers take the rest.
   if (limits.memory !== undefined)
     flags.push(`--max-old-space-size=${Math.max(32, Math.floor(mib(limits.memory) * 0.75))}`);

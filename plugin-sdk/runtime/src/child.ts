@@ -1,5 +1,6 @@
 // The process of one instance. The host starts this file and sends its greeting; it is never started by hand.
 import 'reflect-metadata';
+import { setSourceMapsSupport } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { declarationOf, type Instances, manifestOf } from '@centreond/plugin-sdk/internal';
 import { failure, formatMessage, isCentreondError, parseReply, reasonOf } from '@centreond/protocol';
@@ -12,6 +13,7 @@ import { loadOneCopy } from './one-copy.ts';
 import { RowWindow } from './row-window.ts';
 import { InstanceRuntime } from './runtime.ts';
 import { LinkTransport } from './services.ts';
+import { collectStartGarbage } from './start-garbage.ts';
 
 /** After the host is gone: how long the plugin may take to let go of what it holds. */
 const ORPHAN_LIMIT_MS = 4000;
@@ -61,6 +63,8 @@ process.on('uncaughtException', (error, origin) => {
 try {
   const greeting = await readGreeting(process.stdin, () => void end(1, ORPHAN_LIMIT_MS, async () => {}));
   loadOneCopy();
+  // From here on: the maps of this process's own modules would take megabytes.
+  setSourceMapsSupport(true, { nodeModules: true, generatedCode: false });
   const target = pluginOf(await import(pathToFileURL(greeting.main).href), greeting.main);
   const link = new InternalLink(greeting.endpoint, greeting.maxMessage);
   rows = new RowWindow(link, greeting.rowBound);
@@ -95,6 +99,7 @@ try {
   const ready = { pid: process.pid, hash: manifestOf(target).hash };
   await plugin.start?.();
   link.send(formatMessage('READY', '', '', ready));
+  collectStartGarbage();
   await receiving;
   // Nothing that it does would reach the daemon any more.
   await end(1, ORPHAN_LIMIT_MS, async () => {});

@@ -2,13 +2,20 @@ import { registerHooks } from 'node:module';
 
 const SHARED = /^(@centreond\/(plugin-sdk|protocol)|reflect-metadata|tsyringe)(\/|$)/;
 
+/** The core is bundled, and its copies are files of the bundle: by specifier, relative to this module. */
+declare const SHARED_IN_BUNDLE: Readonly<Record<string, string>> | undefined;
+const bundled = new Map(typeof SHARED_IN_BUNDLE === 'undefined' ? [] : Object.entries(SHARED_IN_BUNDLE));
+
 /**
  * From here on every import of the SDK, of reflect-metadata and of tsyringe in this process gets the copies that this package uses:
  * two copies would not see each other's decorators and tokens, and a global installation has one for each package.
  */
 export function loadOneCopy(): void {
   registerHooks({
-    resolve: (specifier, context, next) =>
-      next(specifier, SHARED.test(specifier) ? { ...context, parentURL: import.meta.url } : context),
+    resolve: (specifier, context, next) => {
+      const file = bundled.get(specifier);
+      if (file !== undefined) return next(new URL(file, import.meta.url).href, context);
+      return next(specifier, SHARED.test(specifier) ? { ...context, parentURL: import.meta.url } : context);
+    },
   });
 }
