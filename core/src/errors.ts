@@ -98,6 +98,8 @@ const SENTENCES = {
     `The plugin ${d.package} needs ${d.module}, which is not to be found from ${d.folder}. Run \`npm install ${d.module}\` where the plugin is installed.`,
   PLUGIN_NEEDS_CORE: (d: { package: string; type: string }) =>
     `The plugin ${d.type} (${d.package}) runs in the daemon's own process and can stall it. Allow that with allowCore: true, or set enable: false.`,
+  PLUGIN_CANNOT_SHARE: (d: { type: string; package: string; reason: string }) =>
+    `The plugin ${d.type} (${d.package}) cannot share a process: ${d.reason}. Otherwise remove process: shared from its entry.`,
   ACTION_CLAIMED_TWICE: (d: { action: string; second: string; first: string }) =>
     `${d.second} claims the action ${d.action}, which ${d.first} has. ${d.second} is not loaded; give it a type of its own (as: TYPE), which its actions then start with, or set enable: false on one of the two.`,
   TYPE_CLAIMED_TWICE: (d: { type: string; second: string; first: string }) =>

@@ -1,5 +1,5 @@
 // npm run bench:weight [-- --json]
-// What an idle router and an idle poller take: proportional memory of all their processes, and how long they start and stop.
+// What an idle router, also with its plugins in a shared process, and an idle poller take: proportional memory of all their processes, and how long they start and stop.
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -63,6 +63,7 @@ function bareNode(): Promise<void> {
 }
 
 const central = new DaemonProcess();
+const sharing = new DaemonProcess();
 const poller = new DaemonProcess({ core: { id: 'lyon' } });
 try {
   const file = path.join(central.folder, 'organisations.sdb');
@@ -74,9 +75,15 @@ try {
     ...['action', 'cron', 'files', 'proxy'].map((name) => ({ package: plugin(name) })),
     { package: plugin('acl'), config: { database: file } },
   ];
+  sharing.settings.plugins = central.settings.plugins.map((entry) => ({ ...entry, process: 'shared' }));
   const bare: number[] = [];
   for (let round = 0; round < ROUNDS; round++) bare.push(await ms(bareNode));
-  const result = { bareNodeMs: median(bare), central: await weigh(central), poller: await weighPoller() };
+  const result = {
+    bareNodeMs: median(bare),
+    central: await weigh(central),
+    sharing: await weigh(sharing),
+    poller: await weighPoller(),
+  };
   if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`);
   else {
     const row = (name: string, { processes, pssMb, startMs, stopMs }: Weight) =>
@@ -84,12 +91,14 @@ try {
     process.stdout.write(
       `${''.padEnd(46)}${'processes'.padStart(10)}${'PSS MB'.padStart(9)}${'start ms'.padStart(10)}${'stop ms'.padStart(9)}\n` +
         row('router with action, cron, files, proxy, acl', result.central) +
+        row('the same plugins in a shared process', result.sharing) +
         row('poller with action, pull', result.poller) +
         `node -e 0, from start to end: ${result.bareNodeMs} ms\n`,
     );
   }
 } finally {
   await poller.dispose();
+  await sharing.dispose();
   await central.dispose();
 }
 

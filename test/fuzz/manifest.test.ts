@@ -105,6 +105,7 @@ function entryOf(config: object): PluginEntry {
     package: './plugin',
     enable: true,
     restart: { max: 5, within: 60_000 },
+    process: 'own',
     allowCore: true,
     startTimeout: 30_000,
     limits: { memory: 2 ** 30, stuck: 10_000 },

@@ -1,6 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -457,6 +466,17 @@ describe('the pipes of commands', () => {
     }
     expect(told).toMatchObject([{ code: 'ENOENT' }]);
   });
+});
+
+it('two plugins in one process give their commands marks that differ', () => {
+  const running = path.join(folder, 'running');
+  mkdirSync(running);
+  const faults: unknown[] = [];
+  const env = { CENTREOND_INSTANCE: 'mark', CENTREOND_RUNNING: running };
+  const marks = [0, 1].map(() => new Marks(env, (reason) => faults.push(reason)).next());
+  expect(new Set(marks.map(({ value }) => value)).size).toBe(2);
+  expect(readdirSync(running).sort()).toEqual(marks.map(({ value }) => value).sort());
+  expect(faults).toEqual([]);
 });
 
 describe.concurrent('what a command leaves behind', () => {

@@ -14,6 +14,14 @@ export function healthLines(plugins: readonly PluginStatus[]): string[] {
   });
 }
 
+/** A line for each process that plugins share: which ones. */
+export function sharedLines(plugins: readonly PluginStatus[]): string[] {
+  const groups = plugins.flatMap(({ type, sharedWith = [] }) =>
+    sharedWith.length === 0 ? [] : [[type, ...sharedWith].sort().join(', ')],
+  );
+  return [...new Set(groups)].map((types) => `${types} share a process: they end and restart together.\n`);
+}
+
 /** That `name` is degraded, since when and why. */
 export function degradedText(name: string, { since, why = '' }: { since: number; why?: string }, more = ''): string {
   return `${name} is degraded since ${momentText(since / 1000)}${more}: ${plain(why)}\n`;

@@ -7,10 +7,17 @@ import { EXIT, type Globals } from './exit.ts';
 import { degradedText } from './health-text.ts';
 import { momentText, printJson } from './print.ts';
 
+/** What happened to the plugins that share a process with the one that was asked for; nothing if none do. */
+function othersText(sharedWith: unknown, happened: string): string {
+  const others = Array.isArray(sharedWith) ? sharedWith : [];
+  return others.length === 0 ? '' : ` It shares its process with ${others.join(', ')}, which ${happened}.`;
+}
+
 /** Ends an instance, or all of a plugin; says each step. */
 export function kill(options: Globals, type: string, id: string | undefined): Promise<number> {
-  return change(options, 'KILL', { type, ...(id !== undefined && { id }) }, ({ ended }) => {
-    return `${type}: ended ${(ended as string[]).join(', ') || 'nothing, none was running'}.`;
+  return change(options, 'KILL', { type, ...(id !== undefined && { id }) }, ({ ended, sharedWith }) => {
+    const what = (ended as string[]).join(', ') || 'nothing, none was running';
+    return `${type}: ended ${what}.${othersText(sharedWith, 'ended with it')}`;
   });
 }
 
@@ -41,7 +48,9 @@ export function unload(options: Globals, type: string): Promise<number> {
 
 /** Replaces a plugin by what its package holds now. */
 export function reload(options: Globals, type: string): Promise<number> {
-  return change(options, 'RELOADPLUGIN', { type }, ({ version }) => `${type} ${version} serves now.`);
+  return change(options, 'RELOADPLUGIN', { type }, ({ version, sharedWith }) => {
+    return `${type} ${version} serves now.${othersText(sharedWith, 'were reloaded with it')}`;
+  });
 }
 
 async function change(

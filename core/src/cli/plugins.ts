@@ -76,8 +76,8 @@ async function running(config: Config): Promise<readonly PluginStatus[]> {
 function runningText(plugins: readonly PluginStatus[]): string {
   return plugins
     .map(
-      ({ type, version, state, reason }) =>
-        `\n${type} ${version} is ${state}${reason === undefined ? '' : `: ${reason}`}\n`,
+      ({ type, version, state, reason, sharedWith = [] }) =>
+        `\n${type} ${version} is ${state}${reason === undefined ? '' : `: ${reason}`}\n${sharedWith.length === 0 ? '' : `Its process is shared with ${sharedWith.join(', ')}: they end and restart together.\n`}`,
     )
     .concat(healthLines(plugins), plugins.map(metricsText))
     .join('');

@@ -2,7 +2,7 @@ import type { StatusActions } from '../router/status-actions.ts';
 import { type Column, tableLines } from './columns.ts';
 import { openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
-import { healthLines } from './health-text.ts';
+import { healthLines, sharedLines } from './health-text.ts';
 import { msText, printJson } from './print.ts';
 
 type Information = ReturnType<StatusActions['information']>;
@@ -37,7 +37,7 @@ function statusText({ id, version, uptimeSeconds, plugins, counters }: Informati
     },
   ];
   const reasons = plugins.flatMap(({ type, reason }) => (reason === undefined ? [] : [`${type}: ${reason}\n`]));
-  const remarks = [...reasons, ...healthLines(plugins)];
+  const remarks = [...reasons, ...healthLines(plugins), ...sharedLines(plugins)];
   const below = remarks.length > 0 ? `\n${remarks.join('')}` : '';
   return `${head}${tableLines(columns, lines).join('\n')}\n${below}`;
 }

@@ -58,6 +58,7 @@ export async function loadConfig({ file, cwd, systemFolder = '/etc/centreond' }:
     ...parts.flatMap((part) => part.problems),
     ...clientProblems(found.source, main.value),
     ...packageProblems(parts),
+    ...sharedProcessProblems(parts),
     ...folderProblems(found.source, dataDir, socket),
   ];
   const scope: Scope = { file: found.source.file, core: { dataDir }, plugins };
@@ -83,6 +84,11 @@ export function requestedEntry(
   const part = readPart(plainSource(file, { plugins: [request] }), Fragment);
   const [entry] = entriesOf(part.source, part.value);
   return entry ?? part.problems;
+}
+
+/** The limits of a plugin whose entry sets none. */
+export function defaultPluginLimits(): PluginEntry['limits'] {
+  return PluginPart.shape.limits.parse(undefined);
 }
 
 interface Part<T> {
@@ -187,6 +193,30 @@ function packageProblems(parts: readonly Part<unknown>[]): Problem[] {
       const at = source.at(['plugins', i, 'package']);
       const remedy = 'Merge the two entries, or give one a type of its own (as: TYPE) to run the package twice.';
       return once.check(`The plugin ${name}`, key, at, remedy);
+    }),
+  );
+}
+
+/** What is set for the process of one plugin. */
+const OF_OWN_PROCESS: readonly Path[] = [
+  ['limits', 'memory'],
+  ['limits', 'niceness'],
+  ['limits', 'processes'],
+  ['limits', 'stuck'],
+  ['env'],
+];
+
+/** Settings of an entry that are for a process of its own, where it has none. */
+function sharedProcessProblems(parts: readonly Part<unknown>[]): Problem[] {
+  return parts.flatMap(({ source, value }) =>
+    listAt(value, ['plugins']).flatMap((entry, i) => {
+      if (valueAt(entry, ['process']) !== 'shared') return [];
+      return OF_OWN_PROCESS.filter((key) => valueAt(entry, key) !== undefined).map((key) => {
+        const where = ['plugins', i, ...key];
+        const reason =
+          'is for a process of its own, and this plugin shares one (process: shared); remove one of the two';
+        return problem('CONFIG_BAD_VALUE', source.keyAt(where), { where: formatPath(where), reason });
+      });
     }),
   );
 }

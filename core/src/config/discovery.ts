@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { longNameOf, manifestAs } from '@centreond/plugin-sdk/internal';
 import { inOrder, type Position, type Problem, problem } from '../errors.ts';
-import { type Loaded, type LoadOptions, loadConfig, type PluginEntry, type Scope } from './config.ts';
+import { type Loaded, type LoadOptions, loadConfig, type PluginEntry, type Scope, secretVariables } from './config.ts';
 import { reachOf, resolveModule, SDK } from './copies.ts';
 import { API_VERSION, MANIFEST_FILE, type Manifest, readManifest } from './manifest.ts';
 import { firstPackageFolder, modulePlaces, type Package, readPackage } from './package.ts';
@@ -60,6 +60,7 @@ export function findPlugins(
   const plugins = found.filter(({ entry, manifest }) => {
     let faults = validatePluginConfig(entry, manifest);
     if (faults.length === 0) faults = secretProblems(entry, manifest, process.env, unset);
+    if (faults.length === 0) faults = sharingProblems(entry, manifest);
     problems.push(...faults);
     return !faults.some(({ severity }) => severity === 'error');
   });
@@ -72,6 +73,20 @@ export async function examine(options: LoadOptions, coreActions: readonly string
   if (!loaded.scope) return { ...loaded, found: [], plugins: [] };
   const { found, plugins, problems } = findPlugins(loaded.scope, coreActions);
   return { ...loaded, found, plugins, problems: inOrder([...loaded.problems, ...problems], loaded.file) };
+}
+
+/** Why a plugin cannot share a process, if its entry says that it does. */
+function sharingProblems(entry: PluginEntry, manifest: Manifest): Problem[] {
+  if (entry.process !== 'shared') return [];
+  const { type, isolation } = manifest;
+  const [variable] = secretVariables(entry, manifest);
+  let reason: string | undefined;
+  if (isolation === 'core') reason = "it runs in the daemon's own process";
+  else if (variable !== undefined)
+    reason = `its config names env:${variable}, and every plugin of that process would have ${variable} in its environment; name a file there (file:PATH)`;
+  if (reason === undefined) return [];
+  const at = entry.source.at([...entry.path, 'process']);
+  return [problem('PLUGIN_CANNOT_SHARE', at, { type, package: entry.package, reason })];
 }
 
 function ownerOf({ package: name, entry }: Discovered): string {

@@ -110,6 +110,12 @@ export const PluginPart = z
       })
       .prefault({})
       .describe('How often it may end before it is quarantined.'),
+    process: z
+      .enum(['own', 'shared'])
+      .default('own')
+      .describe(
+        'Whether it has processes of its own, or one that it shares with all plugins that are marked so: they end and restart together.',
+      ),
     allowCore: z.boolean().default(false).describe("Lets a plugin that is built for it run in the daemon's process."),
     startTimeout: duration('How long it may take to start.').prefault('30s'),
     limits: z

@@ -1,24 +1,18 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { RESERVED_ACTIONS } from '@centreond/plugin-sdk/internal';
 import { CentreondError, failure, type JsonObject, reasonOf } from '@centreond/protocol';
-import { type Config, type PluginEntry, requestedEntry, secretVariables, settingsOf } from '../config/config.ts';
+import { type Config, type PluginEntry, requestedEntry, settingsOf } from '../config/config.ts';
 import { type Discovered, findPlugins } from '../config/discovery.ts';
 import { fault, type Problem, placeOf, problem, sentence } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Tickets } from '../router/instance-link.ts';
 import type { Registry } from '../router/registry.ts';
-import { TurnGate } from '../turns.ts';
 import { type CorePlugin, openCorePlugin } from './core-plugin.ts';
-import { pluginEnvironment } from './environment.ts';
 import type { GenerationOptions } from './generation.ts';
-import { Instance } from './instance.ts';
-import { PluginHost, type PluginHostOptions, type PluginVersion } from './plugin-host.ts';
-import { memoryOf } from './reaper.ts';
-
-/** Processes of a keyed plugin that may run at once, if neither its manifest nor the config says how many. */
-const MOST_INSTANCES = 64;
-/** Processes that start at once. */
-const STARTS_AT_ONCE = 2;
+import { PluginHost, type PluginHostOptions } from './plugin-host.ts';
+import { replace } from './replacement.ts';
+import type { SharedProcess } from './shared-process.ts';
+import { Versions } from './versions.ts';
 
 export interface LoaderOptions extends PluginHostOptions {
   readonly registry: Registry;
@@ -41,7 +35,9 @@ export class Loader {
   readonly #hosts = new Map<string, { host: PluginHost; found: Discovered }>();
   /** Those that run in this process. */
   readonly #inCore = new Map<string, { plugin: CorePlugin; found: Discovered }>();
-  readonly #gate = new TurnGate(STARTS_AT_ONCE);
+  readonly #versions: Versions;
+  /** Where plugins with `process: shared` run. */
+  #shared: SharedProcess;
   readonly #coreActions: readonly string[];
   #config: Config;
   #starting: Discovered[] = [];
@@ -54,6 +50,8 @@ export class Loader {
     readonly options: LoaderOptions,
   ) {
     this.#config = config;
+    this.#versions = new Versions({ ...options, maxMessage: config.core.maxMessage });
+    this.#shared = this.#versions.shared();
     this.#coreActions = [...options.coreActions, ...RESERVED_ACTIONS];
   }
 
@@ -121,7 +119,7 @@ export class Loader {
   }
 
   #add(found: Discovered): PluginHost | undefined {
-    const host = new PluginHost(this.#version(found), this.options);
+    const host = new PluginHost(this.#versions.of(found, this.#shared), this.options);
     try {
       this.options.registry.add(found.manifest, host);
     } catch (error) {
@@ -129,47 +127,10 @@ export class Loader {
       this.problems = [...this.problems, problem('PLUGIN_BAD_MANIFEST', found.entry.at, details)];
       return undefined;
     }
-    this.#hosts.set(found.manifest.type, { host, found });
+    const { type } = found.manifest;
+    this.#hosts.set(type, { host, found });
+    if (host.shared) this.#shared.add(type);
     return host;
-  }
-
-  #version({ entry, manifest, folder, main, package: name, version }: Discovered): PluginVersion {
-    const { endpoint, mark, notes, clock, log, keys, tickets } = this.options;
-    const { memory, niceness, processes, stuck: stuckMs, instances } = entry.limits;
-    const declared = 'key' in manifest.instances ? manifest.instances.max : undefined;
-    return {
-      manifest,
-      package: name,
-      version,
-      generation: {
-        manifest,
-        restart: { max: entry.restart.max, withinMs: entry.restart.within },
-        clock,
-        log,
-        keys,
-        startTurn: () => this.#gate.turn(),
-        memoryOf,
-        launch: (options, events) => new Instance(options, events),
-        maxInstances: instances ?? declared ?? MOST_INSTANCES,
-        instance: {
-          type: manifest.type,
-          as: entry.as,
-          folder,
-          main,
-          settings: () => settingsOf(entry, manifest, process.env),
-          env: pluginEnvironment(process.env, secretVariables(entry, manifest), entry.env),
-          hash: manifest.hash,
-          endpoint,
-          maxMessage: this.#config.core.maxMessage,
-          startLimitMs: entry.startTimeout,
-          limits: { memory, niceness, processes, stuckMs },
-          mark,
-          notes,
-          log,
-          tickets,
-        },
-      },
-    };
   }
 
   /** LOADPLUGIN: finds, checks, starts and registers a package. Throws what is wrong with it; then nothing has changed. */
@@ -219,22 +180,66 @@ export class Loader {
     });
   }
 
-  /** RELOADPLUGIN: reads manifest, package and settings again and replaces the running version. Throws where it cannot. */
-  reload(type: string): Promise<{ type: string; version: string; actions: string[] }> {
+  /**
+   * RELOADPLUGIN: reads manifest, package and settings again and replaces the running version, with those of the plugins that share its
+   * process. Throws where it cannot.
+   */
+  reload(type: string): Promise<Reloaded> {
     return this.#alone(() => this.#reload(this.#known(type).entry));
   }
 
-  async #reload(entry: PluginEntry): Promise<{ type: string; version: string; actions: string[] }> {
-    const others = this.#loaded.filter((found) => nameOf(found.entry) !== nameOf(entry));
-    const found = this.#find(entry, others);
+  async #reload(entry: PluginEntry): Promise<Reloaded> {
+    const found = this.#findAgain(entry);
     const { manifest, version } = found;
-    const { host } = this.#hosts.get(manifest.type) ?? {};
-    if (!host) throw fault('RELOAD_IMPOSSIBLE', { package: entry.package, type: manifest.type });
-    await host.replace(this.#version(found), () => {
-      this.options.registry.replace(manifest, host);
-      this.#hosts.set(manifest.type, { host, found });
+    const running = this.#hosts.get(manifest.type);
+    if (!running) throw fault('RELOAD_IMPOSSIBLE', { package: entry.package, type: manifest.type });
+    // A process loads a module once: a version of what has run in the shared one needs another, for all of its plugins.
+    if (running.host.shared) await this.#renewShared(found);
+    else await this.#replace([found], this.#shared, () => {});
+    const { sharedWith } = running.host;
+    const actions = manifest.actions.map(({ name }) => name);
+    return { type: manifest.type, version, actions, ...(sharedWith && { sharedWith: [...sharedWith] }) };
+  }
+
+  /** Reads the package of a loaded plugin again. Throws what is wrong with it. */
+  #findAgain(entry: PluginEntry): Discovered {
+    const others = this.#loaded.filter((found) => nameOf(found.entry) !== nameOf(entry));
+    return this.#find(entry, others);
+  }
+
+  /** Moves the plugins of the shared process into another one, with what their packages hold now; `changed` is one to replace as well. */
+  async #renewShared(changed?: Discovered): Promise<void> {
+    const others = [...this.#hosts.values()].filter(
+      ({ host }) => host.shared && host.manifest.type !== changed?.manifest.type,
+    );
+    const fresh = others.filter(({ host }) => host.serves).map(({ found }) => this.#findAgain(found.entry));
+    const successor = this.#versions.shared();
+    await this.#replace(changed ? [changed, ...fresh] : fresh, successor, () => {
+      // Those that an operator has to look after first.
+      for (const { host } of others.filter(({ host }) => !host.serves))
+        host.shared?.moveTo(successor, host.manifest.type);
+      this.#shared = successor;
     });
-    return { type: manifest.type, version, actions: manifest.actions.map(({ name }) => name) };
+  }
+
+  #replace(fresh: readonly Discovered[], shared: SharedProcess, switched: () => void): Promise<void> {
+    const replacements = fresh.map((found) => {
+      const running = this.#hosts.get(found.manifest.type);
+      if (!running) throw fault('RELOAD_IMPOSSIBLE', { package: found.package, type: found.manifest.type });
+      const { host, found: before } = running;
+      const become = (one: Discovered) => () => {
+        this.options.registry.replace(one.manifest, host);
+        this.#hosts.set(one.manifest.type, { host, found: one });
+      };
+      return { host, next: this.#versions.of(found, shared), switched: become(found), switchedBack: become(before) };
+    });
+    return replace(replacements, () => {
+      switched();
+      for (const { manifest, entry } of fresh) {
+        if (entry.process === 'shared') shared.add(manifest.type);
+        else this.#shared.remove(manifest.type);
+      }
+    });
   }
 
   #known(type: string): Discovered {
@@ -252,6 +257,18 @@ export class Loader {
     this.#inCore.delete(type);
     await host?.unload();
     await inCore?.stop();
+    if (host?.shared) await this.#leftShared(type);
+  }
+
+  /** The plugin `type` has left the shared process: what it loaded and left behind there goes once the others have moved. */
+  async #leftShared(type: string): Promise<void> {
+    this.#shared.remove(type);
+    const others = this.#shared.othersThan(type);
+    if (others.length === 0) return;
+    await this.#renewShared().catch((error: unknown) => {
+      const what = `${others.join(', ')} stay in the process in which ${type} ran, since another did not start: ${reasonOf(error)}`;
+      this.options.log.error({ err: error, plugin: type }, what);
+    });
   }
 
   /** SIGHUP: plugins that the fresh config adds, drops or changes are loaded, unloaded and reloaded. Resolves with remarks. */
@@ -307,6 +324,15 @@ export class Loader {
   killNow(): void {
     for (const host of this.hosts) host.killNow();
   }
+}
+
+/** What a reload put into service. */
+export interface Reloaded {
+  type: string;
+  version: string;
+  actions: string[];
+  /** The plugins that share its process, and were reloaded with it. */
+  sharedWith?: string[];
 }
 
 /** The mark of one run of a daemon on a data folder: `DATA:RUN:`; the first part alone is that of all its runs. */

@@ -13,6 +13,8 @@ const LoadInput = z.strictObject({
   as: TYPE.exactOptional(),
   config: z.record(z.string(), z.json()).exactOptional(),
 });
+/** The types of the plugins that share its process. */
+const SHARED_WITH = z.array(z.string()).exactOptional();
 /** Ends and starts take as long as plugins declare; each step in them has its own limit. */
 const LIFECYCLE_SECONDS = 600;
 
@@ -27,9 +29,9 @@ export class PluginActions {
   constructor(private readonly options: PluginActionsOptions) {}
 
   @Action('KILL', {
-    title: 'End an instance of a plugin, or all; they start again as declared',
+    title: 'End an instance of a plugin, or all, with what shares their process; they start again as declared',
     input: KillInput,
-    output: z.strictObject({ type: z.string(), ended: z.array(z.string()) }),
+    output: z.strictObject({ type: z.string(), ended: z.array(z.string()), sharedWith: SHARED_WITH }),
     access: 'router',
     effects: 'destructive',
     timeoutSeconds: LIFECYCLE_SECONDS,
@@ -38,7 +40,8 @@ export class PluginActions {
     const executor = this.options.registry.executorOf(type);
     const ended = (executor?.ids() ?? []).filter((one) => id === '' || one === id);
     await executor?.kill(id, (step) => void context.progress(0, { step }));
-    return { type, ended };
+    const { sharedWith } = executor?.status() ?? {};
+    return { type, ended, ...(sharedWith && { sharedWith: [...sharedWith] }) };
   }
 
   @Action('LOADPLUGIN', {
@@ -68,7 +71,12 @@ export class PluginActions {
   @Action('RELOADPLUGIN', {
     title: 'Replace a plugin by what its package holds now; nothing is lost, nothing runs twice',
     input: OfType,
-    output: z.strictObject({ type: z.string(), version: z.string(), actions: z.array(z.string()) }),
+    output: z.strictObject({
+      type: z.string(),
+      version: z.string(),
+      actions: z.array(z.string()),
+      sharedWith: SHARED_WITH,
+    }),
     access: 'admin',
     effects: 'write',
     timeoutSeconds: LIFECYCLE_SECONDS,

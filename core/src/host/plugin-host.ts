@@ -1,9 +1,10 @@
 import type { Manifest } from '@centreond/plugin-sdk/internal';
-import { type CentreondError, failure, type JsonObject, reasonOf } from '@centreond/protocol';
+import { type CentreondError, failure, type JsonObject } from '@centreond/protocol';
 import type { Executor, Hearer, PluginStatus } from '../router/executor.ts';
 import type { OpenRequest } from '../router/request.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
 import { PluginMetrics } from './metrics.ts';
+import type { SharedProcess } from './shared-process.ts';
 import type { Exit, SlotOptions } from './slot.ts';
 
 /** One version of a plugin: what it declares and how its processes are started. */
@@ -11,7 +12,17 @@ export interface PluginVersion {
   readonly manifest: Manifest;
   readonly package: string;
   readonly version: string;
+  /** The process that it shares with other plugins, if it does. */
+  readonly shared?: SharedProcess | undefined;
   readonly generation: Omit<GenerationOptions, keyof PluginHostOptions | 'requeue' | 'version' | 'metrics'>;
+}
+
+/** A version that has started beside the running one. Exactly one of the two is called. */
+export interface Prepared {
+  /** Requests go to it from now on. Resolves when the version before has finished what it ran, and is ended. */
+  takeOver(): Promise<void>;
+  /** Ends it. */
+  abandon(): Promise<void>;
 }
 
 /** What all versions of a plugin are given. */
@@ -26,7 +37,7 @@ const EXITS_KEPT = 10;
 /** How one of a plugin's instances ended. */
 export type InstanceExit = Exit & { readonly instance: string };
 
-/** Hosts one plugin in processes of its own, over its versions. */
+/** Hosts one plugin over its versions, in processes of its own or in one that it shares. */
 export class PluginHost implements Executor {
   readonly early = true;
   readonly #metrics: PluginMetrics;
@@ -53,6 +64,19 @@ export class PluginHost implements Executor {
 
   get manifest(): Manifest {
     return this.#version.manifest;
+  }
+
+  /** The process that it shares with other plugins, if it does. */
+  get shared(): SharedProcess | undefined {
+    return this.#version.shared;
+  }
+  /** The types of the plugins that share its process; undefined if the process is its own. */
+  get sharedWith(): readonly string[] | undefined {
+    return this.shared?.othersThan(this.manifest.type);
+  }
+  /** Whether it takes requests, now or once its processes have started. */
+  get serves(): boolean {
+    return this.#current.serves;
   }
 
   /** Starts its instances. Resolves when each is ready or its first start has failed, then with the cause. */
@@ -99,28 +123,23 @@ export class PluginHost implements Executor {
   }
 
   /**
-   * Replaces the running version: starts `next`, hands it what waits and all that comes, lets the old one finish, then ends
-   * it. If `next` does not start, or `switched` throws, the old one stays and INVALID_PLUGIN says why and whether the old one serves. `switched` is
-   * called in the moment in which requests begin to go to `next`.
+   * Starts `next` beside the running version. Throws INVALID_PLUGIN if it does not start, which says why and whether the running version
+   * serves; then nothing has changed.
    */
-  async replace(next: PluginVersion, switched: () => void): Promise<void> {
+  async prepare(next: PluginVersion): Promise<Prepared> {
     const successor = this.#generation(next, true);
     const live = this.#current.slots.filter(({ state }) => state === 'ready' || state === 'starting');
     const keyed = 'key' in next.manifest.instances;
     const cause = await successor.start(keyed ? live.map(({ id }) => id) : []);
-    if (cause !== undefined) {
-      await successor.stop(STOP_MS);
-      this.#earlierExits = newestFirst([...exitsOf(successor), ...this.#earlierExits]).slice(0, EXITS_KEPT);
-      const reason = `version ${next.version} did not start (${cause}); ${this.#whatServes()}`;
-      throw failure('INVALID_PLUGIN', { plugin: next.manifest.type, reason });
-    }
-    try {
-      switched();
-    } catch (error) {
-      await successor.stop(STOP_MS);
-      const reason = `${reasonOf(error)}; ${this.#whatServes()}`;
-      throw failure('INVALID_PLUGIN', { plugin: next.manifest.type, reason });
-    }
+    if (cause === undefined)
+      return { takeOver: () => this.#takeOver(next, successor), abandon: () => successor.stop(STOP_MS) };
+    await successor.stop(STOP_MS);
+    this.#earlierExits = newestFirst([...exitsOf(successor), ...this.#earlierExits]).slice(0, EXITS_KEPT);
+    const reason = `version ${next.version} did not start (${cause}); ${this.whatServes()}`;
+    throw failure('INVALID_PLUGIN', { plugin: next.manifest.type, reason });
+  }
+
+  async #takeOver(next: PluginVersion, successor: Generation): Promise<void> {
     successor.inService();
     const old = this.#current;
     this.#earlierExits = this.exits().slice(0, EXITS_KEPT);
@@ -133,10 +152,10 @@ export class PluginHost implements Executor {
     this.#draining.delete(old);
   }
 
-  /** What a reload that failed leaves behind. */
-  #whatServes(): string {
+  /** What a reload that failed leaves behind, as a part of a sentence. */
+  whatServes(): string {
     const { version } = this.#version;
-    if (this.#current.serves) return `version ${version}, which was loaded before, keeps serving`;
+    if (this.serves) return `version ${version}, which was loaded before, keeps serving`;
     const { state, reason } = this.status();
     return `version ${version}, which was loaded before, is still ${state}, so nothing serves its actions (${reason})`;
   }
@@ -171,6 +190,7 @@ export class PluginHost implements Executor {
 
   status(): PluginStatus {
     const instances = this.#current.slots.map((slot) => slot.status());
+    const { sharedWith } = this;
     const bad = this.#current.slots.find(({ reason }) => reason !== undefined);
     return {
       type: this.manifest.type,
@@ -178,6 +198,7 @@ export class PluginHost implements Executor {
       version: this.#version.version,
       state: stateOf(instances.map(({ state }) => state)),
       ...(bad?.reason === undefined ? {} : { reason: bad.reason }),
+      ...(sharedWith && { sharedWith }),
       health: worstHealth(instances),
       metrics: this.#metrics.status(),
       waiting: this.#current.waitingCount,

@@ -1,9 +1,24 @@
 import type { Log } from '../log.ts';
 
-/** Which plugin wrote a line, and which instance of it if it runs in a process of its own. */
-export interface Writer {
-  readonly plugin: string;
-  readonly instance?: string;
+/** Which plugin wrote a line, and which instance of it if it does not run in the core; or a process of several plugins did. */
+export type Writer = { readonly plugin: string; readonly instance?: string } | { readonly process: string };
+
+/** A line of a process that plugins share. */
+export interface SharedLine {
+  /** The number of the plugin that wrote it, if that is known. */
+  readonly seat?: number;
+  /** What that plugin did to end the process, as a part of a sentence. */
+  readonly ends?: string;
+  /** The line without these two. */
+  readonly line: string;
+}
+
+/** Takes out of a line what the child runtime added for the core. */
+export function sharedLine(line: string): SharedLine {
+  const entry = loggedEntry(line);
+  if (typeof entry?.seat !== 'number') return { line };
+  const { seat, ends, ...rest } = entry;
+  return { seat, line: JSON.stringify(rest), ...(typeof ends === 'string' && { ends }) };
 }
 
 /** Logs one line of a plugin: one of its logger's at the level that it names, any other text at info. */
@@ -28,7 +43,7 @@ function loggedEntry(line: string): Entry | undefined {
   if (!line.startsWith('{"level":"')) return undefined;
   try {
     const { level, ...fields } = JSON.parse(line) as Record<string, unknown>;
-    return { ...fields, level: LEVELS.find((one) => one === level) ?? 'info' };
+    return { level: LEVELS.find((one) => one === level) ?? 'info', ...fields };
   } catch {
     return undefined; // A line of the plugin's own that only looks like the logger's.
   }

@@ -101,6 +101,8 @@ export class Slot {
   #timer: NodeJS.Timeout | undefined;
   #dying: Promise<void> | undefined;
   #resting = false;
+  /** The plugin on whose account its process is being ended. */
+  #endsWith: string | undefined;
   #gone: (() => void)[] = [];
 
   constructor(readonly options: SlotOptions) {
@@ -163,8 +165,12 @@ export class Slot {
           reported: (report, redacted) => reports.take(report, redacted),
           message: this.options.message,
           running: () => this.#describeRunning(),
-          exited: (cause) => {
-            this.#exited(instance, cause);
+          ending: (by) => {
+            this.#endsWith = by;
+            if (this.state !== 'stopped') this.state = 'dying';
+          },
+          exited: (cause, isBystander) => {
+            this.#exited(instance, cause, isBystander);
             settled();
           },
         },
@@ -231,10 +237,19 @@ export class Slot {
     if (said.error) this.#logFault(open, said.error.error, said.error.message);
     let stored: Promise<void> | undefined;
     // A process that is being killed ends what it runs; what may run again is not over then.
-    if (code === FAILED && this.#dying && !open.abortedFor) this.options.lost(open, this.#killed(open.name));
+    const lost = code === FAILED && !open.abortedFor ? this.#lostFor(open) : undefined;
+    if (lost) this.options.lost(open, lost);
     else stored = requests.row(open, code, data);
     this.options.room(this, open.action.manifest.name);
     return stored;
+  }
+
+  /** Why a request is lost that its process ends because it is being ended itself; undefined if it is not. */
+  #lostFor({ name: token }: OpenRequest): CentreondError | undefined {
+    if (this.#dying) return this.#killed(token);
+    if (this.#endsWith === undefined) return undefined;
+    const { type } = this.options.manifest;
+    return failure('PLUGIN_CRASHED', { type, token, cause: `ended with ${this.#endsWith}, which shares its process` });
   }
 
   /** An output that its schema does not allow is the plugin's fault, not its caller's: its author looks in the log. */
@@ -255,7 +270,7 @@ export class Slot {
     return [...this.#running.values()].map((open) => `${open.action.manifest.name} ${open.token}`.trimEnd());
   }
 
-  #exited(instance: InstanceProcess, cause: string): void {
+  #exited(instance: InstanceProcess, cause: string, isBystander: boolean): void {
     if (this.#instance !== instance) return;
     const { clock, manifest } = this.options;
     this.#instance = undefined;
@@ -282,6 +297,7 @@ export class Slot {
     const dying = this.#dying;
     this.#dying = undefined;
     this.#resting = false;
+    this.#endsWith = undefined;
     for (const open of [...this.#running.values()].reverse()) {
       this.#release(open);
       const token = open.name;
@@ -290,11 +306,15 @@ export class Slot {
       this.options.lost(open, open.abortedFor ?? (dying ? this.#killed(token) : (stopped ?? crashed)));
     }
     for (const resolve of this.#gone.splice(0)) resolve();
-    if (this.state !== 'stopped') this.#afterExit(instance, cause, dying !== undefined);
+    if (this.state !== 'stopped') this.#afterExit(instance, cause, { ordered: dying !== undefined, isBystander });
     if (!this.live) this.options.vacant(this);
   }
 
-  #afterExit({ tail, wasReady }: InstanceProcess, cause: string, ordered: boolean): void {
+  #afterExit(
+    { tail, wasReady }: InstanceProcess,
+    cause: string,
+    { ordered, isBystander }: { ordered: boolean; isBystander: boolean },
+  ): void {
     const { log } = this.options;
     if (ordered) {
       this.state = 'idle';
@@ -308,7 +328,7 @@ export class Slot {
       return;
     }
     const stale = cause.startsWith('MANIFEST_STALE');
-    const next = stale ? 'quarantine' : this.supervisor.exited();
+    const next = stale ? 'quarantine' : isBystander ? this.supervisor.bystander() : this.supervisor.exited();
     if (next === 'quarantine') this.#quarantine(stale ? 'failed' : 'quarantined', cause, tail);
     else {
       this.state = 'restarting';

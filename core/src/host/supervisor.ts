@@ -48,6 +48,12 @@ export class Supervisor {
     return ceiling / 2 + (ceiling / 2) * this.random();
   }
 
+  /** The delay in ms before the next start of an instance that ended through no fault of its own: it does not count. */
+  bystander(): number {
+    this.#readyAt = undefined;
+    return FIRST_DELAY_MS / 2 + (FIRST_DELAY_MS / 2) * this.random();
+  }
+
   /** Forgets every exit: the operator takes the instance back into service. */
   reset(): void {
     this.#exits = [];

@@ -28,6 +28,8 @@ export interface PluginStatus {
   readonly version: string;
   readonly state: string;
   readonly reason?: string;
+  /** The types of the plugins that share its process; absent if the process is its own. */
+  readonly sharedWith?: readonly string[];
   /** That of the instance that has been degraded for the longest, else of one that is ok; null if none has reported any. */
   readonly health: (HealthStatus & { readonly instance: string }) | null;
   readonly metrics: readonly MetricStatus[];

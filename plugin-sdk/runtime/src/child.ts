@@ -1,110 +1,111 @@
-// The process of one instance. The host starts this file and sends its greeting; it is never started by hand.
+// The process of one plugin, or of several that share it. The host starts this file and greets each plugin; it is never started by hand.
 import 'reflect-metadata';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { setSourceMapsSupport } from 'node:module';
-import { pathToFileURL } from 'node:url';
-import { declarationOf, type Instances, manifestOf } from '@centreond/plugin-sdk/internal';
-import { failure, formatMessage, isCentreondError, parseReply, reasonOf } from '@centreond/protocol';
-import { construct, type Lifecycle, pluginOf, servicesOver } from './construct.ts';
-import { readGreeting } from './greeting.ts';
-import { InternalLink } from './link.ts';
+import { isCentreondError, reasonOf } from '@centreond/protocol';
+import { type Greeting, readGreetings } from './greeting.ts';
+import { HostedPlugin } from './hosted-plugin.ts';
 import { lineLogger } from './logger.ts';
-import type { LinkMetrics } from './metrics.ts';
 import { loadOneCopy } from './one-copy.ts';
-import { RowWindow } from './row-window.ts';
-import { InstanceRuntime } from './runtime.ts';
-import { LinkTransport } from './services.ts';
-import { collectStartGarbage } from './start-garbage.ts';
+import { attributeOutput } from './output.ts';
 
-/** After the host is gone: how long the plugin may take to let go of what it holds. */
+/** After the host is gone: how long plugins may take to let go of what they hold. */
 const ORPHAN_LIMIT_MS = 4000;
 
-const log = lineLogger((line) => process.stderr.write(line));
+const writeError = process.stderr.write.bind(process.stderr);
+const log = lineLogger(writeError);
+const plugins = new Set<HostedPlugin>();
+/** The plugin whose code runs. Only used where plugins share the process. */
+const current = new AsyncLocalStorage<HostedPlugin>();
+let isShared = false;
 let ending = false;
-let rows: RowWindow | undefined;
-let runtime: InstanceRuntime | undefined;
-let plugin: Lifecycle | undefined;
-let metrics: LinkMetrics | undefined;
 
-function poolOf(instances: Instances | undefined): number {
-  return instances && 'pool' in instances ? instances.pool : 1;
+function exit(exitCode: number): never {
+  ending = true;
+  process.exit(exitCode);
 }
 
-/** Lets the plugin release what it holds, then ends the process, whatever the plugin does. */
-async function end(exitCode: number, limitMs: number, farewell: () => Promise<void>): Promise<void> {
+/** Lets every plugin release what it holds, then ends the process. */
+async function end(exitCode: number, limitMs: number): Promise<void> {
   if (ending) return;
   ending = true;
-  setTimeout(() => process.exit(exitCode), limitMs).unref();
-  rows?.release();
-  runtime?.abortAll(failure('INTERRUPTED', { token: 'this request' }));
+  setTimeout(() => exit(exitCode), limitMs).unref();
+  await Promise.all([...plugins].map((plugin) => plugin.end(limitMs)));
+  exit(exitCode);
+}
+
+/** Ends one plugin, and the process with the last of them. */
+async function stop(plugin: HostedPlugin, limitMs: number): Promise<void> {
+  // Whatever it does then, unless another is to go on.
+  const exitUnlessShared = () => [...plugins].every(({ isEnding }) => isEnding) && exit(0);
+  setTimeout(exitUnlessShared, limitMs).unref();
+  await plugin.end(limitMs);
+  await plugin.leave(limitMs);
+  plugins.delete(plugin);
+  if (plugins.size === 0) exit(0);
+}
+
+/** Logs why the process ends. Where plugins share it, the host learns so which of them ended it. */
+function logEnd(culprit: HostedPlugin | undefined, error: unknown, what: string, why: string): void {
+  const ends = culprit !== undefined && isShared && { ends: why };
+  (culprit?.log ?? log).error({ err: error, ...ends }, what);
+}
+
+async function host(greeting: Greeting): Promise<void> {
+  const { seat } = greeting;
+  const own = lineLogger(writeError, seat === undefined ? {} : { seat });
+  const plugin = new HostedPlugin(greeting, own, (limitMs) => void stop(plugin, limitMs));
+  plugins.add(plugin);
+  if (seat !== undefined && !isShared) shareProcess();
   try {
-    await plugin?.stop?.();
-    const limit = Date.now() + limitMs - 200;
-    while ((runtime?.inFlight ?? 0) > 0 && Date.now() < limit) await new Promise((resolve) => setTimeout(resolve, 10));
+    await (isShared ? current.run(plugin, () => plugin.run()) : plugin.run());
+    // Nothing that it does would reach the daemon any more.
+    if (!plugin.isEnding) await end(1, ORPHAN_LIMIT_MS);
   } catch (error) {
-    log.error({ err: error }, `stop() threw: ${reasonOf(error)}`);
+    const reason = isCentreondError(error) ? `${error.code}: ${error.message}` : reasonOf(error);
+    logEnd(plugin, error, reason, reason);
+    process.exitCode = 1;
+    if (!plugin.isEnding) await end(1, 1000);
   }
-  await farewell();
-  process.exit(exitCode);
+}
+
+/** From now on what a plugin prints, and its call of `process.exit`, is known to be its own. */
+function shareProcess(): void {
+  isShared = true;
+  const seat = () => current.getStore()?.greeting.seat;
+  attributeOutput(process.stdout, seat);
+  attributeOutput(process.stderr, seat);
+  process.on('exit', (code) => {
+    const culprit = current.getStore();
+    if (ending || !culprit) return;
+    const call = `process.exit(${code})`;
+    culprit.log.error({ ends: `it called ${call}` }, `the process ends, since the plugin called ${call}`);
+  });
 }
 
 // The host asks over the link; a signal meant for its whole terminal is the host's to answer.
 process.on('SIGINT', () => {});
-process.on('SIGTERM', () => void end(0, ORPHAN_LIMIT_MS, async () => {}));
+process.on('SIGTERM', () => void end(0, ORPHAN_LIMIT_MS));
 
 // A crash is one entry of the log, with its stack. A plugin that has a listener of its own decides itself.
 process.on('uncaughtException', (error, origin) => {
   if (process.listenerCount('uncaughtException') > 1) return;
   const what =
     origin === 'unhandledRejection' ? 'nothing handled a rejected promise' : 'nothing caught what was thrown';
-  log.error({ err: error }, `the process ends, since ${what}: ${reasonOf(error)}`);
-  process.exit(1);
+  const why = `${what}: ${reasonOf(error)}`;
+  logEnd(current.getStore(), error, `the process ends, since ${why}`, why);
+  exit(1);
 });
 
-try {
-  const greeting = await readGreeting(process.stdin, () => void end(1, ORPHAN_LIMIT_MS, async () => {}));
-  loadOneCopy();
-  // From here on: the maps of this process's own modules would take megabytes.
-  setSourceMapsSupport(true, { nodeModules: true, generatedCode: false });
-  const target = pluginOf(await import(pathToFileURL(greeting.main).href), greeting.main);
-  const link = new InternalLink(greeting.endpoint, greeting.maxMessage);
-  rows = new RowWindow(link, greeting.rowBound);
-  const declared = declarationOf(target).options;
-  const transport = new LinkTransport({
-    wire: link,
-    maxMessage: greeting.maxMessage,
-    log,
-    plugin: { ...declared, type: greeting.type },
-  });
-  // The door is entered first, so that a plugin can use its transport from its constructor on; requests come after READY.
-  link.send(formatMessage('HELLO', '', '', { ticket: greeting.ticket }));
-  const receiving = link.receive((bytes) => {
-    if (runtime?.receive(bytes)) return;
-    const message = parseReply(bytes.toString());
-    if (message.action === 'STOP') {
-      const { limitMs } = JSON.parse(message.data) as { limitMs: number };
-      void end(0, limitMs, async () => {
-        metrics?.flush();
-        link.send(formatMessage('STOPPED', '', ''));
-        // It returns as soon as the daemon has all; the process ends after limitMs whatever it does.
-        await link.close(limitMs);
-      });
-    } else if (message.action === 'STORED') rows?.stored(Number(message.token), Number(message.target));
-    else transport.receive(message);
-  });
-  const instance = { id: greeting.instance, of: poolOf(declared.instances), type: greeting.type };
-  const services = servicesOver(transport, log, { instance });
-  metrics = services.metrics;
-  plugin = await construct(target, greeting.config, services);
-  runtime = new InstanceRuntime(plugin, rows, log, greeting.maxMessage, greeting.as);
-  const ready = { pid: process.pid, hash: manifestOf(target).hash };
-  await plugin.start?.();
-  link.send(formatMessage('READY', '', '', ready));
-  collectStartGarbage();
-  await receiving;
-  // Nothing that it does would reach the daemon any more.
-  await end(1, ORPHAN_LIMIT_MS, async () => {});
-} catch (error) {
-  log.error({ err: error }, isCentreondError(error) ? `${error.code}: ${error.message}` : reasonOf(error));
-  process.exitCode = 1;
-  await end(1, 1000, async () => {});
-}
+loadOneCopy();
+// From here on: the maps of this process's own modules would take megabytes.
+setSourceMapsSupport(true, { nodeModules: true, generatedCode: false });
+readGreetings(process.stdin, {
+  greeted: (greeting) => void host(greeting),
+  malformed: (error) => {
+    log.error({ err: error }, `${error.code}: ${error.message}`);
+    process.exitCode = 1;
+    void end(1, 1000);
+  },
+  hostGone: () => void end(1, ORPHAN_LIMIT_MS),
+});

@@ -4,15 +4,23 @@ import vm from 'node:vm';
 /** What follows a start is over then, and the pause disturbs nobody. */
 const AFTER_MS = 3000;
 
+let due: NodeJS.Timeout | undefined;
+let collected = false;
+
 /**
  * Collects, once, what the start of this thread left behind: up to half of what it takes, which V8 keeps for as long as there is
- * little to do. Call it at the end of the start; the thread pauses for some tens of milliseconds, seconds later.
+ * little to do. Call it at the end of the start, or of each start where several are made; the thread pauses for some tens of
+ * milliseconds, seconds after the last call.
  */
 export function collectStartGarbage(): void {
-  setTimeout(() => {
+  if (collected) return;
+  clearTimeout(due);
+  due = setTimeout(() => {
+    collected = true;
     v8.setFlagsFromString('--expose-gc');
     const collect = vm.runInNewContext('gc') as (options: object) => void;
     v8.setFlagsFromString('--no-expose-gc');
     collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
-  }, AFTER_MS).unref();
+  }, AFTER_MS);
+  due.unref();
 }

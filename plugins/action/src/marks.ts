@@ -9,6 +9,9 @@ export interface Mark {
   release(): void;
 }
 
+/** Commands that were started in this process. Several plugins of it may start some. */
+let count = 0;
+
 /**
  * Gives each command a mark of its own, and notes those that run as files in a folder of the daemon. If this process dies, the
  * daemon ends what bears a noted mark. A note outlives both, since a crash must not end what a finished command left behind.
@@ -17,7 +20,6 @@ export class Marks {
   readonly #instance: string | undefined;
   readonly #folder: string | undefined;
   readonly #notNoted: (reason: unknown) => void;
-  #count = 0;
 
   /** `notNoted` is told why a command could not be noted: it bears the mark of this process, and all it leaves ends with that. */
   constructor(env: Readonly<Record<string, string | undefined>>, notNoted: (reason: unknown) => void) {
@@ -30,7 +32,7 @@ export class Marks {
   next(): Mark {
     const plain = { value: this.#instance, release: () => {} };
     if (this.#instance === undefined || this.#folder === undefined) return plain;
-    const value = `${this.#instance}#${++this.#count}`;
+    const value = `${this.#instance}#${++count}`;
     const note = path.join(this.#folder, value);
     try {
       writeFileSync(note, '', { flag: 'wx', mode: 0o600 });

@@ -245,6 +245,33 @@ describe('what is read', () => {
     expect(ratio).toBeLessThan(12);
   });
 
+  test('what is for a process of its own is refused at its place for a plugin that shares one', async () => {
+    write(
+      'centreond.yaml',
+      `plugins:
+  - package: one
+    process: shared
+    env: { A: b }
+    limits:
+      memory: 64MiB
+      instances: 3
+      stuck: 5s
+  - package: two
+    process: shared
+    startTimeout: 5s
+    limits: { instances: 3 }
+  - package: three
+    process: own
+    env: { A: b }
+`,
+    );
+    const loaded = await load();
+    expect(places(loaded)).toEqual(['4:5 CONFIG_BAD_VALUE', '6:7 CONFIG_BAD_VALUE', '8:7 CONFIG_BAD_VALUE']);
+    expect(loaded.problems[1]?.message).toBe(
+      'plugins[0].limits.memory is for a process of its own, and this plugin shares one (process: shared); remove one of the two.',
+    );
+  });
+
   test("a place in a plugin's own settings is found by its pointer", async () => {
     write('centreond.yaml', 'plugins:\n  - package: one\n    config:\n      a/b: [1, { c: 2 }]\n');
     const [entry] = (await load()).config?.plugins ?? [];

@@ -208,6 +208,25 @@ describe('manifests', () => {
     expect(problems[0]?.message).toContain('allowCore: true');
     expect((await find('plugins: [{ package: ./pull, allowCore: true }]')).problems).toEqual([]);
   });
+
+  test("a plugin for the daemon's own process shares no other", async () => {
+    install(join(folder, 'pull'), 'pull', { type: 'pull', isolation: 'core' });
+    const { plugins, problems } = await find('plugins:\n  - package: ./pull\n    allowCore: true\n    process: shared');
+    expect(plugins).toEqual([]);
+    expect(problems).toMatchObject([{ code: 'PLUGIN_CANNOT_SHARE', line: 4 }]);
+    expect(problems[0]?.message).toContain("it runs in the daemon's own process");
+  });
+
+  test('a plugin that shares a process reads no secret from its environment, which all of them would have', async () => {
+    const password = { type: 'string', format: 'centreond-secret-reference' };
+    install(join(folder, 'web'), 'web', { type: 'web', config: { type: 'object', properties: { password } } });
+    const entry = (reference: string) =>
+      `plugins:\n  - package: ./web\n    process: shared\n    config: { password: "${reference}" }`;
+    const { problems } = await find(entry('env:HOME'));
+    expect(problems).toMatchObject([{ code: 'PLUGIN_CANNOT_SHARE', line: 3 }]);
+    expect(problems[0]?.message).toContain('env:HOME');
+    expect((await find(entry('env:HOME').replace('process: shared', 'process: own'))).problems).toEqual([]);
+  });
 });
 
 describe('claims', () => {

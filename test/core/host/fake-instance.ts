@@ -64,10 +64,11 @@ export class FakeInstance implements InstanceProcess {
     }
   }
 
-  exit(cause: string): void {
+  /** For a bystander, another plugin of its process was the cause. */
+  exit(cause: string, isBystander = false): void {
     if (this.gone) return;
     this.gone = true;
-    this.events.exited(this.condemnedFor ?? cause);
+    this.events.exited(this.condemnedFor ?? cause, isBystander);
   }
 
   condemn(what: string): void {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PluginVersion } from '../../../core/dist/host/plugin-host.js';
+import { replace } from '../../../core/dist/host/replacement.js';
 import { manifest, settle, TestPeer, World } from '../router/world.ts';
 import { FakeInstance } from './fake-instance.ts';
 
@@ -31,7 +32,7 @@ async function reloaded(world: World): Promise<Error> {
   const switched = () => {
     throw new Error('nothing may be switched');
   };
-  const over = world.host.replace(broken(world), switched).then(
+  const over = world.replace(broken(world), switched).then(
     () => new Error('it was replaced'),
     (error: Error) => error,
   );
@@ -85,7 +86,7 @@ describe('a reload whose new version does not start', () => {
 test('what a reload put into service is started again when it ends later', async () => {
   const world = new World();
   await world.start();
-  const replaced = world.host.replace({ ...world.version(manifest()), version: '2' }, () => {});
+  const replaced = world.replace({ ...world.version(manifest()), version: '2' }, () => {});
   await vi.advanceTimersByTimeAsync(100);
   await replaced;
   world.instances.at(-1)?.exit('it fell over');
@@ -93,4 +94,48 @@ test('what a reload put into service is started again when it ends later', async
   expect(world.instances).toHaveLength(3);
   expect(world.host.exits()[0]).toMatchObject({ version: '2', cause: 'it fell over' });
   expect(world.host.exits()[0]).not.toHaveProperty('tried');
+});
+
+describe('a reload of plugins that share a process', () => {
+  const replacements = (worlds: readonly World[], next: (world: World) => PluginVersion, calls: string[]) =>
+    worlds.map((world, i) => ({
+      host: world.host,
+      next: next(world),
+      switched: () => {
+        if (i === 1 && calls.includes('refuse')) throw new Error('its action is taken');
+        calls.push(`switched ${i}`);
+      },
+      switchedBack: () => calls.push(`back ${i}`),
+    }));
+
+  test('replaces none of them if one does not start', async () => {
+    const worlds = [new World(), new World()];
+    for (const world of worlds) await world.start();
+    const [first] = worlds;
+    const calls: string[] = [];
+    const next = (world: World) => (world === first ? { ...world.version(manifest()), version: '2' } : broken(world));
+    const over = replace(replacements(worlds, next, calls), () => calls.push('all'));
+    const refused = expect(over).rejects.toMatchObject({ code: 'INVALID_PLUGIN' });
+    await vi.advanceTimersByTimeAsync(100);
+    await refused;
+    expect(calls).toEqual([]);
+    expect(worlds.map((world) => world.host.status())).toMatchObject([
+      { version: '1', state: 'ready' },
+      { version: '1', state: 'ready' },
+    ]);
+    expect(first?.instances.map(({ gone }) => gone)).toEqual([false, true]);
+  });
+
+  test('replaces none of them if the actions of one cannot be made known', async () => {
+    const worlds = [new World(), new World()];
+    for (const world of worlds) await world.start();
+    const calls = ['refuse'];
+    const next = (world: World) => ({ ...world.version(manifest()), version: '2' });
+    const over = replace(replacements(worlds, next, calls), () => calls.push('all'));
+    const refused = expect(over).rejects.toThrow(/its action is taken; version 1, .* keeps serving/);
+    await vi.advanceTimersByTimeAsync(100);
+    await refused;
+    expect(calls).toEqual(['refuse', 'switched 0', 'back 0']);
+    expect(worlds.map((world) => world.host.status())).toMatchObject([{ version: '1' }, { version: '1' }]);
+  });
 });

@@ -263,7 +263,7 @@ describe('a request', () => {
     world.send(alice, 'AGAIN', 't');
     await settle();
     const [old] = world.instances;
-    const replaced = world.host.replace(world.version(manifest()), () => {});
+    const replaced = world.replace(world.version(manifest()), () => {});
     await settle();
     old?.exit('exit code 1');
     await settle();
@@ -276,7 +276,7 @@ describe('a request', () => {
   test('of a reload that cannot be registered stays with the old version', async () => {
     world.send(alice, 'ONCE', 't');
     await settle();
-    const replaced = world.host.replace(world.version(manifest()), () => {
+    const replaced = world.replace(world.version(manifest()), () => {
       throw new Error('its schema does not compile');
     });
     replaced.catch(() => {});

@@ -1,6 +1,7 @@
 import type { ActionManifest, Manifest } from '@centreond/plugin-sdk/internal';
 import { type JsonObject, parseReply } from '@centreond/protocol';
 import { PluginHost, type PluginVersion } from '../../../core/dist/host/plugin-host.js';
+import { replace } from '../../../core/dist/host/replacement.js';
 import type { RestartLimits } from '../../../core/dist/host/supervisor.js';
 import type { Elsewhere } from '../../../core/dist/router/elsewhere.js';
 import { Followers } from '../../../core/dist/router/followers.js';
@@ -238,6 +239,11 @@ export class World {
 
   start(): Promise<string | undefined> {
     return this.host.start();
+  }
+
+  /** Replaces the running version of the plugin, as a reload does. */
+  replace(next: PluginVersion, switched: () => void): Promise<void> {
+    return replace([{ host: this.host, next, switched, switchedBack: () => {} }], () => {});
   }
 
   recover(): Promise<void> {
