@@ -43,13 +43,16 @@ test('the core imports no plugin, no kit, and of the other packages only what th
   expect(offenders('core/src', (name) => name.startsWith('.') && name.includes('plugin-sdk'))).toEqual([]);
 });
 
+/** What several bundled plugins share, published like them. */
+const LIBRARIES = ['@centreond/carrying', '@centreond/command'];
+
 test('a bundled plugin imports the SDK and its own dependencies: no core, no other plugin, no door of its own', () => {
   for (const plugin of globSync('plugins/*', { cwd: ROOT })) {
     const { dependencies = {}, peerDependencies = {} } = JSON.parse(
       readFileSync(path.join(ROOT, plugin, 'package.json'), 'utf8'),
     ) as { dependencies?: object; peerDependencies?: object };
     const own = [...Object.keys(dependencies), ...Object.keys(peerDependencies)];
-    const allowed = ['@centreond/command', '@centreond/plugin-sdk', '@centreond/protocol'];
+    const allowed = [...LIBRARIES, '@centreond/plugin-sdk', '@centreond/protocol'];
     const isOwn = (name: string) =>
       /^node:|^\.\/|^\.\.\/(?!\.\.)/.test(name) || own.some((one) => name === one || name.startsWith(`${one}/`));
     expect(own.filter((name) => name.startsWith('@centreond/') && !allowed.includes(name))).toEqual([]);

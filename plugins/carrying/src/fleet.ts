@@ -1,10 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Ack, failure, type Logger, reasonOf, type State, type Transport } from '@centreond/plugin-sdk';
 import type { CarriedRequest, NodeAnnouncement, Subnode } from '@centreond/plugin-sdk/nodes';
-import type { CarriedNode } from './carried-node.ts';
+import type { CarriedNode, NodeKind } from './carried-node.ts';
 import { InFlight } from './in-flight.ts';
-import { makeNode } from './make-node.ts';
-import type { NodeConfig } from './node-config.ts';
+import type { NodeSettings } from './node-fields.ts';
 
 /** What changed is announced at once, but not more often than this. */
 const CHANGE_MS = 50;
@@ -12,14 +11,15 @@ const CHANGE_MS = 50;
 const TIMES_MS = 1000;
 const LOOK_MS = 20;
 
-export interface FleetOptions {
+export interface FleetOptions<N extends NodeSettings> {
+  readonly kind: NodeKind<N>;
   readonly transport: Transport;
   readonly state: State;
   readonly log: Logger;
 }
 
-interface Entry {
-  readonly config: NodeConfig;
+interface Entry<N> {
+  readonly config: N;
   readonly inFlight: InFlight;
   /** None where its settings cannot work: it is shown as unreachable then. */
   node: CarriedNode | undefined;
@@ -29,43 +29,44 @@ interface Entry {
 }
 
 /** The nodes that this instance carries: puts them to work, announces them, and gives each what is for it. */
-export class Fleet {
-  readonly #options: FleetOptions;
-  readonly #entries = new Map<string, Entry>();
+export class Fleet<N extends NodeSettings> {
+  readonly #options: FleetOptions<N>;
+  readonly #entries = new Map<string, Entry<N>>();
   #carrying: Disposable | undefined;
   #timer: NodeJS.Timeout | undefined;
   #dueAt = Number.POSITIVE_INFINITY;
   #announcedAt = Number.NEGATIVE_INFINITY;
   #closed = false;
 
-  constructor(options: FleetOptions) {
+  constructor(options: FleetOptions<N>) {
     this.#options = options;
   }
 
   /** Puts a node to work with these settings, in place of others. Rejects with what is wrong with them; it is unreachable then. */
-  async bring(config: NodeConfig): Promise<void> {
-    const { id, type, name } = config;
+  async bring(config: N): Promise<void> {
+    const { id, name } = config;
+    const { kind, ...options } = this.#options;
     const before = this.#entries.get(id);
     if (before?.node && isDeepStrictEqual(before.config, config)) return;
     await before?.node?.close();
     if (this.#closed) return;
-    const entry: Entry = {
+    const entry: Entry<N> = {
       config,
       inFlight: new InFlight(),
       node: undefined,
-      announcement: { id, kind: type, state: 'unreachable', ...(name !== undefined && { name }) },
+      announcement: { id, kind: kind.name, state: 'unreachable', ...(name !== undefined && { name }) },
       essence: '',
     };
     this.#entries.set(id, entry);
     try {
-      entry.node = makeNode(config, { ...this.#options, changed: () => this.#changed(entry) });
+      entry.node = kind.make(config, { ...options, changed: () => this.#changed(entry) });
     } finally {
       this.#changed(entry);
     }
   }
 
   /** Puts a node to work whatever its settings are worth; what is wrong with them is logged. Returns that as a sentence. */
-  async bringOrTell(config: NodeConfig): Promise<string | undefined> {
+  async bringOrTell(config: N): Promise<string | undefined> {
     try {
       await this.bring(config);
       return undefined;
@@ -117,7 +118,7 @@ export class Fleet {
 
   // ---- what is announced ------------------------------------------------------------------------------------------
 
-  #changed(entry: Entry): void {
+  #changed(entry: Entry<N>): void {
     const { config, node } = entry;
     if (this.#entries.get(config.id) !== entry) return;
     if (node) entry.announcement = node.announcement();
@@ -156,8 +157,8 @@ export class Fleet {
   }
 
   /** The node over which another is reached at the least cost: the core names the target only. */
-  #wayTo(target: string, hops: readonly string[]): Entry | undefined {
-    let best: { entry: Entry; score: number } | undefined;
+  #wayTo(target: string, hops: readonly string[]): Entry<N> | undefined {
+    let best: { entry: Entry<N>; score: number } | undefined;
     for (const entry of this.#entries.values()) {
       const { id, state, score = 1, subnodes = [] } = entry.announcement;
       if (state !== 'up' || hops.includes(id)) continue;

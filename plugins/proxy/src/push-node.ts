@@ -1,6 +1,6 @@
+import type { CarriedNode, NodeOptions } from '@centreond/carrying';
 import { type Ack, failure, isCentreondError, type JsonObject, reasonOf } from '@centreond/plugin-sdk';
 import type { CarriedRequest, Link, NodeAnnouncement, NodeState, Subnode } from '@centreond/plugin-sdk/nodes';
-import type { CarriedNode, NodeOptions } from '../carried-node.ts';
 import { type About, readAbout, readSubnodes } from './far-side.ts';
 import { LogIntake } from './log-intake.ts';
 import type { PushConfig } from './push-config.ts';

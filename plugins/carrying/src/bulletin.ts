@@ -11,8 +11,12 @@ import {
 } from '@centreond/plugin-sdk';
 import { z } from 'zod';
 
-/** Codes of the rows by which instances tell each other what changed, all under one token. */
-export const CODES = { CARRIER: 110, CHANGED: 111, TAKEN: 112 } as const;
+/** The `codes` of a plugin that carries nodes: of the rows by which its instances tell each other what changed, all under one token. */
+export const CODES = {
+  CARRIER: { code: 110, title: 'carrier announced' },
+  CHANGED: { code: 111, title: 'node changed' },
+  TAKEN: { code: 112, title: 'change taken' },
+} as const;
 
 const TOKEN_KEY = 'bulletin';
 const OPEN_LIMIT_MS = 15_000;
@@ -68,7 +72,7 @@ export class Bulletin {
     });
     void this.#listen();
     // Its own post, once heard, is where it begins.
-    await tokens.append([{ token: this.#token, code: CODES.CARRIER, data: this.#carrier(instance) }]);
+    await tokens.append([{ token: this.#token, code: CODES.CARRIER.code, data: this.#carrier(instance) }]);
     const late = pause(limit - performance.now(), 'late' as const, { signal: this.#stop.signal });
     const how = await Promise.race([opened, late.catch(() => undefined)]);
     if (how === 'late') throw new Error(`the rows under ${this.#token} cannot be followed`);
@@ -109,16 +113,16 @@ export class Bulletin {
 
   #hear({ code, data }: HistoryRow): void {
     const { changed, taken } = this.#options;
-    if (code === CODES.CARRIER && Carrier.safeParse(data).data?.number === this.#number) {
+    if (code === CODES.CARRIER.code && Carrier.safeParse(data).data?.number === this.#number) {
       this.#open = true;
       this.#opened?.();
     }
     if (!this.#open) return;
-    if (code === CODES.CHANGED) {
+    if (code === CODES.CHANGED.code) {
       const post = Changed.safeParse(data);
       if (post.success) changed(post.data);
     }
-    if (code === CODES.TAKEN) {
+    if (code === CODES.TAKEN.code) {
       const post = Taken.safeParse(data);
       if (post.success) taken(post.data);
     }
@@ -126,12 +130,12 @@ export class Bulletin {
 
   /** Resolves when it is on disk. */
   tellChanged(post: Changed): Promise<void> {
-    return this.#options.tokens.append([{ token: this.#token, code: CODES.CHANGED, data: post }]);
+    return this.#options.tokens.append([{ token: this.#token, code: CODES.CHANGED.code, data: post }]);
   }
 
   /** Resolves when it is on disk. */
   tellTaken(post: Taken): Promise<void> {
-    return this.#options.tokens.append([{ token: this.#token, code: CODES.TAKEN, data: post }]);
+    return this.#options.tokens.append([{ token: this.#token, code: CODES.TAKEN.code, data: post }]);
   }
 
   close(): void {

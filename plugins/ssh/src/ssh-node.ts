@@ -1,6 +1,6 @@
+import type { CarriedNode, NodeOptions } from '@centreond/carrying';
 import { type Ack, failure } from '@centreond/plugin-sdk';
 import type { CarriedRequest, NodeAnnouncement } from '@centreond/plugin-sdk/nodes';
-import type { CarriedNode, NodeOptions } from '../carried-node.ts';
 import { Commands } from './commands.ts';
 import { Ledger } from './ledger.ts';
 import { NodeLog } from './node-log.ts';

@@ -1,16 +1,18 @@
 import type { Ack } from '@centreond/protocol';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { Fleet } from '../../plugins/proxy/dist/fleet.js';
-import { InFlight } from '../../plugins/proxy/dist/in-flight.js';
-import { instanceOf } from '../../plugins/proxy/dist/share.js';
+import { Fleet } from '../../plugins/carrying/dist/fleet.js';
+import { InFlight } from '../../plugins/carrying/dist/in-flight.js';
+import { instanceOf } from '../../plugins/carrying/dist/share.js';
+import type { PushConfig } from '../../plugins/proxy/dist/push-config.js';
+import { PUSH } from '../../plugins/proxy/dist/push-kind.js';
 import { ProxyStage, pushed, requestFor, settle } from './proxy-stage.ts';
 
 let stage: ProxyStage;
-let fleet: Fleet;
+let fleet: Fleet<PushConfig>;
 beforeEach(() => {
   vi.useFakeTimers({ now: Date.parse('2025-11-22T10:00:00Z') });
   stage = new ProxyStage();
-  fleet = new Fleet(stage);
+  fleet = new Fleet({ kind: PUSH, transport: stage.transport, state: stage.state, log: stage.log });
 });
 afterEach(async () => {
   await fleet.close(new Set());

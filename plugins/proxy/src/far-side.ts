@@ -1,6 +1,6 @@
+import { NodeId } from '@centreond/carrying';
 import type { Link, NodeState, Subnode } from '@centreond/plugin-sdk/nodes';
 import { z } from 'zod';
-import { NodeId } from '../node-fields.ts';
 
 const ANSWER_LIMIT_MS = 5000;
 const HIGHEST_SCORE = 1e9;

@@ -1,10 +1,15 @@
+import { NODE_FIELDS, NodeId } from '@centreond/carrying';
 import { z } from 'zod';
-import { NODE_FIELDS, NodeId } from '../node-fields.ts';
+
+const ELSEWHERE =
+  'a machine behind SSH is a node of the plugin ssh (@centreond/plugin-ssh), under its nodes or by ADDSSHNODE';
 
 /** A node with a daemon of its own, to whose external door this router connects. */
 export const PushConfig = z.strictObject({
   ...NODE_FIELDS,
-  type: z.literal('push').describe('a daemon to which this router connects; it has this router with the role router'),
+  type: z
+    .literal('push', `must be push; ${ELSEWHERE}`)
+    .describe(`a daemon to which this router connects, and which has this router with the role router; ${ELSEWHERE}`),
   address: z
     .string()
     .regex(/^tcp:\/\/(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]{1,253}):[0-9]{1,5}$/, 'must be tcp://host:port')

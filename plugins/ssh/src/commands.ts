@@ -280,7 +280,7 @@ export class Commands {
       for (const { token } of orphans) {
         if (this.#closed || this.#recovered.has(token)) continue;
         this.#recovered.add(token);
-        const cause = 'The instance of the plugin proxy that watched over it ended';
+        const cause = 'The instance of the plugin ssh that watched over it ended';
         this.#settle(token, FAILED, { ...failure('OUTCOME_UNKNOWN', { token, action: 'COMMAND', cause }).toData() });
       }
     } catch (error) {

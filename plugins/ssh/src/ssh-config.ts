@@ -1,8 +1,10 @@
+import { NODE_FIELDS } from '@centreond/carrying';
 import { z } from 'zod';
-import { NODE_FIELDS } from '../node-fields.ts';
 
 const DAY_SECONDS = 86_400;
 const ADDRESS = /^(?:\[([0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?)\]|([A-Za-z0-9._-]{1,253}))(?::([0-9]{1,5}))?$/;
+
+const ELSEWHERE = 'a daemon is a node of the plugin proxy (@centreond/plugin-proxy), under its nodes or by ADDNODE';
 
 const File = z
   .string()
@@ -20,7 +22,10 @@ const Secret = z
 export const SshConfig = z
   .strictObject({
     ...NODE_FIELDS,
-    type: z.literal('ssh'),
+    type: z
+      .literal('ssh', `must be ssh; ${ELSEWHERE}`)
+      .default('ssh')
+      .describe(`a machine behind SSH, the only type here; ${ELSEWHERE}`),
     address: z
       .string()
       .regex(ADDRESS, 'must be host:port, or host for port 22')
