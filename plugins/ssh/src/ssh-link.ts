@@ -1,8 +1,8 @@
 import { reasonOf } from '@centreond/plugin-sdk';
+import { Sftp } from '@centreond/receiving';
 import type { ClientChannel, SFTPWrapper } from 'ssh2';
 import { type Dialled, dial, LinkFault } from './dial.ts';
 import { SHELL } from './remote-script.ts';
-import { Sftp } from './sftp.ts';
 import type { SshConfig } from './ssh-config.ts';
 import { type Sight, Watch } from './watch.ts';
 

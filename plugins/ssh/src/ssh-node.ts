@@ -89,7 +89,7 @@ export class SshNode implements CarriedNode {
           const remedy = 'Send files by SENDFILES.';
           throw failure('FORBIDDEN', { identity: envelope.from, what: `call ${action}`, remedy });
         }
-        return { token, data: await this.#files.answer(request) };
+        return { token, data: await this.#files.answer(action, request) };
       default:
         throw failure('NODE_LACKS_ACTION', { target, action, have: [] });
     }

@@ -1,21 +1,15 @@
-import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { failure } from '@centreond/plugin-sdk';
 import { codeOf, Folder } from './folder.ts';
 import { STAGING } from './roots.ts';
+import { folderOf, NAME_DIGITS } from './staged-names.ts';
 
 const { O_APPEND, O_CREAT, O_RDWR } = constants;
 
 /** Transfers that may have something staged below one root. */
 const TRANSFERS_LIMIT = 256;
 const JOURNAL = 'done';
-const NAME_DIGITS = 40;
-
-/** The name of a transfer's folder. */
-function folderOf(transfer: string): string {
-  return createHash('sha256').update(transfer).digest('hex').slice(0, NAME_DIGITS);
-}
 
 /**
  * What one transfer has staged below one root: a folder of its own, for the daemon's user alone, with a file for each that has
@@ -53,11 +47,6 @@ export class Staging {
     return new Staging(folder, dev, journal, new Set(lines.filter(({ length }) => length === NAME_DIGITS)));
   }
 
-  /** The name under which a file is staged. */
-  nameOf(path: string, version: string): string {
-    return createHash('sha256').update(`${path}\0${version}`).digest('hex').slice(0, NAME_DIGITS);
-  }
-
   /** How much of it is staged. */
   async sizeOf(name: string): Promise<number> {
     return Number((await this.folder.look(name))?.size ?? 0n);
@@ -87,14 +76,15 @@ export class Staging {
     if (all) await empty(all, folderOf(transfer));
   }
 
-  /** Removes what nobody has touched since `before`, in milliseconds. Resolves with how many transfers that were. */
-  static async purge(root: string, before: number): Promise<number> {
+  /** Removes what nobody has touched since `before`, in milliseconds, but for the transfers `open`. Resolves with how many transfers that were. */
+  static async purge(root: string, before: number, open: readonly string[]): Promise<number> {
     await using all = await stagingOf(root, false);
     let removed = 0;
     if (!all) return removed;
+    const kept = new Set(open.map(folderOf));
     for (const entry of await all.list()) {
       const name = entry.name.toString();
-      if (!entry.isDirectory() || (await touched(all, name)) >= before) continue;
+      if (!entry.isDirectory() || kept.has(name) || (await touched(all, name)) >= before) continue;
       await empty(all, name);
       removed++;
     }

@@ -1,5 +1,6 @@
 import { reasonOf } from '@centreond/plugin-sdk';
 import type { InputAttributes, SFTPWrapper, Stats } from 'ssh2';
+import { StoreRefusal } from './store.ts';
 
 const END_OF_FILE = 1;
 const NO_SUCH_FILE = 2;
@@ -16,7 +17,7 @@ const REMOVALS = 64;
 const ZEROS = Buffer.alloc(PIECE_BYTES);
 
 /** The server said no; `status` is SFTP's. Any other error means that nobody knows. */
-export class SftpRefusal extends Error {
+export class SftpRefusal extends StoreRefusal {
   constructor(
     readonly status: number,
     message: string,

@@ -1,20 +1,17 @@
-import { createHash } from 'node:crypto';
 import { failure } from '@centreond/plugin-sdk';
+import { STAGING } from './roots.ts';
 import { type Sftp, SftpRefusal } from './sftp.ts';
-import { STAGING } from './ssh-places.ts';
+import { folderOf } from './staged-names.ts';
+import { StoreRefusal } from './store.ts';
 
-const NAME_DIGITS = 40;
 const TRANSFERS_LIMIT = 256;
-
-/** A clause for FILES_REFUSED. */
-export class PlaceFault extends Error {}
 
 /**
  * The folders below the roots of one node, seen by SFTP. A link below a root is never followed, as far as SFTP can tell: it
  * names files by path, so between the look at a folder and what is then done in it somebody who may write there can put a
  * link in its place. Made anew for each message, it looks at each folder once.
  */
-export class SshFolders {
+export class SftpFolders {
   readonly #roots = new Map<string, Promise<string>>();
   readonly #folders = new Map<string, Promise<string>>();
   readonly #stagings = new Map<string, Promise<string>>();
@@ -28,12 +25,12 @@ export class SshFolders {
         throw faultOf(error, `the root ${root} cannot be used`);
       });
       const there = await this.sftp.look(real);
-      if (!there?.isDirectory()) throw new PlaceFault(`the root ${root} is no folder there`);
+      if (!there?.isDirectory()) throw new StoreRefusal(`the root ${root} is no folder there`);
       return real === '/' ? '' : real;
     });
   }
 
-  /** The path of the folder that `names` lead to; `make`: missing ones are made. Rejects with a {@link PlaceFault}. */
+  /** The path of the folder that `names` lead to; `make`: missing ones are made. Rejects with a {@link StoreRefusal}. */
   folder(root: string, names: readonly string[], make = true): Promise<string> {
     const last = names.at(-1);
     if (last === undefined) return this.#root(root);
@@ -55,8 +52,8 @@ export class SshFolders {
       }
       there = await this.sftp.look(path);
     }
-    if (there?.isSymbolicLink()) throw new PlaceFault(`${path} is a symbolic link there`);
-    if (!there?.isDirectory()) throw new PlaceFault(`${path} is no folder there`);
+    if (there?.isSymbolicLink()) throw new StoreRefusal(`${path} is a symbolic link there`);
+    if (!there?.isDirectory()) throw new StoreRefusal(`${path} is no folder there`);
     return path;
   }
 
@@ -78,7 +75,7 @@ export class SshFolders {
       await this.#enter(path, 0o700);
       const [own, shared] = await Promise.all([this.sftp.look(path), this.sftp.look(all)]);
       // Who prepared it could see and change what arrives.
-      if (own?.uid !== shared?.uid) throw new PlaceFault(`${all} belongs to another user; remove it there`);
+      if (own?.uid !== shared?.uid) throw new StoreRefusal(`${all} belongs to another user; remove it there`);
       if (shared && (shared.mode & 0o777) !== 0o700) await this.sftp.chmod(all, 0o700);
       return path;
     });
@@ -116,15 +113,6 @@ export class SshFolders {
   }
 }
 
-function folderOf(transfer: string): string {
-  return createHash('sha256').update(transfer).digest('hex').slice(0, NAME_DIGITS);
-}
-
-/** The name under which a file is staged. */
-export function stagedNameOf(path: string, version: string): string {
-  return createHash('sha256').update(`${path}\0${version}`).digest('hex').slice(0, NAME_DIGITS);
-}
-
 function once<T>(all: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
   let made = all.get(key);
   if (!made) {
@@ -136,7 +124,7 @@ function once<T>(all: Map<string, Promise<T>>, key: string, make: () => Promise<
   return made;
 }
 
-/** A refusal of the server as a {@link PlaceFault}; anything else as it is. */
-export function faultOf(error: unknown, what: string): unknown {
-  return error instanceof SftpRefusal ? new PlaceFault(`${what}: ${error.message}`) : error;
+/** A refusal of the server with what was tried before it; anything else unchanged. */
+function faultOf(error: unknown, what: string): unknown {
+  return error instanceof SftpRefusal ? new StoreRefusal(`${what}: ${error.message}`) : error;
 }
