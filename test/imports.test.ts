@@ -43,18 +43,34 @@ test('the core imports no plugin, no kit, and of the other packages only what th
   expect(offenders('core/src', (name) => name.startsWith('.') && name.includes('plugin-sdk'))).toEqual([]);
 });
 
+/** What several bundled plugins share, published like them. */
+const LIBRARIES = ['@centreond/carrying', '@centreond/command', '@centreond/receiving'];
+
 test('a bundled plugin imports the SDK and its own dependencies: no core, no other plugin, no door of its own', () => {
   for (const plugin of globSync('plugins/*', { cwd: ROOT })) {
     const { dependencies = {}, peerDependencies = {} } = JSON.parse(
       readFileSync(path.join(ROOT, plugin, 'package.json'), 'utf8'),
     ) as { dependencies?: object; peerDependencies?: object };
     const own = [...Object.keys(dependencies), ...Object.keys(peerDependencies)];
-    const allowed = ['@centreond/command', '@centreond/plugin-sdk', '@centreond/protocol'];
+    const allowed = [...LIBRARIES, '@centreond/plugin-sdk', '@centreond/protocol'];
     const isOwn = (name: string) =>
       /^node:|^\.\/|^\.\.\/(?!\.\.)/.test(name) || own.some((one) => name === one || name.startsWith(`${one}/`));
     expect(own.filter((name) => name.startsWith('@centreond/') && !allowed.includes(name))).toEqual([]);
     expect(offenders(`${plugin}/src`, (name) => !isOwn(name))).toEqual([]);
   }
+});
+
+test('a router without SSH nodes loads no ssh2: only the plugin ssh depends on it, and others import its types at most', () => {
+  const readers = globSync('{core,plugins/*,plugin-sdk/*}', { cwd: ROOT }).flatMap((folder) =>
+    importsOf(`${folder}/src`).filter(({ imports }) => imports.includes('ssh2')),
+  );
+  const others = readers.map(({ file }) => file).filter((file) => !file.startsWith('plugins/ssh/'));
+  expect(others).toEqual(['plugins/receiving/src/sftp.ts']);
+  expect(readFileSync(path.join(ROOT, 'plugins/receiving/dist/sftp.js'), 'utf8')).not.toContain('ssh2');
+  const dependants = globSync('{core,plugins/*,plugin-sdk/*}/package.json', { cwd: ROOT }).filter(
+    (file) => 'ssh2' in ((JSON.parse(readFileSync(path.join(ROOT, file), 'utf8')).dependencies ?? {}) as object),
+  );
+  expect(dependants).toEqual(['plugins/ssh/package.json']);
 });
 
 test('the tables of errors and of status codes import nothing', () => {

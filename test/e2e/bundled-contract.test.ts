@@ -4,7 +4,7 @@ import path from 'node:path';
 import { assertPluginContract } from '@centreond/plugin-kit';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, test } from 'vitest';
-import { instanceOf } from '../../plugins/proxy/dist/share.js';
+import { instanceOf } from '../../plugins/carrying/dist/share.js';
 import { ROOT } from '../daemon-process.ts';
 import { fillTables, makeTables } from '../plugins/acl-tables.ts';
 
@@ -41,6 +41,24 @@ test('proxy keeps the contract of plugins', async () => {
     examples: {
       ADDNODE: [{ ...pushed(own, 2), name: 'Own', score: 2, subnodes: ['behind'] }, pushed('fixed', 1)],
       DELNODE: [{ id: own }, { id: none }],
+    },
+  });
+});
+
+test('ssh keeps the contract of plugins', async () => {
+  const [own = '', none = ''] = ['a', 'b', 'c', 'd', 'e', 'f'].filter((id) => instanceOf(id, 2) === '1');
+  const behindSsh = (id: string) => ({
+    id,
+    address: '127.0.0.1:1',
+    user: 'nobody',
+    key: '/no/such/key',
+    hostKey: `SHA256:${'A'.repeat(43)}`,
+  });
+  await assertPluginContract(path.join(ROOT, 'plugins/ssh'), {
+    config: { nodes: [behindSsh('fixed')] },
+    examples: {
+      ADDSSHNODE: [{ ...behindSsh(own), name: 'Own', score: 2, roots: ['/srv'] }, behindSsh('fixed')],
+      DELSSHNODE: [{ id: own }, { id: none }],
     },
   });
 });

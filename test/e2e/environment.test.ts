@@ -9,7 +9,7 @@ const daemon = new DaemonProcess({
     { package: path.join(ROOT, 'plugins/action'), env: { ADDED: 'by the config', TZ: 'Asia/Tokyo' } },
     { package: path.join(ROOT, 'test/fixtures/probe') },
     {
-      package: path.join(ROOT, 'plugins/proxy'),
+      package: path.join(ROOT, 'plugins/ssh'),
       config: {
         nodes: [
           {
@@ -70,7 +70,7 @@ test("a plugin gets what its entry's env adds, over the daemon's", async () => {
 });
 
 test('a plugin gets the variables that its config names as secrets, and no other secret', async () => {
-  const variables = await environmentOf('proxy');
+  const variables = await environmentOf('ssh');
   expect(Object.keys(variables).filter((name) => !NAMES.test(name))).toEqual(['SOME_SECRET']);
   expect(variables).toMatchObject({ SOME_SECRET: 'hunter2' });
 });

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { buildManifest } from '@centreond/plugin-kit/build';
 import type { Manifest } from '@centreond/plugin-sdk/internal';
@@ -10,9 +10,9 @@ import { pluginSource, tempPackage } from '../plugin-sdk/temp-package.ts';
 import { LETTERS, type Letter, MATRIX, ROLE_OF } from './matrix.ts';
 import { auth, Client, newToken, type Who, Wire, whoOf } from './second-implementation.ts';
 
-// plugins/command is a library that the plugins share.
+// Without a manifest it is a library that plugins share.
 const bundled = readdirSync(path.join(ROOT, 'plugins'))
-  .filter((name) => name !== 'command')
+  .filter((name) => existsSync(path.join(ROOT, 'plugins', name, 'plugin.manifest.json')))
   .map(
     (name) => JSON.parse(readFileSync(path.join(ROOT, 'plugins', name, 'plugin.manifest.json'), 'utf8')) as Manifest,
   );
@@ -61,7 +61,7 @@ describe('at the doors of a daemon', () => {
     daemon = new DaemonProcess({
       plugins: [
         { package: teller },
-        ...['action', 'cron', 'files', 'proxy'].map((name) => ({ package: path.join(ROOT, 'plugins', name) })),
+        ...['action', 'cron', 'files', 'proxy', 'ssh'].map((name) => ({ package: path.join(ROOT, 'plugins', name) })),
       ],
     });
     for (const letter of LETTERS) {

@@ -62,4 +62,6 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
   FILESCLOSE: { who: 'RAP' },
   ADDNODE: { who: 'A' },
   DELNODE: { who: 'A' },
+  ADDSSHNODE: { who: 'A' },
+  DELSSHNODE: { who: 'A' },
 };

@@ -43,7 +43,7 @@ test('secrets of the config, the environment and the key files are in nothing th
   const file = path.join(daemon.folder, 'password');
   writeFileSync(file, inFile, { mode: 0o600 });
   const nodes = [sshNode('web-1', 'env:PLANTED_PASSWORD'), sshNode('web-2', `file:${file}`)];
-  daemon.settings.plugins = [{ package: bundled('action') }, { package: bundled('proxy'), config: { nodes } }];
+  daemon.settings.plugins = [{ package: bundled('action') }, { package: bundled('ssh'), config: { nodes } }];
   const alice = daemon.client('alice', ['admin']);
   await daemon.start();
 
@@ -59,14 +59,14 @@ test('secrets of the config, the environment and the key files are in nothing th
   const ofPlugin = await client.call('COMMAND', read);
   await client.send('COMMAND', { command: 'true' }, { target: 'web-1' }).catch(() => {});
   // Refused before anything of it is on disk.
-  await expect(client.call('ADDNODE', sshNode('web-3', inConfig))).rejects.toMatchObject({ code: 'INVALID_DATA' });
+  await expect(client.call('ADDSSHNODE', sshNode('web-3', inConfig))).rejects.toMatchObject({ code: 'INVALID_DATA' });
   for (const verb of [
     'nodes',
     'nodes web-1',
     'nodes --json',
     'plugins',
-    'plugins proxy',
-    'why proxy',
+    'plugins ssh',
+    'why ssh',
     'status --json',
     'requests',
     'keys list',
@@ -74,7 +74,7 @@ test('secrets of the config, the environment and the key files are in nothing th
     await ask(...verb.split(' '));
   }
   // Written where a reference belongs: it is refused, and not repeated.
-  daemon.settings.plugins = [{ package: bundled('proxy'), config: { nodes: [sshNode('web-1', inConfig)] } }];
+  daemon.settings.plugins = [{ package: bundled('ssh'), config: { nodes: [sshNode('web-1', inConfig)] } }];
   const wrong = daemon.writeConfig();
   await ask('check', '--config', wrong);
   process.kill(daemon.pid, 'SIGHUP');

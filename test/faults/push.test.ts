@@ -3,7 +3,7 @@ import path from 'node:path';
 import { type Client, connect } from '@centreond/client';
 import type { Outcome } from '@centreond/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { instanceOf } from '../../plugins/proxy/dist/share.js';
+import { instanceOf } from '../../plugins/carrying/dist/share.js';
 import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
 
 const PROBE = path.join(ROOT, 'test/fixtures/probe');

@@ -86,7 +86,7 @@ describe.skipIf(noSshd)('a tree of many folders and small files, over SSH,', () 
     const server = await (sshd as Sshd).start();
     daemon.settings.plugins = [
       { package: FILES, config: { send: [outbox] } },
-      { package: path.join(ROOT, 'plugins/proxy'), config: { nodes: [server.node('ssh-1', { roots: [inbox] })] } },
+      { package: path.join(ROOT, 'plugins/ssh'), config: { nodes: [server.node('ssh-1', { roots: [inbox] })] } },
     ];
     const alice = daemon.client('alice');
     await daemon.start();

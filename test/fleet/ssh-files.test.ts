@@ -53,7 +53,7 @@ describe.skipIf(noSshd)('files for an SSH node', () => {
   });
 
   async function begin(): Promise<void> {
-    host = await startHost(path.join(ROOT, 'plugins/proxy'), {
+    host = await startHost(path.join(ROOT, 'plugins/ssh'), {
       config: { nodes: [server.node('web-7', { roots: [root] })] },
     });
     await isUp();
@@ -282,7 +282,7 @@ describe.skipIf(noSshd)('files for an SSH node', () => {
       code: 'FORBIDDEN',
     });
     await host.dispose();
-    host = await startHost(path.join(ROOT, 'plugins/proxy'), { config: { nodes: [server.node('web-7')] } });
+    host = await startHost(path.join(ROOT, 'plugins/ssh'), { config: { nodes: [server.node('web-7')] } });
     await isUp();
     expect(await ask('FILESOPEN', { files })).toMatchObject([
       { error: 'FORBIDDEN', message: expect.stringContaining('roots') },

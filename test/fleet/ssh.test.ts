@@ -34,7 +34,7 @@ describe.skipIf(noSshd)('an SSH node', () => {
     daemon.settings.plugins = [
       { package: path.join(ROOT, 'plugins/files'), config: { send: ['./outbox'] } },
       {
-        package: path.join(ROOT, 'plugins/proxy'),
+        package: path.join(ROOT, 'plugins/ssh'),
         restart: { max: 100, within: '1s' },
         config: {
           nodes: [
@@ -296,17 +296,17 @@ describe.skipIf(noSshd)('an SSH node', () => {
     expect(readFileSync(ledger, 'utf8')).toBe('x\n');
   });
 
-  test('whose instance of the proxy is killed ends what ran OUTCOME_UNKNOWN, and nothing runs twice', async () => {
+  test('whose instance of the plugin is killed ends what ran OUTCOME_UNKNOWN, and nothing runs twice', async () => {
     const time = nap();
     const ledger = path.join(daemon.folder, 'killed');
     const running = command({ command: ['sh', '-c', `echo x >> ${ledger}; sleep ${time}`] });
     await until('it runs', () => processesWith(time).length > 0);
     const { data } = await alice.send('INFORMATION');
     const plugins = data.plugins as { type: string; instances: { pid: number }[] }[];
-    for (const { pid } of plugins.find(({ type }) => type === 'proxy')?.instances ?? []) process.kill(pid, 'SIGKILL');
+    for (const { pid } of plugins.find(({ type }) => type === 'ssh')?.instances ?? []) process.kill(pid, 'SIGKILL');
     expect(await running).toMatchObject({
       ok: false,
-      data: { error: 'OUTCOME_UNKNOWN', message: expect.stringContaining('instance of the plugin proxy') },
+      data: { error: 'OUTCOME_UNKNOWN', message: expect.stringContaining('instance of the plugin ssh') },
     });
     await until('nothing is left of it', () => processesWith(time).length === 0);
     await isUp('web-7');
@@ -316,16 +316,16 @@ describe.skipIf(noSshd)('an SSH node', () => {
 
   test('is added and deleted at run time; what it runs ends INTERRUPTED, there too', async () => {
     const relative = { ...server.node('guest'), key: './stranger' };
-    expect(await root.call('ADDNODE', relative)).toMatchObject({
+    expect(await root.call('ADDSSHNODE', relative)).toMatchObject({
       ok: false,
       data: { error: 'INVALID_DATA', message: expect.stringContaining('absolute') },
     });
-    expect((await root.call('ADDNODE', server.node('guest'))).ok).toBe(true);
+    expect((await root.call('ADDSSHNODE', server.node('guest'))).ok).toBe(true);
     await isUp('guest');
     const time = nap();
     const running = alice.call('COMMAND', { command: `sleep ${time}` }, { target: 'guest' });
     await until('it runs', () => processesWith(time).length > 0);
-    expect((await root.call('DELNODE', { id: 'guest' })).ok).toBe(true);
+    expect((await root.call('DELSSHNODE', { id: 'guest' })).ok).toBe(true);
     expect(await running).toMatchObject({ ok: false, data: { error: 'INTERRUPTED' }, row: { node: 'guest' } });
     await until('nothing is left of it', () => processesWith(time).length === 0);
     expect(await node('guest')).toBeUndefined();

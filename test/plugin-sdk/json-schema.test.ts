@@ -35,3 +35,18 @@ test('all mistakes of a value are told, of a large one the first', () => {
   const large = Object.fromEntries(Array.from({ length: 50_000 }, (_, i) => [`k${i}`, {}]));
   expect(check(large)).toBe("it must not have the key 'k0'");
 });
+
+test('a value of another kind is told what the kind is, before what else it has wrong, unless it has several to choose from', () => {
+  const form = (kind: string) => ({
+    type: 'object',
+    properties: { kind: { const: kind, description: `what a ${kind} is` }, size: { type: 'number' } },
+    required: ['size'],
+  });
+  expect(routerSchema(form('push')).check({ kind: 'ssh', size: 'x' })).toBe(
+    'kind must be "push": what a push is; size must be number',
+  );
+  expect(routerSchema({ properties: { kind: { const: 1 } } }).check({ kind: 2 })).toBe('kind must be 1');
+  expect(routerSchema({ anyOf: [form('push'), form('pull')] }).check({ kind: 'push' })).toMatch(
+    /^it must have .*'size'/,
+  );
+});

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { PushNode } from '../../plugins/proxy/dist/push/push-node.js';
+import { PushNode } from '../../plugins/proxy/dist/push-node.js';
 import { ProxyStage, pushed, requestFor, settle } from './proxy-stage.ts';
 
 let stage: ProxyStage;

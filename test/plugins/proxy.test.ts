@@ -94,3 +94,42 @@ test('what a newer config has no more is forgotten at the end, the rest only unr
   await old.stop();
   expect([...old.carried.values()].map(({ id, state }) => [id, state])).toEqual([['fixed', 'unreachable']]);
 });
+
+const SSH_KEPT = {
+  id: 'web-7',
+  type: 'ssh',
+  address: '10.0.0.7:22',
+  user: 'monitor',
+  key: '/etc/keys/web-7',
+  password: 'env:WEB_7',
+  hostKey: `SHA256:${'A'.repeat(43)}`,
+};
+
+test('an SSH node is refused with the plugin that carries it, in the config and by ADDNODE', async () => {
+  await expect(testPlugin(ProxyPlugin, { config: { nodes: [SSH_KEPT] } as never })).rejects.toThrow(
+    /its config: nodes\.0\.type must be "push": a daemon.*; a machine behind SSH is a node of the plugin ssh .*ADDSSHNODE/,
+  );
+  await using proxy = await testPlugin(ProxyPlugin, { config });
+  await expect(proxy.call('ADDNODE', SSH_KEPT)).rejects.toMatchObject({
+    code: 'INVALID_DATA',
+    message: expect.stringMatching(/type must be "push": .*plugin ssh .*ADDSSHNODE/),
+  });
+});
+
+test('an SSH node that ADDNODE kept before is told once, with ADDSSHNODE and its settings, and kept until DELNODE', async () => {
+  await using proxy = await testPlugin(ProxyPlugin, { config, state: { 'node:web-7': SSH_KEPT } as never });
+  const told = proxy.log.filter(({ msg }) => msg.includes('web-7'));
+  expect(told.map(({ level }) => level)).toEqual(['error']);
+  expect(told[0]?.msg).toMatch(/the kept node web-7 is an SSH node.*@centreond\/plugin-ssh.*ADDSSHNODE.*DELNODE/);
+  expect(told[0]?.msg).toContain('"address":"10.0.0.7:22","user":"monitor"');
+  expect(JSON.stringify(told)).not.toMatch(/WEB_7|etc\/keys/);
+  expect(state(proxy.state)).toEqual(['node:web-7']);
+  // A pushed node of this id would take the place of what is kept.
+  expect((await proxy.call('ADDNODE', pushed('web-7', at(2)))).data).toMatchObject({
+    error: 'INVALID_DATA',
+    message: expect.stringContaining('a node web-7 is kept that cannot be used, as the log says; DELNODE it first'),
+  });
+  expect(state(proxy.state)).toEqual(['node:web-7']);
+  expect((await proxy.call('DELNODE', { id: 'web-7' })).data).toEqual({ id: 'web-7', deleted: true });
+  expect(state(proxy.state)).toEqual([]);
+});

@@ -6,14 +6,14 @@ import type { Logger, State } from '@centreond/plugin-sdk';
 import { failure, type Json } from '@centreond/protocol';
 import ssh2, { type Connection } from 'ssh2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readCommand } from '../../plugins/proxy/dist/ssh/command.js';
-import { dial, fingerprintOf } from '../../plugins/proxy/dist/ssh/dial.js';
-import { digestOf, Ledger } from '../../plugins/proxy/dist/ssh/ledger.js';
-import { NodeLog } from '../../plugins/proxy/dist/ssh/node-log.js';
-import { endpointOf, SshConfig } from '../../plugins/proxy/dist/ssh/ssh-config.js';
-import { NoChannel, SshLink } from '../../plugins/proxy/dist/ssh/ssh-link.js';
-import { placeOf } from '../../plugins/proxy/dist/ssh/ssh-places.js';
-import { skewOf } from '../../plugins/proxy/dist/ssh/watch.js';
+import { readCommand } from '../../plugins/ssh/dist/command.js';
+import { dial, fingerprintOf } from '../../plugins/ssh/dist/dial.js';
+import { digestOf, Ledger } from '../../plugins/ssh/dist/ledger.js';
+import { NodeLog } from '../../plugins/ssh/dist/node-log.js';
+import { endpointOf, SshConfig } from '../../plugins/ssh/dist/ssh-config.js';
+import { rootsOf } from '../../plugins/ssh/dist/ssh-files.js';
+import { NoChannel, SshLink } from '../../plugins/ssh/dist/ssh-link.js';
+import { skewOf } from '../../plugins/ssh/dist/watch.js';
 import { until } from '../daemon-process.ts';
 
 const HOST_KEY = `SHA256:${'A'.repeat(43)}`;
@@ -194,12 +194,12 @@ describe('what is seen of a clock', () => {
 
 describe('a path on an SSH node', () => {
   it('lies below the first root, or below the one that contains it', () => {
-    const roots = ['/srv/in', '/srv/in/deep', '/opt'];
-    expect(placeOf('a/b', roots, 'web-7', 'x')).toEqual({ root: '/srv/in', names: ['a', 'b'] });
-    expect(placeOf('/srv/in/deep/a', roots, 'web-7', 'x')).toEqual({ root: '/srv/in/deep', names: ['a'] });
-    expect(placeOf('/opt', roots, 'web-7', 'x')).toEqual({ root: '/opt', names: [] });
-    expect(() => placeOf('/srv/inner', roots, 'web-7', 'x')).toThrow('none of the roots');
-    expect(() => placeOf('a', [], 'web-7', 'x')).toThrow('no roots');
+    const roots = rootsOf('web-7', ['/srv/in', '/srv/in/deep/', '/opt']);
+    expect(roots.place('a/b', 'x')).toEqual({ root: '/srv/in', names: ['a', 'b'] });
+    expect(roots.place('/srv/in/deep/a', 'x')).toEqual({ root: '/srv/in/deep/', names: ['a'] });
+    expect(roots.place('/opt', 'x')).toEqual({ root: '/opt', names: [] });
+    expect(() => roots.place('/srv/inner', 'x')).toThrow('none of the roots');
+    expect(() => rootsOf('web-7', []).place('a', 'x')).toThrow('no roots');
   });
 });
 

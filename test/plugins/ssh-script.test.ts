@@ -4,8 +4,8 @@ import { PassThrough } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { HeadCut } from '../../plugins/proxy/dist/ssh/head-cut.js';
-import { type RemoteLaunch, remoteScript } from '../../plugins/proxy/dist/ssh/remote-script.js';
+import { HeadCut } from '../../plugins/ssh/dist/head-cut.js';
+import { type RemoteLaunch, remoteScript } from '../../plugins/ssh/dist/remote-script.js';
 
 const MARK = 'f00dfeed';
 

@@ -11,7 +11,8 @@ const folder = tempFolder();
 const registry = new LocalRegistry();
 beforeAll(async () => {
   mkdirSync(path.join(folder, 'packs'));
-  await registry.start(path.join(folder, 'packs'), [...PACKAGES, 'core', 'plugins/command', 'plugins/action']);
+  const libraries = ['carrying', 'command', 'receiving'].map((name) => `plugins/${name}`);
+  await registry.start(path.join(folder, 'packs'), [...PACKAGES, 'core', ...libraries, 'plugins/action']);
 });
 afterAll(() => registry.stop());
 
@@ -57,10 +58,18 @@ test('a client brings the protocol and one library, and its example runs', async
   expect(stdout).toMatch(/^true \{.*exitCode: 0/s);
 });
 
-test('the examples of the protocol, of the runtime and of what commands share run', async () => {
-  const at = await installed('others', '@centreond/protocol', '@centreond/command', '@centreond/plugin-runtime', 'zod');
+test('the examples of the protocol, of the runtime and of the libraries of plugins run', async () => {
+  const libraries = ['@centreond/carrying', '@centreond/command', '@centreond/receiving', '@centreond/plugin-runtime'];
+  const at = await installed('others', '@centreond/protocol', ...libraries, 'zod');
   expect(await example('plugin-sdk/protocol', at)).toBe('[COMMAND] [my-token] [] {"command":"uname -a"}\nCOMMAND\n');
   expect(await example('plugins/command', at)).toBe("[ 'ls', '-l', 'a file' ]\nls -l 'a file'\n");
+  expect(await example('plugins/carrying', at)).toBe(
+    'web-7 is carried by instance 1 of 2\nweb-8 is carried by instance 2 of 2\n',
+  );
+  expect(await example('plugins/receiving', at)).toBe(
+    '[ { offset: 0, done: false } ]\n[ { offset: 5 } ]\n[ { done: true } ]\nhello\n',
+  );
+  expect(packagesIn(at)).not.toContain('ssh2');
   writeFileSync(
     path.join(at, 'plugin.manifest.json'),
     readFileSync(path.join(ROOT, 'plugins/action/plugin.manifest.json')),

@@ -83,9 +83,10 @@ function troubleFirst(lines: readonly Line[]): Line[] {
 
 function emptyText(router: string): string {
   return [
-    `No nodes are linked to the router ${router} yet. Two ways to have one:`,
+    `No nodes are linked to the router ${router} yet. Three ways to have one:`,
     '  it connects to this router   centreond join ID   prints what to type there',
     '  this router connects to it   list it under nodes of @centreond/plugin-proxy',
+    '  it has SSH and no daemon     list it under nodes of @centreond/plugin-ssh',
     '',
   ].join('\n');
 }

@@ -84,7 +84,7 @@ export function ajvProblems(errors: readonly ErrorObject[], source: Source, base
       case 'enum':
         return tell.noChoice(path, params.allowedValues);
       case 'const':
-        return tell.noChoice(path, [params.allowedValue]);
+        return tell.noChoice(path, [params.allowedValue], parentSchema.description);
       case 'minItems':
       case 'maxItems':
       case 'minLength':
@@ -151,14 +151,16 @@ class Telling {
     return problem('CONFIG_WRONG_TYPE', this.source.at(path), { where: formatPath(path), expected, found });
   }
 
-  noChoice(path: Path, values: readonly unknown[]): Problem {
+  /** `meaning` is what the schema says of the only value, if it says it. */
+  noChoice(path: Path, values: readonly unknown[], meaning?: unknown): Problem {
     const value = valueAt(this.source.value, path);
     const words = values.map((one) => (typeof one === 'object' ? JSON.stringify(one) : String(one)));
     const close = typeof value === 'string' ? near(value, words) : undefined;
     const one = words.length > 1 ? 'one of ' : '';
     const found = this.show === kindOf && typeof value === 'string' ? '' : `, not ${this.show(value)}`;
     const hint = close === undefined ? '' : `; did you mean ${close}?`;
-    return this.badValue(path, `must be ${one}${words.join(', ')}${found}${hint}`);
+    const what = typeof meaning === 'string' ? `: ${meaning}` : '';
+    return this.badValue(path, `must be ${one}${words.join(', ')}${found}${hint}${what}`);
   }
 
   badValue(path: Path, reason: string, code: LeafCode = 'CONFIG_BAD_VALUE'): Problem {

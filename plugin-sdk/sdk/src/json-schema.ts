@@ -1,5 +1,5 @@
 import { reasonOf } from '@centreond/protocol';
-import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import type { JsonSchema, Schema } from './schema.ts';
 
 /** A JSON Schema as the router reads it. */
@@ -39,6 +39,8 @@ const compilers: Record<Extent, { ajv: Ajv2020 | undefined; schemas: number }> =
 const SCHEMAS = 50;
 /** Of a value with more keys and elements only the first mistake is told: 50,000 of them take 60 ms to find. */
 const LARGE = 1000;
+/** Mistakes that one answer names. */
+const TOLD = 5;
 
 /** Compiles a schema apart from all others, so that two cannot meet by `$id`. Throws what is wrong with it. */
 function compile(schema: JsonSchema, extent: Extent): ValidateFunction {
@@ -47,6 +49,8 @@ function compile(schema: JsonSchema, extent: Extent): ValidateFunction {
   compiler.ajv ??= new Ajv2020({
     strict: false,
     allErrors: extent === 'all',
+    // For what a schema says of itself.
+    verbose: extent === 'all',
     addUsedSchema: false,
     logger: false,
   }).addFormat(SECRET_REFERENCE_FORMAT, { type: 'string', validate: isSecretReference });
@@ -72,7 +76,10 @@ export function routerSchema(schema: JsonSchema): RouterSchema {
     if (sizeOf(value, LARGE) > LARGE) return faultText(first);
     all ??= compile(schema, 'all');
     all(value);
-    return faultText(all);
+    const text = faultText(all);
+    // They hold the value.
+    all.errors = null;
+    return text;
   };
   return { fault: undefined, check };
 }
@@ -89,12 +96,23 @@ function sizeOf(value: unknown, limit: number): number {
 }
 
 function faultText({ errors }: ValidateFunction): string {
-  const texts = (errors ?? []).slice(0, 5).map(({ instancePath, params, keyword, message }) => {
+  const texts = constantsFirst(errors ?? []).map(({ instancePath, params, keyword, message, parentSchema }) => {
     const at = instancePath === '' ? 'it' : instancePath.slice(1).replaceAll('/', '.');
     if (keyword === 'additionalProperties') return `${at} must not have the key '${params.additionalProperty}'`;
+    if (keyword === 'const') {
+      const meaning: unknown = parentSchema?.description;
+      return `${at} must be ${JSON.stringify(params.allowedValue)}${typeof meaning === 'string' ? `: ${meaning}` : ''}`;
+    }
     return `${at} ${keyword === 'format' ? SECRET_REMEDY : message}`;
   });
-  return texts.join('; ');
+  return texts.slice(0, TOLD).join('; ');
+}
+
+/** A value of another kind than the only one that fits has much else wrong: its kind is told first. In a choice of forms each has its own. */
+function constantsFirst(errors: readonly ErrorObject[]): readonly ErrorObject[] {
+  const rank = ({ keyword, schemaPath }: ErrorObject) =>
+    keyword === 'const' && !/\/(?:any|one)Of\//.test(schemaPath) ? 0 : 1;
+  return errors.toSorted((a, b) => rank(a) - rank(b));
 }
 
 /**

@@ -14,19 +14,30 @@ import {
   TRANSPORT,
   type Transport,
 } from '@centreond/plugin-sdk';
+import {
+  Chunks,
+  Close,
+  Closed,
+  type LocalFile,
+  LocalStore,
+  Open,
+  Opened,
+  Receiver,
+  type Roots,
+  Taken,
+} from '@centreond/receiving';
 import { z } from 'zod';
 import { Node } from './node.ts';
 import { Pace, RATE, rateOf } from './pace.ts';
 import { readManifest } from './reading.ts';
-import { Receiver } from './receiving.ts';
-import { Roots } from './roots.ts';
+import { rootsOf } from './roots.ts';
 import { Sending } from './sending.ts';
-
-import { Chunks, Close, Closed, Open, Opened, Taken } from './wire.ts';
 
 /** Rows of progress: `{file, files, bytes, total, rate, resumed, waiting?}`. */
 const PROGRESS = 110;
 const DAY_SECONDS = 86_400;
+/** What is staged and stale is removed so often. */
+const SWEEP_MS = 10 * 60_000;
 /** Below the 30 s that a sender waits for an ACK. */
 const ANSWER_SECONDS = 25;
 /** Ends after which the request runs again, or is sent again by somebody who wants it. */
@@ -106,21 +117,30 @@ const RECEIVING = {
 })
 export default class FilesPlugin {
   readonly #send: Roots;
-  readonly #receiver: Receiver;
+  readonly #receiver: Receiver<LocalFile>;
+  #sweep: NodeJS.Timeout | undefined;
 
   constructor(
     @inject(CONFIG, Config) config: z.output<typeof Config>,
     @inject(TRANSPORT) private readonly transport: Transport,
     @inject(LOGGER) private readonly log: Logger,
   ) {
-    this.#send = new Roots(config.send, 'send');
-    this.#receiver = new Receiver({ roots: new Roots(config.receive, 'receive'), log });
+    this.#send = rootsOf(config.send, 'send');
+    const store = new LocalStore();
+    this.#receiver = new Receiver({ roots: rootsOf(config.receive, 'receive'), log, store: async () => store });
   }
 
-  start(): Promise<void> {
-    return this.#receiver.start();
+  async start(): Promise<void> {
+    this.#sweep = setInterval(() => {
+      this.#receiver.tidy().catch((error: unknown) => {
+        this.log.warn({ err: error }, `what is staged is not tidied: ${reasonOf(error)}`);
+      });
+    }, SWEEP_MS);
+    this.#sweep.unref();
+    await this.#receiver.tidy();
   }
   stop(): Promise<void> {
+    clearInterval(this.#sweep);
     return this.#receiver.stop();
   }
 

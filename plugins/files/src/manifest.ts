@@ -1,7 +1,6 @@
 import type { BigIntStats } from 'node:fs';
-import type { Place } from './roots.ts';
+import { type Entry, type Place } from '@centreond/receiving';
 import type { Source } from './source.ts';
-import type { Entry } from './wire.ts';
 
 const SEGMENT_BYTES = 1024 * 1024;
 /** Depth, kind, mode, size, mtime, inode and the length of the name. */

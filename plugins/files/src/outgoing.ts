@@ -1,7 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
+import { type Chunk } from '@centreond/receiving';
 import type { Manifest } from './manifest.ts';
 import type { Source } from './source.ts';
-import type { Chunk } from './wire.ts';
 
 /** Messages with chunks that are under way at once. */
 const WINDOW = 4;

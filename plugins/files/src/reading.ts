@@ -1,8 +1,7 @@
 import type { BigIntStats } from 'node:fs';
 import { failure } from '@centreond/plugin-sdk';
-import { Folder, whyOf } from './folder.ts';
+import { Folder, type Place, type Roots, STAGING, shown, whyOf } from '@centreond/receiving';
 import { below, Manifest } from './manifest.ts';
-import { type Place, type Roots, STAGING, shown } from './roots.ts';
 
 /** Entries of one transfer. */
 const ENTRIES_LIMIT = 1_000_000;

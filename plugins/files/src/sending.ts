@@ -1,12 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { CentreondError, failure, isCentreondError } from '@centreond/plugin-sdk';
+import { CHUNK_BYTES, Closed, Opened, shown, Taken } from '@centreond/receiving';
 import type { Manifest } from './manifest.ts';
 import { errorOf, type Node, OutOfStep } from './node.ts';
 import { type Batch, batches, chunkOf, type Outgoing, type Parcel, Window } from './outgoing.ts';
 import type { Pace } from './pace.ts';
-import { shown } from './roots.ts';
 import { SourceFile } from './source.ts';
-import { CHUNK_BYTES, Closed, Opened, Taken } from './wire.ts';
 
 const CHUNKS_LIMIT = 200;
 const VERIFY_AGAIN_MS = 300;

@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { failure } from '@centreond/plugin-sdk';
-import { Folder, whyOf } from './folder.ts';
+import { type Entry, Folder, type Place, shown, whyOf } from '@centreond/receiving';
 import { versionOf } from './manifest.ts';
-import { type Place, shown } from './roots.ts';
-import type { Entry } from './wire.ts';
 
 const READ_BYTES = 1024 * 1024;
 const CHANGED = 'it was changed while it was sent; what was there before is left as it was';

@@ -126,7 +126,9 @@ describe('the table of nodes', () => {
   });
 
   test('says of an empty fleet how to have a node', () => {
-    expect(shown([]).join('\n')).toMatch(/No nodes are linked to the router central yet.*join.*plugin-proxy/s);
+    expect(shown([]).join('\n')).toMatch(
+      /No nodes are linked to the router central yet.*join.*plugin-proxy.*plugin-ssh/s,
+    );
   });
 
   test('shows 1,000 nodes; where the screen is small, those in trouble first, and how many are not there', () => {

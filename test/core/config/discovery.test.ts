@@ -441,6 +441,15 @@ describe("a plugin's own settings", () => {
     ]);
   });
 
+  test('a value that must be a certain one is told with what its schema says of it', async () => {
+    const type = { const: 'push', description: 'a daemon; a machine behind SSH belongs elsewhere' };
+    install(join(folder, 'weather'), 'weather', { config: { type: 'object', properties: { type } } });
+    const { problems } = await find('plugins: [{ package: ./weather, config: { type: ssh } }]');
+    expect(problems.map(({ message }) => message)).toEqual([
+      'plugins[0].config.type must be push: a daemon; a machine behind SSH belongs elsewhere.',
+    ]);
+  });
+
   test('of several forms, the one that fits best is told about', async () => {
     expect(await mistakes('      auth: { kind: key }')).toEqual([
       '4:13 CONFIG_MISSING_KEY plugins[0].config.auth.file is missing. It takes text.',

@@ -1,0 +1,22 @@
+import type { JsonObject } from '@centreond/plugin-sdk';
+import { z } from 'zod';
+
+/** An id of a node. */
+export const NodeId = z
+  .string()
+  .regex(/^(?!\.\.?$)[A-Za-z0-9._-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 . _ -, and neither . nor ..');
+
+/** The settings that every kind of node has. */
+export type NodeSettings = JsonObject & { readonly id: string; readonly name?: string; readonly score?: number };
+
+/** The schemas of {@link NodeSettings}, to spread into the object schema of a kind. */
+export const NODE_FIELDS = {
+  id: NodeId.describe('what TARGET names'),
+  name: z.string().max(255).exactOptional().describe('a label'),
+  score: z
+    .number()
+    .min(0)
+    .max(1e9)
+    .exactOptional()
+    .describe('what the way to it costs; 1 when left out. Of several ways to a node the cheapest is taken'),
+};
