@@ -87,7 +87,7 @@ const GROUND = [
   'closing',
   'private-file',
   'words',
-  'version',
+  'own-package',
   'shares',
   'turns',
   'open-files',
