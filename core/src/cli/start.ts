@@ -1,4 +1,4 @@
-import { collectStartGarbage } from '@centreond/plugin-runtime';
+import { collectStartGarbage } from '@centreond/plugin-runtime/start-garbage';
 import { isCentreondError, reasonOf } from '@centreond/protocol';
 import { loadConfig } from '../config/config.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';

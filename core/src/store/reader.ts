@@ -1,6 +1,7 @@
 /** The worker thread that reads: a large page stalls neither the router nor the writer. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type MessagePort, parentPort } from 'node:worker_threads';
+import { collectStartGarbage } from '@centreond/plugin-runtime/start-garbage';
 import { reasonOf } from '@centreond/protocol';
 import Database from 'better-sqlite3';
 import { SELECT_KNOWN, SELECT_OPEN, type StoredRequest, storedRequest } from './records.ts';
@@ -336,6 +337,7 @@ function serve(port: MessagePort, settings: ReaderSettings): void {
     });
   });
   send({ kind: 'ready' });
+  collectStartGarbage();
 }
 
 // The first message names the database, once the writer has prepared it.

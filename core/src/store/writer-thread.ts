@@ -1,5 +1,6 @@
 /** The worker thread that writes: many calls, one transaction, one fsync. */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { collectStartGarbage } from '@centreond/plugin-runtime/start-garbage';
 import { reasonOf } from '@centreond/protocol';
 import type { FromWriter, ToWriter, WriterSettings } from './batch.ts';
 import { Writer } from './writer.ts';
@@ -101,6 +102,7 @@ function serve(port: MessagePort, settings: WriterSettings): void {
     if (other) handle(other);
   });
   send({ kind: 'ready', bytes: writer.bytes, epoch: writer.epoch });
+  collectStartGarbage();
 }
 
 if (parentPort) serve(parentPort, workerData as WriterSettings);

@@ -15,4 +15,3 @@ export type { ReportedMetric } from './metrics.ts';
 export { type RowBound, RowWindow } from './row-window.ts';
 export { InstanceRuntime } from './runtime.ts';
 export { LinkTransport } from './services.ts';
-export { collectStartGarbage } from './start-garbage.ts';
