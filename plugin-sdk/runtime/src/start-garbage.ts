@@ -4,6 +4,8 @@ import vm from 'node:vm';
 /** What follows a start is over then, and the pause disturbs nobody. */
 const AFTER_MS = 3000;
 
+type Collect = (options: { type: 'major'; execution: 'sync'; flavor: 'last-resort' }) => void;
+
 let due: NodeJS.Timeout | undefined;
 let collected = false;
 
@@ -17,10 +19,10 @@ export function collectStartGarbage(): void {
   clearTimeout(due);
   due = setTimeout(() => {
     collected = true;
+    // It stays set: flags are those of all threads, and another may be about to ask for the same.
     v8.setFlagsFromString('--expose-gc');
-    const collect = vm.runInNewContext('gc') as (options: object) => void;
-    v8.setFlagsFromString('--no-expose-gc');
-    collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+    const collect = vm.runInNewContext("typeof gc === 'function' ? gc : undefined") as Collect | undefined;
+    collect?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
   }, AFTER_MS);
   due.unref();
 }
