@@ -39,6 +39,19 @@ test('every plugin that listens hears: one instance of a pool, each live one of 
   expect(daemon.stderr).toContain('thrown by a listener');
 });
 
+test('a listener of a keyed plugin that is called in one instance hears each event once in all', async () => {
+  const seats = () => Promise.all(['a', 'b'].map(async (seat) => (await data('SIT', { seat })) as number));
+  const before = await seats();
+  const sum = (all: number[]) => all.reduce((one, other) => one + other, 0);
+  for (let i = 0; i < 3; i++) expect(await data('TELL', { event: 'SOLD', data: { seats: 100 } })).toEqual({});
+  // What is told later is heard later: both seats have heard all.
+  await data('TELL', news(0));
+  await until('both heard what came last', async () =>
+    (await seats()).every((now, i) => (now - (before[i] ?? 0)) % 100 === 1),
+  );
+  expect(sum(await seats()) - sum(before)).toBe(302);
+});
+
 test('an event is emitted only as declared, by the plugin that declared it', async () => {
   const refusal = async (input: object) => data('TELL', input);
   expect(await refusal({ event: 'OLDS', data: {} })).toMatchObject({ error: 'INVALID_EVENT' });

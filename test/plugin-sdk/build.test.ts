@@ -150,15 +150,18 @@ Reflect.defineMetadata('design:paramtypes', [Object, Inner], Sample);`);
 });
 
 test('a listener of a plugin whose instances start on demand is a warning', async () => {
-  const source = (start: string) =>
+  const source = (start: string, where = '') =>
     pluginSource(
       `instances: { key: 'city', start: '${start}' }`,
-      `act('LOOK', { input: z.strictObject({ city: z.string() }) }); On('NEWS')(Sample.prototype, 'hear', {});`,
+      `act('LOOK', { input: z.strictObject({ city: z.string() }) }); On('NEWS', {${where}})(Sample.prototype, 'hear', {});`,
       'run() { return {}; } hear() {}',
     );
   const { warnings } = await buildManifest(tempPackage({ 'index.js': source('on-demand') }));
   expect(warnings).toEqual([expect.stringContaining(`its @On('NEWS') (hear) is called in each instance that runs`)]);
   expect((await buildManifest(tempPackage({ 'index.js': source('eager') }))).warnings).toEqual([]);
+  const inOne = await buildManifest(tempPackage({ 'index.js': source('on-demand', "in: 'one'") }));
+  expect(inOne.warnings).toEqual([]);
+  expect(inOne.manifest.listens).toEqual([{ event: 'NEWS', method: 'hear', in: 'one' }]);
 });
 
 describe('the declaration file of the installed plugins', () => {

@@ -174,6 +174,10 @@ describe('a declaration that does not hold is refused with what and where', () =
       { more: (p) => On('SEEN')(p, 'gone', {}) },
       "@On('SEEN'): the class has no method gone",
     ],
+    'two listeners to one event in one and in each instance': [
+      { more: (p) => [On('SEEN')(p, 'look', {}), On('SEEN', { in: 'one' })(p, 'look', {})] },
+      "@On('SEEN'): look and look differ in { in }",
+    ],
     'a kill handler without method': [{ more: (p) => kill(p, 'gone', 1) }, '@Kill: the class has no'],
     'a grace that is none': [{ more: (p) => kill(p, 'look', -1) }, '@Kill: graceSeconds is no number from 0 to 86400'],
     'an empty pool': [{ plugin: { instances: { pool: 0 } } }, 'instances.pool is no whole number'],

@@ -101,6 +101,7 @@ class StagePlugin {
 @Plugin({ type: 'keyed', title: 'One for each organisation', instances: { key: 'org', start: 'on-demand' } })
 class KeyedPlugin {
   heard = 0;
+  counted = 0;
   constructor(@inject(INSTANCE) readonly instance: Instance) {}
 
   @Action('ORG', { title: 'Say which instance answers', input: Named, output: Anything })
@@ -109,6 +110,9 @@ class KeyedPlugin {
   }
   @On('REGISTERNODE') hears(): void {
     this.heard++;
+  }
+  @On('UNREGISTERNODE', { in: 'one' }) counts(): void {
+    this.counted++;
   }
 }
 
@@ -270,13 +274,15 @@ describe('the router of the kit', () => {
 });
 
 describe('a keyed plugin', () => {
-  test('has an instance for each key, which knows its id and hears each event', async () => {
+  test('has an instance for each key, which knows its id and hears each event, or one of them does', async () => {
     await using keyed = await testPlugin(KeyedPlugin, { keys: ['7'] });
     expect(keyed.plugin.instance).toEqual({ id: '7', of: 1, type: 'keyed' });
     expect((await keyed.call('org', { org: 7 })).data).toEqual({ id: '7', of: 1, type: 'keyed' });
     expect((await keyed.call('org', { org: 8 })).data).toEqual({ id: '8', of: 1, type: 'keyed' });
     await keyed.emit('REGISTERNODE', { id: 'lyon' });
     expect(keyed.instances.map((id) => keyed.instance(id).heard)).toEqual([1, 1]);
+    await keyed.emit('UNREGISTERNODE', { id: 'lyon' });
+    expect(keyed.instances.map((id) => keyed.instance(id).counted)).toEqual([1, 0]);
   });
 
   test('has no instance before its first request', async () => {

@@ -51,7 +51,7 @@ const ManifestShape = z.object({
   title: text,
   actions: z.array(ManifestAction),
   emits: z.array(z.object({ name: text, schema: JsonSchema })),
-  listens: z.array(z.object({ event: text, method: text })),
+  listens: z.array(z.object({ event: text, method: text, in: z.literal('one').exactOptional() })),
   codes: z
     .record(z.string(), z.int().min(10))
     .refine((codes) => new Set(Object.values(codes)).size === Object.keys(codes).length, 'says one code twice'),

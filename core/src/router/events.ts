@@ -16,8 +16,8 @@ interface Kept {
 }
 
 /**
- * Hands events to every plugin that listens: to one ready instance of a pool, to each live one of a keyed plugin. What a
- * listener does not take within its bound is dropped, counted and logged; nobody else notices.
+ * Hands events to every plugin that listens: to one ready instance of a pool, to each live one of a keyed plugin unless it
+ * listens in one. What a listener does not take within its bound is dropped, counted and logged; nobody else notices.
  */
 export class Events {
   /** Told to an instance and not taken yet, by the instance's process. */
@@ -54,13 +54,15 @@ export class Events {
     const emitter = this.registry.plugins.find(({ manifest }) => manifest.type === from)?.manifest;
     this.counters.emitted++;
     for (const { manifest, executor } of this.registry.plugins) {
-      if (!manifest.listens.some((listens) => listens.event === event)) continue;
+      const listener = manifest.listens.find((listens) => listens.event === event);
+      if (!listener) continue;
       // A plugin's own event is its own: it does not hear that of the same package under another type.
       const isSibling =
         manifest.type !== from && (manifest.declaredType ?? manifest.type) === (emitter?.declaredType ?? from);
       if (isSibling && manifest.emits.some(({ name }) => name === event)) continue;
       const hearers = executor.hearers();
-      if ('key' in manifest.instances) for (const hearer of hearers) this.#tell(manifest, hearer, { event, data });
+      const inEach = 'key' in manifest.instances && listener.in !== 'one';
+      if (inEach) for (const hearer of hearers) this.#tell(manifest, hearer, { event, data });
       else if (hearers.length === 0) this.#keep(manifest, { event, data });
       else {
         // The first as long as it keeps up, so that one process sees events in their order.

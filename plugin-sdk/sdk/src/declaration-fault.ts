@@ -1,4 +1,5 @@
 import { isAction, LINK_VERBS } from '@centreond/protocol';
+import type { ListenerDeclaration } from './decorators.ts';
 import { faultOfKeyPath } from './key-path.ts';
 import type { ActionManifest, Manifest } from './manifest.ts';
 import type { JsonSchema } from './schema.ts';
@@ -28,7 +29,7 @@ const LARGEST_CODE = 2 ** 31 - 1;
 
 /** The methods that a declaration names beside those of its actions. */
 interface Named {
-  readonly listens: readonly { readonly event: string; readonly method: string }[];
+  readonly listens: readonly ListenerDeclaration[];
   readonly kill: string | undefined;
 }
 
@@ -50,9 +51,12 @@ export function faultOfDeclaration(
       : (faultOfAction(action) ?? faultOfKey(action, instances));
     if (fault) return `@Action('${action.name}'): ${fault}`;
   }
-  for (const { event, method } of listens) {
+  for (const { event, method, in: where } of listens) {
     if (!isAction(event)) return `@On('${event}'): an event's name is a capital letter and up to 63 of A-Z 0-9 _ -`;
     if (lacks(method)) return `@On('${event}'): the class has no method ${method}`;
+    const other = listens.find((one) => one.event === event && one.in !== where);
+    if (other)
+      return `@On('${event}'): ${method} and ${other.method} differ in { in }; an event goes to one instance or to each`;
   }
   if (kill !== undefined && lacks(kill)) return `@Kill: the class has no method ${kill}`;
   if (

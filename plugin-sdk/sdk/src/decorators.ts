@@ -86,21 +86,25 @@ export interface ActionDeclaration {
   readonly method: string;
   readonly options: ActionOptions;
 }
+/** A method that hears an event. */
+export interface ListenerDeclaration {
+  readonly event: string;
+  readonly method: string;
+  /** Given for a keyed plugin of which one instance is to hear each event, not every live one. */
+  readonly in?: 'one';
+}
 /** The whole declaration of a plugin class. */
 export interface PluginDeclaration {
   readonly options: PluginOptions;
   readonly actions: readonly ActionDeclaration[];
-  readonly listens: readonly {
-    readonly event: string;
-    readonly method: string;
-  }[];
+  readonly listens: readonly ListenerDeclaration[];
   readonly kill: { readonly method: string; readonly graceSeconds: number } | undefined;
 }
 
 interface Draft {
   options?: PluginOptions;
   actions: ActionDeclaration[];
-  listens: { event: string; method: string }[];
+  listens: ListenerDeclaration[];
   kill?: { method: string; graceSeconds: number };
 }
 
@@ -176,11 +180,13 @@ type HasKey<T, Path extends string> = unknown extends T
           : false
       : false;
 
-/** For each method of a type that takes an object, whether that has a key at `Path`. */
+/** For each method of a type that takes an object, whether that has a key at `Path`. One that takes nothing and answers may. */
 type KeysOf<T, Path extends string> = {
-  [K in keyof T]: T[K] extends (input: infer In, ...rest: never[]) => unknown
+  [K in keyof T]: T[K] extends (input: infer In, ...rest: never[]) => infer Out
     ? Parameters<T[K]> extends []
-      ? never
+      ? Awaited<Out> extends void
+        ? never
+        : true
       : HasKey<In, Path>
     : never;
 }[keyof T];
@@ -280,18 +286,26 @@ type Hears<F extends (...args: never[]) => unknown, E extends string> =
 type OneArgument<F extends (...args: never[]) => unknown, Yes, No> =
   Parameters<F> extends readonly [unknown?, ...infer More] ? ([] extends More ? Yes : No) : No;
 
+/** In which instances of a keyed plugin a listener is called: in every live one (`each`, the default), or in `one` of them. */
+export interface OnOptions {
+  readonly in?: 'each' | 'one';
+}
+
 /**
  * Declares a method to be called for each event `event`, one after the other: in one instance of a pool, in every live one of a
- * keyed plugin. What it throws is logged and harms nobody else. One that does not keep up loses what comes while 1,000 events
+ * keyed plugin, or in one of those (`{ in: 'one' }`). An event that goes to one instance waits until one is ready. What it throws is logged and harms nobody else. One that does not keep up loses what comes while 1,000 events
  * wait for it, counted and logged; after 60 s with one event it gets the next.
  */
-export function On<E extends keyof Events | (string & Record<never, never>)>(event: EventName<E>) {
+export function On<E extends keyof Events | (string & Record<never, never>)>(
+  event: EventName<E>,
+  options: OnOptions = {},
+) {
   return <F extends (...args: never[]) => unknown>(
     target: object,
     key: string,
     _descriptor: TypedPropertyDescriptor<F> & Hears<F, E>,
   ): void => {
-    draftOf(target, key).listens.push({ event, method: key });
+    draftOf(target, key).listens.push({ event, method: key, ...(options.in === 'one' && { in: 'one' as const }) });
   };
 }
 

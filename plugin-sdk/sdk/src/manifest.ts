@@ -3,7 +3,14 @@ import { createRequire } from 'node:module';
 import { failure } from '@centreond/protocol';
 import { type Access, API_VERSION, type Effects } from './contract.ts';
 import { faultOfDeclaration } from './declaration-fault.ts';
-import { type ActionDeclaration, declarationOf, type Instances, type PluginClass, rowCodesOf } from './decorators.ts';
+import {
+  type ActionDeclaration,
+  declarationOf,
+  type Instances,
+  type ListenerDeclaration,
+  type PluginClass,
+  rowCodesOf,
+} from './decorators.ts';
 import { describe, type JsonSchema } from './schema.ts';
 
 const SDK_VERSION = (createRequire(import.meta.url)('../package.json') as { version: string }).version;
@@ -44,10 +51,7 @@ export interface Manifest {
   readonly actions: readonly ActionManifest[];
   /** Events that the plugin itself emits. */
   readonly emits: readonly { readonly name: string; readonly schema: JsonSchema }[];
-  readonly listens: readonly {
-    readonly event: string;
-    readonly method: string;
-  }[];
+  readonly listens: readonly ListenerDeclaration[];
   readonly codes: Readonly<Record<string, number>>;
   /** What rows of a code say, by the code's name; omitted where no code has a title. */
   readonly codeTitles?: Readonly<Record<string, string>>;

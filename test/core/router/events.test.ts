@@ -28,8 +28,8 @@ beforeEach(() => {
 
 const news = { type: 'object', properties: { n: { type: 'integer' } }, required: ['n'], additionalProperties: false };
 
-function plugin(type: string, hearers: Hearer[], instances: object = { pool: 1 }): void {
-  const listens = hearers.length > 0 || type === 'late' ? [{ event: 'NEWS', method: 'hear' }] : [];
+function plugin(type: string, hearers: Hearer[], instances: object = { pool: 1 }, mode: object = {}): void {
+  const listens = hearers.length > 0 || type.startsWith('late') ? [{ event: 'NEWS', method: 'hear', ...mode }] : [];
   const manifest = { type, actions: [], emits: [{ name: 'NEWS', schema: news }], listens, instances };
   registry.add(manifest as unknown as Manifest, { hearers: () => hearers } as unknown as Executor);
 }
@@ -58,6 +58,19 @@ test('an event goes to one instance of a pool as long as that keeps up, and to e
   expect(seats.map(({ heard }) => heard.length)).toEqual([1000, 1000]);
   expect(events.counters).toEqual({ emitted: 1200, delivered: 3200, dropped: 400 });
   expect(log.lines.length).toBe(1);
+});
+
+test('an event goes to one instance of a keyed plugin that listens in one, and waits for the first where none runs', () => {
+  const seats = [new TestHearer('seats'), new TestHearer('seats')];
+  const instances = { key: 'seat', start: 'on-demand' };
+  plugin('seats', seats, instances, { in: 'one' });
+  plugin('late-seats', [], instances, { in: 'one' });
+  plugin('herald', []);
+  for (let n = 0; n < 3; n++) events.emitFrom('herald', 'NEWS', { n });
+  expect(seats.map(({ heard }) => heard.length)).toEqual([3, 0]);
+  const first = new TestHearer('late-seats');
+  events.ready('late-seats', first);
+  expect(first.heard.length).toBe(3);
 });
 
 test('an instance gets more once it has taken some; others cannot take them for it', () => {

@@ -41,10 +41,11 @@ export async function buildManifest(folder: string): Promise<Built> {
 /** Listeners of a plugin whose instances come and go with their keys. */
 function unheardListeners({ listens, instances }: Manifest): string[] {
   if (!('key' in instances) || instances.start !== 'on-demand') return [];
-  return listens.map(
+  const inEach = listens.filter((listener) => listener.in !== 'one');
+  return inEach.map(
     ({ event, method }) =>
       `its @On('${event}') (${method}) is called in each instance that runs at the time: not at all while none runs, and ` +
-      `once for each key that has one. Listen in a plugin without instances.key.`,
+      `once for each key that has one. Add { in: 'one' }, or listen in a plugin without instances.key.`,
   );
 }
 

@@ -293,12 +293,13 @@ export class TestRouter {
     return peer;
   }
 
-  /** The instances that hear of an event now: each one of a keyed plugin, else the first that is ready. */
+  /** The instances that hear of an event now: each one of a keyed plugin that listens in each, else the first that is ready. */
   #hearers(event: string): readonly string[] | undefined {
     const { manifest } = this.options;
-    if (!manifest.listens.some((listens) => listens.event === event)) return [];
+    const listener = manifest.listens.find((listens) => listens.event === event);
+    if (!listener) return [];
     const { readyIds } = this.crew;
-    if ('key' in manifest.instances) return readyIds;
+    if ('key' in manifest.instances && listener.in !== 'one') return readyIds;
     return readyIds.length > 0 ? readyIds.slice(0, 1) : undefined;
   }
 }
