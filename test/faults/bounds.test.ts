@@ -203,7 +203,7 @@ function instancesOf(pid: number): number {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean);
   return children.filter((child) => {
     try {
-      return readFileSync(`/proc/${child}/cmdline`, 'latin1').includes('plugin-sdk');
+      return readFileSync(`/proc/${child}/cmdline`, 'latin1').includes('/child.js');
     } catch {
       return false; // it has ended meanwhile
     }
