@@ -11,6 +11,8 @@ import { MIB, print, type Seen, Siege, type Timings } from './siege.ts';
 
 const LONG = process.env.LONG === '1';
 const SECONDS = LONG ? 20 : 1;
+/** Calls of fewer seconds are so few that the slowest alone would be the 99th percentile. */
+const FLOOD_SECONDS = LONG ? 20 : 3;
 const SESSIONS = LONG ? 2000 : 200;
 const CROWD = path.join(ROOT, 'test/faults/crowd.ts');
 
@@ -63,7 +65,14 @@ test('five thousand HELOs a second of unknown keys cost no session, and of the k
   await until('the sessions are open', () => said.length === 1, 300_000);
   const calm = await siege.calm(4000);
   const kind = 'of unknown keys';
-  const seen = await siege.attack({ attack: 'helos', kind, perSecond: 5000, strangers: 1100, seconds: SECONDS, known });
+  const seen = await siege.attack({
+    attack: 'helos',
+    kind,
+    perSecond: 5000,
+    strangers: 1100,
+    seconds: FLOOD_SECONDS,
+    known,
+  });
   child.stdin.end();
   await until('the sessions have told', () => said.length === 2, 60_000);
   const local = await connect({ address: daemon.socket });
