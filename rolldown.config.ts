@@ -107,7 +107,8 @@ function core(): RolldownOptions {
     external: [...EXTERNAL, FROM_THE_CONFIG],
     transform: { define: { SHARED_IN_BUNDLE: JSON.stringify(files) } },
     plugins: [withMaps, licences],
-    output: outputIn(CORE),
+    // Hidden: each process of a plugin would read the maps of the core's modules, to show what its own code threw.
+    output: { ...outputIn(CORE), sourcemap: 'hidden' },
   };
 }
 
@@ -134,7 +135,7 @@ const INPUTS_CHANGED_AT = Math.max(
   ...[
     'rolldown.config.ts',
     'package-lock.json',
-    ...globSync('{core,plugin-sdk/*,plugins/*}/dist/**/*.js', { cwd: ROOT }),
+    ...globSync('{core,plugin-sdk/*,plugins/*}/{package.json,dist/**/*.{js,map}}', { cwd: ROOT }),
   ].map((file) => changedAt(path.join(ROOT, file))),
 );
 

@@ -5,6 +5,7 @@ import {
   type Lifecycle,
   LinkTransport,
   lineLogger,
+  loadOneCopy,
   pluginOf,
   RowWindow,
   servicesOver,
@@ -253,6 +254,7 @@ export async function openCorePlugin(
       }
     },
   };
+  loadOneCopy();
   const target = pluginOf(await import(pathToFileURL(found.main).href), found.main);
   const declared = declarationOf(target).options;
   const transport = new LinkTransport({

@@ -1,24 +1,24 @@
+import type { Mark as RuntimeMark } from '@centreond/plugin-runtime';
+import { z } from 'zod';
 import type { Log } from '../log.ts';
+
+const Mark: z.ZodType<RuntimeMark> = z.object({ seat: z.int(), ends: z.string().exactOptional() });
 
 /** Which plugin wrote a line, and which instance of it if it does not run in the core; or a process of several plugins did. */
 export type Writer = { readonly plugin: string; readonly instance?: string } | { readonly process: string };
 
-/** A line of a process that plugins share. */
-export interface SharedLine {
-  /** The number of the plugin that wrote it, if that is known. */
-  readonly seat?: number;
-  /** What that plugin did to end the process, as a part of a sentence. */
-  readonly ends?: string;
-  /** The line without these two. */
+/** A line of a process that plugins share, with the mark that was taken out of it, if it had one. */
+export interface SharedLine extends Partial<RuntimeMark> {
   readonly line: string;
 }
 
 /** Takes out of a line what the child runtime added for the core. */
 export function sharedLine(line: string): SharedLine {
   const entry = loggedEntry(line);
-  if (typeof entry?.seat !== 'number') return { line };
-  const { seat, ends, ...rest } = entry;
-  return { seat, line: JSON.stringify(rest), ...(typeof ends === 'string' && { ends }) };
+  if (!entry) return { line };
+  const { $: marked, ...rest } = entry;
+  const mark = Mark.safeParse(marked);
+  return mark.success ? { ...mark.data, line: JSON.stringify(rest) } : { line };
 }
 
 /** Logs one line of a plugin: one of its logger's at the level that it names, any other text at info. */

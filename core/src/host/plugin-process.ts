@@ -91,26 +91,35 @@ export class PluginProcess {
   /** Beats in a row that it did not answer, with nothing else heard from it. */
   #unanswered = 0;
 
-  /** Starts the process. Throws what `spawn` throws. */
+  /** Starts the process. Throws what `spawn` throws, and what the system says to its niceness; then nothing runs. */
   constructor(readonly options: ProcessOptions) {
-    const { name, folder, limits, mark, notes } = options;
+    const { name, folder, mark, notes } = options;
     this.#mark = `${mark}${name}:${randomBytes(8).toString('hex')}`;
     const env = { ...options.env, [MARK]: this.#mark, [NOTES]: notes };
     // A group of its own, so that all of it can be ended at once.
     const start = options.spawn ?? spawn;
     const child = start(process.execPath, [...flagsFor(options), CHILD], { cwd: folder, env, detached: true });
     this.#child = child;
-    if (child.pid !== undefined) {
-      if (limits.niceness !== undefined) os.setPriority(child.pid, limits.niceness);
-      // Requests of other plugins want the processor more than a start does.
-      sessionGivesWay(child.pid, LAST_IN_LINE);
-      this.#patience = setTimeout(() => this.#inLine(), START_GIVES_WAY_MS);
-    }
     child.once('error', (error) => this.#exited(`it could not be started: ${error.message}`));
     child.once('exit', (code, signal) => this.#exited(signal ? `signal ${signal}` : `exit code ${code}`));
     child.stdin.on('error', () => {}); // it died before it read; `exit` says so
     this.#readLines(child.stdout);
     this.#readLines(child.stderr);
+    try {
+      this.#giveWay();
+    } catch (error) {
+      this.#signal('SIGKILL');
+      throw error;
+    }
+  }
+
+  #giveWay(): void {
+    if (this.pid === undefined) return;
+    const { niceness } = this.options.limits;
+    if (niceness !== undefined) os.setPriority(this.pid, niceness);
+    // Requests of other plugins want the processor more than a start does.
+    sessionGivesWay(this.pid, LAST_IN_LINE);
+    this.#patience = setTimeout(() => this.#inLine(), START_GIVES_WAY_MS);
   }
 
   get pid(): number | undefined {
@@ -185,8 +194,10 @@ export class PluginProcess {
     // A process that is stuck uses up what others need: it goes to the end of the line.
     if (this.#unanswered === 1) sessionGivesWay(pid, LAST_IN_LINE);
     this.#unanswered++;
-    const seats = [...this.#seats.values()];
-    (seats.find(({ state }) => state === 'ready') ?? seats[0])?.beat();
+    const ready = [...this.#seats.values()].find(({ state }) => state === 'ready');
+    ready?.beat();
+    // One that imports its modules does not answer: the limit of its start holds.
+    if (!ready) this.#unanswered = 0;
     if (memory !== undefined) {
       const used = memoryOf(pid);
       if (used !== null && used > memory) {
@@ -291,7 +302,9 @@ export class PluginProcess {
       this.#lastWords = { what: ends, by: writer };
       this.#tellOthers(writer);
     }
-    for (const seat of writer ? [writer] : this.#seats.values()) seat.wrote(line.slice(0, LINE_CHARACTERS));
+    // What a plugin wrote that has left since is in nobody's last lines.
+    const near = writer ? [writer] : number === undefined ? this.#seats.values() : [];
+    for (const seat of near) seat.wrote(line.slice(0, LINE_CHARACTERS));
     logPluginLine(log, this.#writer(writer), line);
   }
 
@@ -325,7 +338,7 @@ function runningText(seats: readonly Seat[]): string {
 }
 
 function flagsFor({ limits, name }: ProcessOptions): string[] {
-  const flags: string[] = [];
+  const flags = ['--enable-source-maps'];
   // Collect garbage before the limit ends the process; code, stacks and buffers take the rest.
   if (limits.memory !== undefined)
     flags.push(`--max-old-space-size=${Math.max(32, Math.floor(mib(limits.memory) * 0.75))}`);

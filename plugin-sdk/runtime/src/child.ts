@@ -1,7 +1,7 @@
 // The process of one plugin, or of several that share it. The host starts this file and greets each plugin; it is never started by hand.
 import 'reflect-metadata';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { setSourceMapsSupport } from 'node:module';
+import type { Logger } from '@centreond/plugin-sdk';
 import { isCentreondError, reasonOf } from '@centreond/protocol';
 import { type Greeting, readGreetings } from './greeting.ts';
 import { HostedPlugin } from './hosted-plugin.ts';
@@ -47,13 +47,18 @@ async function stop(plugin: HostedPlugin, limitMs: number): Promise<void> {
 
 /** Logs why the process ends. Where plugins share it, the host learns so which of them ended it. */
 function logEnd(culprit: HostedPlugin | undefined, error: unknown, what: string, why: string): void {
-  const ends = culprit !== undefined && isShared && { ends: why };
-  (culprit?.log ?? log).error({ err: error, ...ends }, what);
+  const own = culprit && isShared ? endingLog(culprit, why) : (culprit?.log ?? log);
+  own.error({ err: error }, what);
+}
+
+/** A log whose lines tell the host that the plugin ended the process, and how. */
+function endingLog({ greeting: { seat } }: HostedPlugin, ends: string): Logger {
+  return lineLogger(writeError, seat === undefined ? undefined : { seat, ends });
 }
 
 async function host(greeting: Greeting): Promise<void> {
   const { seat } = greeting;
-  const own = lineLogger(writeError, seat === undefined ? {} : { seat });
+  const own = lineLogger(writeError, seat === undefined ? undefined : { seat });
   const plugin = new HostedPlugin(greeting, own, (limitMs) => void stop(plugin, limitMs));
   plugins.add(plugin);
   if (seat !== undefined && !isShared) shareProcess();
@@ -79,7 +84,7 @@ function shareProcess(): void {
     const culprit = current.getStore();
     if (ending || !culprit) return;
     const call = `process.exit(${code})`;
-    culprit.log.error({ ends: `it called ${call}` }, `the process ends, since the plugin called ${call}`);
+    endingLog(culprit, `it called ${call}`).error(`the process ends, since the plugin called ${call}`);
   });
 }
 
@@ -98,8 +103,6 @@ process.on('uncaughtException', (error, origin) => {
 });
 
 loadOneCopy();
-// From here on: the maps of this process's own modules would take megabytes.
-setSourceMapsSupport(true, { nodeModules: true, generatedCode: false });
 readGreetings(process.stdin, {
   greeted: (greeting) => void host(greeting),
   malformed: (error) => {

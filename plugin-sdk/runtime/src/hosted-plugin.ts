@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import type { Logger } from '@centreond/plugin-sdk';
 import { declarationOf, type Instances, manifestOf } from '@centreond/plugin-sdk/internal';
@@ -77,8 +78,8 @@ export class HostedPlugin {
     this.#rows?.release();
     this.#runtime?.abortAll(failure('INTERRUPTED', { token: 'this request' }));
     try {
-      await this.#plugin?.stop?.();
       const limit = Date.now() + limitMs - 200;
+      await Promise.race([this.#plugin?.stop?.(), pause(limitMs, undefined, { ref: false })]);
       while ((this.#runtime?.inFlight ?? 0) > 0 && Date.now() < limit)
         await new Promise((resolve) => setTimeout(resolve, 10));
     } catch (error) {

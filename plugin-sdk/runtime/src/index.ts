@@ -10,8 +10,9 @@ export {
 } from './construct.ts';
 export type { Greeting } from './greeting.ts';
 export type { ReportedHealth } from './health.ts';
-export { lineLogger } from './logger.ts';
+export { lineLogger, type Mark } from './logger.ts';
 export type { ReportedMetric } from './metrics.ts';
+export { loadOneCopy } from './one-copy.ts';
 export { type RowBound, RowWindow } from './row-window.ts';
 export { InstanceRuntime } from './runtime.ts';
 export { LinkTransport } from './services.ts';

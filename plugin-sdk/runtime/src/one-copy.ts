@@ -6,11 +6,16 @@ const SHARED = /^(@centreond\/(plugin-sdk|protocol)|reflect-metadata|tsyringe)(\
 declare const SHARED_IN_BUNDLE: Readonly<Record<string, string>> | undefined;
 const bundled = new Map(typeof SHARED_IN_BUNDLE === 'undefined' ? [] : Object.entries(SHARED_IN_BUNDLE));
 
+let isLoaded = false;
+
 /**
  * From here on every import of the SDK, of reflect-metadata and of tsyringe in this process gets the copies that this package uses:
  * two copies would not see each other's decorators and tokens, and a global installation has one for each package.
+ * Calling it again does nothing.
  */
 export function loadOneCopy(): void {
+  if (isLoaded) return;
+  isLoaded = true;
   registerHooks({
     resolve: (specifier, context, next) => {
       const file = bundled.get(specifier);

@@ -1,7 +1,7 @@
 import v8 from 'node:v8';
 import vm from 'node:vm';
 
-/** What follows a start is over then, and the pause disturbs nobody. */
+/** What follows a start, such as the first requests, is over then. */
 const AFTER_MS = 3000;
 
 type Collect = (options: { type: 'major'; execution: 'sync'; flavor: 'last-resort' }) => void;

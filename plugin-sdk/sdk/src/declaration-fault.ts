@@ -12,8 +12,8 @@ const PROTOCOL_VERBS = ['ACK', 'PONG', 'LOG', 'BYE', 'NOSESSION', 'HELO', 'KEY',
 /** Names that no action can have: verbs of the protocol and of the link between the core and an instance. */
 export const RESERVED_ACTIONS: ReadonlySet<string> = new Set([...LINK_VERBS, ...PROTOCOL_VERBS]);
 
-/** Types that no plugin outside the core can have: `@local` and `@core` name who asks. */
-export const RESERVED_TYPES: ReadonlySet<string> = new Set(['core', 'local']);
+/** Types that no plugin outside the core can have: `@local` and `@core` name who asks, `shared` the process that plugins share. */
+export const RESERVED_TYPES: ReadonlySet<string> = new Set(['core', 'local', 'shared']);
 
 /** A day: KILL waits no longer for a plugin to release what it holds. */
 export const LONGEST_GRACE_SECONDS = 86_400;

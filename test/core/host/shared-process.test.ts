@@ -1,8 +1,8 @@
-import type { spawn } from 'node:child_process';
-import { EventEmitter } from 'node:events';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
 import os from 'node:os';
 import { PassThrough } from 'node:stream';
-import type { Greeting } from '@centreond/plugin-runtime';
+import { type Greeting, lineLogger } from '@centreond/plugin-runtime';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Instance } from '../../../core/dist/host/instance.js';
 import { PluginProcess } from '../../../core/dist/host/plugin-process.js';
@@ -142,7 +142,8 @@ describe('plugins that share a process', () => {
     const shared = new Shared();
     for (const type of ['cron', 'files']) shared.start(type);
     shared.enter();
-    const line = { level: 'error', msg: 'the process ends', ends: 'nothing caught what was thrown: boom', seat: 2 };
+    const mark = { seat: 2, ends: 'nothing caught what was thrown: boom' };
+    const line = { level: 'error', $: mark, msg: 'the process ends' };
     shared.child.stderr.write(`${JSON.stringify(line)}\n`);
     await new Promise((resolve) => setImmediate(resolve));
     shared.child.emit('exit', 1, null);
@@ -207,17 +208,55 @@ describe('plugins that share a process', () => {
     expect(shared.exits.files).toEqual([{ cause: 'exit code 0', isBystander: false }]);
   });
 
+  test('go on whatever one of them logs: a field of its own tells the host nothing', async () => {
+    const shared = new Shared();
+    shared.start('cron');
+    const files = shared.start('files');
+    shared.enter();
+    const lines: string[] = [];
+    lineLogger((line) => lines.push(line), { seat: 2 }).info(
+      { ends: '18:00', seat: 1, $: { ends: 'now' } },
+      'a meeting',
+    );
+    shared.child.stderr.write(lines[0]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(files.tail.map((line) => JSON.parse(line) as unknown)).toEqual([
+      { level: 'info', msg: 'a meeting', ends: '18:00', seat: 1 },
+    ]);
+    shared.start('proxy');
+    expect(shared.children).toHaveLength(1);
+  });
+
   test('have lines of their own in the log, and none shows a secret of another', async () => {
     const shared = new Shared();
     const cron = shared.start('cron', [], ['the-secret-of-cron']);
     const files = shared.start('files');
     shared.enter();
-    const line = { level: 'warn', msg: 'it read the-secret-of-cron', seat: 2 };
+    const line = { level: 'warn', $: { seat: 2 }, msg: 'it read the-secret-of-cron' };
     shared.child.stderr.write(`${JSON.stringify(line)}\nof nobody\n`);
     await new Promise((resolve) => setImmediate(resolve));
     expect(files.tail).toEqual(['{"level":"warn","msg":"it read [secret]"}', 'of nobody']);
     expect(cron.tail).toEqual(['of nobody']);
   });
+});
+
+test('a process that may not have its niceness is ended before anybody hears of it', async () => {
+  let child: ChildProcess | undefined;
+  const start = () => {
+    const options = {
+      ...{ name: 'probe', isShared: false, folder: '/', env: {}, mark: 'test:', notes: os.tmpdir() },
+      limits: { niceness: 1000, stuckMs: 3000 },
+      log: new TestLog() as never,
+      spawn: (() => {
+        child = spawn('sleep', ['600'], { detached: true });
+        return child;
+      }) as unknown as typeof spawn,
+    };
+    return new PluginProcess(options);
+  };
+  expect(start).toThrow(/priority/);
+  const [, signal] = (await once(child as ChildProcess, 'exit')) as [number | null, string | null];
+  expect(signal).toBe('SIGKILL');
 });
 
 describe('a plugin whose process ends on account of another', () => {
