@@ -2,7 +2,7 @@ import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs
 import path from 'node:path';
 import { type Client, connect } from '@centreond/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
+import { DaemonProcess, isAlive, ROOT, until } from '../daemon-process.ts';
 
 const KEYED = path.join(ROOT, 'test/fixtures/keyed');
 const POOL = path.join(ROOT, 'test/fixtures/pool');
@@ -21,15 +21,6 @@ async function instancesOf(client: Client, type: string): Promise<Instance[]> {
     (data.plugins as unknown as { type: string; instances: Instance[] }[]).find((plugin) => plugin.type === type)
       ?.instances ?? []
   );
-}
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 describe('instances', () => {
@@ -69,7 +60,7 @@ describe('instances', () => {
 
   test('an instance on demand rests after its idle time, and comes back for the next request', async () => {
     const { pid } = await visit('nice');
-    await until('it rests', () => !alive(pid), 8000);
+    await until('it rests', () => !isAlive(pid), 8000);
     expect((await visit('nice')).pid).not.toBe(pid);
   });
 
@@ -87,7 +78,7 @@ describe('instances', () => {
     const kill = await client.call('KILL', { type: 'keyed', id: 'rome' }, { onRow: ({ data }) => steps.push(data) });
     expect(kill).toMatchObject({ ok: true, data: { type: 'keyed', ended: ['rome'] } });
     expect(steps.length).toBeGreaterThan(2);
-    expect(alive(pid)).toBe(false);
+    expect(isAlive(pid)).toBe(false);
     expect(readFileSync(ledger, 'utf8')).toContain('released rome');
     expect((await stay).data).toMatchObject({ error: 'PLUGIN_KILLED' });
     const after = await again;
@@ -106,7 +97,7 @@ describe('instances', () => {
       client.call('KILL', { type: 'pool' }),
     ]);
     expect(one.ok && two.ok).toBe(true);
-    expect(before.some((pid) => pid !== null && alive(pid))).toBe(false);
+    expect(before.some((pid) => pid !== null && isAlive(pid))).toBe(false);
     await until('all are back', async () =>
       (await instancesOf(client, 'pool')).every(({ state }) => state === 'ready'),
     );

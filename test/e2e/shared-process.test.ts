@@ -1,10 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { kill } from 'node:process';
 import { type Client, connect } from '@centreond/client';
 import { buildManifest } from '@centreond/plugin-kit/build';
 import type { JsonObject } from '@centreond/protocol';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { DaemonProcess, processesWith, ROOT, until } from '../daemon-process.ts';
+import { DaemonProcess, isAlive, processesWith, ROOT, until } from '../daemon-process.ts';
 import { pluginSource, tempPackage } from '../plugin-sdk/temp-package.ts';
 
 const SECRET = 'the-secret-of-alpha-alone';
@@ -14,7 +15,12 @@ function source(type: string, code: number): string {
   const methods = `
     constructor(config, log) { Object.assign(this, { config, log }); }
     pid() { return { pid: process.pid, code: ${code} }; }
-    say({ text }) { this.log.info('logged by ${type}: ' + text); console.log('printed by ${type}: ' + text); return {}; }
+    say({ text }) {
+      this.log.info({ ends: 'at six' }, 'logged by ${type}: ' + text);
+      const line = 'printed by ${type}: ' + text + '\\n';
+      for (const piece of [line.slice(0, -4), line.slice(-4)]) process.stdout.write(piece);
+      return {};
+    }
     crash() { setImmediate(() => { throw new Error('boom of ${type}'); }); return new Promise(() => {}); }
     exit() { setImmediate(() => process.exit(3)); return new Promise(() => {}); }`;
   const name = type.toUpperCase();
@@ -218,6 +224,78 @@ describe('plugins that share a process', () => {
   });
 });
 
+describe('plugins that run in a shared process, when another joins or leaves it', () => {
+  const daemon = new DaemonProcess();
+  const process = 'shared';
+  let client: Client;
+  let joining: string;
+  beforeAll(async () => {
+    joining = await neighbour('joining');
+    const leaving = tempPackage({
+      'index.js': pluginSource(`type: 'leaving'`, '', 'stop() { return new Promise(() => {}); }'),
+    });
+    await buildManifest(leaving);
+    daemon.settings.plugins = [leaving, await neighbour('beta'), path.join(ROOT, 'plugins/action')].map((each) => ({
+      package: each,
+      process,
+    }));
+    const admin = daemon.client('root', ['admin']);
+    await daemon.start();
+    client = await connect(daemon.door(admin));
+  });
+  afterAll(async () => {
+    await client?.close();
+    await daemon.dispose();
+  });
+
+  const pid = async () => ((await client.call('BETA_PID', {})).data as JsonObject).pid;
+  const applied = async () => {
+    const from = daemon.stderr.length;
+    daemon.writeConfig();
+    kill(daemon.pid, 'SIGHUP');
+    await until('it is read', () => daemon.stderr.slice(from).includes('read the configuration again'));
+    return daemon.stderr.slice(from);
+  };
+
+  test('lose nothing to one that is unloaded and does not stop', async () => {
+    const before = await pid();
+    const running = client.call('COMMAND', { command: ['sh', '-c', 'sleep 2; echo it-went-on'] });
+    await until('it runs', () => processesWith('it-went-on').length > 0);
+    expect((await daemon.cli('unload', 'leaving')).code).toBe(0);
+    expect((await running).data).toMatchObject({ stdout: 'it-went-on\n' });
+    expect(await pid()).not.toBe(before);
+    daemon.settings.plugins?.shift();
+    await applied();
+  });
+
+  test('lose nothing to one that does not start, be it new or in a process of its own before', async () => {
+    const before = await pid();
+    const sound = readFileSync(path.join(joining, 'index.js'), 'utf8');
+    const entry = { package: joining, restart: { max: 0, within: '10m' } };
+    daemon.settings.plugins?.push(entry);
+    await applied();
+    expect((await client.call('JOINING_PID', {})).ok).toBe(true);
+    writeFileSync(path.join(joining, 'index.js'), 'throw new Error("not today");');
+    Object.assign(entry, { process });
+    expect(await applied()).toMatch(/not reloaded .*not today/);
+    expect(await pid()).toBe(before);
+    daemon.settings.plugins?.pop();
+    await applied();
+    daemon.settings.plugins?.push(entry);
+    expect(await applied()).toMatch(/not loaded .*not today/);
+    expect(await pid()).toBe(before);
+    daemon.settings.plugins?.pop();
+    await applied();
+    writeFileSync(path.join(joining, 'index.js'), sound);
+    daemon.settings.plugins?.push(entry);
+    expect(await applied()).toMatch(/loaded /);
+    await until('they share one', async () => {
+      const joined = (await client.call('JOINING_PID', {})).data as JsonObject;
+      return joined.pid === (await pid()) && joined.pid !== before;
+    });
+  });
+});
+
 describe('the instances of a plugin in a shared process', () => {
   const daemon = new DaemonProcess();
   let client: Client;
@@ -250,12 +328,3 @@ describe('the instances of a plugin in a shared process', () => {
     expect(await client.send('WHY', { type: 'pool' })).toMatchObject({ data: { exits: [] } });
   });
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

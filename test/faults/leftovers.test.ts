@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Client, connect } from '@centreond/client';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
+import { DaemonProcess, isAlive, ROOT, until } from '../daemon-process.ts';
 
 let daemon: DaemonProcess;
 let client: Client;
@@ -16,7 +16,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await client.close();
-  for (const pid of pids.splice(0)) if (alive(pid)) process.kill(pid, 'SIGKILL');
+  for (const pid of pids.splice(0)) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
   await daemon.dispose();
 });
 
@@ -24,14 +24,6 @@ async function start(): Promise<void> {
   await client?.close();
   await daemon.start();
   client = await connect({ address: daemon.socket });
-}
-
-function alive(pid: number): boolean {
-  try {
-    return !/^\d+ \(.*\) [ZX]/s.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
-  } catch {
-    return false;
-  }
 }
 
 /** Runs a command that starts a process in a session of its own, and ends or goes on. Resolves with that process. */
@@ -46,7 +38,7 @@ async function detached(by: 'a command that ends' | 'a command that runs'): Prom
   await until('it is up', () => existsSync(file));
   const pid = Number(readFileSync(file, 'utf8'));
   pids.push(pid);
-  expect(alive(pid)).toBe(true);
+  expect(isAlive(pid)).toBe(true);
   return pid;
 }
 
@@ -79,7 +71,7 @@ test('what a command that ended left behind survives reload, KILL, SIGHUP, a cra
   await until('it is started again', () => isAnother(crashed), 15_000);
   await daemon.end();
   await start();
-  expect(alive(left)).toBe(true);
+  expect(isAlive(left)).toBe(true);
   expect(daemon.stderr).not.toContain('are ended');
   expect(daemon.stderr).not.toContain('is ended with it');
 });
@@ -92,18 +84,18 @@ test.each([
   const left = await detached('a command that ends');
   const running = await detached('a command that runs');
   await end();
-  await until('it is ended', () => !alive(running), 15_000);
+  await until('it is ended', () => !isAlive(running), 15_000);
   await until('it is said', () => daemon.stderr.includes(`(pid ${running})`));
   await until('nothing is noted', () => notes().length === 0);
-  expect(alive(left)).toBe(true);
+  expect(isAlive(left)).toBe(true);
 });
 
 test('after kill -9 of the daemon alone, what a running command detached is ended without a start', async () => {
   const left = await detached('a command that ends');
   const running = await detached('a command that runs');
   await daemon.end('SIGKILL');
-  await until('it is ended', () => !alive(running), 20_000);
-  expect(alive(left)).toBe(true);
+  await until('it is ended', () => !isAlive(running), 20_000);
+  expect(isAlive(left)).toBe(true);
 });
 
 test('after kill -9 of everything, the next start ends what was running, names it and spares the rest', async () => {
@@ -114,11 +106,11 @@ test('after kill -9 of everything, the next start ends what was running, names i
   for (const pid of killed) process.kill(pid, 'SIGSTOP');
   await daemon.end('SIGKILL');
   for (const pid of killed) process.kill(pid, 'SIGKILL');
-  expect(alive(running)).toBe(true);
+  expect(isAlive(running)).toBe(true);
   await start();
-  await until('it is ended', () => !alive(running));
+  await until('it is ended', () => !isAlive(running));
   expect(daemon.stderr).toContain(`(pid ${running})`);
-  expect(alive(left)).toBe(true);
+  expect(isAlive(left)).toBe(true);
   await until('nothing is noted', () => notes().length === 0);
 });
 

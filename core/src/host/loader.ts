@@ -4,30 +4,17 @@ import { CentreondError, failure, type JsonObject, reasonOf } from '@centreond/p
 import { type Config, type PluginEntry, requestedEntry, settingsOf } from '../config/config.ts';
 import { type Discovered, findPlugins } from '../config/discovery.ts';
 import { fault, type Problem, placeOf, problem, sentence } from '../errors.ts';
-import type { Log } from '../log.ts';
-import type { Tickets } from '../router/instance-link.ts';
 import type { Registry } from '../router/registry.ts';
 import { type CorePlugin, openCorePlugin } from './core-plugin.ts';
-import type { GenerationOptions } from './generation.ts';
 import { PluginHost, type PluginHostOptions } from './plugin-host.ts';
 import { replace } from './replacement.ts';
 import type { SharedProcess } from './shared-process.ts';
-import { Versions } from './versions.ts';
+import { Versions, type VersionsOptions } from './versions.ts';
 
-export interface LoaderOptions extends PluginHostOptions {
+export interface LoaderOptions extends PluginHostOptions, Omit<VersionsOptions, 'maxMessage'> {
   readonly registry: Registry;
   /** The names of the core's own actions, which no plugin may declare. */
   readonly coreActions: readonly string[];
-  /** The internal door's endpoint. */
-  readonly endpoint: string;
-  readonly tickets: Tickets;
-  /** Starts the mark of everything that instances of this run start. */
-  readonly mark: string;
-  /** The folder in which instances note the commands that they run. */
-  readonly notes: string;
-  readonly clock: { now(): number };
-  readonly log: Log;
-  readonly keys: GenerationOptions['keys'];
 }
 
 /** Which plugins run: from the config, and what was loaded, unloaded and reloaded since. */
@@ -77,7 +64,7 @@ export class Loader {
     const { plugins, problems } = findPlugins(this.#config, this.#coreActions, [], undefined, 'error');
     this.problems = problems;
     this.#starting = plugins.filter(({ manifest }) => manifest.isolation === 'core');
-    for (const found of plugins) if (!this.#starting.includes(found)) this.#add(found);
+    for (const found of plugins) if (!this.#starting.includes(found)) this.#add(found, this.#shared);
     for (const one of this.problems) this.options.log.error(`${placeOf(one)} ${one.code} ${one.message}`);
   }
 
@@ -118,8 +105,8 @@ export class Loader {
     this.#inCore.set(type, { plugin, found });
   }
 
-  #add(found: Discovered): PluginHost | undefined {
-    const host = new PluginHost(this.#versions.of(found, this.#shared), this.options);
+  #add(found: Discovered, shared: SharedProcess): PluginHost | undefined {
+    const host = new PluginHost(this.#versions.of(found, shared), this.options);
     try {
       this.options.registry.add(found.manifest, host);
     } catch (error) {
@@ -129,7 +116,7 @@ export class Loader {
     }
     const { type } = found.manifest;
     this.#hosts.set(type, { host, found });
-    if (host.shared) this.#shared.add(type);
+    host.shared?.add(type);
     return host;
   }
 
@@ -163,12 +150,20 @@ export class Loader {
     return found;
   }
 
-  /** Registers a plugin and starts its processes. Throws if it cannot be registered; resolves with why it did not start. */
+  /**
+   * Registers a plugin and starts its processes. Throws if it cannot be registered; resolves with why it did not start. One that is to
+   * share a process starts in another, into which those that run move once it is ready: a start that fails ends nobody else.
+   */
   async #startAdded(found: Discovered): Promise<CentreondError | undefined> {
-    const host = this.#add(found);
+    const joins = found.entry.process === 'shared' && this.#shared.isUsed;
+    const shared = joins ? this.#versions.shared() : this.#shared;
+    const host = this.#add(found, shared);
     if (!host) throw refusal(this.problems.slice(-1));
+    const { type } = found.manifest;
     const cause = await host.start();
-    return cause === undefined ? undefined : fault('PLUGIN_NOT_STARTED', { type: found.manifest.type, reason: cause });
+    if (cause !== undefined) return fault('PLUGIN_NOT_STARTED', { type, reason: cause });
+    if (joins) await this.#moveOthers(type, shared, `stay in another process than ${type}`);
+    return undefined;
   }
 
   /** UNLOADPLUGIN: takes its actions away, lets what is accepted finish, ends it. Throws UNKNOWN_TYPE. */
@@ -193,8 +188,8 @@ export class Loader {
     const { manifest, version } = found;
     const running = this.#hosts.get(manifest.type);
     if (!running) throw fault('RELOAD_IMPOSSIBLE', { package: entry.package, type: manifest.type });
-    // A process loads a module once: a version of what has run in the shared one needs another, for all of its plugins.
-    if (running.host.shared) await this.#renewShared(found);
+    // A process loads a module once, and ends with a start that fails: what was or will be shared needs another, for all of its plugins.
+    if (running.host.shared || entry.process === 'shared') await this.#renewShared(found);
     else await this.#replace([found], this.#shared, () => {});
     const { sharedWith } = running.host;
     const actions = manifest.actions.map(({ name }) => name);
@@ -208,12 +203,11 @@ export class Loader {
   }
 
   /** Moves the plugins of the shared process into another one, with what their packages hold now; `changed` is one to replace as well. */
-  async #renewShared(changed?: Discovered): Promise<void> {
+  async #renewShared(changed?: Discovered, successor = this.#versions.shared()): Promise<void> {
     const others = [...this.#hosts.values()].filter(
-      ({ host }) => host.shared && host.manifest.type !== changed?.manifest.type,
+      ({ host }) => host.shared && host.shared !== successor && host.manifest.type !== changed?.manifest.type,
     );
     const fresh = others.filter(({ host }) => host.serves).map(({ found }) => this.#findAgain(found.entry));
-    const successor = this.#versions.shared();
     await this.#replace(changed ? [changed, ...fresh] : fresh, successor, () => {
       // Those that an operator has to look after first.
       for (const { host } of others.filter(({ host }) => !host.serves))
@@ -255,18 +249,22 @@ export class Loader {
     this.options.registry.remove(type);
     this.#hosts.delete(type);
     this.#inCore.delete(type);
+    // The others first: however it ends, and whatever it leaves behind in its process, they are elsewhere.
+    if (host?.shared) {
+      host.shared.remove(type);
+      await this.#moveOthers(type, this.#versions.shared(), `stay in the process in which ${type} ran`);
+    }
     await host?.unload();
     await inCore?.stop();
-    if (host?.shared) await this.#leftShared(type);
   }
 
-  /** The plugin `type` has left the shared process: what it loaded and left behind there goes once the others have moved. */
-  async #leftShared(type: string): Promise<void> {
-    this.#shared.remove(type);
-    const others = this.#shared.othersThan(type);
+  /** Moves the plugins that share a process, but for `type`, into `successor`. If one does not start there, logs that they do what `otherwise` says. */
+  async #moveOthers(type: string, successor: SharedProcess, otherwise: string): Promise<void> {
+    const others = this.hosts.filter(({ shared, manifest }) => shared && manifest.type !== type);
     if (others.length === 0) return;
-    await this.#renewShared().catch((error: unknown) => {
-      const what = `${others.join(', ')} stay in the process in which ${type} ran, since another did not start: ${reasonOf(error)}`;
+    await this.#renewShared(undefined, successor).catch((error: unknown) => {
+      const names = others.map(({ manifest }) => manifest.type).join(', ');
+      const what = `${names} ${otherwise}, since they did not start once more: ${reasonOf(error)}`;
       this.options.log.error({ err: error, plugin: type }, what);
     });
   }

@@ -20,6 +20,11 @@ export class SharedProcess {
     return this.#current;
   }
 
+  /** Whether plugins share it. */
+  get isUsed(): boolean {
+    return this.#members.size > 0;
+  }
+
   add(type: string): void {
     this.#members.add(type);
   }
