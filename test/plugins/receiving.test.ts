@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type Found, type Place, Receiver, Roots, type Store, StoreRefusal, type Wanted } from '@centreond/receiving';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { SftpRefusal } from '../../plugins/receiving/dist/sftp.js';
+import { SftpStore } from '../../plugins/receiving/dist/sftp-store.js';
 import { ProxyStage, settle } from './proxy-stage.ts';
 
 interface Staged {
@@ -171,4 +173,45 @@ test('a file whose SHA-256 is another is staged again from its beginning', async
   expect((await open(file('f'))).files).toEqual([{ offset: 0, done: false }]);
   await take(chunk('f'));
   expect((await close(closed('f'))).files).toEqual([{ done: true }]);
+});
+
+test('a transfer that is opened while it is let go of waits, so that the store does not close its files', async () => {
+  const letGo = Promise.withResolvers<void>();
+  await open(file('f'));
+  const release = vi.spyOn(store, 'release').mockReturnValue(letGo.promise);
+  const stopped = receiver.stop();
+  await settle();
+  expect(release).toHaveBeenCalledTimes(1);
+  const staged = vi.spyOn(store, 'stage');
+  const again = open(file('f'));
+  await settle();
+  expect(staged).not.toHaveBeenCalled();
+  letGo.resolve();
+  await stopped;
+  expect((await again).files).toEqual([{ offset: 0, done: false }]);
+});
+
+test('an empty file that cannot be made by SFTP, or one that cannot be read back, is refused by itself', async () => {
+  const sftp = {
+    openToWrite: async (path: string) => {
+      if (path === 'full') throw new SftpRefusal(4, 'no space');
+      return Buffer.from(path);
+    },
+    close: async () => {},
+    read: async (path: string, _: number, take: (bytes: Buffer) => void) => {
+      if (path !== 'sound' && path !== 'empty') throw new SftpRefusal(3, 'no permission');
+      if (path === 'sound') take(bytes);
+    },
+  };
+  const files = ['full', 'empty', 'sound', 'locked'].map((path) => ({
+    staged: { wanted: {} as never, path, open: undefined },
+    size: path === 'full' || path === 'empty' ? 0 : bytes.length,
+  }));
+  const sums = await Promise.allSettled(new SftpStore(sftp as never).verify(files));
+  expect(sums.map((one) => (one.status === 'fulfilled' ? one.value : (one.reason as Error).message))).toEqual([
+    'no space',
+    sha256(Buffer.alloc(0)),
+    sha256(bytes),
+    '',
+  ]);
 });

@@ -135,9 +135,12 @@ export class Arrival<S> {
   }
 
   async #startOver(store: Store<S>): Promise<void> {
-    await store.rest(this.#opened);
-    await store.remove(this.#opened);
-    this.#staged = 0;
+    try {
+      await store.rest(this.#opened);
+    } finally {
+      await store.remove(this.#opened);
+      this.#staged = 0;
+    }
   }
 
   #outOfStep(reason: string) {

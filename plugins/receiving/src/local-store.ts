@@ -5,7 +5,7 @@ import { codeOf, Folder, whyOf } from './folder.ts';
 import { partsWithData } from './holes.ts';
 import { eachOf } from './lanes.ts';
 import type { Place } from './roots.ts';
-import { stagedNameOf } from './staged-names.ts';
+import { stagedNameOf } from './staged.ts';
 import { Staging } from './staging.ts';
 import { type Found, type Store, StoreRefusal, type Wanted } from './store.ts';
 
@@ -67,10 +67,11 @@ export class LocalStore implements Store<LocalFile> {
     });
   }
 
-  async rest(file: LocalFile): Promise<void> {
+  rest(file: LocalFile): Promise<void> {
     const { handle } = file;
     file.handle = undefined;
-    await handle?.close();
+    // Some file systems say only here that there was no room.
+    return refusing(async () => handle?.close());
   }
 
   async remove(file: LocalFile): Promise<void> {

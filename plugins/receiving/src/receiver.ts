@@ -36,6 +36,8 @@ export interface ReceiverOptions<S> {
 export class Receiver<S> {
   readonly #options: ReceiverOptions<S>;
   readonly #transfers = new Map<string, Transfer<S>>();
+  /** Those that are being let go of: the store holds files of theirs under their ids until then. */
+  readonly #closing = new Map<string, Promise<unknown>>();
 
   constructor(options: ReceiverOptions<S>) {
     this.#options = options;
@@ -62,7 +64,8 @@ export class Receiver<S> {
   async stop(): Promise<void> {
     if (this.#transfers.size === 0) return;
     const store = await this.#options.store();
-    for (const transfer of this.#transfers.values()) await this.#drop(store, transfer);
+    const dropped = await Promise.allSettled([...this.#transfers.values()].map((one) => this.#drop(store, one)));
+    for (const one of dropped) if (one.status === 'rejected') throw one.reason;
   }
 
   #at(root: string): string {
@@ -71,8 +74,15 @@ export class Receiver<S> {
   }
 
   async #drop(store: Store<S>, transfer: Transfer<S>): Promise<void> {
-    this.#transfers.delete(transfer.id);
-    await transfer.inTurn(() => transfer.close(store));
+    const { id } = transfer;
+    this.#transfers.delete(id);
+    const closed = transfer.inTurn(() => transfer.close(store));
+    this.#closing.set(id, closed);
+    try {
+      await closed;
+    } finally {
+      if (this.#closing.get(id) === closed) this.#closing.delete(id);
+    }
   }
 
   /** FILESOPEN. */
@@ -96,6 +106,8 @@ export class Receiver<S> {
       const [oldest] = [...this.#transfers.values()].sort((a, b) => a.lastUsed - b.lastUsed);
       if (oldest && Date.now() - oldest.lastUsed >= SILENCE_MS) await this.#drop(store, oldest);
     }
+    // What it could not close is closed with it.
+    await this.#closing.get(id)?.catch(() => undefined);
     const there = this.#transfers.get(id);
     if (there) return there;
     if (this.#transfers.size >= TRANSFERS_LIMIT) {

@@ -1,15 +1,12 @@
-import { failure } from '@centreond/plugin-sdk';
 import { STAGING } from './roots.ts';
 import { type Sftp, SftpRefusal } from './sftp.ts';
-import { folderOf } from './staged-names.ts';
+import { folderOf, STAGED_LIMIT, tooManyStaged } from './staged.ts';
 import { StoreRefusal } from './store.ts';
-
-const TRANSFERS_LIMIT = 256;
 
 /**
  * The folders below the roots of one node, seen by SFTP. A link below a root is never followed, as far as SFTP can tell: it
  * names files by path, so between the look at a folder and what is then done in it somebody who may write there can put a
- * link in its place. Made anew for each message, it looks at each folder once.
+ * link in its place. Made for each message, it looks at each folder once.
  */
 export class SftpFolders {
   readonly #roots = new Map<string, Promise<string>>();
@@ -69,9 +66,8 @@ export class SftpFolders {
     return once(this.#stagings, `${root}\0${transfer}`, async () => {
       const all = await this.#stagingOf(root);
       const path = `${all}/${folderOf(transfer)}`;
-      if (!(await this.sftp.look(path)) && (await this.sftp.list(all)).length >= TRANSFERS_LIMIT) {
-        throw failure('BUSY', { what: `the list of transfers that are staged below ${root}`, limit: TRANSFERS_LIMIT });
-      }
+      if (!(await this.sftp.look(path)) && (await this.sftp.list(all)).length >= STAGED_LIMIT)
+        throw tooManyStaged(root);
       await this.#enter(path, 0o700);
       const [own, shared] = await Promise.all([this.sftp.look(path), this.sftp.look(all)]);
       // Who prepared it could see and change what arrives.

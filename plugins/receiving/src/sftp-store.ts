@@ -3,7 +3,7 @@ import type { Place } from './roots.ts';
 import type { Sftp } from './sftp.ts';
 import { SftpRefusal } from './sftp.ts';
 import { SftpFolders } from './sftp-folders.ts';
-import { stagedNameOf } from './staged-names.ts';
+import { stagedNameOf } from './staged.ts';
 import { type Found, type Store, StoreRefusal, type Wanted } from './store.ts';
 
 /** A file that is staged on the other machine. */
@@ -85,15 +85,21 @@ export class SftpStore implements Store<SftpFile> {
   }
 
   verify(files: readonly { readonly staged: SftpFile; readonly size: number }[]): readonly Promise<string>[] {
-    const all = this.#verify(files.map(({ staged: { path }, size }) => ({ path, size })));
-    return files.map((_, i) => all.then((sums) => sums[i] ?? ''));
+    const made = files.map(({ staged: { path }, size }) => (size === 0 ? this.#make(path) : Promise.resolve()));
+    const all = Promise.allSettled(made).then(() =>
+      this.sha256Of(files.map(({ staged: { path }, size }) => ({ path, size }))),
+    );
+    all.catch(() => undefined); // where none could be made, nobody asks for it
+    // A file that cannot be made is refused by itself.
+    return made.map(async (own, i) => {
+      await own;
+      return (await all)[i] ?? '';
+    });
   }
 
-  async #verify(files: readonly RemoteFile[]): Promise<string[]> {
-    // An empty file has had no chunk.
-    const empty = files.filter(({ size }) => size === 0);
-    await Promise.all(empty.map(async ({ path }) => this.sftp.close(await this.sftp.openToWrite(path))));
-    return this.sha256Of(files);
+  /** An empty file has had no chunk. */
+  async #make(path: string): Promise<void> {
+    await this.sftp.close(await this.sftp.openToWrite(path));
   }
 
   async settle(file: SftpFile, place: Place, mode: number): Promise<void> {
@@ -137,13 +143,18 @@ function markerOf({ path }: SftpFile): string {
   return `${path}.done`;
 }
 
-/** The SHA-256 of files, read over SFTP one after the other. */
+/** The SHA-256 of files, read over SFTP one after the other; empty for one that cannot be read. */
 export async function readBack(sftp: Sftp, files: readonly RemoteFile[]): Promise<string[]> {
   const sums: string[] = [];
   for (const { path, size } of files) {
     const hash = createHash('sha256');
-    await sftp.read(path, size, (bytes) => hash.update(bytes));
-    sums.push(hash.digest('hex'));
+    try {
+      await sftp.read(path, size, (bytes) => hash.update(bytes));
+      sums.push(hash.digest('hex'));
+    } catch (error) {
+      if (!(error instanceof SftpRefusal)) throw error;
+      sums.push('');
+    }
   }
   return sums;
 }

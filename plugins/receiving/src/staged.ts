@@ -1,4 +1,13 @@
 import { createHash } from 'node:crypto';
+import { type CentreondError, failure } from '@centreond/plugin-sdk';
+
+/** Transfers that may have something staged below one root. */
+export const STAGED_LIMIT = 256;
+
+/** The refusal of one more. */
+export function tooManyStaged(root: string): CentreondError {
+  return failure('BUSY', { what: `the list of transfers that are staged below ${root}`, limit: STAGED_LIMIT });
+}
 
 /** Characters of the names in a staging folder. */
 export const NAME_DIGITS = 40;

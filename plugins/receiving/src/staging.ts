@@ -3,12 +3,10 @@ import type { FileHandle } from 'node:fs/promises';
 import { failure } from '@centreond/plugin-sdk';
 import { codeOf, Folder } from './folder.ts';
 import { STAGING } from './roots.ts';
-import { folderOf, NAME_DIGITS } from './staged-names.ts';
+import { folderOf, NAME_DIGITS, STAGED_LIMIT, tooManyStaged } from './staged.ts';
 
 const { O_APPEND, O_CREAT, O_RDWR } = constants;
 
-/** Transfers that may have something staged below one root. */
-const TRANSFERS_LIMIT = 256;
 const JOURNAL = 'done';
 
 /**
@@ -34,9 +32,7 @@ export class Staging {
     const name = folderOf(transfer);
     if (!(await all.look(name))) {
       const { length } = await all.list();
-      if (length >= TRANSFERS_LIMIT) {
-        throw failure('BUSY', { what: `the list of transfers that are staged below ${root}`, limit: TRANSFERS_LIMIT });
-      }
+      if (length >= STAGED_LIMIT) throw tooManyStaged(root);
       await all.make(name, 0o700);
     }
     const folder = await all.folder(name);
