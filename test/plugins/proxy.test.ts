@@ -116,6 +116,14 @@ test('an SSH node is refused with the plugin that carries it, in the config and 
   });
 });
 
+test('an SSH node that was kept under an id of the config is forgotten by DELNODE, and the node of the config stays', async () => {
+  const kept = { 'node:fixed': { ...SSH_KEPT, id: 'fixed' } } as never;
+  await using proxy = await testPlugin(ProxyPlugin, { config, state: kept });
+  expect((await proxy.call('DELNODE', { id: 'fixed' })).data).toEqual({ id: 'fixed', deleted: true });
+  expect(state(proxy.state)).toEqual([]);
+  expect((await proxy.call('DELNODE', { id: 'fixed' })).data).toMatchObject({ error: 'FORBIDDEN' });
+});
+
 test('an SSH node that ADDNODE kept before is told once, with ADDSSHNODE and its settings, and kept until DELNODE', async () => {
   await using proxy = await testPlugin(ProxyPlugin, { config, state: { 'node:web-7': SSH_KEPT } as never });
   const told = proxy.log.filter(({ msg }) => msg.includes('web-7'));

@@ -33,7 +33,7 @@ const Taken = z.object({
 });
 /** A node was added or taken away: the state has what is now. */
 export type Changed = z.output<typeof Changed>;
-/** The instance that carries the node has it now as the digest says; null: it has it no more. */
+/** The instance that carries the node has it now as the digest says; null: it carries none of that id. */
 export type Taken = z.output<typeof Taken>;
 
 export interface BulletinOptions {

@@ -70,7 +70,8 @@ export interface CarryingOptions<N extends NodeSettings> {
   readonly instance: Instance;
 }
 
-interface Waiting {
+/** A change of a node, until the instance that carries it has taken it up. */
+interface PendingChange {
   readonly id: string;
   readonly digest: string | null;
   taken(fault: string | null): void;
@@ -85,7 +86,7 @@ export class Carrying<N extends NodeSettings> {
   readonly #roster: Roster<N>;
   readonly #fleet: Fleet<N>;
   readonly #bulletin: Bulletin;
-  readonly #waiting = new Set<Waiting>();
+  readonly #pending = new Set<PendingChange>();
   #changing: Promise<unknown> = Promise.resolve();
   #routerId: Promise<string> | undefined;
 
@@ -182,9 +183,13 @@ export class Carrying<N extends NodeSettings> {
     throw failure('INVALID_DATA', { action, reason: fault });
   }
 
-  /** Carries a node that was added no more; resolves once it is forgotten. Rejects with FORBIDDEN for one of the config. */
+  /** Stops carrying a node that was added; resolves once it is forgotten. Rejects with FORBIDDEN for one of the config. */
   async delete({ id }: z.output<typeof Named>, context: ActionContext): Promise<z.input<typeof Deleted>> {
     if (this.#roster.inConfig(id)) {
+      if (this.#roster.isUnusable(id)) {
+        await this.#exclusively(() => this.#roster.forget(id));
+        return { id, deleted: true };
+      }
       const { type } = this.#options.instance;
       const remedy = `It stands in the config of the plugin ${type}, under nodes: take it out there, then reload the plugin.`;
       throw failure('FORBIDDEN', { identity: context.identity, what: `delete the node ${id}`, remedy });
@@ -252,8 +257,8 @@ export class Carrying<N extends NodeSettings> {
     const late = () => reject(failure('NOT_READY', { type, state: 'silent', reason }));
     const timer = setTimeout(late, TAKE_LIMIT_MS);
     const onAbort = () => reject(signal.reason);
-    const waiting: Waiting = { id, digest, taken: resolve };
-    this.#waiting.add(waiting);
+    const change: PendingChange = { id, digest, taken: resolve };
+    this.#pending.add(change);
     try {
       signal.throwIfAborted();
       signal.addEventListener('abort', onAbort, { once: true });
@@ -262,13 +267,13 @@ export class Carrying<N extends NodeSettings> {
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
-      this.#waiting.delete(waiting);
+      this.#pending.delete(change);
     }
   }
 
   #onTaken({ id, digest, fault }: Taken): void {
-    for (const waiting of this.#waiting) {
-      if (waiting.id === id && waiting.digest === digest) waiting.taken(fault);
+    for (const change of this.#pending) {
+      if (change.id === id && change.digest === digest) change.taken(fault);
     }
   }
 

@@ -82,7 +82,7 @@ export class Fleet<N extends NodeSettings> {
     }
   }
 
-  /** Takes a node out of work: it is known no more. */
+  /** Stops carrying a node: it is forgotten. */
   async drop(id: string): Promise<void> {
     const entry = this.#entries.get(id);
     if (!entry) return;
@@ -105,7 +105,7 @@ export class Fleet<N extends NodeSettings> {
     }
   }
 
-  /** Ends every link. Those of `gone` are known no more, the others unreachable. */
+  /** Ends every link. Those of `gone` are forgotten, the others unreachable. */
   async close(gone: ReadonlySet<string>): Promise<void> {
     for (const id of gone) void this.#entries.get(id)?.node?.close();
     for (const id of gone) this.#entries.delete(id);

@@ -18,5 +18,5 @@ export const NODE_FIELDS = {
     .min(0)
     .max(1e9)
     .exactOptional()
-    .describe('what the way to it costs; 1 when left out. Of several ways to a node the cheapest is taken'),
+    .describe('what the way to it costs; 1 if omitted. Of several ways to a node the cheapest is taken'),
 };

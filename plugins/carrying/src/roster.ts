@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Json, Logger, State } from '@centreond/plugin-sdk';
 import type { NodeKind } from './carried-node.ts';
+import { faultsText } from './faults.ts';
 import type { NodeSettings } from './node-fields.ts';
 
 const PREFIX = 'node:';
@@ -50,8 +51,7 @@ export class Roster<N extends NodeSettings> {
     if (error) {
       this.#unusable.add(id);
       // Without the value: it names where a secret is.
-      const faults = error.issues.map(({ path, message }) => `${path.join('.') || 'it'}: ${message}`).join('; ');
-      log?.error({ id }, kind.explain?.(id, value) ?? `the kept node ${id} cannot be used: ${faults}`);
+      log?.error({ id }, kind.explain?.(id, value) ?? `the kept node ${id} cannot be used: ${faultsText(error)}`);
     } else if (this.#config.has(id)) {
       log?.warn({ id }, `the config has a node ${id}, so the one that ${kind.actions.add} made is not used`);
     } else this.#added.set(id, data);
@@ -85,7 +85,7 @@ export class Roster<N extends NodeSettings> {
     this.#added.set(node.id, node);
   }
 
-  /** Keeps it no more; resolves when that is on disk. */
+  /** Forgets a node that was kept; resolves when that is on disk. */
   async forget(id: string): Promise<void> {
     await this.#options.state.delete(PREFIX + id);
     this.#added.delete(id);

@@ -63,7 +63,7 @@ export default class ProxyPlugin {
   }
 
   @Action('DELNODE', {
-    title: 'Carry a node that ADDNODE added no more',
+    title: 'Stop carrying a node that ADDNODE added',
     description: 'What it runs goes on there; requests that it does not have yet end NODE_UNREACHABLE.',
     ...DELETES,
   })

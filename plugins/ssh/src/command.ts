@@ -1,3 +1,4 @@
+import { faultsText } from '@centreond/carrying';
 import { CommandInput, mostSeconds, QuoteError, splitWords } from '@centreond/command';
 import { CentreondError, failure, type JsonObject } from '@centreond/plugin-sdk';
 import { isShellVariable, type RemoteLaunch } from './remote-script.ts';
@@ -12,10 +13,7 @@ export interface Command {
 /** Reads the DATA of COMMAND as a node of this config takes it. Throws INVALID_DATA. */
 export function readCommand(data: JsonObject, config: SshConfig): Command {
   const { data: input, error } = CommandInput.safeParse(data);
-  if (!input) {
-    const texts = error.issues.map(({ path, message }) => `${path.join('.') || 'it'}: ${message}`);
-    throw invalid(texts.join('; '));
-  }
+  if (!input) throw invalid(faultsText(error));
   const { command, env = {}, cwd, timeoutSeconds: asked } = input;
   const argv = typeof command === 'string' ? words(command) : command;
   const [program] = argv;

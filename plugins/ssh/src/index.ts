@@ -63,7 +63,7 @@ export default class SshPlugin {
   }
 
   @Action('DELSSHNODE', {
-    title: 'Carry an SSH node that ADDSSHNODE added no more',
+    title: 'Stop carrying an SSH node that ADDSSHNODE added',
     description: 'Its commands end INTERRUPTED; requests that it does not have yet end NODE_UNREACHABLE.',
     ...DELETES,
   })

@@ -29,7 +29,7 @@ export const SshConfig = z
     address: z
       .string()
       .regex(ADDRESS, 'must be host:port, or host for port 22')
-      .describe('host:port of its SSH server; port 22 when left out'),
+      .describe('host:port of its SSH server; port 22 if omitted'),
     user: z.string().min(1).max(255).describe('the account to run as'),
     key: File.exactOptional().describe('the private key, a file'),
     passphrase: Secret.exactOptional().describe('what the key is encrypted with, as file:PATH or env:NAME'),
@@ -42,7 +42,7 @@ export const SshConfig = z
       .array(z.string().regex(/^\/[^\0]*$/, 'must be an absolute path'))
       .max(100)
       .default([])
-      .describe('the folders there below which SENDFILES may write; nowhere when left out'),
+      .describe('the folders there below which SENDFILES may write; nowhere if omitted'),
     timeoutSeconds: z
       .number()
       .positive()

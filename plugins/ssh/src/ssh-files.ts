@@ -1,3 +1,4 @@
+import { faultsText } from '@centreond/carrying';
 import { failure, isCentreondError, type Json, type JsonObject, type Logger, reasonOf } from '@centreond/plugin-sdk';
 import type { CarriedRequest } from '@centreond/plugin-sdk/nodes';
 import { Chunks, Close, Open, Receiver, Roots, type SftpFile, SftpStore } from '@centreond/receiving';
@@ -83,8 +84,7 @@ export class SshFiles {
 function read<S extends z.ZodType>(action: string, schema: S, data: JsonObject): z.output<S> {
   const { data: asked, error } = schema.safeParse(data);
   if (!error) return asked;
-  const reason = error.issues.map(({ path, message }) => `${path.join('.') || 'it'}: ${message}`).join('; ');
-  throw failure('INVALID_DATA', { action, reason });
+  throw failure('INVALID_DATA', { action, reason: faultsText(error) });
 }
 
 /** Where files may arrive on the node `id`. */
