@@ -111,19 +111,8 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   });
   const about = { package: '@centreond/core', version: VERSION };
   const state = new PluginState(store.state, maxMessage);
-  const rooms = {
-    ...ground,
-    ...about,
-    ...router,
-    ...fleet,
-    keys,
-    thumbprint,
-    trust,
-    endpoint,
-    loader,
-    state,
-    counters,
-  };
+  const own = { keys, thumbprint, trust, endpoint, loader, state, counters };
+  const rooms = { ...ground, ...about, ...router, ...fleet, ...own };
   const core = new CorePlugin(coreManifest, coreActions(rooms), { ...ground, ...about, requests });
   registry.add(core.manifest, core);
 

@@ -107,6 +107,7 @@ function entryOf(config: object): PluginEntry {
     restart: { max: 5, within: 60_000 },
     process: 'own',
     allowCore: true,
+    allowCallers: false,
     startTimeout: 30_000,
     limits: { memory: 2 ** 30, stuck: 10_000 },
     env: {},

@@ -149,6 +149,7 @@ export class Stage {
       emit: () => expect.fail('not used'),
       link: () => expect.fail('not used'),
       carry: () => expect.fail('not used'),
+      callAs: () => expect.fail('not used'),
     };
     const rows = this.rows;
     const changed = this.#changed;

@@ -56,6 +56,9 @@ export class ProxyStage {
   };
   readonly transport: Transport = {
     call: () => Promise.reject(new Error('not used')),
+    callAs: () => {
+      throw new Error('not used');
+    },
     emit: async () => {},
     send: async (action, data, options) => {
       this.sent.push({ action, data, target: options?.target });

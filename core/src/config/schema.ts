@@ -117,6 +117,10 @@ export const PluginPart = z
         'Whether it has processes of its own, or one that it shares with all plugins that are marked so: they end and restart together.',
       ),
     allowCore: z.boolean().default(false).describe("Lets a plugin that is built for it run in the daemon's process."),
+    allowCallers: z
+      .boolean()
+      .default(false)
+      .describe('Lets a plugin that is a door of its own, such as an HTTP API, call for those whom it lets in.'),
     startTimeout: duration('How long it may take to start.').prefault('30s'),
     limits: z
       .strictObject({

@@ -10,6 +10,7 @@ import type { Requests } from '../router/requests.ts';
 import type { Verbs } from '../router/verbs.ts';
 import type { Bounds } from '../shares.ts';
 import type { TokenStore } from '../store/token-store.ts';
+import { Callers } from './callers.ts';
 import { Carriers } from './carriers.ts';
 import { rowFault, toldRows } from './fleet-actions.ts';
 import { Forwarding } from './forwarding.ts';
@@ -60,7 +61,13 @@ export async function openFleet(options: FleetOptions) {
     clock,
     log,
     mayStill: (owner, action, node) =>
-      stillRefused((identity) => trust.grantOf(identity), owner, registry.get(action) ?? unknownHere(action), node),
+      stillRefused(
+        (identity) => trust.grantOf(identity),
+        (type) => registry.executorOf(type)?.allowsCallers ?? false,
+        owner,
+        registry.get(action) ?? unknownHere(action),
+        node,
+      ),
   });
   const askNode = (action: string, target: string, data: object, envelope: Envelope = { text: '' }) =>
     inquiries.ask({ action, token: '', target, data: JSON.stringify(data) }, '@core', envelope);
@@ -93,6 +100,7 @@ export async function openFleet(options: FleetOptions) {
   });
   const nodeSessions = new NodeSessions({ id, routes, requests: peerRequests, events, clock, log });
   const carriers = new Carriers(routes, verbs);
+  new Callers({ verbs, registry, isAuthorised: (identity) => trust.grantOf(identity) !== undefined, log });
   const servedLinks = new ServedLinks({ verbs, log, streamLogs: (peer) => logStreams.serve(peer) });
 
   await logs.start();

@@ -14,6 +14,8 @@ export interface PluginVersion {
   readonly version: string;
   /** The process that it shares with other plugins, if it does. */
   readonly shared?: SharedProcess | undefined;
+  /** Whether the operator lets it call for callers of its own. */
+  readonly allowsCallers: boolean;
   readonly generation: Omit<GenerationOptions, keyof PluginHostOptions | 'requeue' | 'version' | 'metrics'>;
 }
 
@@ -66,6 +68,9 @@ export class PluginHost implements Executor {
     return this.#version.manifest;
   }
 
+  get allowsCallers(): boolean {
+    return this.#version.allowsCallers;
+  }
   /** The process that it shares with other plugins, if it does. */
   get shared(): SharedProcess | undefined {
     return this.#version.shared;

@@ -57,6 +57,7 @@ export class Versions {
       package: name,
       version,
       shared: isShared ? shared : undefined,
+      allowsCallers: entry.allowCallers,
       generation: {
         manifest,
         restart: { max: entry.restart.max, withinMs: entry.restart.within },

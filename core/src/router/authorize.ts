@@ -21,7 +21,7 @@ export interface Guarded {
 
 /** What authorisation reads of a peer. */
 interface Asker extends Pick<Peer, 'identity' | 'roles'> {
-  readonly grant: Pick<Grant, 'actions' | 'targets'>;
+  readonly grant: Pick<Grant, 'actions' | 'targets' | 'source'>;
 }
 
 /**
@@ -36,6 +36,7 @@ export function refusalFor(
 ): CentreondError | undefined {
   const { grant, identity } = peer;
   const { name, access } = manifest;
+  const { source = 'Its entry in clients.authorized' } = grant;
   const refuse = (what: string, remedy: string) => failure('FORBIDDEN', { identity, what, remedy });
   if (!access.some((one) => intersects(ALLOWS[one], peer.roles))) {
     const roles = [...peer.roles].join(', ') || 'none';
@@ -44,10 +45,10 @@ export function refusalFor(
   const everybodys = type === CORE_TYPE && (access.includes('client') || access.includes('node'));
   if (everybodys && !elsewhere) return undefined;
   if (!everybodys && grant.actions && !grant.actions.includes(name)) {
-    return refuse(`call ${name}`, `Its entry in clients.authorized allows the actions ${grant.actions.join(', ')}.`);
+    return refuse(`call ${name}`, `${source} allows the actions ${grant.actions.join(', ')}.`);
   }
   if (grant.targets && !grant.targets.includes(node)) {
-    const remedy = `Its entry in clients.authorized allows the targets ${grant.targets.join(', ')}.`;
+    const remedy = `${source} allows the targets ${grant.targets.join(', ')}.`;
     return refuse(`call ${name} on ${node}`, remedy);
   }
   return undefined;
@@ -59,6 +60,7 @@ export function refusalFor(
  */
 export function stillRefused(
   grantOf: (identity: string) => Grant | undefined,
+  hasCallers: (type: string) => boolean,
   owner: string,
   action: Guarded,
   node: string,
@@ -71,6 +73,8 @@ export function stillRefused(
   }
   // A router answers for what it forwarded: ROUTER/FROM.
   const identity = owner.split('/')[0] ?? owner;
+  // So does a plugin for its callers.
+  if (identity !== owner && hasCallers(identity)) return undefined;
   const grant = grantOf(identity);
   if (!grant) return refuse(`The key of ${identity} is no longer authorised.`);
   return refusalFor({ identity: owner, grant, roles: new Set(grant.roles) }, action, node, true);

@@ -12,6 +12,8 @@ export interface Hearer {
 
 /** Runs the actions of one plugin: processes, or the core itself. */
 export interface Executor extends Runner {
+  /** Whether the operator lets its plugin call for callers of its own; false if omitted. */
+  readonly allowsCallers?: boolean;
   /** Its processes that can hear an event now. */
   hearers(): readonly Hearer[];
   /** The ids of its instances. */

@@ -13,6 +13,8 @@ export interface Grant {
   readonly actions?: readonly string[] | undefined;
   readonly targets?: readonly string[] | undefined;
   readonly subnodes?: readonly string[] | undefined;
+  /** What grants it, at the beginning of a sentence; the configuration if omitted. */
+  readonly source?: string | undefined;
 }
 
 /** A session as the router sees it. Implemented by the doors, by served links and by plugins in the core's process. */

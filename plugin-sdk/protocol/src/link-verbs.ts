@@ -6,6 +6,8 @@
  *                     [CARRIED] [NUMBER] [] {code, data}       [LINKUP] [NUMBER] [ROUTER]
  *                     [LINKDOWN] [NUMBER] []                   [LINKED] [NUMBER] [] MESSAGE
  *                     [LINKLOGS] [NUMBER] []
+ *                     [CALLERUP] [NUMBER] [NAME] {roles, actions, targets, address}
+ *                     [CALLERDOWN] [NUMBER] []                 [CALLED] [NUMBER] [] MESSAGE
  *                     [INSTANCEHEALTH] [STATE] [] {why}
  *                     [INSTANCEMETRICS] [] [] {name: {kind, title, value}}
  *                     [ANSWER] [NUMBER] [CODE] {the answer, or with code 1 error, message}
@@ -15,7 +17,8 @@
  *                     [STORED] [ROWS] [CHARACTERS]
  *                     [EVENT] [NAME] [NUMBER] DATA             [STOP] [] [] {limitMs}
  *                     [CARRY] [NUMBER] [TARGET] {action, token, data, envelope}
- *                     [LINKED] [NUMBER] [] MESSAGE
+ *                     [LINKED] [NUMBER] [] MESSAGE             [CALLED] [NUMBER] [] MESSAGE
+ *                     [CALLERDOWN] [NUMBER] [] {error, message}: the caller is refused
  *
  * An action with a NUMBER is one that answers in the ACK: by ANSWER, and by no ROW.
  */
@@ -32,6 +35,9 @@ export const LINK_VERBS = [
   'LINKDOWN',
   'LINKED',
   'LINKLOGS',
+  'CALLERUP',
+  'CALLERDOWN',
+  'CALLED',
   'INSTANCEHEALTH',
   'INSTANCEMETRICS',
   'ANSWER',

@@ -1,5 +1,6 @@
 import { Exchange } from '@centreond/client/exchange';
 import type { CallOptions, Logger, NewRow, TokenStore, Transport } from '@centreond/plugin-sdk';
+import type { Caller, CallerSession } from '@centreond/plugin-sdk/callers';
 import { type PluginOptions, validate } from '@centreond/plugin-sdk/internal';
 import type { CarriedRequest, Link, LinkOptions, NodeAnnouncement } from '@centreond/plugin-sdk/nodes';
 import {
@@ -15,6 +16,7 @@ import {
   type Outcome,
 } from '@centreond/protocol';
 import { requestOptions } from './call-options.ts';
+import { Callers } from './callers.ts';
 import { Carrying } from './carrying.ts';
 import { RouterLink } from './router-link.ts';
 
@@ -45,16 +47,18 @@ export interface TransportOptions {
 
 /** A plugin's transport: an {@link Exchange} over the link to its core. */
 // Not `implements Transport`: in a project with the file of `centreond-plugin types` that is typed by it, and this class is not.
-export class LinkTransport implements Pick<Transport, 'link' | 'carry'>, Core {
+export class LinkTransport implements Pick<Transport, 'link' | 'carry' | 'callAs'>, Core {
   readonly exchange: Exchange;
   /** Links whose other end this router serves, by number. */
   readonly #served = new Map<string, RouterLink>();
   #links = 0;
   readonly #carrying: Carrying;
+  readonly #callers: Callers;
 
   constructor(readonly options: TransportOptions) {
     const { wire, maxMessage, log } = options;
     this.#carrying = new Carrying(this, wire, log);
+    this.#callers = new Callers({ wire, maxMessage, type: options.plugin.type });
     this.exchange = new Exchange({
       // The link lives as long as this process.
       wire: { isUp: true, maxMessage, send: (text) => wire.send(text) },
@@ -70,9 +74,9 @@ export class LinkTransport implements Pick<Transport, 'link' | 'carry'>, Core {
     });
   }
 
-  /** Takes what comes by the link: ACK, PONG, LOG and CARRY; ignores what belongs to nobody any more. */
+  /** Takes what comes by the link: ACK, PONG, LOG, CARRY, CALLED; ignores what belongs to nobody any more. */
   receive(message: Message): void {
-    if (this.exchange.receive(message)) return;
+    if (this.exchange.receive(message) || this.#callers.receive(message)) return;
     if (message.action === 'CARRY') this.#carrying.receive(message);
     else if (message.action === 'LINKED') this.#served.get(message.token)?.say(message.data);
   }
@@ -119,6 +123,10 @@ export class LinkTransport implements Pick<Transport, 'link' | 'carry'>, Core {
 
   carry(nodes: readonly NodeAnnouncement[], deliver: (request: CarriedRequest) => Promise<Ack>): Disposable {
     return this.#carrying.carry(nodes, deliver);
+  }
+
+  callAs(caller: Caller): CallerSession {
+    return this.#callers.open(caller);
   }
 }
 

@@ -93,6 +93,42 @@ export interface Transport {
    * list and `deliver`; disposing it makes the nodes unreachable. Throws INVALID_DATA for an id that can be none.
    */
   carry(nodes: readonly NodeAnnouncement[], deliver: (request: CarriedRequest) => Promise<Ack>): Disposable;
+  /**
+   * Lets `caller` in: what is asked of the session is asked in its name. The plugin has made sure who it is. The operator allows a
+   * plugin to do so with `allowCallers: true`; a plugin in the core's process cannot. An instance has 10,000 callers at most.
+   */
+  callAs(caller: Caller): CallerSession;
+}
+
+/** Somebody for whom a plugin calls that is a door of its own: an HTTP API, a chat bot. */
+export interface Caller {
+  /** 1 to 64 of `A-Z a-z 0-9 . _ -`. Its identity is `TYPE/NAME`, with the plugin's type here. */
+  readonly name: string;
+  readonly roles: readonly ('client' | 'admin')[];
+  /** The actions that it may call, besides those that every client may; all that its roles allow if omitted. */
+  readonly actions?: readonly string[] | undefined;
+  /** The nodes that it may reach; all if omitted. */
+  readonly targets?: readonly string[] | undefined;
+  /** Where it comes from, for the log: `host:port`. */
+  readonly address?: string | undefined;
+}
+
+/**
+ * Requests of one {@link Caller}. They belong to its identity: roles, shares and limits hold for it as for a client with a key. Once
+ * the router has refused the caller, everything rejects with that refusal.
+ */
+export interface CallerSession {
+  readonly identity: string;
+  /** As `Transport.call`. */
+  call(action: string, data: object, options?: CallOptions): Promise<Outcome>;
+  /** As `Transport.send`: its ACK bears the answer of an action that is answered there. */
+  send(action: string, data: object, options?: CallOptions): Promise<Ack>;
+  /** The rows that match and that the caller may read, ascending by id. */
+  query(filter: HistoryFilter): Promise<HistoryRow[]>;
+  /** Each row after `afterId`, live, until the terminal one or until `signal` aborts. Rejects where the caller may not read it. */
+  follow(token: string, options: { afterId?: number; signal: AbortSignal }): AsyncIterable<HistoryRow>;
+  /** What is pending rejects; what was accepted goes on. Calling it again does nothing. */
+  close(): void;
 }
 
 /** A node that a plugin is the way to. */

@@ -213,6 +213,7 @@ export class World {
       manifest: declared,
       package: 'work',
       version: '1',
+      allowsCallers: false,
       generation: {
         manifest: declared,
         restart: this.#restart,

@@ -29,6 +29,7 @@ import { type Asking, TestLadder } from './ladder.ts';
 import type { LateRow } from './log-lines.ts';
 import { TestNodes } from './nodes.ts';
 import type { Role, TestPeer } from './peer.ts';
+import { TestCallers } from './test-callers.ts';
 import { TestRequests } from './test-requests.ts';
 import { TestServices } from './test-services.ts';
 
@@ -79,6 +80,8 @@ export interface TestRouterOptions {
 export class TestRouter {
   readonly history: TestHistory;
   readonly services: TestServices;
+  /** Those for whom the plugin calls, by `callAs`. */
+  readonly callers: TestCallers;
   /** The nodes that requests may name as TARGET: those of the test, and those that the plugin carries. */
   readonly nodes: TestNodes;
   /** @internal */
@@ -95,9 +98,14 @@ export class TestRouter {
     const hears = (event: string) => this.#hearers(event);
     const toInstance = (id: string, message: string) => instances.send(id, message);
     this.services = new TestServices(manifest, options.state, toInstance, hears);
-    const { services } = this;
+    const take = (peer: TestPeer, message: string) => this.#take(peer, message);
+    this.callers = new TestCallers({ type: manifest.type, toInstance, take });
+    const { services, callers } = this;
     const ready = (id: string) => services.ready(id);
-    const vacant = (id: string) => services.gone(id);
+    const vacant = (id: string) => {
+      services.gone(id);
+      callers.gone(id);
+    };
     this.crew = new Crew(manifest, this.#requests, instances, ready, vacant, options.only);
     this.nodes = new TestNodes(this.services, this.#requests, answers);
     const checkReserved: TestLadder['checkReserved'] = (...who) => this.#ladder.checkReserved(...who);
@@ -275,7 +283,7 @@ export class TestRouter {
     } else if (text.startsWith('[ANSWER] ')) {
       const { token: number, target, data } = parseMessage(text);
       this.crew.answered(id, number, Number(target), parseData(data));
-    } else if (!this.services.receive(text)) this.#take(this.#instance(id), text);
+    } else if (!this.services.receive(text) && !this.callers.receive(id, text)) this.#take(this.#instance(id), text);
   }
 
   #instance(id: string): TestPeer {
