@@ -15,6 +15,8 @@ const CORE = path.join(ROOT, 'core');
 
 /** Native modules, and those that must be the same in a plugin and in the process around it. */
 const EXTERNAL = [/^better-sqlite3/, /^node-unix-socket/, /^ssh2/, /^zeromq/, /^reflect-metadata/, /^tsyringe/];
+/** Loaded only where traces are configured. */
+const FOR_TRACES = /^@opentelemetry\//;
 /** Plugins get these from the process that they run in. */
 const FROM_THE_CORE = /^@centreond\/(plugin-sdk|protocol)(\/|$)/;
 /** Loaded only by configs in TypeScript, where they are installed. */
@@ -117,7 +119,7 @@ function plugin(folder: string): RolldownOptions {
     platform: 'node',
     // The threads of a plugin are entries beside it.
     input: globSync('dist/{index,thread}.js', { cwd: folder }).map((file) => path.join(folder, file)),
-    external: [...EXTERNAL, FROM_THE_CORE],
+    external: [...EXTERNAL, FROM_THE_CORE, FOR_TRACES],
     plugins: [withMaps, licences],
     output: outputIn(folder),
   };

@@ -21,6 +21,7 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
   PING: { who: 'CNRAP' },
   GETTHUMBPRINT: { who: 'CNRAP' },
   INFORMATION: { who: 'CRAP' },
+  GETMANIFESTS: { who: 'CRAP' },
   CONSTATUS: { who: 'CNRAP' },
   GETLOG: { who: 'CNRAP' },
   PUTLOG: { who: 'CNRAP' },

@@ -2,7 +2,7 @@ import { Action, type ActionContext, Plugin } from '@centreond/plugin-sdk';
 import { type CentreondError, failure, type JsonObject } from '@centreond/protocol';
 import { z } from 'zod';
 import { CORE_TYPE } from '../router/authorize.ts';
-import { READ, TYPE } from '../router/declaring.ts';
+import { NOTHING, READ, TYPE } from '../router/declaring.ts';
 import type { Registry } from '../router/registry.ts';
 import type { Loader } from './loader.ts';
 
@@ -27,6 +27,20 @@ export interface PluginActionsOptions {
 @Plugin({ type: 'core', title: 'The router itself', isolation: 'core' })
 export class PluginActions {
   constructor(private readonly options: PluginActionsOptions) {}
+
+  @Action('GETMANIFESTS', {
+    ...READ,
+    title: 'Ask what the plugins declare: their actions with both schemas, and the codes of their rows',
+    input: NOTHING,
+    access: 'client',
+  })
+  getManifests() {
+    const plugins = this.options.registry.plugins.map(({ manifest }) => {
+      const { type, title, codes, codeTitles = {}, actions } = manifest;
+      return { type, title, codes, codeTitles, actions: actions.map(({ method: _, ...action }) => action) };
+    });
+    return { plugins };
+  }
 
   @Action('KILL', {
     title: 'End an instance of a plugin, or all, with what shares their process; they start again as declared',

@@ -40,7 +40,10 @@ export function refusalFor(
   const refuse = (what: string, remedy: string) => failure('FORBIDDEN', { identity, what, remedy });
   if (!access.some((one) => intersects(ALLOWS[one], peer.roles))) {
     const roles = [...peer.roles].join(', ') || 'none';
-    return refuse(`call ${name}`, `It has the role ${roles}, and ${name} is for: ${[...access, 'admin'].join(', ')}.`);
+    return refuse(
+      `call ${name}`,
+      `It has the role ${roles}, and ${name} is for: ${[...new Set([...access, 'admin'])].join(', ')}.`,
+    );
   }
   const everybodys = type === CORE_TYPE && (access.includes('client') || access.includes('node'));
   if (everybodys && !elsewhere) return undefined;

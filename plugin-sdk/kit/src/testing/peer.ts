@@ -26,7 +26,7 @@ export interface TestPeer {
 export function refusalFor(peer: TestPeer, name: string, access: readonly Access[]): CentreondError | undefined {
   if (access.some((one) => peer.roles.some((role) => ALLOWS[one].includes(role)))) return undefined;
   const roles = peer.roles.join(', ') || 'none';
-  const remedy = `It has the role ${roles}, and ${name} is for: ${[...access, 'admin'].join(', ')}.`;
+  const remedy = `It has the role ${roles}, and ${name} is for: ${[...new Set([...access, 'admin'])].join(', ')}.`;
   return failure('FORBIDDEN', { identity: peer.identity, what: `call ${name}`, remedy });
 }
 

@@ -1,0 +1,69 @@
+import { isCentreondError, type JsonObject, newToken } from '@centreond/plugin-sdk';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { Caller } from './callers.ts';
+import { refusal } from './failure.ts';
+import type { DeclaredActions } from './manifests.ts';
+import { Duration, partOf, queryOf } from './query.ts';
+
+/** The longest that a request may wait for its outcome. */
+const WAIT_LIMIT_MS = 600_000;
+/** How long an ACK may take: the store's fsync, and for a node the way there. */
+const ACK_MS = 60_000;
+
+const Options = z.strictObject({
+  wait: Duration.refine((ms) => ms <= WAIT_LIMIT_MS, 'at most 600s').exactOptional(),
+  token: z
+    .string()
+    .regex(/^[A-Za-z0-9._:-]{1,255}$/, 'a token has 1 to 255 of A-Z a-z 0-9 . _ : -')
+    .exactOptional(),
+  hold: Duration.exactOptional(),
+});
+
+export interface CallsOptions {
+  readonly declared: DeclaredActions;
+  callerOf(request: FastifyRequest): Caller;
+  /** The traceparent under which a request goes on. */
+  traceparentOf(request: FastifyRequest): string | undefined;
+}
+
+/** Routes that make requests: here, and on a node. */
+export function addCalls(server: FastifyInstance, { declared, callerOf, traceparentOf }: CallsOptions): void {
+  const call = async (request: FastifyRequest, reply: FastifyReply, target: string) => {
+    const name = partOf(request, 'action');
+    const { wait, token = newToken(), hold } = queryOf(request, Options);
+    const data = dataOf(request.body);
+    const { session } = callerOf(request);
+    const traceparent = traceparentOf(request);
+    const options = {
+      token,
+      target,
+      ...(hold !== undefined && { hold: true, deadline: Math.floor((Date.now() + hold) / 1000) }),
+      ...(traceparent !== undefined && { traceparent }),
+    };
+    const action = await declared.get(name);
+    if (action?.reply === 'ack') return (await session.send(name, data, { ...options, timeoutMs: ACK_MS })).data;
+    if (wait === undefined) {
+      const ack = await session.send(name, data, { ...options, timeoutMs: ACK_MS });
+      return reply.code(202).send({ token, ...(ack.data.duplicate === true && { duplicate: true }) });
+    }
+    try {
+      const { ok, code, data: output, row } = await session.call(name, data, { ...options, timeoutMs: wait });
+      return { token, ok, code, data: output, node: row.node };
+    } catch (error) {
+      if (isCentreondError(error) && error.code === 'WAIT_OVER') return reply.code(202).send({ token });
+      throw error;
+    }
+  };
+  server.post('/api/actions/:action', (request, reply) => call(request, reply, ''));
+  server.post('/api/nodes/:id/actions/:action', (request, reply) => call(request, reply, partOf(request, 'id')));
+}
+
+/** DATA of a body: an object, or none. Throws MALFORMED_BODY. */
+export function dataOf(body: unknown): JsonObject {
+  if (body === undefined || body === null) return {};
+  if (typeof body !== 'object' || Array.isArray(body)) throw refusal('MALFORMED_BODY', { reason: 'it is no object' });
+  const { $, ...data } = body as JsonObject;
+  if ($ !== undefined) throw refusal('MALFORMED_BODY', { reason: 'the key "$" is not taken here; use the query' });
+  return data;
+}

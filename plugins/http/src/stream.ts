@@ -1,0 +1,68 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+
+/** A line goes at least so often, so that nothing between here and the reader takes the connection for dead. */
+const ALIVE_MS = 15_000;
+
+/** One server-sent event. */
+export interface ServerSentEvent {
+  readonly id: string | number;
+  readonly event: string;
+  readonly data: unknown;
+}
+
+/**
+ * Answers with what `events` yields as server-sent events, until it ends, the reader leaves or `stopping` aborts. A slow reader
+ * makes it wait.
+ */
+export async function stream(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  stopping: AbortSignal,
+  events: (signal: AbortSignal) => AsyncIterable<ServerSentEvent>,
+): Promise<void> {
+  const left = new AbortController();
+  const signal = AbortSignal.any([left.signal, stopping]);
+  request.raw.once('close', () => left.abort());
+  const source = events(signal)[Symbol.asyncIterator]();
+  // A refusal is an answer like any other: only what can be read becomes a stream.
+  let next = await source.next();
+  reply.hijack();
+  const { raw } = reply;
+  raw.writeHead(200, {
+    ...headersOf(reply),
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-store',
+    'x-accel-buffering': 'no',
+  });
+  raw.write(': connected\n\n');
+  const alive = setInterval(() => raw.write(': alive\n\n'), ALIVE_MS);
+  try {
+    for (; !next.done && !signal.aborted; next = await source.next()) {
+      const { id, event, data } = next.value;
+      const isTaken = raw.write(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+      if (!isTaken) await drained(reply, signal);
+    }
+  } catch (error) {
+    if (!signal.aborted) request.log.error({ err: error }, 'a stream ended');
+  } finally {
+    clearInterval(alive);
+    await source.return?.();
+    raw.end();
+  }
+}
+
+function headersOf(reply: FastifyReply): Record<string, string> {
+  return Object.fromEntries(Object.entries(reply.getHeaders()).map(([name, value]) => [name, String(value)]));
+}
+
+function drained({ raw }: FastifyReply, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      raw.off('drain', done);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    raw.once('drain', done);
+    signal.addEventListener('abort', done, { once: true });
+  });
+}
