@@ -49,6 +49,7 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
   const { tls, bodyLimit } = config;
   const server: FastifyInstance = fastify({
     bodyLimit,
+    trustProxy: config.trustedProxies.length > 0 ? [...config.trustedProxies] : false,
     requestTimeout: REQUEST_MS,
     // Streams do not keep it open: they end when the plugin stops.
     forceCloseConnections: 'idle',
