@@ -417,3 +417,12 @@ test('HTTPS is spoken with a certificate of the operator’s', async () => {
   expect(status).toBe(200);
   expect(await daemon.cli('status')).toMatchObject({ code: 0 });
 });
+
+test('without allowCallers it does not start, and says what to write where', async () => {
+  const config = { listen: `127.0.0.1:${await freePort()}`, tokens: [{ name: 'alice', secret: 'file:alice.secret' }] };
+  daemon.settings.plugins = [{ package: path.join(ROOT, 'plugins/http'), config, restart: { max: 0 } }];
+  await daemon.end();
+  await daemon.start();
+  const { stdout } = await daemon.cli('why', 'http');
+  expect(stdout.replaceAll(/\s+/g, ' ')).toContain('allowCallers: true in the entry of the plugin http');
+});

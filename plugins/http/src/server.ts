@@ -43,7 +43,7 @@ export interface Spans {
   traceparentOf(span: Span): string;
 }
 
-/** The HTTP server with all its routes, not yet listening. Throws if the files of `tls` cannot be read. */
+/** The HTTP server with all its routes, not yet listening. Rejects if the files of `tls` cannot be read, or the router does not let a caller in. */
 export async function makeServer(options: ServerOptions): Promise<FastifyInstance> {
   const { config, version, transport, clock, log, traces, stopping } = options;
   const { tls, bodyLimit } = config;
@@ -58,6 +58,7 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
   server.server.maxConnections = CONNECTIONS;
 
   const callers = new Callers(config.tokens, transport, clock);
+  await callers.enter();
   const known = new WeakMap<FastifyRequest, Caller>();
   const spans = new WeakMap<FastifyRequest, Span>();
   const callerOf = (request: FastifyRequest): Caller => {
