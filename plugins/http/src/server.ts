@@ -19,6 +19,8 @@ import { addReads } from './reads.ts';
 const CONNECTIONS = 4096;
 /** A request has to have arrived within this time. */
 const REQUEST_MS = 30_000;
+/** Characters of a part of a path: a token has 255 at most, of which some may be encoded. */
+const LONGEST_TOKEN = 3 * 255;
 /** How old the answer of /readyz may be. */
 const READY_FRESH_MS = 1000;
 
@@ -49,6 +51,8 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
   const { tls, bodyLimit } = config;
   const server: FastifyInstance = fastify({
     bodyLimit,
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: LONGEST_TOKEN },
     trustProxy: config.trustedProxies.length > 0 ? [...config.trustedProxies] : false,
     requestTimeout: REQUEST_MS,
     // Streams do not keep it open: they end when the plugin stops.
