@@ -269,4 +269,5 @@ export type WriterSettings = Pick<StoreOptions, 'file' | 'synchronous' | 'retent
   /** When the store was opened, in seconds by the wall clock and by the monotonic one. */
   readonly wall: number;
   readonly monotonic: number;
+  readonly lockMs: number;
 };

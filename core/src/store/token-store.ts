@@ -219,6 +219,8 @@ export interface StoreOptions {
   maxBytes: number;
   /** What may wait for the disk before calls get `BUSY`: 200,000 calls and 256 MiB if left out; twice that for appends. */
   queue?: { calls: number; bytes: number };
+  /** Milliseconds for which a write waits for another process that has the database locked: 5000 if left out. */
+  lockMs?: number;
   /** Pages of rows that wait to be read, in all and of one identity. */
   reads: { count: number; perIdentity: { count: number } };
   clock: { now(): number; monotonic(): number };

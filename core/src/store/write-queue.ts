@@ -85,12 +85,13 @@ export class WriteQueue {
 
   /** Starts the writer. Rejects with a plain Error that says why the database cannot be used. */
   static async open(options: StoreOptions): Promise<WriteQueue> {
-    const { file, synchronous, retentionSeconds, maxBytes, clock } = options;
+    const { file, synchronous, retentionSeconds, maxBytes, clock, lockMs = 5000 } = options;
     const settings: WriterSettings = {
       file,
       synchronous,
       retentionSeconds,
       maxBytes,
+      lockMs,
       wall: Math.floor(clock.now() / 1000),
       monotonic: clock.monotonic() / 1000,
     };

@@ -130,7 +130,7 @@ export class Writer {
   readonly epoch: string;
 
   constructor(settings: WriterSettings) {
-    const db = new Database(settings.file, { timeout: 5000 });
+    const db = new Database(settings.file, { timeout: settings.lockMs });
     // For a new database only; the default of 4096 costs an eighth more time.
     db.pragma('page_size = 8192');
     db.pragma('journal_mode = WAL');
