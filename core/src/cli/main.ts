@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { VERSION } from '../own-package.ts';
 import { EXIT, type Globals } from './exit.ts';
 
@@ -53,6 +53,9 @@ export async function main(argv: readonly string[]): Promise<void> {
     .command('start')
     .description('be the daemon, in the foreground')
     .option('--join <code>', 'become a node of the router whose `centreond join` made the code, then start')
+    .addOption(
+      new Option('--log <form>', 'the log as json or text (default: text on a terminal)').choices(['json', 'text']),
+    )
     .action(verb(async (globals) => (await import('./start.ts')).start(globals)));
   program
     .command('init')
@@ -86,10 +89,17 @@ export async function main(argv: readonly string[]): Promise<void> {
       }),
     );
   program
-    .command('log <token>')
-    .description('print the rows of a token')
+    .command('log [token]')
+    .description("print the rows of a token, or of all requests of a plugin's actions")
     .option('--follow', 'and those to come, until it ends')
-    .action(verb(async (globals, token: string) => (await import('./log.ts')).log(globals, token)));
+    .option('--plugin <type>', "instead of a token: the rows of the plugin's actions and of the tokens that it made")
+    .option(
+      '--since <when>',
+      'with --plugin: written at most so long ago, for example 1h, or since 2026-01-31T12:00:00',
+    )
+    .option('--rate <rows>', 'with --plugin: at most so many in a second; says how many there were besides')
+    .option('--exits', 'with --plugin and --follow: also how its processes end, with their last lines')
+    .action(verb(async (globals, token?: string) => (await import('./log.ts')).log(globals, token)));
   const filtered = (command: Command) =>
     command
       .option('--open', 'only requests that have not ended')

@@ -126,7 +126,7 @@ function filterOf({ failed, open, finished, since, until, node, owner, action }:
 }
 
 /** A moment in whole seconds since the epoch: a duration before now, or a date. */
-function momentOf(option: string, text: string): number {
+export function momentOf(option: string, text: string): number {
   if (/^\d{4}-/.test(text)) {
     const ms = Date.parse(
       text.includes('T') || text.includes(' ') ? `${text.replace(' ', 'T')}${/[Z+]/.test(text) ? '' : 'Z'}` : text,
