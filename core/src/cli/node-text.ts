@@ -1,5 +1,5 @@
 import { plain } from '../words.ts';
-import { cellsOf } from './cells.ts';
+import { wrapped } from './cells.ts';
 import type { Fleet, FleetNode } from './fleet.ts';
 import { type Color, lineOf, type Piece, type View } from './painted.ts';
 import { countText, momentText, msText, spanText } from './print.ts';
@@ -127,16 +127,4 @@ function clockText(skew: number): string {
 
 function sinceSeconds(seconds: number, now: number): number {
   return Math.max(0, Math.floor(now / 1000) - seconds);
-}
-
-function wrapped(text: string, cells: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    if (line !== '' && cellsOf(line) + 1 + cellsOf(word) > cells) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
 }

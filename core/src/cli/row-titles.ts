@@ -28,7 +28,7 @@ export class RowTitles {
 }
 
 /** The titles that the router of `client` knows; none if it does not say: a node may not ask, and rows are shown without. */
-export async function titlesOf(client: Client): Promise<RowTitles> {
+export async function titlesOf(client: Pick<Client, 'send'>): Promise<RowTitles> {
   try {
     const { data } = await client.send('INFORMATION', {});
     const plugins = data.plugins as unknown as Plugins;
