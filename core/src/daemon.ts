@@ -109,7 +109,7 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
     external: external?.counters ?? null,
     internalDropped: internal.dropped,
   });
-  const about = { package: '@centreond/core', version: VERSION };
+  const about = { package: '@centreond/core', version: VERSION, labels: config.core.labels };
   const state = new PluginState(store.state, maxMessage);
   const rooms = {
     ...ground,

@@ -13,7 +13,7 @@ const REMARKS = 8;
 export function nodeText(node: FleetNode, { width = 120, now, paint }: View): string {
   const { id, name, lastPong, lastPing, roundTripMs, clockSkewSeconds, cursor, actions, subnodes } = node;
   const label = name === '' || name === id ? '' : ` (${plain(name)})`;
-  const labels = Object.entries(node.labels).map(([key, value]) => plain(`${key}=${value}`));
+  const labels = labelsText(node);
   const when = (seconds: number | null) =>
     seconds === null ? 'never' : `${momentText(seconds)}, ${spanText(sinceSeconds(seconds, now))} ago`;
   const rows: [string, string][] = [
@@ -37,6 +37,11 @@ export function nodeText(node: FleetNode, { width = 120, now, paint }: View): st
   return [lineOf([`${plain(id)}${label} is `, stateOf(node)], paint), ...lines, ...(remarks[0] ? ['', ...remarks] : [])]
     .map((line) => `${line}\n`)
     .join('');
+}
+
+/** Its labels, as --label takes them. */
+export function labelsText({ labels }: FleetNode): string[] {
+  return Object.entries(labels).map(([key, value]) => plain(`${key}=${value}`));
 }
 
 /** How many there are, and how they are. */
