@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
+// What shows times shows those of its zone.
+process.env.TZ = 'UTC';
+
 /** Folders whose tests have commands of their own. */
 const SUITES = ['e2e', 'faults', 'fleet', 'fuzz', 'readme', 'bench'];
 

@@ -1,9 +1,7 @@
 import type { EnvelopeOptions, SendOptions } from '@centreond/client';
 import type { Json, JsonObject } from '@centreond/protocol';
-import { parseDuration } from '../config/units.ts';
-import { misuse } from './connection.ts';
 import type { Globals } from './exit.ts';
-import { momentText } from './print.ts';
+import { durationOf, momentText } from './time.ts';
 
 /** How long the router holds a request that names no deadline. */
 const HOLD_MS = 24 * 3600 * 1000;
@@ -63,11 +61,4 @@ export function untilText({ deadline }: EnvelopeOptions): string {
 export function envelopeOf(hold: string): EnvelopeOptions {
   if (hold === '') return { hold: true };
   return { hold: true, deadline: Math.ceil((Date.now() + durationOf('--hold', hold)) / 1000) };
-}
-
-/** Milliseconds of an option. Throws wrong usage. */
-export function durationOf(option: string, text: string): number {
-  const parsed = parseDuration(text);
-  if (typeof parsed === 'number') return parsed;
-  throw misuse(`${option} ${text}: ${parsed.refused}. Write a whole number and ms, s, m, h or d.`);
 }

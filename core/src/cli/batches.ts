@@ -1,5 +1,5 @@
-import { durationOf } from './asked.ts';
 import { misuse } from './connection.ts';
+import { durationOf } from './time.ts';
 
 /** How a request goes to many nodes: so many at a time. */
 export interface Batches {

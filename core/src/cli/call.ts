@@ -1,6 +1,6 @@
 import type { Client, EnvelopeOptions } from '@centreond/client';
 import { coreManifest } from '../core-actions.ts';
-import { type Asked, type CallOptions, durationOf, envelopeOf, exitFault, untilText } from './asked.ts';
+import { type Asked, type CallOptions, envelopeOf, exitFault, untilText } from './asked.ts';
 import { batchesOf } from './batches.ts';
 import { callEach } from './call-each.ts';
 import { misuse, openClient } from './connection.ts';
@@ -10,6 +10,7 @@ import { fleetOf, isReached } from './fleet.ts';
 import { dataLines, meaning, printJson, rowLines } from './print.ts';
 import { titlesOf } from './row-titles.ts';
 import { targetsOf } from './targets.ts';
+import { durationOf } from './time.ts';
 
 /**
  * Sends a request and prints its outcome. Exit 1 where it ended with code 1, 4 where it took longer than --timeout. To

@@ -2,9 +2,10 @@ import type { Client } from '@centreond/client';
 import { type HistoryRow, isCentreondError, isTerminal } from '@centreond/protocol';
 import { cliFault, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
-import { dataLines, momentText, printJson, rowLines } from './print.ts';
+import { dataLines, printJson, rowLines } from './print.ts';
 import { requestOf } from './requests.ts';
 import { titlesOf } from './row-titles.ts';
+import { momentText } from './time.ts';
 
 /**
  * Prints a token's request, with its DATA, and its rows; with --follow also those to come, until the terminal one. Exit 1 if it

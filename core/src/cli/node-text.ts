@@ -2,7 +2,8 @@ import { plain } from '../words.ts';
 import { wrapped } from './cells.ts';
 import type { Fleet, FleetNode } from './fleet.ts';
 import { type Color, lineOf, type Piece, type View } from './painted.ts';
-import { countText, momentText, msText, spanText } from './print.ts';
+import { countText, msText, spanText } from './print.ts';
+import { momentText } from './time.ts';
 
 /** A clock that is further off than this is told, in seconds. */
 const SKEW_LIMIT = 2;
