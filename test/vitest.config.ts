@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 import { BUILT } from './built.ts';
 
+// What shows times shows those of its zone.
+process.env.TZ = 'UTC';
+
 /** Folders whose tests have commands of their own. */
 const SUITES = ['e2e', 'faults', 'fleet', 'fuzz', 'readme', 'bench'];
 

@@ -3,12 +3,14 @@ import { KeyActions, type KeyActionsOptions } from './doors/key-actions.ts';
 import { FleetActions, type FleetActionsOptions } from './fleet/fleet-actions.ts';
 import { PluginActions, type PluginActionsOptions } from './host/plugin-actions.ts';
 import { ServiceActions, type ServiceOptions } from './host/service-actions.ts';
+import { EventActions, type EventActionsOptions } from './router/event-actions.ts';
 import { HistoryActions, type HistoryOptions } from './router/history-actions.ts';
 import { RequestActions, type RequestActionsOptions } from './router/request-actions.ts';
 import { StatusActions, type StatusOptions } from './router/status-actions.ts';
 
 /** What the core's actions work on, of all rooms. */
 export type CoreRooms = StatusOptions &
+  EventActionsOptions &
   HistoryOptions &
   RequestActionsOptions &
   PluginActionsOptions &
@@ -19,6 +21,7 @@ export type CoreRooms = StatusOptions &
 /** The classes of the core's own actions, declared like those of every plugin. A new subject is a line here. */
 const CLASSES = [
   StatusActions,
+  EventActions,
   HistoryActions,
   RequestActions,
   PluginActions,

@@ -9,6 +9,7 @@ test("the core's actions are for the roles that PROTOCOL.md section 4 names", ()
     GETTHUMBPRINT: 'client node',
     INFORMATION: 'client',
     GETMANIFESTS: 'client',
+    GETEVENTS: 'internal admin',
     GETLOG: 'client node',
     PUTLOG: 'client node',
     FOLLOW: 'client node',

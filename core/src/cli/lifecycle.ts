@@ -6,7 +6,8 @@ import { openClient } from './connection.ts';
 import { dataOf } from './data-words.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { degradedText } from './health-text.ts';
-import { momentText, printJson } from './print.ts';
+import { printJson } from './print.ts';
+import { momentText } from './time.ts';
 
 /** What happened to the plugins that share a process with the one that was asked for; nothing if none do. */
 function othersText(sharedWith: unknown, happened: string): string {

@@ -25,6 +25,11 @@ function undashed<T>(value: T): T {
   return Object.fromEntries(Object.entries(value).map(([key, word]) => [key, plain(word)])) as T;
 }
 
+/** Collects an option that may be given several times. */
+function repeated(word: string, before: readonly string[] = []): readonly string[] {
+  return [...before, word];
+}
+
 /** The command line `centreond`. Sets the process's exit code; every verb loads only what it needs. */
 export async function main(argv: readonly string[]): Promise<void> {
   const program = new Command('centreond')
@@ -77,7 +82,13 @@ export async function main(argv: readonly string[]): Promise<void> {
   program
     .command('call <action> [data...]')
     .description('send a request ({json}, key=value…, @FILE or - for standard input) and print its outcome')
-    .option('--target <nodes>', 'the node to run it on; a,b,c or all: a request each, and a summary')
+    .option('--target <nodes>', "the node to run it on; a,b,c, 'web-*' or all: a request each, and a summary")
+    .option('--label <key=value>', 'only nodes with this label; again for another, all must match', repeated)
+    .option('--batch <size>', 'so many nodes at a time, 20 or 10%; the next ones once these have ended')
+    .option('--wait <duration>', 'with --batch: the pause between batches')
+    .option('--fail-fast', 'with --batch: no further batch once a node failed')
+    .option('--check-exit', "count a command's exit code other than 0 as failed (COMMAND to several nodes: default)")
+    .option('--no-check-exit', 'count every command that ran as finished')
     .option('--token <token>', 'the token to use; with several nodes each request has TOKEN:NODE')
     .option('--follow', 'print each row as it is written')
     .option('--no-wait', 'print the token once the request is on disk, and leave')
@@ -122,6 +133,12 @@ export async function main(argv: readonly string[]): Promise<void> {
     .command('status')
     .description('what runs, with figures')
     .action(verb(async (globals) => (await import('./status.ts')).status(globals)));
+  program
+    .command('events')
+    .description('what happens on this router, a line each, until it is interrupted')
+    .option('--since <when>', 'begin with what happened since, as far as the router keeps it: 1h, yesterday, a date')
+    .option('--no-follow', 'print what is kept, and leave')
+    .action(verb(async (globals) => (await import('./events.ts')).events(globals as never)));
   program
     .command('nodes [id]')
     .description('the nodes that are reached from here and how they are, or one with all that is known of it')

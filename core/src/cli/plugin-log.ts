@@ -7,8 +7,9 @@ import { cliFault, misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { exitText, whyOf } from './lifecycle.ts';
 import { isAcceptance, printJson, requestLines, rowLines } from './print.ts';
-import { momentOf, requestOf } from './requests.ts';
+import { requestOf } from './requests.ts';
 import { informationOf, RowTitles } from './row-titles.ts';
+import { momentOf } from './time.ts';
 
 const PAGE = 1000;
 const EVERY_MS = 200;

@@ -6,6 +6,7 @@ import { CliError } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import type { Listed } from './requests.ts';
 import type { RowTitles } from './row-titles.ts';
+import { momentText } from './time.ts';
 
 /** One JSON value, on a line of its own. */
 export function printJson(value: unknown): void {
@@ -107,11 +108,6 @@ export function explain(error: unknown, { json }: Globals): number {
 /** So many of something: `1 node`, `2 nodes`. */
 export function countText(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
-}
-
-/** A moment as rows show it, from whole seconds since the epoch. */
-export function momentText(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().replace('T', ' ').slice(0, 19);
 }
 
 /** Milliseconds as figures show them. */

@@ -38,7 +38,7 @@ export async function informationOf(client: Client): Promise<{ plugins: Plugins;
 }
 
 /** The titles that the router of `client` knows; none if it does not say: a node may not ask, and rows are shown without. */
-export async function titlesOf(client: Client): Promise<RowTitles> {
+export async function titlesOf(client: Pick<Client, 'send'>): Promise<RowTitles> {
   try {
     return new RowTitles((await informationOf(client)).plugins);
   } catch (error) {

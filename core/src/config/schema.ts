@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { RESERVED_TYPES, TYPE_PATTERN } from '@centreond/plugin-sdk/internal';
+import { LABEL } from '@centreond/plugin-sdk/nodes';
 import { isAction, isIdentity, isTarget } from '@centreond/protocol';
 import { z } from 'zod';
 import { describe } from '../words.ts';
@@ -163,7 +164,15 @@ const Plugins = z.array(PluginPart).default([]).describe('The plugins to host, i
 const Core = z
   .strictObject({
     id: identity("This router's node id; the host's name when left out.").optional(),
-    name: z.string().min(1).max(255).describe('A label for people.').optional(),
+    name: z.string().min(1).max(255).describe('What people call it.').optional(),
+    labels: z
+      .record(
+        z.string().regex(LABEL.key, 'must be a small letter and up to 62 of a-z 0-9 _ . -'),
+        z.string().max(LABEL.characters),
+      )
+      .refine((labels) => Object.keys(labels).length <= LABEL.most, `must be at most ${LABEL.most} labels`)
+      .default({})
+      .describe('What it is chosen by where it is a node (call --label), such as site: paris.'),
     dataDir: leaf(
       'CONFIG_BAD_VALUE',
       'a path',
