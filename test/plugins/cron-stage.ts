@@ -80,7 +80,9 @@ export class Stage {
   /** A plugin as the host makes it, started. */
   async plugin(config: object = {}): Promise<CronPlugin> {
     const { options } = declarationOf(CronPlugin);
-    const read = await validate(options.config ?? expect.fail('no config'), { timeZone: 'UTC', ...config });
+    // As a file has it: without what is undefined.
+    const written: unknown = JSON.parse(JSON.stringify({ timeZone: 'UTC', ...config }));
+    const read = await validate(options.config ?? expect.fail('no config'), written);
     if (!read.ok) throw failure('INVALID_PLUGIN', { plugin: 'cron', reason: read.reason });
     type Config = ConstructorParameters<typeof CronPlugin>[0];
     const instance = { id: '1', of: 1, type: 'cron' };

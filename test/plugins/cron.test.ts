@@ -1,7 +1,7 @@
 import CronPlugin from '@centreond/plugin-cron';
 import { manifestOf } from '@centreond/plugin-sdk/internal';
 import { failure } from '@centreond/protocol';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { call, FakeClock, Stage, settle } from './cron-stage.ts';
 
 const stages: Stage[] = [];
@@ -11,6 +11,7 @@ function stage(start = '2025-11-22T10:00:00Z'): Stage {
   return made;
 }
 afterEach(async () => {
+  vi.unstubAllEnvs();
   for (const each of stages.splice(0)) {
     each.stop();
     await settle();
@@ -130,6 +131,28 @@ describe('a time zone', () => {
     expect(await runs('0 9 * * *', 'Europe/Paris', ...day)).toEqual(['11-22T08:00']);
     expect(await runs('0 9 * * *', 'Asia/Kolkata', ...day)).toEqual(['11-22T03:30']);
     expect(await runs('0 9 * * *', 'America/New_York', ...day)).toEqual(['11-22T14:00']);
+  });
+
+  it.each(['', 'CET-1CEST', 'Nowhere/Land'])('has to be named where TZ=%j names none', async (TZ) => {
+    vi.stubEnv('TZ', TZ);
+    const named = TZ === '' ? 'TZ is empty' : `TZ is ${TZ}`;
+    const on = stage();
+    await expect(on.plugin({ timeZone: undefined, definitions: [hourly] })).rejects.toThrow(
+      `definitions.0.timeZone: is omitted, and ${named}`,
+    );
+    const plugin = await on.plugin({ timeZone: undefined, definitions: [{ ...hourly, timeZone: 'Asia/Tokyo' }] });
+    expect(await call(plugin, 'GETCRON', {})).toMatchObject({ definitions: [{ timeZone: 'Asia/Tokyo' }] });
+    await expect(call(plugin, 'ADDCRON', { ...hourly, id: 'other' })).rejects.toThrow(
+      `timeZone: is omitted, and ${named}`,
+    );
+  });
+
+  it('is read out of TZ where that names a file', async () => {
+    vi.stubEnv('TZ', ':/usr/share/zoneinfo/Asia/Tokyo');
+    const plugin = await stage().plugin({ timeZone: undefined, definitions: [{ ...hourly, schedule: '0 9 * * *' }] });
+    expect(await call(plugin, 'GETCRON', {})).toMatchObject({
+      definitions: [{ timeZone: 'Asia/Tokyo', nextRun: '2025-11-23T00:00:00.000Z' }],
+    });
   });
 
   it('springs forward: a time of day that does not exist is run at the first that does, an interval goes on', async () => {

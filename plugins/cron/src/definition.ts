@@ -1,5 +1,5 @@
+import { SCHEDULE_FORM, scheduleFault, timeZoneOf, type ZoneOrFault } from '@centreond/plugin-sdk/schedule';
 import { z } from 'zod';
-import { machineTimeZone, SCHEDULE_FORM, scheduleFault } from './schedule.ts';
 
 /** Runs that are made up for at most, wait for their turn at most, or go on at once at most, for one definition. */
 export const RUNS_LIMIT = 100;
@@ -84,20 +84,34 @@ export const Config = z
   })
   .superRefine((config, context) => {
     const seen = new Set<string>();
+    const own = zoneOfConfig(config);
     for (const [i, definition] of config.definitions.entries()) {
       const issue = (key: string, message: string) =>
         context.addIssue({ code: 'custom', path: ['definitions', i, key], message });
       if (seen.has(definition.id)) issue('id', `is the id of two definitions: ${definition.id}`);
       seen.add(definition.id);
-      const fault = scheduleFault(
-        definition.schedule,
-        definition.timeZone ?? config.timeZone ?? machineTimeZone(),
-        Date.now(),
-      );
+      const zone = zoneFor(definition, own);
+      if ('fault' in zone) {
+        issue('timeZone', zone.fault);
+        continue;
+      }
+      const fault = scheduleFault(definition.schedule, zone.zone, Date.now());
       if (fault) issue('schedule', fault);
     }
   });
 export type Config = z.output<typeof Config>;
+
+/** The time zone of definitions that name none: the config's, else that of the process. */
+export function zoneOfConfig({ timeZone }: { readonly timeZone?: string }): ZoneOrFault {
+  return timeZone === undefined ? timeZoneOf(process.env) : { zone: timeZone };
+}
+
+/** The time zone of a definition, `own` being that of definitions that name none. */
+export function zoneFor({ timeZone }: Pick<Definition, 'timeZone'>, own: ZoneOrFault): ZoneOrFault {
+  if (timeZone !== undefined) return { zone: timeZone };
+  if ('zone' in own) return own;
+  return { fault: `is omitted, and ${own.fault}; or name a timeZone here or in the config of the plugin` };
+}
 
 const Time = z.iso.datetime();
 
