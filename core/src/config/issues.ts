@@ -74,7 +74,8 @@ export function ajvProblems(errors: readonly ErrorObject[], source: Source, base
       }
       case 'required': {
         const key = String(params.missingProperty);
-        const type: unknown = parentSchema.properties?.[key]?.type;
+        const { type, enum: values }: { type?: unknown; enum?: unknown } = parentSchema.properties?.[key] ?? {};
+        if (Array.isArray(values)) return tell.missing([...path, key], `one of ${values.join(', ')}`);
         return tell.missing([...path, key], typeof type === 'string' ? KINDS[type] : undefined);
       }
       case 'type': {
@@ -105,7 +106,8 @@ export function ajvProblems(errors: readonly ErrorObject[], source: Source, base
 
 /** Of the errors with the forms of an anyOf or oneOf, keeps those with the form that was probably meant. */
 function bestForms(errors: readonly ErrorObject[]): ErrorObject[] {
-  const kept = new Set(errors);
+  // What a form of a discriminated union has against the value is told by itself.
+  const kept = new Set(errors.filter(({ keyword }) => keyword !== 'if'));
   for (const choice of errors) {
     if (!kept.has(choice) || (choice.keyword !== 'anyOf' && choice.keyword !== 'oneOf')) continue;
     const prefix = `${choice.schemaPath}/`;

@@ -1,5 +1,10 @@
 import { dirname, resolve } from 'node:path';
-import { isSecretReference, SECRET_FORMAT, SECRET_REFERENCE_FORMAT } from '@centreond/plugin-sdk/json-schema';
+import {
+  isOtherForm,
+  isSecretReference,
+  SECRET_FORMAT,
+  SECRET_REFERENCE_FORMAT,
+} from '@centreond/plugin-sdk/json-schema';
 import type { Json, JsonObject } from '@centreond/protocol';
 import type { PluginEntry } from './entry.ts';
 import { pathOf, valueAt } from './issues.ts';
@@ -58,7 +63,7 @@ class Placing {
     if (typeof value === 'string') return this.#text(value, schema, way);
     if (typeof value !== 'object' || value === null) return value;
     let placed = value;
-    for (const branch of this.#branches(schema)) placed = this.place(placed, branch, way) as typeof value;
+    for (const branch of this.#branches(schema, value)) placed = this.place(placed, branch, way) as typeof value;
     if (Array.isArray(placed)) {
       const { items, prefixItems } = schema;
       const first = Array.isArray(prefixItems) ? prefixItems : [];
@@ -87,16 +92,23 @@ class Placing {
       return reference;
     }
     // Resolved twice is resolved once: what is absolute stays so.
-    return this.#branches(schema).reduce((placed, branch) => this.#text(placed, branch, way), text);
+    return this.#branches(schema, text).reduce((placed, branch) => this.#text(placed, branch, way), text);
   }
 
-  /** The schemas that hold for the same value; those of a union all, since what differs is by whom it was written. */
-  #branches({ $ref, allOf, anyOf, oneOf }: Schema): Schema[] {
+  /** The schemas that hold for `value`; those of a union all, but for forms that have another constant. */
+  #branches({ $ref, allOf, anyOf, oneOf }: Schema, value: Json): Schema[] {
     const referred = typeof $ref === 'string' ? this.#referred($ref) : undefined;
-    return [referred, allOf, anyOf, oneOf]
+    const forms = [anyOf, oneOf].flat().filter((form) => !this.#isOther(schemaOf(form), value));
+    return [referred, allOf, forms]
       .flat()
       .filter((one) => one !== undefined)
       .map(schemaOf);
+  }
+
+  #isOther(form: Schema, value: Json): boolean {
+    const { $ref } = form;
+    const schema = typeof $ref === 'string' ? schemaOf(this.#referred($ref)) : form;
+    return typeof value === 'object' && value !== null && isOtherForm(schema, value);
   }
 
   #referred(reference: string): unknown {

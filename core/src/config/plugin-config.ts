@@ -1,4 +1,9 @@
-import { isSecretReference, SECRET_FORMAT, SECRET_REFERENCE_FORMAT } from '@centreond/plugin-sdk/json-schema';
+import {
+  byDiscriminator,
+  isSecretReference,
+  SECRET_FORMAT,
+  SECRET_REFERENCE_FORMAT,
+} from '@centreond/plugin-sdk/json-schema';
 import { type JsonObject, reasonOf } from '@centreond/protocol';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { fault, type Problem, problem } from '../errors.ts';
@@ -22,7 +27,7 @@ export function validatePluginConfig(entry: PluginEntry, manifest: Manifest): Pr
   for (const format of [SECRET_FORMAT, SECRET_REFERENCE_FORMAT])
     ajv.addFormat(format, { type: 'string', validate: isSecretReference });
   try {
-    const validate = ajv.compile(asWritten(schema));
+    const validate = ajv.compile(byDiscriminator(asWritten(schema)));
     if (validate(config)) return [];
     return ajvProblems(validate.errors ?? [], source, base);
   } catch (error) {
