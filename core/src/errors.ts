@@ -84,6 +84,7 @@ const SENTENCES = {
     `The plugin ${d.package} has a manifest that cannot be used: ${d.reason} (${d.file}). Run \`centreond-plugin build\` in its folder, or ask its author.`,
   SECRET_UNUSABLE: (d: { where: string; reference: string; reason: string }) =>
     `${d.where} refers to the secret ${d.reference}, which ${d.reason}.`,
+  FILE_UNUSABLE: (d: { where: string; path: string; reason: string }) => `${d.where} names ${d.path}, which ${d.reason}.`,
   PLUGIN_NOT_STARTED: (d: { type: string; reason: string }) =>
     `The plugin ${d.type} does not start: ${d.reason}. \`centreond why ${d.type}\` shows its last lines; the rest is served.`,
   UNKNOWN_TYPE: (d: { type: string; where: string; there: string }) =>

@@ -3,6 +3,7 @@ import type { ErrorObject } from 'ajv/dist/2020.js';
 import type { z } from 'zod';
 import { type Problem, problem } from '../errors.ts';
 import { describe, kindOf, near } from '../words.ts';
+import { TEXT_FORMATS, UNIQUE_KEYWORD } from './formats.ts';
 import type { LeafCode, LeafIssue } from './leaves.ts';
 import { formatPath, type Path, type Source } from './source.ts';
 
@@ -63,7 +64,11 @@ export function zodProblems(
  */
 export function ajvProblems(errors: readonly ErrorObject[], source: Source, base: Path): Problem[] {
   const tell = new Telling(source, kindOf);
-  return bestForms(errors).map((error) => {
+  const best = bestForms(errors);
+  // A format has the better words for what a pattern says beside it.
+  const formatted = new Set(best.filter(({ keyword }) => keyword === 'format').map(({ instancePath }) => instancePath));
+  const told = best.filter(({ keyword, instancePath }) => keyword !== 'pattern' || !formatted.has(instancePath));
+  return told.map((error) => {
     const path = [...base, ...pathOf(error.instancePath)];
     const { params, parentSchema = {} } = error;
     switch (error.keyword) {
@@ -94,7 +99,11 @@ export function ajvProblems(errors: readonly ErrorObject[], source: Source, base
         return tell.badValue(path, bound(word, params.limit, of));
       }
       case 'format':
-        return tell.badValue(path, SECRET_FORMATS.has(params.format) ? SECRET_REMEDY : `${error.message}`);
+        return tell.badValue(path, SECRET_FORMATS.has(params.format) ? SECRET_REMEDY : formatFault(error));
+      case UNIQUE_KEYWORD: {
+        const other = formatPath([...path.slice(0, -2), params.other, params.key]);
+        return tell.badValue(path, `is the same as ${other}; give each its own`);
+      }
       case 'anyOf':
       case 'oneOf':
         return tell.badValue(path, 'fits none of the forms that it may have');
@@ -102,6 +111,10 @@ export function ajvProblems(errors: readonly ErrorObject[], source: Source, base
         return tell.badValue(path, error.message ?? error.keyword);
     }
   });
+}
+
+function formatFault({ params, data, message = 'has a wrong format' }: ErrorObject): string {
+  return TEXT_FORMATS[String(params.format)]?.(String(data)) ?? message;
 }
 
 /** Of the errors with the forms of an anyOf or oneOf, keeps those with the form that was probably meant. */

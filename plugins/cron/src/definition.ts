@@ -16,10 +16,16 @@ const schedule = z
   .string()
   .max(200)
   .regex(SCHEDULE_FORM, 'must have five or six fields (with seconds), or be a name such as @daily')
+  .meta({ format: 'cron' })
   .describe(
     'five fields, or six with seconds in front, as croner reads them; or @hourly, @daily, @weekly, @monthly, @yearly',
   );
-const timeZone = z.string().min(1).max(64).describe("an IANA name; the config's timeZone when left out");
+const timeZone = z
+  .string()
+  .min(1)
+  .max(64)
+  .meta({ format: 'timezone' })
+  .describe("an IANA name; the config's timeZone when left out");
 const action = z.string().regex(/^[A-Z][A-Z0-9_-]{0,63}$/, 'must be the name of an action');
 const target = z
   .string()
@@ -77,9 +83,11 @@ export const Config = z
     // No default: the manifest would have the time zone of the machine that built it.
     timeZone: timeZone.exactOptional().describe("where a definition does not say; the machine's when left out"),
     definitions: z
-      .array(Definition)
+      .array(Definition.extend({ timeZone: timeZone.exactOptional().meta({ 'centreond-else': ['/timeZone', 'TZ'] }) }))
       .max(DEFINITIONS_LIMIT)
       .default([])
+      // The same for `centreond check`.
+      .meta({ 'centreond-unique': 'id' })
       .describe('what is to be fired; only a change of the config changes these'),
   })
   .superRefine((config, context) => {
