@@ -173,6 +173,14 @@ export async function main(argv: readonly string[]): Promise<void> {
     .command('revoke <key>')
     .description('shut a key out, by fingerprint or identity; its session ends')
     .action(verb(async (globals, key: string) => (await keyVerbs()).revokeKey(globals, key)));
+  program
+    .command('cron')
+    .description('what the plugin cron fires')
+    .command('list')
+    .description('its definitions: schedule, zone, next run (UTC) and the outcome of the last')
+    .option('--type <type>', "the plugin's type, where the config says as: TYPE")
+    .option('--target <node>', 'the node whose definitions to show')
+    .action(verb(async (globals) => (await import('./cron.ts')).listCron(globals)));
   // A reader that went away (`status | head`) has what it wanted.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
