@@ -84,6 +84,8 @@ const SENTENCES = {
     `The plugin ${d.package} has a manifest that cannot be used: ${d.reason} (${d.file}). Run \`centreond-plugin build\` in its folder, or ask its author.`,
   SECRET_UNUSABLE: (d: { where: string; reference: string; reason: string }) =>
     `${d.where} refers to the secret ${d.reference}, which ${d.reason}.`,
+  FILE_UNUSABLE: (d: { where: string; path: string; reason: string }) =>
+    `${d.where} names ${d.path}, which ${d.reason}.`,
   PLUGIN_NOT_STARTED: (d: { type: string; reason: string }) =>
     `The plugin ${d.type} does not start: ${d.reason}. \`centreond why ${d.type}\` shows its last lines; the rest is served.`,
   UNKNOWN_TYPE: (d: { type: string; where: string; there: string }) =>
@@ -112,6 +114,12 @@ const SENTENCES = {
     d.problems.map((one) => `${placeOf(one)} ${one.code} ${one.message}`).join('\n'),
   NO_DAEMON: (d: { dataDir: string }) =>
     `No daemon serves ${d.dataDir}. Start it (\`centreond start\`), or name another with --connect.`,
+  UNKNOWN_CONTEXT: (d: { name: string; near: string | undefined; there: readonly string[] }) =>
+    `There is no context ${d.name}${d.near === undefined ? '.' : `; did you mean ${d.near}?`} There is: ${list(d.there)}. \`centreond context add\` keeps one.`,
+  CONTEXT_EXISTS: (d: { name: string }) =>
+    `There is a context ${d.name} already, with other flags, and it stays as it is. \`centreond context remove ${d.name}\` makes room.`,
+  CONTEXTS_UNREADABLE: (d: { path: string; reason: string }) =>
+    `The file of the contexts, ${d.path}, cannot be read: ${d.reason}. Correct it, or move it away.`,
   KEY_UNREADABLE: (d: { path: string; reason: string }) =>
     `The key ${d.path} cannot be read: ${d.reason}. \`centreond keys generate ${d.path}\` makes one.`,
   KEY_EXISTS: (d: { path: string; fingerprint: string }) =>

@@ -65,8 +65,9 @@ export class Stage {
   }
 
   /** Starts the plugin; again after {@link stop} or its death: with its state, and with the history of the router. */
-  async plugin(config: JsonObject = {}): Promise<void> {
-    const whole = { timeZone: 'UTC', ...config };
+  async plugin(config: object = {}): Promise<void> {
+    // As a file has it: without what is undefined.
+    const whole = JSON.parse(JSON.stringify({ timeZone: 'UTC', ...config })) as JsonObject;
     if (this.#plugin) await this.#plugin.restart({ config: whole });
     else this.#plugin = await this.#started(whole);
     await this.clock.forward(0);

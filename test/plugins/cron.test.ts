@@ -1,12 +1,15 @@
 import CronPlugin from '@centreond/plugin-cron';
 import { manifestOf } from '@centreond/plugin-sdk/internal';
 import { CentreondError, failure } from '@centreond/protocol';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Stages } from './cron-stage.ts';
 
 const stages = new Stages();
 const stage = (start?: string) => stages.open(start);
-afterEach(() => stages.close());
+afterEach(() => {
+  vi.unstubAllEnvs();
+  return stages.close();
+});
 
 const hourly = { id: 'backup', schedule: '0 * * * *', action: 'RUN', data: { what: 'all' } };
 
@@ -120,6 +123,29 @@ describe('a time zone', () => {
     expect(await runs('0 9 * * *', 'Europe/Paris', ...day)).toEqual(['11-22T08:00']);
     expect(await runs('0 9 * * *', 'Asia/Kolkata', ...day)).toEqual(['11-22T03:30']);
     expect(await runs('0 9 * * *', 'America/New_York', ...day)).toEqual(['11-22T14:00']);
+  });
+
+  it.each(['', 'CET-1CEST', 'Nowhere/Land'])('has to be named where TZ=%j names none', async (TZ) => {
+    vi.stubEnv('TZ', TZ);
+    const named = TZ === '' ? 'TZ is empty' : `TZ is ${TZ}`;
+    const on = stage();
+    await expect(on.plugin({ timeZone: undefined, definitions: [hourly] })).rejects.toThrow(
+      `definitions.0.timeZone: is omitted, and ${named}`,
+    );
+    await on.plugin({ timeZone: undefined, definitions: [{ ...hourly, timeZone: 'Asia/Tokyo' }] });
+    expect(await on.call('GETCRON', {})).toMatchObject({ definitions: [{ timeZone: 'Asia/Tokyo' }] });
+    await expect(on.call('ADDCRON', { ...hourly, id: 'other' })).rejects.toThrow(
+      `timeZone: is omitted, and ${named}`,
+    );
+  });
+
+  it('is read out of TZ where that names a file', async () => {
+    vi.stubEnv('TZ', ':/usr/share/zoneinfo/Asia/Tokyo');
+    const on = stage();
+    await on.plugin({ timeZone: undefined, definitions: [{ ...hourly, schedule: '0 9 * * *' }] });
+    expect(await on.call('GETCRON', {})).toMatchObject({
+      definitions: [{ timeZone: 'Asia/Tokyo', nextRun: '2025-11-23T00:00:00.000Z' }],
+    });
   });
 
   it('springs forward: a time of day that does not exist is run at the first that does, an interval goes on', async () => {

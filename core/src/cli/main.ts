@@ -30,8 +30,8 @@ function repeated(word: string, before: readonly string[] = []): readonly string
   return [...before, word];
 }
 
-/** The command line `centreond`. Sets the process's exit code; every verb loads only what it needs. */
-export async function main(argv: readonly string[]): Promise<void> {
+/** The verbs and options of `centreond`. A verb sets the process's exit code, and loads only what it needs. */
+export function commandLine(): Command {
   const program = new Command('centreond')
     .description('The centreond daemon and its operator’s tool')
     .version(VERSION)
@@ -41,14 +41,16 @@ export async function main(argv: readonly string[]): Promise<void> {
     .option('--key <file>', 'with --connect: the key to prove who you are')
     .option('--identity <id>', 'with --connect: who you are')
     .option('--router <fingerprint>', "with --connect: the router's fingerprint")
+    .option('--context <name>', 'the flags that `centreond context add` has kept under that name')
     .exitOverride()
     .showHelpAfterError('(centreond --help lists the verbs)');
-  const verb = (run: (globals: Globals, ...rest: never[]) => Promise<number>) => {
+  const verb = (run: (globals: Globals, ...rest: never[]) => Promise<number>, orUsedContext = true) => {
     return async (...args: unknown[]) => {
       const command = args.at(-1) as Command;
       const globals = undashed(command.optsWithGlobals()) as Globals;
       try {
-        process.exitCode = await run(globals, ...(args.slice(0, -2).map(undashed) as never[]));
+        const told = (await import('./contexts.ts')).inContext(globals, orUsedContext);
+        process.exitCode = await run(told, ...(args.slice(0, -2).map(undashed) as never[]));
       } catch (error) {
         process.exitCode = (await import('./print.ts')).explain(error, globals);
       }
@@ -61,12 +63,12 @@ export async function main(argv: readonly string[]): Promise<void> {
     .addOption(
       new Option('--log <form>', 'the log as json or text (default: text on a terminal)').choices(['json', 'text']),
     )
-    .action(verb(async (globals) => (await import('./start.ts')).start(globals)));
+    .action(verb(async (globals) => (await import('./start.ts')).start(globals), false));
   program
     .command('init')
     .description('write a config file to begin with: ./centreond.yaml, or --config FILE')
     .option('--id <id>', "this router's node id (default: central)")
-    .action(verb(async (globals) => (await import('./init.ts')).init(globals)));
+    .action(verb(async (globals) => (await import('./init.ts')).init(globals), false));
   program
     .command('join <identity>')
     .description('print a line that makes the machine it is pasted on the node IDENTITY of this router')
@@ -200,6 +202,38 @@ export async function main(argv: readonly string[]): Promise<void> {
     .command('revoke <key>')
     .description('shut a key out, by fingerprint or identity; its session ends')
     .action(verb(async (globals, key: string) => (await keyVerbs()).revokeKey(globals, key)));
+  program
+    .command('cron')
+    .description('what the plugin cron fires')
+    .command('list')
+    .description('its definitions: schedule, zone, next run (UTC) and the outcome of the last')
+    .option('--type <type>', "the plugin's type, where the config says as: TYPE")
+    .option('--target <node>', 'the node whose definitions to show')
+    .action(verb(async (globals) => (await import('./cron.ts')).listCron(globals)));
+  const context = program.command('context').description('flags that are kept under a name');
+  const contextVerbs = () => import('./context.ts');
+  context
+    .command('add <name>')
+    .description('keep --connect, --key, --identity and --router, or --config, for --context NAME')
+    .action(verb(async (globals, name: string) => (await contextVerbs()).addContext(globals, name), false));
+  context
+    .command('list')
+    .description('what is kept, with a * at the one in use')
+    .action(verb(async (globals) => (await contextVerbs()).listContexts(globals), false));
+  context
+    .command('use [name]')
+    .description('have NAME count where --context, --config or --connect is not given; without NAME, none')
+    .action(verb(async (globals, name?: string) => (await contextVerbs()).useContext(globals, name), false));
+  context
+    .command('remove <name>')
+    .description('forget it; its key stays where it is')
+    .action(verb(async (globals, name: string) => (await contextVerbs()).removeContext(globals, name), false));
+  return program;
+}
+
+/** The command line `centreond`. Sets the process's exit code. */
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = commandLine();
   // A reader that went away (`status | head`) has what it wanted.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;

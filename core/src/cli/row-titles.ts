@@ -28,7 +28,7 @@ export class RowTitles {
 }
 
 /** What INFORMATION tells of the plugins of the router of `client`, and its time. A router of an earlier version tells no titles. */
-export async function informationOf(client: Client): Promise<{ plugins: Plugins; time: number }> {
+export async function informationOf(client: Pick<Client, 'send'>): Promise<{ plugins: Plugins; time: number }> {
   const { data } = await client.send('INFORMATION', {});
   const { plugins, time } = data as unknown as { plugins: Plugins; time: number };
   return {

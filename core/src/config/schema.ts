@@ -20,6 +20,12 @@ function identity(description: string) {
 
 // 43 characters hold 258 bits, so the last one of a canonical SHA-256 ends in two zero bits.
 const FINGERPRINT = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
+
+/** Whether `text` is the fingerprint of a key. */
+export function isFingerprint(text: string): boolean {
+  return FINGERPRINT.test(text);
+}
+
 const ADDRESS = /^tcp:\/\/(?<host>\*|\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]{1,64}):(?<port>\*|[0-9]{1,5})$/;
 
 function parseListen(value: unknown): string | Refusal {
@@ -55,7 +61,7 @@ const Client = z
       'CONFIG_BAD_FINGERPRINT',
       'a fingerprint',
       { description: "RFC 7638 thumbprint of the client's key.", pattern: FINGERPRINT.source },
-      (value) => FINGERPRINT.test(value),
+      isFingerprint,
     ),
     roles: z.array(z.enum(ROLES)).min(1).describe('What it may do: client, node, router, admin.'),
     actions: z
