@@ -88,9 +88,10 @@ export function pushPin(batch: Batch, identity: string, key: string): void {
   batch.texts.push(identity, key);
 }
 
-export function pushRename(batch: Batch, epoch: string): void {
+export function pushRename(batch: Batch, epoch: string, skipped: number): void {
   batch.kinds.push(RENAME);
   batch.texts.push(epoch);
+  batch.numbers.push(skipped);
 }
 
 /** `value` undefined: forgets `key`. */
@@ -134,7 +135,7 @@ export type Call =
     }
   | { kind: typeof PIN; identity: string; key: string }
   | ({ kind: typeof ADOPT } & LogPage)
-  | { kind: typeof RENAME; epoch: string }
+  | { kind: typeof RENAME; epoch: string; skipped: number }
   | { kind: typeof KEEP; type: string; key: string; value: string | undefined; limit: number };
 
 /** The calls of a batch. */
@@ -178,7 +179,7 @@ export function readCalls(batch: Batch): Call[] {
   };
   return batch.kinds.map((kind): Call => {
     if (kind === ADOPT) return { kind, ...page() };
-    if (kind === RENAME) return { kind, epoch: text() };
+    if (kind === RENAME) return { kind, epoch: text(), skipped: number() };
     if (kind === ACCEPT) return { kind, request: request(), rowData: text(), number: number() };
     if (kind === APPEND) return { kind, row: row(), requestId: number() };
     if (kind === PIN) return { kind, identity: text(), key: text() };

@@ -188,12 +188,12 @@ class SqliteStore implements TokenStore {
     return this.#reader.ask({ kind: 'purgedUpTo' });
   }
 
-  renewEpoch(): Promise<void> {
+  renewEpoch(skipped = 0): Promise<void> {
     const epoch = newEpoch();
     return this.#write(
       epoch.length,
       1,
-      (batch) => pushRename(batch, epoch),
+      (batch) => pushRename(batch, epoch, skipped),
       (_id, _ctime, odd) => {
         if (odd?.refused) throw this.#refused(odd, '', '');
         this.#epoch = epoch;

@@ -317,8 +317,11 @@ export interface TokenStore {
   end(): Promise<number>;
   /** Names this database: random, new when the database is new. */
   readonly epoch: string;
-  /** Gives this database another name: it is an older copy of one that went on. */
-  renewEpoch(): Promise<void>;
+  /**
+   * Gives this database another name: it is an older copy of one that went on. Where `skipped` is given, so many ids are left out:
+   * the rows that come now have higher ones than those that the other wrote meanwhile, up to that number.
+   */
+  renewEpoch(skipped?: number): Promise<void>;
   /** The names that this database had before, the newest first, 8 at most. */
   formerEpochs(): Promise<string[]>;
   /** The highest id that a purge has removed: a row up to it that is missing may have been here. */
