@@ -96,7 +96,7 @@ const GROUND = [
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   store: [],
   config: [],
-  'data-folder': [],
+  'data-folder': ['store', 'config', 'doors'],
   router: ['store'],
   doors: ['router', 'config'],
   host: ['router', 'config', 'store'],

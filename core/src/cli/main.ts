@@ -149,6 +149,15 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description('make a plugin package that builds, tests and packs')
     .option('--dir <folder>', "the package's folder (default: ./NAME)")
     .action(verb(async (globals, name: string) => (await import('./create-plugin.ts')).createPlugin(globals, name)));
+  program
+    .command('backup <file>')
+    .description("copy all that this machine's daemon keeps into one new file, while it runs or not")
+    .action(verb(async (globals, file: string) => (await import('./backup.ts')).backup(globals, file)));
+  program
+    .command('restore <file>')
+    .description('put a backup into the data folder of a daemon that does not run')
+    .option('--force', 'move what is in the data folder aside first')
+    .action(verb(async (globals, file: string) => (await import('./backup.ts')).restoreFrom(globals, file)));
   const keys = program.command('keys').description('who may connect');
   const keyVerbs = () => import('./keys.ts');
   keys
