@@ -112,11 +112,20 @@ export async function main(argv: readonly string[]): Promise<void> {
     .command('status')
     .description('what runs, with figures')
     .action(verb(async (globals) => (await import('./status.ts')).status(globals)));
-  program
+  const nodes = program
     .command('nodes [id]')
     .description('the nodes that are reached from here and how they are, or one with all that is known of it')
     .option('--watch', 'again each second, until it is interrupted')
     .action(verb(async (globals, id?: string) => (await import('./nodes.ts')).nodes(globals, id)));
+  const nodeVerbs = () => import('./node-identity.ts');
+  nodes
+    .command('remove <id>')
+    .description('forget a node that was let in: its key is revoked, and what is open for it ends')
+    .action(verb(async (globals, id: string) => (await nodeVerbs()).removeNode(globals, id)));
+  nodes
+    .command('rename <old> <new>')
+    .description('let the machine that is the node OLD in as the node NEW, by the key that it has')
+    .action(verb(async (globals, old: string, id: string) => (await nodeVerbs()).renameNode(globals, old, id)));
   program
     .command('plugins [type]')
     .description('the actions of the plugins, or one plugin with all its manifest says')

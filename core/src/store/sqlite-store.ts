@@ -1,7 +1,18 @@
 import { chmodSync, closeSync, existsSync, fchmodSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { type CentreondError, failure, isTerminal, reasonOf } from '@centreond/protocol';
-import { type Batch, ENDED, KNOWN, type Odd, pushAdopt, pushKeep, pushPin, pushPut, pushRename } from './batch.ts';
+import {
+  type Batch,
+  ENDED,
+  KNOWN,
+  type Odd,
+  pushAdopt,
+  pushInherit,
+  pushKeep,
+  pushPin,
+  pushPut,
+  pushRename,
+} from './batch.ts';
 import { HistoryReader } from './history-reader.ts';
 import { APPEND_PATIENCE, RequestWrites } from './request-writes.ts';
 import { newEpoch } from './schema.ts';
@@ -157,6 +168,17 @@ class SqliteStore implements TokenStore {
         return { rows, cursor };
       },
       { rows: page.rows.length, lane: 'bulk' },
+    );
+  }
+
+  inherit(from: string, to: string): Promise<void> {
+    return this.#write(
+      from.length + to.length,
+      1,
+      (batch) => pushInherit(batch, from, to),
+      (_id, _ctime, odd) => {
+        if (odd?.refused) throw this.#refused(odd, '', '');
+      },
     );
   }
 

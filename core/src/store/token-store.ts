@@ -307,6 +307,8 @@ export interface TokenStore {
    * counts and is terminal ends its token; all others end nothing. Resolves with what became of each row, and the cursor.
    */
   adopt(page: LogPage): Promise<{ rows: Adopted[]; cursor: number }>;
+  /** The node `to` is the node `from` under another id: its log stands where that one's does, in the same database of it. */
+  inherit(from: string, to: string): Promise<void>;
   /** Where the logs of all nodes stand. */
   cursors(): Promise<Cursor[]>;
   /** The newest row that a node wrote itself, of those that match; undefined if none is stored. */

@@ -7,6 +7,7 @@ import {
   type Batch,
   type Call,
   type FullDraft,
+  INHERIT,
   KEEP,
   type Odd,
   type Outcome,
@@ -260,6 +261,10 @@ export class Writer {
       const former = [readMeta(this.#db, 'epoch'), ...formerEpochs(this.#db)].slice(0, FORMER_EPOCHS);
       this.#sql.setMeta.run('former_epochs', former.join(' '));
       this.#sql.setMeta.run('epoch', call.epoch);
+      return 0;
+    }
+    if (call.kind === INHERIT) {
+      this.#foreignLogs.inherit(call.from, call.to, this.#now);
       return 0;
     }
     if (call.kind === KEEP) return this.#keep(call.type, call.key, call.value, call.limit);

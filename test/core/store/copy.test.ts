@@ -72,3 +72,24 @@ test('a copy that takes the place of its database gets another epoch, and ids ab
   expect((await again.query({ token: 'now', limit: 10, maxBytes: 1e6 })).rows.map(({ id }) => id)).toEqual([1004]);
   expect((await again.append(draft('', 3, { type: 'START' }))).id).toBe(1005);
 });
+
+test('a node under another id goes on with its log where it stood, in the same database of it', async () => {
+  const file = path.join(folder(), 'history.sdb');
+  const store = await opened({ file });
+  await store.adopt({ node: 'oslo', epoch: 'e1', rows: [], aside: [], from: 0, last: 7 });
+  await store.adopt({ node: 'bergen', epoch: 'e0', rows: [], aside: [], from: 0, last: 3 });
+  await store.inherit('oslo', 'bergen');
+  await store.inherit('nobody', 'york');
+  const cursors = [
+    { node: 'oslo', epoch: 'e1', last: 7 },
+    { node: 'bergen', epoch: 'e1', last: 7 },
+  ];
+  expect(await store.cursors()).toEqual(expect.arrayContaining(cursors));
+  expect((await store.cursors()).length).toBe(2);
+  const page = { node: 'bergen', epoch: 'e1', rows: [], aside: [] };
+  expect((await store.adopt({ ...page, from: 7, last: 9 })).cursor).toBe(9);
+  await store.close();
+  expect(await (await opened({ file })).cursors()).toEqual(
+    expect.arrayContaining([cursors[0], { ...cursors[1], last: 9 }]),
+  );
+});
