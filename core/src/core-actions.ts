@@ -1,6 +1,7 @@
 import { type Manifest, manifestOf } from '@centreond/plugin-sdk/internal';
 import { KeyActions, type KeyActionsOptions } from './doors/key-actions.ts';
 import { FleetActions, type FleetActionsOptions } from './fleet/fleet-actions.ts';
+import { NodeActions, type NodeActionsOptions } from './fleet/node-actions.ts';
 import { PluginActions, type PluginActionsOptions } from './host/plugin-actions.ts';
 import { ServiceActions, type ServiceOptions } from './host/service-actions.ts';
 import { EventActions, type EventActionsOptions } from './router/event-actions.ts';
@@ -16,6 +17,7 @@ export type CoreRooms = StatusOptions &
   PluginActionsOptions &
   KeyActionsOptions &
   FleetActionsOptions &
+  NodeActionsOptions &
   ServiceOptions;
 
 /** The classes of the core's own actions, declared like those of every plugin. A new subject is a line here. */
@@ -27,6 +29,7 @@ const CLASSES = [
   PluginActions,
   KeyActions,
   FleetActions,
+  NodeActions,
   ServiceActions,
 ] as const;
 

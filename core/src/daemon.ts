@@ -3,7 +3,7 @@ import { CLOCK } from './clock.ts';
 import { Closing } from './closing.ts';
 import { type Config, loadConfig, restartRemarks } from './config/config.ts';
 import { coreActionNames, coreActions, coreManifest } from './core-actions.ts';
-import { DataFolder } from './data-folder.ts';
+import { DataFolder } from './data-folder/data-folder.ts';
 import { openDoors } from './doors/doors.ts';
 import { loadOrCreateKey } from './doors/keys.ts';
 import { Trust } from './doors/trust.ts';

@@ -29,6 +29,8 @@ test("the core's actions are for the roles that PROTOCOL.md section 4 names", ()
     UNREGISTERNODE: 'node',
     SETLOGS: 'node',
     SYNCLOGS: 'router',
+    REMOVENODE: 'admin',
+    RENAMENODE: 'admin',
     ANNOUNCE: 'internal',
     ROUTERKEY: 'internal',
     SIGN: 'internal',

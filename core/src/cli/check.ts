@@ -4,7 +4,7 @@ import { examine, type FoundPlugins } from '../config/discovery.ts';
 import { configSchema } from '../config/editor-schema.ts';
 import { surroundingProblems } from '../config/surroundings.ts';
 import { coreActionNames } from '../core-actions.ts';
-import { daemonOf } from '../data-folder.ts';
+import { daemonOf } from '../data-folder/data-folder.ts';
 import { unbindable } from '../doors/bindable.ts';
 import { inOrder, type Problem, placeOf } from '../errors.ts';
 import { countText, shortPath } from './print.ts';

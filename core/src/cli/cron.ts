@@ -6,7 +6,7 @@ import { CliError, cliFault, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { type Piece, type View, viewOf } from './painted.ts';
 import { countText, printJson, spanText } from './print.ts';
-import { momentText } from './time.ts';
+import { clockText, dayOf, zoneOf } from './time.ts';
 
 const ACTION = 'GETCRON';
 /** The type of the plugin, where the config gives it no other. */
@@ -79,7 +79,7 @@ export function cronText(definitions: readonly Listed[], { width, now, paint }: 
     { heading: 'ZONE', least: 12, cutAt: 'middle', piece: ({ timeZone }) => plain(timeZone) },
     { heading: 'ACTION', least: 7, goes: 2, piece: ({ action }) => plain(action) },
     { heading: 'TARGET', least: 6, goes: 3, cutAt: 'middle', piece: ({ target }) => plain(target ?? '-') },
-    { heading: 'NEXT (UTC)', piece: (one) => nextText(one) },
+    { heading: `NEXT ${zoneOf(now / 1000)}`, piece: (one) => nextText(one) },
     { heading: 'LAST', piece: (one) => outcomeOf(one) },
     { heading: 'DUE', goes: 1, piece: ({ lastRun }) => (lastRun ? agoText(lastRun.at, now) : '-') },
   ];
@@ -99,7 +99,8 @@ export function cronText(definitions: readonly Listed[], { width, now, paint }: 
 function nextText({ enabled, nextRun }: Listed): Piece {
   if (!enabled) return { text: 'not enabled', color: 'yellow' };
   if (nextRun === null) return { text: 'never', color: 'yellow' };
-  return momentText(Date.parse(nextRun) / 1000).replace(/:00 (?=[+-])/, ' ');
+  const seconds = Date.parse(nextRun) / 1000;
+  return `${dayOf(seconds)} ${clockText(seconds)}`.replace(/:00$/, '');
 }
 
 function outcomeOf({ lastRun, running }: Listed): Piece {

@@ -141,11 +141,20 @@ export function commandLine(): Command {
     .option('--since <when>', 'begin with what happened since, as far as the router keeps it: 1h, yesterday, a date')
     .option('--no-follow', 'print what is kept, and leave')
     .action(verb(async (globals) => (await import('./events.ts')).events(globals as never)));
-  program
+  const nodes = program
     .command('nodes [id]')
     .description('the nodes that are reached from here and how they are, or one with all that is known of it')
     .option('--watch', 'again each second, until it is interrupted')
     .action(verb(async (globals, id?: string) => (await import('./nodes.ts')).nodes(globals, id)));
+  const nodeVerbs = () => import('./node-identity.ts');
+  nodes
+    .command('remove <id>')
+    .description('forget a node that was let in: its key is revoked, and what is open for it ends')
+    .action(verb(async (globals, id: string) => (await nodeVerbs()).removeNode(globals, id)));
+  nodes
+    .command('rename <old> <new>')
+    .description('let the machine that is the node OLD in as the node NEW, by the key that it has')
+    .action(verb(async (globals, old: string, id: string) => (await nodeVerbs()).renameNode(globals, old, id)));
   program
     .command('plugins [type]')
     .description('the actions of the plugins, or one plugin with all its manifest says')
@@ -178,6 +187,15 @@ export function commandLine(): Command {
     .description('make a plugin package that builds, tests and packs')
     .option('--dir <folder>', "the package's folder (default: ./NAME)")
     .action(verb(async (globals, name: string) => (await import('./create-plugin.ts')).createPlugin(globals, name)));
+  program
+    .command('backup <file>')
+    .description("copy all that this machine's daemon keeps into one new file, while it runs or not")
+    .action(verb(async (globals, file: string) => (await import('./backup.ts')).backup(globals, file)));
+  program
+    .command('restore <file>')
+    .description('put a backup into the data folder of a daemon that does not run')
+    .option('--force', 'move what is in the data folder aside first')
+    .action(verb(async (globals, file: string) => (await import('./backup.ts')).restoreFrom(globals, file)));
   const keys = program.command('keys').description('who may connect');
   const keyVerbs = () => import('./keys.ts');
   keys

@@ -201,20 +201,32 @@ const Core = z
       .describe('The encrypted door; none when left out.'),
     store: z
       .strictObject({
-        driver: z.enum(['sqlite']).default('sqlite'),
+        driver: z.enum(['sqlite']).default('sqlite').describe('What keeps it.'),
         // An acknowledged request has to be on disk, so nothing weaker is offered.
-        synchronous: z.enum(['full', 'extra']).default('full'),
+        synchronous: z
+          .enum(['full', 'extra'])
+          .default('full')
+          .describe("SQLite's pragma: both have what was acknowledged on disk, extra also the names in the folder."),
         retention: duration('How long ended tokens are kept.', { min: DAY, max: 36_500 * DAY }).prefault('7d'),
         maxSize: size('Size at which old tokens are purged.', 16 * MIB, 1_024 ** 5).prefault('4GiB'),
       })
       .prefault({})
       .describe('The history on disk.'),
     limits: Limits,
-    session: z.strictObject({ idle: duration('Idle sessions end after this.').prefault('24h') }).prefault({}),
+    session: z
+      .strictObject({ idle: duration('Idle sessions end after this.').prefault('24h') })
+      .prefault({})
+      .describe('Sessions at the encrypted door.'),
     maxMessage: size('The largest message taken.', 8_192, 256 * MIB).prefault('16MiB'),
     log: z
-      .strictObject({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info') })
-      .prefault({}),
+      .strictObject({
+        level: z
+          .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+          .default('info')
+          .describe('The least that is logged.'),
+      })
+      .prefault({})
+      .describe("The daemon's log, on standard error."),
   })
   .prefault({})
   .describe('The router itself.');

@@ -148,6 +148,13 @@ export class NodeSessions {
     return true;
   }
 
+  /** Forgets a node that may come no more, and ends its registration. */
+  forget(node: string): void {
+    for (const peer of [...this.#sessions.keys()]) if (peer.identity === node) this.unregister(peer);
+    this.#replaced.delete(node);
+    this.#options.routes.forget(node);
+  }
+
   /** The two latest addresses of a node whose key two machines use by turns; empty for any other node. */
   addressesOf(node: string): string[] {
     return this.#sharedKeys.addressesOf(node);

@@ -178,6 +178,14 @@ export class Routes {
     this.#changed(touched);
   }
 
+  /** Forgets a node that nobody carries any more. */
+  forget(id: string): void {
+    const touched = new Set<string>();
+    this.#forget(DEPARTED, id, touched);
+    this.#refusals.delete(id);
+    this.#changed(touched);
+  }
+
   #changed(touched: ReadonlySet<string>): void {
     if (touched.size > 0) for (const listener of this.#onChange) listener([...touched]);
   }
@@ -228,6 +236,13 @@ export class Routes {
     if (reason === undefined || node?.state === 'up') return undefined;
     const where = path.via === target ? 'is' : `is behind ${path.via}, which is`;
     return `${where} not reached: ${withoutStop(reason)}`;
+  }
+
+  /** The node over which the best way to a node leads, itself where it is direct, and of which kind that is; undefined if there is none. */
+  wayTo(target: string): { readonly via: string; readonly kind: NodeStatus['kind'] } | undefined {
+    const [path] = this.#paths.get(target) ?? [];
+    if (path === undefined) return undefined;
+    return { via: path.via, kind: this.#byCarrier.get(path.carrier)?.get(path.via)?.node.kind ?? 'push' };
   }
 
   /** The actions of a node, where it announced them. */

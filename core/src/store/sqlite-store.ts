@@ -1,7 +1,18 @@
 import { chmodSync, closeSync, existsSync, fchmodSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { type CentreondError, failure, isTerminal, reasonOf } from '@centreond/protocol';
-import { type Batch, ENDED, KNOWN, type Odd, pushAdopt, pushKeep, pushPin, pushPut, pushRename } from './batch.ts';
+import {
+  type Batch,
+  ENDED,
+  KNOWN,
+  type Odd,
+  pushAdopt,
+  pushInherit,
+  pushKeep,
+  pushPin,
+  pushPut,
+  pushRename,
+} from './batch.ts';
 import { HistoryReader } from './history-reader.ts';
 import { APPEND_PATIENCE, RequestWrites } from './request-writes.ts';
 import { newEpoch } from './schema.ts';
@@ -167,6 +178,17 @@ class SqliteStore implements TokenStore {
     );
   }
 
+  inherit(from: string, to: string): Promise<void> {
+    return this.#write(
+      from.length + to.length,
+      1,
+      (batch) => pushInherit(batch, from, to),
+      (_id, _ctime, odd) => {
+        if (odd?.refused) throw this.#refused(odd, '', '');
+      },
+    );
+  }
+
   cursors(): Promise<Cursor[]> {
     return this.#reader.ask({ kind: 'cursors' });
   }
@@ -195,12 +217,12 @@ class SqliteStore implements TokenStore {
     return this.#reader.ask({ kind: 'purgedUpTo' });
   }
 
-  renewEpoch(): Promise<void> {
+  renewEpoch(skipped = 0): Promise<void> {
     const epoch = newEpoch();
     return this.#write(
       epoch.length,
       1,
-      (batch) => pushRename(batch, epoch),
+      (batch) => pushRename(batch, epoch, skipped),
       (_id, _ctime, odd) => {
         if (odd?.refused) throw this.#refused(odd, '', '');
         this.#epoch = epoch;

@@ -321,6 +321,8 @@ export interface TokenStore {
    * counts and is terminal ends its token; all others end nothing. Resolves with what became of each row, and the cursor.
    */
   adopt(page: LogPage): Promise<{ rows: Adopted[]; cursor: number }>;
+  /** The node `to` is the node `from` under another id: its log stands where that one's does, in the same database of it. */
+  inherit(from: string, to: string): Promise<void>;
   /** Where the logs of all nodes stand. */
   cursors(): Promise<Cursor[]>;
   /** The newest row that a node wrote itself, of those that match; undefined if none is stored. */
@@ -331,8 +333,11 @@ export interface TokenStore {
   end(): Promise<number>;
   /** Names this database: random, new when the database is new. */
   readonly epoch: string;
-  /** Gives this database another name: it is an older copy of one that went on. */
-  renewEpoch(): Promise<void>;
+  /**
+   * Gives this database another name: it is an older copy of one that went on. Where `skipped` is given, so many ids are left out:
+   * the rows that come now have higher ones than those that the other wrote meanwhile, up to that number.
+   */
+  renewEpoch(skipped?: number): Promise<void>;
   /** The names that this database had before, the newest first, 8 at most. */
   formerEpochs(): Promise<string[]>;
   /** The highest id that a purge has removed: a row up to it that is missing may have been here. */

@@ -42,7 +42,7 @@ test('shows each definition with its zone, what is due next first, and says what
     ),
   ).toBe(
     [
-      'ID      SCHEDULE       ZONE          ACTION   TARGET   NEXT (UTC)           LAST       DUE',
+      'ID      SCHEDULE       ZONE          ACTION   TARGET   NEXT +00:00          LAST       DUE',
       'probe   */5 * * * * *  UTC           PROBE    paris-1  2026-11-29 12:00:05  refused    2 h ago',
       'backup  30 2 * * *     Europe/Paris  COMMAND  -        2026-11-30 01:30     finished   2 h ago',
       'many    30 2 * * *     Europe/Paris  COMMAND  -        2026-11-30 01:30     2 running  2 h ago',

@@ -2,7 +2,7 @@ import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { reasonOf } from '@centreond/protocol';
 import Database from 'better-sqlite3';
-import { fault } from './errors.ts';
+import { fault } from '../errors.ts';
 
 /** How long to wait for the pid of a daemon that has just taken the folder, in steps. */
 const PID_STEPS = 10;
