@@ -35,8 +35,8 @@ export function targetsOf(text: string): Named {
 export function everyNodeWith(action: string, { router, nodes }: Fleet): Chosen {
   const direct = new Map(nodes.map(({ id, actions }) => [id, actions]));
   const behind = nodes.flatMap(({ subnodes }) => subnodes.filter((id) => !direct.has(id) && id !== router));
-  const lacks = (actions: readonly string[]) => actions.length > 0 && !actions.includes(action);
-  const lacking = [...direct].filter(([, actions]) => lacks(actions)).map(([id]) => id);
+  const isWithout = (actions: readonly string[]) => actions.length > 0 && !actions.includes(action);
+  const lacking = [...direct].filter(([, actions]) => isWithout(actions)).map(([id]) => id);
   const without = new Set(lacking);
   const targets = [...new Set([...direct.keys(), ...behind])].filter((id) => !without.has(id));
   if (targets.length > 0) return { targets, lacking };

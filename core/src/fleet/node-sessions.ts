@@ -88,7 +88,7 @@ export class NodeSessions {
     this.#sharedKeys = new SharedKeys(() => options.clock.monotonic());
   }
 
-  /** Takes what a node says of itself, the first time or anew. Returns the ids behind it that its grant does not list. */
+  /** Takes what a node says of itself, the first time or again. Returns the ids behind it that its grant does not list. */
   register(peer: Peer, { name, labels, version, actions, nodes = [] }: Registration): string[] {
     const { id, requests, clock, events, log } = this.#options;
     const entries = nodes.map((entry): Subnode => (typeof entry === 'string' ? { id: entry } : entry));

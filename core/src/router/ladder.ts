@@ -403,7 +403,7 @@ function duplicateAck(token: string): string {
   return formatAck(token, 0, '{"duplicate":true}');
 }
 
-/** DATA's JSON as it arrived: to write it anew costs as much as to read it. Begins with `{` and ends with `}`; `{}` if it is empty. */
+/** DATA's JSON as it arrived: to write it again costs as much as to read it. Begins with `{` and ends with `}`; `{}` if it is empty. */
 function textOf(data: string): string {
   const text = data.trim();
   return text.slice(1, -1).trim() === '' ? '{}' : text;
