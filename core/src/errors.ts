@@ -62,7 +62,7 @@ const SENTENCES = {
     `${d.path} ${d.what}. It holds which keys were revoked, so nothing starts without it: restore it from a backup, or move it away and accept and revoke again.`,
   // Joining a router.
   JOIN_CODE: (d: { what: string }) =>
-    `The join code ${d.what}. Copy the whole line that \`centreond join\` printed, and paste it anew.`,
+    `The join code ${d.what}. Copy the whole line that \`centreond join\` printed, and paste it again.`,
   JOIN_FOLDER_TAKEN: (d: { path: string; what: string; identity: string }) =>
     `${d.path} ${d.what}; it is left as it is. Paste the line in an empty folder, or add --config ${d.identity}/centreond.yaml to it, which makes one.`,
   JOIN_REFUSED: (d: { address: string; identity: string; key: string }) =>

@@ -30,7 +30,7 @@ let softLimit: number | undefined;
 
 /**
  * Whether the next file would get one of the last `reserve` numbers that this process may give. It gets the lowest free one, so
- * whoever opens files only while this is false leaves those numbers to everybody else.
+ * those who open files only while this is false leave those numbers to everybody else.
  */
 export function isShortOfFiles(reserve: number): boolean {
   softLimit ??= openFileLimits()?.soft ?? Number.POSITIVE_INFINITY;

@@ -110,7 +110,7 @@ async function reads(store: TokenStore) {
   return { p50Ms: figure(taken, 0.5), p99Ms: figure(taken, 0.99) };
 }
 
-/** How long requests take that come every few milliseconds while `work` goes on, which is begun anew until the time is over. */
+/** How long requests take that come every few milliseconds while `work` goes on, which is begun again until the time is over. */
 async function heldUp(store: TokenStore, work: () => Promise<unknown>) {
   const taken: number[] = [];
   const limit = performance.now() + MEASURED_MS;

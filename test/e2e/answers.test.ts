@@ -57,6 +57,12 @@ describe('a plugin in processes that answers in the ACK', { timeout: 2 * LIMIT_M
       LIMIT_MS,
     );
 
+  test('is called by the command line, which prints the answer and waits for no row', async () => {
+    const { code, stdout } = await daemon.cli('call', 'ASKORACLE');
+    expect(stdout).toMatch(/^ASKORACLE \S+ answered\n/);
+    expect(code).toBe(0);
+  });
+
   test('says what its method returned, to whom it was asked by, and writes no row', async () => {
     const { data } = await ask({}, 'question-1');
     expect(data).toMatchObject({ identity: 'ada', target: '', token: 'question-1' });
@@ -93,7 +99,7 @@ describe('a plugin in processes that answers in the ACK', { timeout: 2 * LIMIT_M
     expect((await ask()).data).toHaveProperty('pid');
   });
 
-  test('refuses with BUSY what goes beyond the share of whoever asks, and says whose and how many', async () => {
+  test('refuses with BUSY what goes beyond the share of the asker, and says whose and how many', async () => {
     const many = Array.from({ length: 1100 }, () => outcome(ask({ ms: 1 })));
     const outcomes = await Promise.all(many);
     expect(outcomes.filter((outcome) => outcome === 'answered').length).toBeGreaterThanOrEqual(1000);

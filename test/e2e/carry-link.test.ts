@@ -49,7 +49,7 @@ test("a plugin links to another router as this one, signed by the core, which co
   });
 });
 
-test('a request for the other router runs there, once, for whoever sent it, and its rows come back', async () => {
+test('a request for the other router runs there, once, for its sender, and its rows come back', async () => {
   const rows: HistoryRow[] = [];
   const outcome = await alice.call('STEPS', { rows: 3 }, { target: 'paris', onRow: (row) => rows.push(row) });
   expect(outcome).toMatchObject({ ok: true, data: { rows: 3 }, row: { node: 'paris' } });

@@ -264,7 +264,7 @@ describe('a HELO is refused, always in the same words,', () => {
     const third = new Wire(daemon.endpoint, { routingId: 'replayer' });
     after.push(third);
     for (let i = 0; i < 8; i++) expect(await third.ask(m1.frame)).toBe(refusal);
-    // Whoever replays it does not keep its owner out.
+    // A replay of it does not keep its owner out.
     expect(await wire.ask(hello({ ...who, router }).frame)).toMatch(/^\[KEY\] /);
   });
 

@@ -146,7 +146,7 @@ describe('a record that fails in anything ends its session and does nothing:', (
     'one with another sequence in its header': flip(11),
     'one with a changed byte': flip(12),
     'one with a changed tag': flip(-1),
-    'one that lacks its last byte': ({ c2s }, message) => [c2s.seal(message).subarray(0, -1)],
+    'one without its last byte': ({ c2s }, message) => [c2s.seal(message).subarray(0, -1)],
     'one with a byte too many': ({ c2s }, message) => [Buffer.concat([c2s.seal(message), Buffer.of(0)])],
     'one of a header only': ({ c2s }, message) => [c2s.seal(message).subarray(0, 12)],
     'one of a single byte': () => [Buffer.of(1)],

@@ -129,7 +129,7 @@ describe('one token, one request', () => {
     expect(codesOf(await bob.run('ECHO', {}, token))).toEqual([0, 2]);
   });
 
-  test('reads are never duplicates, whoever used their token', async () => {
+  test('reads are never duplicates, even of a token that others used', async () => {
     const token = newToken();
     await alice.run('ECHO', {}, token);
     for (const client of [alice, bob]) {

@@ -66,7 +66,7 @@ test('a node that connects by itself is told with its actions, version, clock an
   });
 });
 
-test('PING is answered by the node, and a request runs there for whoever asked, with its rows here', async () => {
+test('PING is answered by the node, and a request runs there for its asker, with its rows here', async () => {
   expect((await alice.send('PING', {}, { target: 'lyon' })).data).toMatchObject({ id: 'lyon' });
   const rows: HistoryRow[] = [];
   const outcome = await alice.call('STEPS', { rows: 1 }, { target: 'lyon', onRow: (row) => rows.push(row) });

@@ -136,7 +136,7 @@ class Attacker {
     });
     this.open = Promise.race([open.promise, exited]);
     this.done = Promise.race([done.promise, exited]);
-    for (const either of [this.open, this.done]) either.catch(() => {}); // whoever waits for it is told
+    for (const either of [this.open, this.done]) either.catch(() => {}); // those who wait for it are told
   }
 }
 

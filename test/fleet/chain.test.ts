@@ -134,7 +134,7 @@ describe.each(CHAINS)('central, relay and poller, each linked by %s', (kind) => 
     expect(await call).toMatchObject({ ok: false, data: { error: 'CANCELLED' }, row: { node: 'poller' } });
   });
 
-  test('an action that the poller lacks is refused before it is sent, and a node that is on no list is unknown', async () => {
+  test('an action that the poller does not have is refused before it is sent, and a node that is on no list is unknown', async () => {
     await expect(fleet.alice.send('NOSUCH', {}, { target: 'poller' })).rejects.toMatchObject({
       code: expect.stringMatching(/^(NODE_LACKS_ACTION|UNKNOWN_ACTION)$/),
     });

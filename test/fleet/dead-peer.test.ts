@@ -65,7 +65,7 @@ async function msUntil(id: string, up: boolean, limitMs: number): Promise<number
   return performance.now() - since;
 }
 
-/** Milliseconds until every node is up, asked anew. */
+/** Milliseconds until every node is up, asked again and again. */
 async function backAgain(): Promise<number> {
   const since = performance.now();
   const local = await fleet.local(fleet.central);

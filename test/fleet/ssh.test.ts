@@ -207,7 +207,7 @@ describe.skipIf(noSshd)('an SSH node', () => {
     );
   });
 
-  test('answers PING with its name, is in CONSTATUS with all that is known of it, and lacks other actions', async () => {
+  test('answers PING with its name, is in CONSTATUS with all that is known of it, and has no other actions', async () => {
     expect((await alice.send('PING', {}, at)).data).toMatchObject({
       id: 'web-7',
       hostname: hostname(),

@@ -6,7 +6,7 @@ import path from 'node:path';
 import type { JsonObject } from '@centreond/protocol';
 
 const SSHD = '/usr/sbin/sshd';
-/** Where sshd wants an empty folder when root starts it; packages make it, and a machine that just booted lacks it. */
+/** Where sshd wants an empty folder when root starts it; packages make it, and a machine that just booted does not have it. */
 const PRIVSEP = '/run/sshd';
 
 /** Why there can be no sshd here, or undefined. */

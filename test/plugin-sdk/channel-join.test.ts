@@ -197,7 +197,7 @@ describe('the client with a join token', () => {
   test('pins at first use only who shows that it knows the token', async () => {
     const pinned: string[] = [];
     const firstUse = { router: 'first-use', onPinned: (fingerprint: string) => pinned.push(fingerprint) };
-    // It lets in whoever comes and signs well, but cannot make the HMAC.
+    // It lets in everybody who signs well, but cannot make the HMAC.
     const stranger = await new TestRouter().bind();
     stranger.joinKey = K;
     stranger.outgoing = (frame) => (String(frame).startsWith('[KEY]') ? String(frame).replace(/\.[^.]+$/, '') : frame);

@@ -297,7 +297,7 @@ describe('a declaration that does not hold is refused with what and where', () =
   });
 
   type Standard = (method: object, context: object) => void;
-  test('standard decorators, where the tsconfig lacks experimentalDecorators', () => {
+  test('standard decorators, where the tsconfig omits experimentalDecorators', () => {
     const decorate = Plugin({ type: 'sample', title: 'A sample' }) as (target: PluginClass, context: object) => void;
     expect(() => decorate(class {}, { kind: 'class', name: 'Sample' })).toThrow('"experimentalDecorators": true');
     const method = Action('LOOK', { title: 'Look', input: Nothing, output: Nothing }) as unknown as Standard;

@@ -115,9 +115,9 @@ async function run(input: object, { config = {} }: { config?: JsonObject } = {})
 }
 
 async function until(holds: () => boolean, what: string): Promise<void> {
-  const limit = Date.now() + 30_000;
+  const limit = Date.now() + 55_000;
   while (!holds()) {
-    if (Date.now() > limit) throw new Error(`not within 30 s: ${what}`);
+    if (Date.now() > limit) throw new Error(`not within 55 s: ${what}`);
     await pause(5);
   }
 }

@@ -130,7 +130,7 @@ describe('a request', () => {
 });
 
 describe('a node', () => {
-  test('is put to work anew where its settings changed, and left alone where they did not', async () => {
+  test('is put to work again where its settings changed, and left alone where they did not', async () => {
     await bringUp('paris');
     const link = stage.link('paris');
     await fleet.bring(pushed('paris'));

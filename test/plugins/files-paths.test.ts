@@ -105,7 +105,7 @@ describe('what is received lands below the roots alone', () => {
         try { renameSync(swapped, swapped + '.aside'); symlinkSync(outside, swapped); } catch {}
         Atomics.add(flag, 1, 1);
         try { unlinkSync(swapped); renameSync(swapped + '.aside', swapped); } catch {}
-        // Somebody made it anew meanwhile.
+        // Somebody made it again meanwhile.
         try { rmSync(swapped + '.aside', { recursive: true, force: true }); } catch {}
       }`;
     const stop = new SharedArrayBuffer(8);

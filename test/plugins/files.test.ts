@@ -330,7 +330,7 @@ describe('SENDFILES', () => {
     expect((await one('x')).data).toMatchObject({ error: 'NODE_LACKS_ACTION' });
   });
 
-  test('asks whoever reads its answers to believe the node no more than it must', async () => {
+  test('asks the reader of its answers to believe the node no more than it must', async () => {
     await sender.stop();
     const answers: FileAnswer[] = [{ offset: 10 ** 9, done: false }];
     sender = await stage.sender(receiver, (action) => (action === 'FILESOPEN' ? { files: answers } : undefined));

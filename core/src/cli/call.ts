@@ -1,4 +1,5 @@
 import type { Client, EnvelopeOptions } from '@centreond/client';
+import { isCentreondError } from '@centreond/protocol';
 import { coreManifest } from '../core-actions.ts';
 import { type Asked, type CallOptions, envelopeOf, exitFault, untilText } from './asked.ts';
 import { batchesOf } from './batches.ts';
@@ -8,7 +9,7 @@ import { dataOf, inputOf } from './data-words.ts';
 import { EXIT } from './exit.ts';
 import { fleetOf, isReached } from './fleet.ts';
 import { dataLines, meaning, printJson, rowLines } from './print.ts';
-import { titlesOf } from './row-titles.ts';
+import { informationOf, titlesOf } from './row-titles.ts';
 import { targetsOf } from './targets.ts';
 import { durationOf } from './time.ts';
 
@@ -18,7 +19,7 @@ import { durationOf } from './time.ts';
  */
 export async function call(options: CallOptions, action: string, words: readonly string[]): Promise<number> {
   const { target, label, hold } = options;
-  const isRead = coreManifest.actions.some(({ name, reply }) => name === action && reply === 'ack');
+  const own = coreManifest.actions.find(({ name }) => name === action);
   const onlyAccepted = options.wait === false;
   const batches = batchesOf(options);
   if (batches && target === undefined && !label) {
@@ -26,23 +27,34 @@ export async function call(options: CallOptions, action: string, words: readonly
   }
   const named = target === undefined && !label ? undefined : targetsOf(target, label);
   const many = named !== undefined && (named.many || batches !== undefined);
-  const asked = {
+  const request = {
     action,
     data: await dataOf(words, () => inputOf(options, action)),
     sending: {
       ...(options.timeout !== undefined && { timeoutMs: durationOf('--timeout', options.timeout) }),
       ...(hold !== undefined && { envelope: envelopeOf(hold) }),
     },
-    ackOnly: onlyAccepted || isRead,
     onlyAccepted,
-    isRead,
     checkExit: options.checkExit ?? (many && action === 'COMMAND'),
   };
   await using client = await openClient(options);
+  const isRead = own ? own.reply === 'ack' : !onlyAccepted && (await answersInAck(client, action));
+  const asked = { ...request, ackOnly: onlyAccepted || isRead, isRead };
   if (many) return await callEach(client, asked, { ...options, named, batches });
   const { envelope } = asked.sending;
   const held = envelope && (await heldText(client, target, envelope));
   return asked.ackOnly ? await ask(client, asked, options, held) : await run(client, asked, options, held);
+}
+
+/** Whether an action of a plugin has its answer in the ACK, and no rows that end. False if the router does not say. */
+async function answersInAck(client: Client, action: string): Promise<boolean> {
+  try {
+    const { plugins } = await informationOf(client);
+    return plugins.some(({ actions }) => actions.some(({ name, reply }) => name === action && reply === 'ack'));
+  } catch (error) {
+    if (isCentreondError(error) && error.code === 'FORBIDDEN') return false;
+    throw error;
+  }
 }
 
 async function ask(client: Client, asked: Asked, options: CallOptions, held: string | undefined): Promise<number> {

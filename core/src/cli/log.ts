@@ -3,8 +3,8 @@ import { type HistoryRow, isCentreondError, isTerminal } from '@centreond/protoc
 import { cliFault, misuse, openClient } from './connection.ts';
 import { EXIT } from './exit.ts';
 import { type PluginLogOptions, pluginLog } from './plugin-log.ts';
-import { printJson, requestLines, rowLines } from './print.ts';
-import { requestOf } from './requests.ts';
+import { printJson, rowLines } from './print.ts';
+import { requestLines, requestOf } from './requests.ts';
 import { titlesOf } from './row-titles.ts';
 
 /**

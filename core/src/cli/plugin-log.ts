@@ -6,8 +6,8 @@ import { cut } from './cells.ts';
 import { cliFault, misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { exitText, whyOf } from './lifecycle.ts';
-import { isAcceptance, printJson, requestLines, rowLines } from './print.ts';
-import { requestOf } from './requests.ts';
+import { isAcceptance, printJson, rowLines } from './print.ts';
+import { requestLines, requestOf } from './requests.ts';
 import { informationOf, RowTitles } from './row-titles.ts';
 import { momentOf } from './time.ts';
 

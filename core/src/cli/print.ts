@@ -4,7 +4,6 @@ import { plain } from '../words.ts';
 import { tableLines } from './columns.ts';
 import { CliError } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
-import type { Listed } from './requests.ts';
 import type { RowTitles } from './row-titles.ts';
 import { momentText } from './time.ts';
 
@@ -25,14 +24,6 @@ export function rowLines(row: HistoryRow, titles?: RowTitles, token?: string): s
   return `${[...head, said].join('  ')}\n${dataLines(row.data)}`;
 }
 
-/** Who asked for what, with its DATA below. */
-export function requestLines(request: Listed, token?: string): string {
-  const { action, owner, target, acceptedAt, data } = request;
-  const on = target === '' ? '' : ` on ${shown(target)}`;
-  const under = token === undefined ? '' : `, ${shown(token)}`;
-  return `${momentText(acceptedAt)}  ${shown(owner)} asked for ${shown(action)}${on}${under}\n${dataLines(data)}`;
-}
-
 /** Whether a row is the first one of a request, and not progress. */
 export function isAcceptance({ code, data }: Pick<HistoryRow, 'code' | 'data'>): boolean {
   return code === 0 && typeof data === 'object' && data !== null && 'owner' in data && 'target' in data;
@@ -50,7 +41,7 @@ export function meaning(code: number, title = 'progress'): string {
  * Text from elsewhere, as it is to be printed: on a terminal as text that cannot steer it (tabs stay), and unchanged in a pipe or a
  * file.
  */
-function shown(text: string, stream: NodeJS.WriteStream = process.stdout): string {
+export function shown(text: string, stream: NodeJS.WriteStream = process.stdout): string {
   return stream.isTTY ? text.split('\t').map(plain).join('\t') : text;
 }
 

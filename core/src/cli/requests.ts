@@ -8,8 +8,8 @@ import { type Column, tableLines } from './columns.ts';
 import { cliFault, misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { type Piece, type View, viewOf } from './painted.ts';
-import { countText, printJson, spanText } from './print.ts';
-import { momentOf, whenText, zoneOf } from './time.ts';
+import { countText, dataLines, printJson, shown, spanText } from './print.ts';
+import { momentOf, momentText, whenText, zoneOf } from './time.ts';
 
 const SHOWN = 50;
 const PAGE = 1000;
@@ -109,6 +109,14 @@ async function requestsOf(
 /** The request of a token, if the caller may see it. */
 export async function requestOf(client: Client, token: string): Promise<Listed | undefined> {
   return (await requestsOf(client, { token }, 1)).requests[0];
+}
+
+/** Who asked for what, with its DATA below. */
+export function requestLines(request: Listed, token?: string): string {
+  const { action, owner, target, acceptedAt, data } = request;
+  const on = target === '' ? '' : ` on ${shown(target)}`;
+  const under = token === undefined ? '' : `, ${shown(token)}`;
+  return `${momentText(acceptedAt)}  ${shown(owner)} asked for ${shown(action)}${on}${under}\n${dataLines(data)}`;
 }
 
 function filterOf({ failed, open, finished, since, until, node, owner, action }: RequestOptions): JsonObject {

@@ -1,10 +1,5 @@
+import { SHARED_MODULES } from '@centreond/plugin-sdk/internal';
 import { firstPackageFolder, modulePlaces, type Package, readPackage } from './package.ts';
-
-/** The package that plugins are written against. */
-export const SDK = '@centreond/plugin-sdk';
-
-/** Modules of which one process must hold one copy: two would not see each other's decorators and tokens. */
-const SHARED_MODULES = [SDK, 'reflect-metadata', 'tsyringe'];
 
 /** What a plugin's modules reach of the shared ones. */
 export interface Reach {

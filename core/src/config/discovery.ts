@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { longNameOf, manifestAs } from '@centreond/plugin-sdk/internal';
 import { inOrder, type Position, type Problem, problem } from '../errors.ts';
 import { type Loaded, type LoadOptions, loadConfig, type PluginEntry, type Scope, secretVariables } from './config.ts';
-import { reachOf, resolveModule, SDK } from './copies.ts';
+import { reachOf, resolveModule } from './copies.ts';
 import { API_VERSION, MANIFEST_FILE, type Manifest, readManifest } from './manifest.ts';
 import { firstPackageFolder, modulePlaces, type Package, readPackage } from './package.ts';
 import { secretProblems, validatePluginConfig } from './plugin-config.ts';
@@ -22,8 +22,6 @@ export interface Discovered {
   version: string;
   /** What its package declares, under the type that the entry gives it. */
   manifest: Manifest;
-  /** Folder of the SDK that the plugin's modules load; the core's own where it asks for none. */
-  sdk: string;
 }
 
 /** What {@link findPlugins} found. */
@@ -148,10 +146,9 @@ function readPlugin(entry: PluginEntry, scope: Scope, installation: string): Dis
   if (!existsSync(pkg.main)) problems.push(problem('PLUGIN_NO_MAIN', at, { ...named, main: pkg.main }));
   if (manifest.isolation === 'core' && !entry.allowCore)
     problems.push(problem('PLUGIN_NEEDS_CORE', at, { ...named, type: manifest.type }));
-  const { sdk, faults } = sharedModules(pkg, manifest, installation, at);
-  problems.push(...faults);
+  problems.push(...sharedModuleProblems(pkg, manifest, installation, at));
   if (problems.length > 0) return problems;
-  return { entry, folder, main: pkg.main, package: pkg.name, version: pkg.version, manifest, sdk };
+  return { entry, folder, main: pkg.main, package: pkg.name, version: pkg.version, manifest };
 }
 
 function notFound(entry: PluginEntry, places: readonly string[], at: Position): Problem {
@@ -165,26 +162,18 @@ function notFound(entry: PluginEntry, places: readonly string[], at: Position): 
   return problem('PLUGIN_NOT_FOUND', at, { package: name, searched: [...new Set(searched)] });
 }
 
-function sharedModules(
-  pkg: Package,
-  manifest: Manifest,
-  installation: string,
-  at: Position,
-): { sdk: string; faults: Problem[] } {
+function sharedModuleProblems(pkg: Package, manifest: Manifest, installation: string, at: Position): Problem[] {
   const { copies, lacking } = reachOf(pkg);
   const faults = lacking.map((module) =>
     problem('PLUGIN_LACKS_MODULE', at, { package: pkg.name, module, folder: pkg.folder }),
   );
-  const own = resolveModule(installation, SDK);
-  if (manifest.isolation === 'core') {
-    for (const [module, folders] of copies) {
-      const shared = resolveModule(installation, module);
-      if (shared !== undefined && !folders.includes(shared)) folders.push(shared);
-      // A process of its own loads the SDK's copies, whichever copies its modules would find.
-      if (folders.length > 1)
-        faults.push(problem('PLUGIN_TWO_COPIES', at, { package: pkg.name, module, copies: folders }));
-    }
+  if (manifest.isolation !== 'core') return faults;
+  for (const [module, folders] of copies) {
+    const shared = resolveModule(installation, module);
+    if (shared !== undefined && !folders.includes(shared)) folders.push(shared);
+    // A process of its own loads the SDK's copies, whichever copies its modules would find.
+    if (folders.length > 1)
+      faults.push(problem('PLUGIN_TWO_COPIES', at, { package: pkg.name, module, copies: folders }));
   }
-  const sdk = copies.get(SDK)?.[0] ?? resolveModule(pkg.folder, SDK) ?? own ?? pkg.folder;
-  return { sdk, faults };
+  return faults;
 }

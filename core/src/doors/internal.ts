@@ -58,7 +58,7 @@ export class InternalDoor {
   }
 
   #enter(connection: Connection): ConnectionHandlers {
-    // Whoever may open the file may act, so there is nothing more to wait for.
+    // Those who may open the file may act, so there is nothing more to wait for.
     connection.settle();
     const peer = new InternalPeer(connection, (dirty) => this.#queue(dirty));
     return {

@@ -1,7 +1,7 @@
 import { Action, Plugin } from '@centreond/plugin-sdk';
 import { failure, isCentreondError } from '@centreond/protocol';
 import { z } from 'zod';
-import type { Chronicle } from '../router/chronicle.ts';
+import type { Chronicle } from '../log/chronicle.ts';
 import { type AskContext, NODE_ID, NOTHING, READ } from '../router/declaring.ts';
 import { reachOf } from './reach.ts';
 import { LONGEST_INVITATION, type Trust } from './trust.ts';

@@ -1,4 +1,4 @@
-import type { Chronicle } from '../router/chronicle.ts';
+import type { Chronicle } from '../log/chronicle.ts';
 import { Buckets } from './limits.ts';
 
 // Of each cause so many lines at once, and one in ten seconds after that: a flood must not fill a disk with its log.

@@ -274,7 +274,7 @@ export class Sessions {
     session.replaced = reason === 'REPLACED';
     caller.live = undefined;
     this.#byIdentity.delete(session.identity);
-    // A client that comes anew asks again for what it did not get; its old connection may be one that nobody reads.
+    // A client that comes again asks again for what it did not get; its old connection may be one that nobody reads.
     if (reason === 'REVOKED' || (reason === 'REPLACED' && caller.connection.full)) session.outbox.clear();
     if (reason === undefined) session.outbox.abandon();
     else session.outbox.finish(formatMessage('BYE', '', '', { reason }));

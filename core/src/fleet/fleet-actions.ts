@@ -105,7 +105,7 @@ export class FleetActions {
   })
   announce({ nodes, gone }: z.output<typeof Announcement>, { caller }: AskContext) {
     this.options.carriers.announce(caller, nodes, gone);
-    // Whoever came last carries them: a version that was replaced brings no more of their logs.
+    // The one that came last carries them: a version that was replaced brings no more of their logs.
     const { logs } = this.options;
     for (const { id, state } of nodes) logs.carriedBy(id, caller, state === 'up');
   }

@@ -1,8 +1,8 @@
 import type { Clock } from '../clock.ts';
 import type { Closing } from '../closing.ts';
+import type { Chronicle } from '../log/chronicle.ts';
 import type { Log } from '../log.ts';
 import { stillRefused } from '../router/authorize.ts';
-import type { Chronicle } from '../router/chronicle.ts';
 import type { Envelope } from '../router/envelope.ts';
 import type { Events } from '../router/events.ts';
 import type { Grant } from '../router/peer.ts';

@@ -47,7 +47,7 @@ export interface ForwardingOptions {
 /** An accepted request that its node does not have yet, as far as is known here. */
 interface Parcel {
   readonly open: OpenRequest;
-  /** Had to wait for its node: whoever sent it may have lost the right meanwhile. */
+  /** Had to wait for its node: its sender may have lost the right meanwhile. */
   waited: boolean;
   /** A carrier had it and did not answer: the node may run it already. */
   perhaps: boolean;

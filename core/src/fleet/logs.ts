@@ -4,7 +4,7 @@ import type { Peer } from '../router/peer.ts';
 import type { Adopted, Cursor, ForeignRow, SetAside, TokenStore } from '../store/token-store.ts';
 import { type LogMark, MARK_CHARACTERS, markOf } from './log-mark.ts';
 
-/** Whoever brings a node's log has it to itself for so long after its last page. */
+/** The carrier that brings a node's log has it to itself for so long after its last page. */
 const LEASE_MS = 60_000;
 /** How long a log may take to get here once it was asked for. */
 const SYNC_LIMIT_MS = 10_000;
@@ -79,7 +79,7 @@ interface Lease {
 
 /**
  * The logs of the nodes, as far as they are here. Each is brought by one session at a time, which streams it; what it brings is
- * stored in its order, each row once. A gap moves no cursor, so that whoever looks from there finds it.
+ * stored in its order, each row once. A gap moves no cursor, so that a look from there finds it.
  */
 export class Logs {
   readonly #options: LogsOptions;

@@ -1,7 +1,7 @@
 import type { NodeAnnouncement, Subnode } from '@centreond/plugin-sdk/nodes';
 import { newToken, reasonOf } from '@centreond/protocol';
+import type { Chronicle } from '../log/chronicle.ts';
 import type { Log } from '../log.ts';
-import type { Chronicle } from '../router/chronicle.ts';
 import type { Events } from '../router/events.ts';
 import type { Peer } from '../router/peer.ts';
 import type { PeerRequests } from './peer-requests.ts';
@@ -90,7 +90,7 @@ export class NodeSessions {
     this.#sharedKeys = new SharedKeys(() => options.clock.monotonic());
   }
 
-  /** Takes what a node says of itself, the first time or anew. Returns the ids behind it that its grant does not list. */
+  /** Takes what a node says of itself, the first time or again. Returns the ids behind it that its grant does not list. */
   register(peer: Peer, { name, labels, version, actions, nodes = [] }: Registration): string[] {
     const { id, requests, clock, events, log } = this.#options;
     const entries = nodes.map((entry): Subnode => (typeof entry === 'string' ? { id: entry } : entry));

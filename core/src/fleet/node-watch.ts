@@ -1,4 +1,4 @@
-import type { Chronicle } from '../router/chronicle.ts';
+import type { Chronicle } from '../log/chronicle.ts';
 import type { Routes } from './routes.ts';
 
 /** Tells when a node comes up, and when it is up no more. A node behind another is not told of: the other one is. */

@@ -31,8 +31,8 @@ import {
   reasonOf,
 } from '@centreond/protocol';
 import type { Settings } from '../config/config.ts';
+import type { Chronicle } from '../log/chronicle.ts';
 import type { Log } from '../log.ts';
-import type { Chronicle } from '../router/chronicle.ts';
 import type { AskContext } from '../router/declaring.ts';
 import type { Executor, Hearer, PluginStatus } from '../router/executor.ts';
 import { type Grant, Leaving, type Peer, type PeerRole } from '../router/peer.ts';

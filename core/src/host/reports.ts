@@ -1,8 +1,8 @@
 import type { HealthStatus } from '@centreond/plugin-sdk/internal';
 import { type Message, parseData } from '@centreond/protocol';
 import { z } from 'zod';
+import type { Chronicle } from '../log/chronicle.ts';
 import type { Log } from '../log.ts';
-import type { Chronicle } from '../router/chronicle.ts';
 import type { ProcessMetrics } from './metrics.ts';
 
 /** More than 64 metrics take. */

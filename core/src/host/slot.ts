@@ -1,7 +1,7 @@
 import type { Manifest } from '@centreond/plugin-sdk/internal';
 import { type CentreondError, FAILED, FINISHED, failure, formatMessage, isTerminal } from '@centreond/protocol';
+import type { Chronicle } from '../log/chronicle.ts';
 import type { Log } from '../log.ts';
-import type { Chronicle } from '../router/chronicle.ts';
 import type { Hearer } from '../router/executor.ts';
 import type { Peer } from '../router/peer.ts';
 import type { OpenRequest } from '../router/request.ts';

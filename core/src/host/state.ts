@@ -32,7 +32,7 @@ export class PluginState {
     if (key === '' || key.length > KEY_CHARACTERS || !key.isWellFormed()) {
       throw refuse(`its key must have 1 to ${KEY_CHARACTERS} characters of Unicode`);
     }
-    if (value === undefined) throw refuse('it lacks the value');
+    if (value === undefined) throw refuse('its value is missing');
     const fault = faultOf(value, MAX_ROW_DEPTH);
     if (fault) throw refuse(`its value ${fault}`);
     const text = JSON.stringify(value);

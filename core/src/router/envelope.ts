@@ -8,7 +8,7 @@ export type Envelope = CheckedEnvelope;
 
 const EMPTY: Envelope = { text: '' };
 
-/** Who owns what `peer` asks for: itself, or for a router whoever it forwards for, as ROUTER/FROM. */
+/** Who owns what `peer` asks for: itself, or for a router the one that it forwards for, as ROUTER/FROM. */
 export function ownerOf(peer: Peer, { from }: Envelope): string {
   return peer.roles.has('router') && from !== undefined ? `${peer.identity}/${from}` : peer.identity;
 }

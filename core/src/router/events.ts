@@ -1,7 +1,7 @@
 import type { Manifest } from '@centreond/plugin-sdk/internal';
 import { type CoreEvents, failure, formatMessage, parseReply } from '@centreond/protocol';
+import type { Chronicle } from '../log/chronicle.ts';
 import type { Log } from '../log.ts';
-import type { Chronicle } from './chronicle.ts';
 import type { Hearer } from './executor.ts';
 import type { Peer } from './peer.ts';
 import type { Registry } from './registry.ts';

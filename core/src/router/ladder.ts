@@ -16,10 +16,10 @@ import {
   reasonOf,
   TooManyElements,
 } from '@centreond/protocol';
+import type { Chronicle } from '../log/chronicle.ts';
 import type { Log } from '../log.ts';
 import type { Accepted, RequestRecord, TokenStore } from '../store/token-store.ts';
 import { actsForAll, refusalFor } from './authorize.ts';
-import type { Chronicle } from './chronicle.ts';
 import type { Elsewhere } from './elsewhere.ts';
 import { type Envelope, ownerOf, readEnvelope } from './envelope.ts';
 import type { Followers } from './followers.ts';
@@ -414,7 +414,7 @@ function repeated({ identity: key }: Peer) {
   return { key, withinMs: BUSY_QUIET_MS };
 }
 
-/** DATA's JSON as it arrived: to write it anew costs as much as to read it. Begins with `{` and ends with `}`; `{}` if it is empty. */
+/** DATA's JSON as it arrived: to write it again costs as much as to read it. Begins with `{` and ends with `}`; `{}` if it is empty. */
 function textOf(data: string): string {
   const text = data.trim();
   return text.slice(1, -1).trim() === '' ? '{}' : text;

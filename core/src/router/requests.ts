@@ -155,7 +155,7 @@ export class Requests {
   // ---- rows and ends ----------------------------------------------------------------------------------------------
 
   /**
-   * A row of whoever runs the request: resolves when it is on disk. Undefined if it was dropped and counted, since the request
+   * A row of what runs the request: resolves when it is on disk. Undefined if it was dropped and counted, since the request
    * does not run, or has ended.
    */
   row(open: OpenRequest, code: number, data: string): Promise<void> | undefined {

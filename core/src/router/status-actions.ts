@@ -55,7 +55,7 @@ export class StatusActions {
       ...executor.status(),
       codes: manifest.codes,
       codeTitles: manifest.codeTitles ?? {},
-      actions: manifest.actions.map(({ name }) => ({ name, ...telemetry.of(name) })),
+      actions: manifest.actions.map(({ name, reply }) => ({ name, reply, ...telemetry.of(name) })),
     }));
     const { received, accepted, refused, signatures, droppedRows } = telemetry;
     const { count: open, bytes: openBytes } = requests.used();

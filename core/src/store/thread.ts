@@ -24,7 +24,7 @@ export class Thread<Said extends { kind: string }> {
         resolve(message);
       });
     });
-    // Whoever waits for it later is told; until then it is not unhandled.
+    // Those who wait for it later are told; until then it is not unhandled.
     this.#said.catch(() => {});
   }
 

@@ -111,7 +111,7 @@ export interface SetAside {
 /** Part of the log of `node`, in ascending order: rows that it wrote itself, and those that it has from nodes behind it. */
 export interface LogPage {
   node: string;
-  /** Which database of `node`; with another one than before, its cursor starts anew at 0. */
+  /** Which database of `node`; with another one than before, its cursor starts at 0 again. */
   epoch: string;
   rows: readonly ForeignRow[];
   aside: readonly SetAside[];

@@ -115,7 +115,7 @@ export class Writer {
   readonly #maxBytes: number;
   readonly #pageSize: number;
   readonly purge: Purge;
-  /** The id that the next row gets; read anew for each transaction. */
+  /** The id that the next row gets; read again for each transaction. */
   #nextId = 0;
   #leastId: number;
   /** Whole seconds of the transaction under way. */

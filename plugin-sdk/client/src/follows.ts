@@ -28,7 +28,7 @@ interface Followed {
 
 /**
  * Who follows what. A session is asked once for each token: a second FOLLOW would mix its older rows with the live ones of
- * the first, so whoever comes later, or lags, fetches what is missing by GETLOG until it meets what comes live.
+ * the first, so a follower that comes later, or lags, fetches what is missing by GETLOG until it meets what comes live.
  */
 export class Follows {
   readonly #followed = new Map<string, Followed>();

@@ -165,7 +165,7 @@ export class CallRequest extends Request implements Follower {
   /** It cannot be followed. Before its own answer that says nothing: once it is accepted, the router is asked again. */
   fail(error: Error): void {
     if (!isOfMessage(error)) this.refused(error);
-    // It goes on: whoever takes this for a refusal of the request would run it twice.
+    // It goes on: a caller who takes this for a refusal of the request would run it twice.
     else if (this.#isAccepted) this.refused(failure('NOT_FOLLOWED', { token: this.token, reason: error.message }));
     else this.#isStalled = true;
   }

@@ -204,7 +204,7 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
     this.#fingerprint = fingerprint;
     this.#isOver = false;
     this.#exchange.up();
-    // After onPinned, so that whoever awaited the connection finds it called.
+    // After onPinned, so that those who awaited the connection find it called.
     this.#tell(() => this.#first?.resolve());
     if (renewed) this.#tell(() => this.emit('renewed'));
     if (!this.#lost) return;

@@ -1,6 +1,8 @@
 import { registerHooks } from 'node:module';
+import { SHARED_MODULES } from '@centreond/plugin-sdk/internal';
 
-const SHARED = /^(@centreond\/(plugin-sdk|protocol)|reflect-metadata|tsyringe)(\/|$)/;
+/** The SDK brings its protocol. */
+const SHARED = new RegExp(`^(${[...SHARED_MODULES, '@centreond/protocol'].join('|')})(/|$)`);
 
 /** The core is bundled, and its copies are files of the bundle: by specifier, relative to this module. */
 declare const SHARED_IN_BUNDLE: Readonly<Record<string, string>> | undefined;

@@ -311,7 +311,7 @@ class RequestContext implements ActionContext<number>, Running {
     });
   }
 
-  /** Resolves with `ready`, or when the request is aborted: whoever is to end must not wait for the disk. */
+  /** Resolves with `ready`, or when the request is aborted: what is to end must not wait for the disk. */
   async #orAborted(ready: Promise<void>): Promise<void> {
     if (this.aborted) return;
     // Not the signal's listeners: those are searched for each one that is added.

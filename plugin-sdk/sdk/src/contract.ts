@@ -224,7 +224,7 @@ export interface Link {
 /**
  * What a plugin keeps: durable, of its own, shared by its instances; it survives reload, restart and unloading. Keys have 1 to
  * 255 characters, values up to 1 MiB of JSON (else INVALID_DATA), a plugin up to 64 MiB (else STATE_FULL). What was set is
- * read by whoever asks once `set` has resolved.
+ * read by every instance once `set` has resolved.
  */
 export interface State {
   get(key: string): Promise<Json | undefined>;

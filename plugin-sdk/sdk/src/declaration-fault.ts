@@ -43,22 +43,22 @@ export function faultOfDeclaration(
   prototype: object,
 ): string | undefined {
   const { title, actions, emits, codes, instances, isolation, config } = manifest;
-  const lacks = (method: string) => typeof (prototype as Record<string, unknown>)[method] !== 'function';
+  const isMissing = (method: string) => typeof (prototype as Record<string, unknown>)[method] !== 'function';
   if (!isText(title)) return 'its title is empty';
   for (const action of actions) {
-    const fault = lacks(action.method)
+    const fault = isMissing(action.method)
       ? `the class has no method ${action.method}`
       : (faultOfAction(action) ?? faultOfKey(action, instances));
     if (fault) return `@Action('${action.name}'): ${fault}`;
   }
   for (const { event, method, in: where } of listens) {
     if (!isAction(event)) return `@On('${event}'): an event's name is a capital letter and up to 63 of A-Z 0-9 _ -`;
-    if (lacks(method)) return `@On('${event}'): the class has no method ${method}`;
+    if (isMissing(method)) return `@On('${event}'): the class has no method ${method}`;
     const other = listens.find((one) => one.event === event && one.in !== where);
     if (other)
       return `@On('${event}'): ${method} and ${other.method} differ in { in }; an event goes to one instance or to each`;
   }
-  if (kill !== undefined && lacks(kill)) return `@Kill: the class has no method ${kill}`;
+  if (kill !== undefined && isMissing(kill)) return `@Kill: the class has no method ${kill}`;
   if (
     manifest.kill &&
     !(isAtLeast(manifest.kill.graceSeconds, 0) && manifest.kill.graceSeconds <= LONGEST_GRACE_SECONDS)

@@ -337,7 +337,7 @@ export function rowCodesOf(codes: DeclaredCodes = {}): { name: string; code: num
   );
 }
 
-/** The declaration of a decorated class. Throws INVALID_PLUGIN that names the class and what it lacks or says twice. */
+/** The declaration of a decorated class. Throws INVALID_PLUGIN that names the class and what it omits or says twice. */
 export function declarationOf(plugin: PluginClass): PluginDeclaration {
   const refuse = (reason: string) =>
     failure('INVALID_PLUGIN', {

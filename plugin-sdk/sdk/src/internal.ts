@@ -22,3 +22,4 @@ export { type KeyOrFault, keyAt } from './key-path.ts';
 export { type ActionManifest, MANIFEST_FILE, type Manifest, manifestOf } from './manifest.ts';
 export { actionAs, longNameOf, manifestAs, TYPE_PATTERN } from './naming.ts';
 export { faultOfSchema, type InputOf, type JsonSchema, type OutputOf, validate } from './schema.ts';
+export { SHARED_MODULES } from './shared-modules.ts';

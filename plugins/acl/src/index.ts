@@ -93,7 +93,7 @@ export default class AclPlugin {
   }
 
   @Action('ACLRESYNC', {
-    title: 'Compute the grants of an organisation anew',
+    title: 'Compute the grants of an organisation again',
     description: 'In one transaction: readers see the old grants or the new ones. An inactive organisation has none.',
     input: ResyncInput,
     output: ResyncOutput,

@@ -27,7 +27,7 @@ export interface Result {
 
 export type Stream = 'stdout' | 'stderr';
 
-/** What a run needs of whoever asked for it. */
+/** What a run needs of its asker. */
 export interface Asker {
   readonly token: string;
   /** Takes a chunk of output and resolves when it can take more. */

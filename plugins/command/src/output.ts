@@ -9,8 +9,8 @@ const CHUNK_CHARS = 32 * 1024;
 const CHUNK_MS = 50;
 
 /**
- * One output stream of a command: keeps its first 1 MiB as text, and hands the same text on in chunks, slowed down by whoever
- * takes them. A character is never cut in two; bytes that are not UTF-8 become U+FFFD.
+ * One output stream of a command: keeps its first 1 MiB as text, and hands the same text on in chunks, slowed down by what takes
+ * them. A character is never cut in two; bytes that are not UTF-8 become U+FFFD.
  */
 export class Output {
   /** Resolves when the stream has closed. */
@@ -44,7 +44,7 @@ export class Output {
   get truncated(): boolean {
     return this.#truncated;
   }
-  /** Whether reading waits for whoever takes the chunks. */
+  /** Whether reading waits for what takes the chunks. */
   get blocked(): boolean {
     return this.#source.isPaused();
   }

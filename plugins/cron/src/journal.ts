@@ -57,7 +57,7 @@ export class Journal {
     if (read?.success === false) {
       services.log.error(
         { id, reason: read.error.message },
-        `what was kept of the runs of ${id} cannot be read; begun anew`,
+        `what was kept of the runs of ${id} cannot be read; it begins again, empty`,
       );
     }
     return new Journal(id, services, read?.data);

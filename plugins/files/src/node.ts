@@ -16,7 +16,7 @@ const NOT_NOW: ReadonlySet<string> = new Set([
   'NOT_CONNECTED',
   'CLIENT_CLOSED',
   'CLIENT_REPLACED',
-  // It was known when the request was accepted: whoever carries it is not up again.
+  // It was known when the request was accepted: its carrier is not up again.
   'UNKNOWN_TARGET',
 ]);
 /** Those that also mean it where the node has answered before: its plugin is being loaded again. */

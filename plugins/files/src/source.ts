@@ -60,7 +60,7 @@ export class SourceFile implements AsyncDisposable {
   async check(sha256: string, signal: AbortSignal): Promise<number> {
     const { size } = this.source.entry;
     const now = await this.#size();
-    // One that grew may have been written anew: reading it once more tells.
+    // One that grew may have been written again: reading it once more tells.
     if (now > size && (await this.#digest(size, signal)) !== sha256) throw refused(this.source, CHANGED);
     return now;
   }

@@ -11,7 +11,7 @@ const TICK_MS = 1000;
 const BEAT_MS = 5000;
 /** Without a word for so long, a node is unreachable. */
 const SILENCE_MS = 15_000;
-/** A session that is made anew within this time was no absence: what comes meanwhile goes again. */
+/** A session that is opened again within this time was no absence: what comes meanwhile goes again. */
 const GRACE_MS = 1000;
 const SYNC_LIMIT_MS = 10_000;
 const CLOSE_LIMIT_MS = 2000;

@@ -113,7 +113,7 @@ function once<T>(all: Map<string, Promise<T>>, key: string, make: () => Promise<
   let made = all.get(key);
   if (!made) {
     made = make();
-    // Whoever asked is told.
+    // The asker is told.
     made.catch(() => undefined);
     all.set(key, made);
   }

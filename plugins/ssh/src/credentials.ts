@@ -4,7 +4,7 @@ import type { AnyAuthMethod, ParsedKey } from 'ssh2';
 import type { SshConfig } from './ssh-config.ts';
 
 /**
- * How to prove who we are, in the order of the tries. Read anew for each connection, so that what changed on disk counts, and
+ * How to prove who we are, in the order of the tries. Read again for each connection, so that what changed on disk counts, and
  * kept nowhere. Rejects with an Error whose message is a clause that names the reference and never its value.
  */
 export async function credentialsOf({

@@ -73,7 +73,7 @@ export async function dial(config: SshConfig, stop: AbortSignal): Promise<Dialle
       const keys =
         shown.length > 0 ? `shows the host key ${shown.join(' and ')}` : 'has no host key of a kind known here';
       throw new LinkFault(
-        `${keys}, and its hostKey is ${config.hostKey} in the config; unless it was set up anew, another machine answers in its place`,
+        `${keys}, and its hostKey is ${config.hostKey} in the config; unless it was set up again, another machine answers in its place`,
         true,
       );
     }

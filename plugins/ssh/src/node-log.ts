@@ -6,7 +6,7 @@ import { z } from 'zod';
 
 const ROWS_AT_ONCE = 1000;
 const CHARACTERS_AT_ONCE = 2 * 1024 * 1024;
-/** Beyond so much that the core has not taken, whoever writes waits. */
+/** Beyond so much that the core has not taken, writers wait. */
 const FULL_ROWS = 5000;
 const FULL_CHARACTERS = 8 * 1024 * 1024;
 const FIRST_RETRY_MS = 100;

@@ -26,7 +26,7 @@ export interface Result {
   truncated: boolean;
 }
 
-/** What a run needs of whoever asked for it. */
+/** What a run needs of its asker. */
 export interface Asker {
   readonly token: string;
   /** Takes a chunk of output and resolves when it can take more. */
@@ -115,7 +115,7 @@ class RemoteRun {
       const truncated = stdout.truncated || stderr.truncated || this.link.gone.aborted;
       return { ...end, stdout: stdout.text, stderr: stderr.text, truncated };
     } finally {
-      // Handed over, but not waited for: whoever takes them may be why this ends.
+      // Handed over, but not waited for: their taker may be why this ends.
       void Promise.allSettled([stdout.finish(), stderr.finish()]);
       this.#drain();
       this.channel.close();

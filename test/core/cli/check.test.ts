@@ -280,7 +280,7 @@ describe('the schema for editors', () => {
 
   const file = join(ROOT, 'config/centreond.yaml');
   const kept = () => JSON.parse(readFileSync(join(ROOT, 'config/centreond.schema.json'), 'utf8'));
-  const HINT = 'write it anew: centreond check --schema --config config/centreond.yaml > config/centreond.schema.json';
+  const HINT = 'write it again: centreond check --schema --config config/centreond.yaml > config/centreond.schema.json';
 
   test('stands beside the config to start with, which refers to it', () => {
     const { properties } = kept();

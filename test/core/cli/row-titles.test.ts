@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { rowLines } from '../../../core/dist/cli/print.js';
 import { RowTitles } from '../../../core/dist/cli/row-titles.js';
 
-const ACTIONS = (name: string) => [{ name, finished: 0, failed: 0 }];
+const ACTIONS = (name: string) => [{ reply: 'row' as const, name, finished: 0, failed: 0 }];
 const TITLES = new RowTitles([
   { type: 'action', actions: ACTIONS('COMMAND'), codes: { OUTPUT: 100 }, codeTitles: { OUTPUT: 'output' } },
   {

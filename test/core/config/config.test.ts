@@ -86,7 +86,7 @@ describe('which file counts', () => {
     expect((await run).stdout).toBe('"js"\n"ts"\n');
   });
 
-  test('a module is read anew after it was written anew', async () => {
+  test('a module is read again after it was written again', async () => {
     write('a.mjs', 'export default { core: { id: "old" } };');
     expect((await load('a.mjs')).config?.core.id).toBe('old');
     write('a.mjs', 'export default { core: { id: "new" } };');

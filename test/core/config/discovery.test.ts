@@ -305,12 +305,10 @@ describe('copies of what must be shared', () => {
       });
   }
 
-  test('one of each is fine, and the SDK that the plugin loads is known', async () => {
+  test('one of each is fine', async () => {
     modules(folder, Object.keys(SHARED));
     install(join(folder, 'weather'), 'weather', {}, { peerDependencies: SHARED, dependencies: { absent: '1' } });
-    const { plugins, problems } = await find('plugins: [{ package: ./weather }]');
-    expect(problems).toEqual([]);
-    expect(plugins[0]?.sdk).toBe(join(folder, 'node_modules/@centreond/plugin-sdk'));
+    expect((await find('plugins: [{ package: ./weather }]')).problems).toEqual([]);
   });
 
   test('two that one plugin reaches are no fault, as in a global installation: its process loads those of the SDK', async () => {

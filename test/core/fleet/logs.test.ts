@@ -128,7 +128,7 @@ describe('the log of a node', () => {
     expect(await ids(store)).toEqual([1, 2, 3, 4, 5, 6]);
     expect(logs.cursorOf('paris')).toBe(6);
     expect(logs.counters).toMatchObject({ rows: 6, known: 5 });
-    // Another database of the node begins anew.
+    // Another database of the node begins again.
     expect(await take({ ...message(0, 0), epoch: 'two' })).toBe(0);
     expect(await take({ ...message(0, 2), epoch: 'two' })).toBe(2);
     expect(await ids(store)).toEqual([1, 2, 3, 4, 5, 6, 1, 2]);
@@ -160,7 +160,7 @@ describe('the log of a node', () => {
     await expect(logs.take(first, own('paris'), message(2, 3))).rejects.toMatchObject({ code: 'BUSY' });
     second.leave();
     await logs.take(first, own('paris'), message(2, 3));
-    // Whoever carries the node now need not wait for who carried it before.
+    // The carrier of now need not wait for the one before.
     logs.carriedBy('paris', first, true);
     await expect(logs.take(second, own('paris'), message(0, 1))).rejects.toMatchObject({ code: 'BUSY' });
     logs.carriedBy('paris', second, true);
@@ -203,7 +203,7 @@ describe('the log of a node', () => {
     expect(await ids(store)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
-  test('has rows of nodes behind it, which are the same row whoever brings them', async () => {
+  test('has rows of nodes behind it, which are the same row by whichever way they come', async () => {
     const store = await opened();
     const logs = await taking(store);
     const relayed = (id: number) => ({

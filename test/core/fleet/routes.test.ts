@@ -58,7 +58,7 @@ describe('the best way to a node', () => {
 });
 
 describe('what is known of nodes', () => {
-  test('follows what their carriers say, and tells whoever waits which nodes changed', () => {
+  test('follows what their carriers say, and tells those who wait which nodes changed', () => {
     const { table, changes } = routes();
     const [a, b] = [carrier('a'), carrier('b')];
     table.announce(a, [up('x', { actions: ['DONE'], subnodes: ['y'] }), up('z', { actions: ['DONE', 'MORE'] })]);

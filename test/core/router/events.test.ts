@@ -1,7 +1,7 @@
 import type { Manifest } from '@centreond/plugin-sdk/internal';
 import { beforeEach, expect, test } from 'vitest';
 import { CLOCK } from '../../../core/dist/clock.js';
-import { Chronicle } from '../../../core/dist/router/chronicle.js';
+import { Chronicle } from '../../../core/dist/log/chronicle.js';
 import { Events } from '../../../core/dist/router/events.js';
 import type { Executor, Hearer } from '../../../core/dist/router/executor.js';
 import type { Peer } from '../../../core/dist/router/peer.js';

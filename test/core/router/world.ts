@@ -4,7 +4,7 @@ import { CLOCK } from '../../../core/dist/clock.js';
 import { PluginHost, type PluginVersion } from '../../../core/dist/host/plugin-host.js';
 import { replace } from '../../../core/dist/host/replacement.js';
 import type { RestartLimits } from '../../../core/dist/host/supervisor.js';
-import { Chronicle } from '../../../core/dist/router/chronicle.js';
+import { Chronicle } from '../../../core/dist/log/chronicle.js';
 import type { Elsewhere } from '../../../core/dist/router/elsewhere.js';
 import { Followers } from '../../../core/dist/router/followers.js';
 import { Ladder } from '../../../core/dist/router/ladder.js';

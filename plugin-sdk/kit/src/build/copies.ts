@@ -1,8 +1,6 @@
 import { readFile, realpath } from 'node:fs/promises';
 import path from 'node:path';
-
-/** Modules of which a plugin's process must hold one copy: two would not see each other's decorators and tokens. */
-const SHARED_MODULES: readonly string[] = ['@centreond/plugin-sdk', 'reflect-metadata', 'tsyringe'];
+import { SHARED_MODULES } from '@centreond/plugin-sdk/internal';
 
 /** A shared module that a plugin's modules reach more than once. */
 export interface Copies {
@@ -46,7 +44,7 @@ async function installedAt(folder: string, name: string): Promise<string | undef
     try {
       return path.dirname(await realpath(path.join(at, 'node_modules', name, 'package.json')));
     } catch {
-      if (at === path.dirname(at)) return undefined; // not installed: whoever imports it says so
+      if (at === path.dirname(at)) return undefined; // not installed: its import says so
     }
   }
 }

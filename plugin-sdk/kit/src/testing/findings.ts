@@ -56,7 +56,7 @@ export class Findings {
   escaped(command: string): void {
     this.add(
       'PROCESS_ESCAPED',
-      `its process '${command}' outlives SIGKILL, since it has left the process group and its environment lacks CENTREOND_INSTANCE; pass the environment on`,
+      `its process '${command}' outlives SIGKILL, since it has left the process group and CENTREOND_INSTANCE is missing from its environment; pass the environment on`,
     );
   }
 

@@ -66,7 +66,7 @@ export interface Leftovers {
  * ticket, the socket, the environment mark, its own process group; its TMPDIR is a folder of its own. Resolves when it is ready.
  *
  * Rejects with INVALID_PLUGIN where there is no manifest or the process does not get ready (with its last log lines), and with
- * MANIFEST_STALE where it declares something else than the manifest. Whoever calls this must end it with `dispose()`, or
+ * MANIFEST_STALE where it declares something else than the manifest. The caller must end it with `dispose()`, or
  * declare it with `await using`: that kills what is left and removes every file.
  */
 export async function startHost(folder: string, options: HostOptions = {}): Promise<TestHost> {

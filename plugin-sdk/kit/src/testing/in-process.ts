@@ -57,7 +57,7 @@ type OutputOfMethod<F> = F extends (...args: never[]) => infer O ? Awaited<O> : 
  * runtime that a real instance has; history, state and other actions are in memory and behave like the router's.
  *
  * Rejects with INVALID_PLUGIN where the declaration or the config does not hold, and with what `start()` throws.
- * Whoever calls this must end it with `stop()` or `kill()`, or declare it with `await using`.
+ * The caller must end it with `stop()` or `kill()`, or declare it with `await using`.
  */
 export async function testPlugin<P extends object>(
   plugin: new (...args: never[]) => P,

@@ -47,7 +47,7 @@ function variantOf({ module, from, to }: Planted, folder: string): string {
   return file;
 }
 
-/** Loads the modules anew, with one fault in them or none. */
+/** Loads the modules again, with one fault in them or none. */
 export async function load(rsa: 'real' | 'ideal', planted?: Planted): Promise<Modules> {
   const stage = new Stage();
   const folder = mkdtempSync(path.join(tmpdir(), 'planted-'));

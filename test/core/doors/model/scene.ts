@@ -577,7 +577,7 @@ export class Scene {
     }
   }
 
-  /** The attacker leaves, the clocks are right, and time passes: whoever is let in has a session again. */
+  /** The attacker leaves, the clocks are right, and time passes: those who are let in have a session again. */
   async finish(): Promise<void> {
     const { stage } = this.modules;
     stage.releaseAll();

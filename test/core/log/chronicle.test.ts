@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { NodeWatch } from '../../../core/dist/fleet/node-watch.js';
 import { type Carrier, Routes } from '../../../core/dist/fleet/routes.js';
-import { Chronicle } from '../../../core/dist/router/chronicle.js';
-import { EventActions } from '../../../core/dist/router/event-actions.js';
+import { EventActions } from '../../../core/dist/host/event-actions.js';
+import { Chronicle } from '../../../core/dist/log/chronicle.js';
 import { TestLog } from '../store/opened.ts';
 
 const START = Date.parse('2026-11-28T10:00:00Z');

@@ -1,8 +1,8 @@
 import { Action, Plugin } from '@centreond/plugin-sdk';
 import { z } from 'zod';
+import type { Chronicle, Happenings } from '../log/chronicle.ts';
+import { type AskContext, READ } from '../router/declaring.ts';
 import { Shares } from '../shares.ts';
-import type { Chronicle, Happenings } from './chronicle.ts';
-import { type AskContext, READ } from './declaring.ts';
 
 const LONGEST_WAIT_SECONDS = 30;
 /** Askers that wait for events at a time. */
