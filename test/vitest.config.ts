@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { BUILT } from './built.ts';
+import { Verdicts } from './verdicts.ts';
 
 /** Folders whose tests have commands of their own. */
 const SUITES = ['e2e', 'faults', 'fleet', 'fuzz', 'readme', 'bench'];
@@ -17,6 +18,7 @@ export default defineConfig({
   test: {
     root,
     maxWorkers: 2,
+    reporters: ['default', new Verdicts()],
     projects: [
       {
         oxc,
