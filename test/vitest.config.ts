@@ -28,7 +28,7 @@ export default defineConfig({
           ...limits,
           include: ['**/*.test.ts'],
           exclude: [...SUITES.map((name) => `${name}/**`), ...APART],
-          setupFiles: ['temp-folders.ts'],
+          setupFiles: ['each-file.ts'],
           isolate: false,
           server: { deps: { external: [BUILT] } },
         },

@@ -39,7 +39,7 @@ function project(name: string, include: readonly string[], exclude: readonly str
       retry: process.env.CI && SUITE === 'fleet' ? 1 : 0,
       isolate: true,
       maxWorkers,
-      setupFiles: ['temp-folders.ts'],
+      setupFiles: ['each-file.ts'],
       // The fuzz suite puts other modules in the place of some that are built.
       ...(SUITE !== 'fuzz' && { server: { deps: { external: [BUILT] } } }),
     },
