@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { BUILT } from './built.ts';
+import { Verdicts } from './verdicts.ts';
 
 // What shows times shows those of its zone.
 process.env.TZ = 'UTC';
@@ -20,6 +21,7 @@ export default defineConfig({
   test: {
     root,
     maxWorkers: 2,
+    reporters: ['default', new Verdicts()],
     projects: [
       {
         oxc,
@@ -29,7 +31,7 @@ export default defineConfig({
           ...limits,
           include: ['**/*.test.ts'],
           exclude: [...SUITES.map((name) => `${name}/**`), ...APART],
-          setupFiles: ['temp-folders.ts'],
+          setupFiles: ['each-file.ts'],
           isolate: false,
           server: { deps: { external: [BUILT] } },
         },

@@ -1,19 +1,58 @@
 import { defineConfig } from 'vitest/config';
+import { BUILT } from './built.ts';
+import { Verdicts } from './verdicts.ts';
 
-const IS_E2E = process.env.SUITE === 'e2e';
+const { SUITE = '' } = process.env;
+const IS_E2E = SUITE === 'e2e';
+
+/** Suites of which two files run at once. Each has daemons, folders and network namespaces of its own. */
+const PAIRED = ['e2e', 'faults', 'fleet'];
+
+/** Files of these suites that run alone: they measure how fast others are served meanwhile, or how much memory that takes. */
+const ALONE: readonly string[] = [
+  'faults/bounds',
+  'faults/followers',
+  'faults/helo-flood',
+  'faults/liar',
+  'faults/one-message',
+  'faults/push',
+  'faults/strangers',
+  'fleet/backlog',
+  'fleet/files-many',
+  'fleet/fleet',
+  'fleet/soak',
+].map((name) => `${name}.test.ts`);
+
+const root = import.meta.dirname;
+const limits = { testTimeout: IS_E2E ? 60_000 : 600_000, hookTimeout: IS_E2E ? 60_000 : 600_000 };
+
+function project(name: string, include: readonly string[], exclude: readonly string[], maxWorkers: number) {
+  return {
+    oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
+    test: {
+      name,
+      root,
+      include: [...include],
+      exclude: [...exclude],
+      ...limits,
+      // Only the fleet's suite, with twenty daemons on one machine, is tried once more in CI; each that is, is printed as FLAKY.
+      retry: process.env.CI && SUITE === 'fleet' ? 1 : 0,
+      isolate: true,
+      maxWorkers,
+      setupFiles: ['each-file.ts'],
+      // The fuzz suite puts other modules in the place of some that are built.
+      ...(SUITE !== 'fuzz' && { server: { deps: { external: [BUILT] } } }),
+    },
+  };
+}
 
 export default defineConfig({
-  oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   test: {
-    root: import.meta.dirname,
-    include: ['{e2e,faults,fleet,fuzz,readme}/**/*.test.ts'],
-    exclude: [],
-    // Only the fleet's suite, with twenty daemons on one machine, is tried once more in CI; the report shows it.
-    retry: process.env.CI && process.env.SUITE === 'fleet' ? 1 : 0,
-    testTimeout: IS_E2E ? 60_000 : 600_000,
-    hookTimeout: IS_E2E ? 60_000 : 600_000,
-    // One file at a time, but for e2e: what the others measure or kill must not disturb another.
-    fileParallelism: IS_E2E,
-    maxWorkers: 2,
+    root,
+    reporters: ['default', new Verdicts()],
+    projects: [
+      project('paired', [`{${PAIRED.join(',')}}/**/*.test.ts`], ALONE, 2),
+      project('alone', [...ALONE, '{fuzz,readme}/**/*.test.ts'], [], 1),
+    ],
   },
 });

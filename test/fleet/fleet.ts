@@ -101,7 +101,7 @@ export class Fleet {
 
   /** A machine on this network, not started. */
   async machine(options: Omit<MachineOptions, 'host' | 'key'>): Promise<Machine> {
-    const machine = new Machine({ ...options, host: this.network.host(), key: await routerKey() });
+    const machine = new Machine({ ...options, host: this.network.host(), key: routerKey() });
     this.#machines.push(machine);
     return machine;
   }

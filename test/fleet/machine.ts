@@ -1,9 +1,8 @@
-import { generateKeyPair } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { keyPairOf } from '@centreond/protocol/channel';
 import { DaemonProcess, type DaemonSettings, ROOT } from '../daemon-process.ts';
+import { rsaKey } from '../rsa-keys.ts';
 import type { Host } from './network.ts';
 
 export const PROBE = path.join(ROOT, 'test/fixtures/probe');
@@ -18,10 +17,9 @@ export interface RouterKey {
   readonly fingerprint: string;
 }
 
-/** A router's key, of 2048 bits: it is made several times as fast as a daemon's own of 3072. */
-export async function routerKey(): Promise<RouterKey> {
-  const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
-  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+/** A router's key. */
+export function routerKey(): RouterKey {
+  const pem = rsaKey();
   return { pem, fingerprint: keyPairOf(pem).thumbprint };
 }
 

@@ -29,6 +29,7 @@ export default defineConfig({
   oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   test: {
     root: path.join(ROOT, 'test'),
+    setupFiles: ['each-file.ts'],
     include: ['core/**/*.test.ts', 'plugin-sdk/**/*.test.ts'],
     runner: path.join(import.meta.dirname, 'tries.ts'),
     testTimeout: 60_000,

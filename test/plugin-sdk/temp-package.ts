@@ -7,7 +7,7 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 const folders: string[] = [];
 
-/** Removes all of them; test/temp-folders.ts calls it at the end of each file. */
+/** Removes all of them; test/each-file.ts calls it at the end of each file. */
 export function removeTempFolders(): void {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 }

@@ -1,4 +1,3 @@
-import { generateKeyPairSync } from 'node:crypto';
 import { type AddressInfo, createServer, type Socket as TcpSocket, connect as tcpConnect } from 'node:net';
 import {
   decodePack,
@@ -27,11 +26,11 @@ import {
   verifyHello,
 } from '@centreond/protocol/channel';
 import { Router } from 'zeromq';
+import { rsaKey } from '../rsa-keys.ts';
 
-/** A key of the least size that the protocol takes: quick to make. */
+/** A key that nobody else here has, of the least size that the protocol takes. */
 export function newKeys(): KeyPair {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  return keyPairOf(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
+  return keyPairOf(rsaKey());
 }
 
 /** Resolves when `condition` holds; rejects after 10 s with `what`. */

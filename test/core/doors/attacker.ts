@@ -16,6 +16,7 @@ import {
   signPss,
 } from '@centreond/protocol/channel';
 import { Dealer } from 'zeromq';
+import { rsaKey } from '../../rsa-keys.ts';
 
 const vectors = JSON.parse(
   readFileSync(fileURLToPath(import.meta.resolve('@centreond/protocol/channel.json')), 'utf8'),
@@ -28,10 +29,9 @@ function pairOfJwk(jwk: JsonWebKey): KeyPair {
 export const routerKeys = pairOfJwk(vectors.router_test_key_jwk);
 export const aliceKeys = pairOfJwk(vectors.client_test_key_jwk);
 
-/** A fresh key. */
+/** A key that nobody else here has. */
 export function newKeys(): KeyPair {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  return keyPairOf(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
+  return keyPairOf(rsaKey());
 }
 
 /** Waits until `probe` returns something. */

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { ClientLabel, KeyPair } from '@centreond/protocol/channel';
 import type { ExternalDoor } from '../../../../core/dist/doors/external.js';
@@ -8,6 +8,7 @@ import type { ListenerOptions } from '../../../../core/dist/doors/zmtp/listener.
 import type { Peer } from '../../../../core/dist/router/peer.js';
 import type { Connection } from '../../../../plugin-sdk/client/dist/connection.js';
 import type { DealerHandlers } from '../../../../plugin-sdk/client/dist/dealer/dealer.js';
+import { rsaKey } from '../../../rsa-keys.ts';
 import { type Forgery, forge } from './forgery.ts';
 import type { Modules } from './modules.ts';
 import { type Frame, isRecord, Network, type Way, type Wire } from './network.ts';
@@ -614,9 +615,6 @@ export class Scene {
 
 /** The keys of everybody, made once: no move depends on their bytes. */
 export function newCast(channel: Modules['channel']): Cast {
-  const newKeys = () => {
-    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-    return channel.keyPairOf(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
-  };
+  const newKeys = () => channel.keyPairOf(rsaKey());
   return { router: newKeys(), alice: newKeys(), bob: newKeys(), mallory: newKeys() };
 }
