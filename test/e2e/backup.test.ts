@@ -16,7 +16,7 @@ import path from 'node:path';
 import { type Client, connect } from '@centreond/client';
 import Database from 'better-sqlite3';
 import { create, extract } from 'tar';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { DaemonProcess, type Identity, ROOT, until } from '../daemon-process.ts';
 
 const fixture = (name: string) => path.join(ROOT, 'test/fixtures', name);
@@ -25,6 +25,9 @@ const plugins = [
   { package: fixture('herald') },
   { package: path.join(ROOT, 'plugins/action') },
 ];
+
+// Each of them starts several processes, one after the other.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 /** A user that owns nothing. */
 const NOBODY = 65_534;
