@@ -1,4 +1,5 @@
 import {
+  chownSync,
   copyFileSync,
   existsSync,
   globSync,
@@ -15,7 +16,7 @@ import path from 'node:path';
 import { type Client, connect } from '@centreond/client';
 import Database from 'better-sqlite3';
 import { create, extract } from 'tar';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { DaemonProcess, type Identity, ROOT, until } from '../daemon-process.ts';
 
 const fixture = (name: string) => path.join(ROOT, 'test/fixtures', name);
@@ -24,6 +25,12 @@ const plugins = [
   { package: fixture('herald') },
   { package: path.join(ROOT, 'plugins/action') },
 ];
+
+// Each of them starts several processes, one after the other.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
+
+/** A user that owns nothing. */
+const NOBODY = 65_534;
 
 /** The names of what is left over of a backup or a restore below a folder. */
 const leftovers = (folder: string) => globSync('**/{*.tar.*,.restoring-*}', { cwd: folder });
@@ -288,9 +295,22 @@ describe('a backup that cannot be used changes nothing', () => {
     expect(existsSync(path.join(daemon.folder, 'out'))).toBe(false);
   });
 
-  test('where no daemon has run there is nothing to back up, and into the data folder itself none goes', async () => {
+  test('what root restores is of the user whose the data folder is', async () => {
     daemon.settings.core = {};
     daemon.writeConfig();
+    const data = path.join(daemon.folder, 'var');
+    rmSync(data, { recursive: true, force: true });
+    mkdirSync(data);
+    if (process.getuid?.() === 0) chownSync(data, NOBODY, NOBODY);
+    const { uid, gid } = statSync(data);
+    expect((await daemon.cli('restore', 'good.tar')).code).toBe(0);
+    const names = readdirSync(data, { recursive: true }) as string[];
+    expect(names).toEqual(expect.arrayContaining(['history.sdb', 'keys/router.pem', 'lock']));
+    for (const name of names) expect([name, statSync(path.join(data, name))]).toMatchObject([name, { uid, gid }]);
+    rmSync(data, { recursive: true });
+  });
+
+  test('where no daemon has run there is nothing to back up, and into the data folder itself none goes', async () => {
     expect((await daemon.cli('backup', 'empty.tar')).stderr).toMatch(/^NOTHING_TO_BACK_UP: /);
     expect((await daemon.cli('restore', 'good.tar')).code).toBe(0);
     expect((await daemon.cli('backup', 'var/inside.tar')).stderr).toMatch(

@@ -125,6 +125,8 @@ describe('nodes remove', () => {
     expect(await refused('paris')).toMatch(/the config file names paris, under clients\.authorized\. Change it there/);
     expect(await refused('boat')).toMatch(/boat is carried by the plugin proxy: .* `centreond call DELNODE id=boat`/);
     expect(await refused('nobody')).toMatch(/no key of nobody has been let in; `centreond keys list`/);
+    await local.call('ACCEPTKEY', { fingerprint: 'A'.repeat(43), identity: 'bob', roles: ['client'] });
+    expect(await refused('bob')).toMatch(/bob is no node: it has the role client; see `centreond keys`/);
     expect(await refused('central')).toMatch(/central is this router itself/);
     expect((await ids()).sort()).toEqual(['boat', 'paris']);
     expect((await central.cli('nodes', 'paris')).stdout).toContain('paris');

@@ -24,6 +24,7 @@ export interface NodeActionsOptions {
   readonly trust: {
     /** Why the grant of an identity cannot be changed here, or undefined. */
     obstacleToChange(identity: string): string | undefined;
+    grantOf(identity: string): Grant | undefined;
     revoke(identity: string): { fingerprint?: string };
     rename(identity: string, to: string): Grant;
   };
@@ -89,7 +90,11 @@ export class NodeActions {
     const { id, trust, routes } = this.options;
     if (node === id) throw refuse(action, `${node} is this router itself`);
     const obstacle = trust.obstacleToChange(node);
-    if (obstacle === undefined) return;
+    if (obstacle === undefined) {
+      const roles = trust.grantOf(node)?.roles ?? ['node'];
+      if (roles.includes('node')) return;
+      throw refuse(action, `${node} is no node: it has the role ${roles.join(', ')}; see \`centreond keys\``);
+    }
     const way = routes.wayTo(node);
     if (way === undefined) throw refuse(action, obstacle);
     if (way.via !== node) {
