@@ -207,6 +207,15 @@ export function commandLine(): Command {
     .action(
       verb(async (globals, shell: string) => (await import('./completion.ts')).completion(globals, shell), false),
     );
+  program
+    .command('man')
+    .description('print the manual page centreond(1), for man -l or /usr/share/man/man1')
+    .action(
+      verb(async () => {
+        process.stdout.write((await import('./man.ts')).manPage(program));
+        return EXIT.done;
+      }, false),
+    );
   return program;
 }
 
