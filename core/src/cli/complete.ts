@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Client } from '@centreond/client';
-import { type Field, fieldsOf } from '@centreond/plugin-runtime/describe';
+import type { Field } from '@centreond/plugin-runtime/describe';
 import type { Manifest } from '@centreond/plugin-sdk/internal';
 import type { Command, Option } from 'commander';
 import { EXIT, type Globals } from './exit.ts';
@@ -74,24 +74,24 @@ async function valuesOf(name: string, line: Line, partial: string): Promise<Cand
     case 'package':
       return /^[./]/.test(partial) ? filesAt(partial) : [];
     case 'action':
-      return (await manifestsOf(line.globals)).flatMap(({ actions }) =>
+      return (await manifestsOf(await line.globals())).flatMap(({ actions }) =>
         actions.map((one) => ({ word: one.name, about: one.title })),
       );
     case 'type':
-      return (await manifestsOf(line.globals)).map(({ type, title }) => ({ word: type, about: title }));
+      return (await manifestsOf(await line.globals())).map(({ type, title }) => ({ word: type, about: title }));
     case 'data':
       return partial.startsWith('@')
         ? filesAt(partial.slice(1)).map(({ word }) => ({ word: `@${word}` }))
-        : keysOf(line.operands, partial, line.globals);
+        : keysOf(line.operands, partial, await line.globals());
     case 'id':
-      return line.command.name() === 'nodes' ? nodesOf(line.globals) : [];
+      return line.command.name() === 'nodes' ? nodesOf(await line.globals()) : [];
     case 'node':
-      return nodesOf(line.globals);
+      return nodesOf(await line.globals());
     case 'target':
-      return [...(await nodesOf(line.globals)), { word: 'all', about: 'every node' }];
+      return [...(await nodesOf(await line.globals())), { word: 'all', about: 'every node' }];
     case 'token':
     case 'tokens':
-      return tokensOf(line.globals, line.command.name() === 'cancel');
+      return tokensOf(await line.globals(), line.command.name() === 'cancel');
     case 'context':
       return contextsOf();
     case 'name':
@@ -120,7 +120,7 @@ function filesAt(partial: string): Candidate[] {
 
 /** What the actions of the core and of the config's plugins declare, without asking anybody. */
 async function manifestsOf(globals: Globals): Promise<Manifest[]> {
-  const [{ coreManifest }, { loadConfig }, { findPlugins }] = await Promise.all([
+  const [{ coreManifest }, { loadConfig }, { findPackages }] = await Promise.all([
     import('../core-actions.ts'),
     import('../config/config.ts'),
     import('../config/discovery.ts'),
@@ -128,13 +128,14 @@ async function manifestsOf(globals: Globals): Promise<Manifest[]> {
   const { scope } = await loadConfig({ file: globals.config, cwd: process.cwd() });
   if (!scope) return [coreManifest];
   const coreActions = coreManifest.actions.map(({ name }) => name);
-  return [coreManifest, ...findPlugins(scope, coreActions).found.map(({ manifest }) => manifest)];
+  return [coreManifest, ...findPackages(scope, coreActions).found.map(({ manifest }) => manifest)];
 }
 
 /** The keys of the input of the action that stands first, `key=`, or the values that the key at the end may have. */
 async function keysOf([action, ...given]: readonly string[], partial: string, globals: Globals): Promise<Candidate[]> {
   const declared = (await manifestsOf(globals)).flatMap(({ actions }) => actions).find(({ name }) => name === action);
   if (!declared) return [];
+  const { fieldsOf } = await import('@centreond/plugin-runtime/describe');
   const fields = fieldsOf(declared.input).filter(({ path }) => /^[^.[*]+$/.test(path));
   const at = partial.indexOf('=');
   if (at >= 0) {

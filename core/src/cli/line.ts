@@ -1,5 +1,4 @@
 import type { Command, Option } from 'commander';
-import { inContext } from './contexts.ts';
 import type { Globals } from './exit.ts';
 
 /** A command line that is being written: where its last word stands. */
@@ -48,8 +47,9 @@ export class Line {
     this.#given = given;
   }
 
-  /** What a verb would be told by the options on the line, and by the context. */
-  get globals(): Globals {
+  /** What a verb would be told by the options on the line, and by the context. Rejects where there is no such context. */
+  async globals(): Promise<Globals> {
+    const { inContext } = await import('./contexts.ts');
     return inContext(Object.fromEntries(this.#values) as Globals, true);
   }
 
