@@ -246,12 +246,30 @@ export function commandLine(): Command {
     .command('remove <name>')
     .description('forget it; its key stays where it is')
     .action(verb(async (globals, name: string) => (await contextVerbs()).removeContext(globals, name), false));
+  program
+    .command('completion <shell>')
+    .description('print a script that completes these words: bash, zsh or fish')
+    .action(
+      verb(async (globals, shell: string) => (await import('./completion.ts')).completion(globals, shell), false),
+    );
+  program
+    .command('man')
+    .description('print the manual page centreond(1), for man -l or /usr/share/man/man1')
+    .action(
+      verb(async () => {
+        process.stdout.write((await import('./man.ts')).manPage(program));
+        return EXIT.done;
+      }, false),
+    );
   return program;
 }
 
 /** The command line `centreond`. Sets the process's exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
   const program = commandLine();
+  // Its words are no words of ours: they may be options that are not written to their end.
+  const [verb, dashes, ...words] = argv.slice(2);
+  if (verb === 'complete' && dashes === '--') return (await import('./complete.ts')).complete(program, words);
   // A reader that went away (`status | head`) has what it wanted.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;

@@ -88,7 +88,7 @@ export async function cancel(options: RequestOptions, tokens: readonly string[])
 }
 
 /** The requests that `filter` finds, page by page, so many at most. */
-async function requestsOf(
+export async function requestsOf(
   client: Client,
   filter: JsonObject,
   limit: number,

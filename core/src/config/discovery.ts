@@ -46,6 +46,24 @@ export function findPlugins(
   installation: string = import.meta.dirname,
   unset: Problem['severity'] = 'warning',
 ): FoundPlugins {
+  const { found, problems } = findPackages(scope, coreActions, loaded, installation);
+  const plugins = found.filter(({ entry, manifest }) => {
+    let faults = validatePluginConfig(entry, manifest);
+    if (faults.length === 0) faults = secretProblems(entry, manifest, process.env, unset);
+    if (faults.length === 0) faults = sharingProblems(entry, manifest);
+    problems.push(...faults);
+    return !faults.some(({ severity }) => severity === 'error');
+  });
+  return { found, plugins, problems };
+}
+
+/** Finds the packages of the enabled entries and their manifests, as {@link findPlugins} does, whatever their settings are. */
+export function findPackages(
+  scope: Scope,
+  coreActions: readonly string[],
+  loaded: readonly Discovered[] = [],
+  installation: string = import.meta.dirname,
+): Pick<FoundPlugins, 'found' | 'problems'> {
   const found: Discovered[] = [];
   const problems: Problem[] = [];
   for (const entry of scope.plugins) {
@@ -55,14 +73,7 @@ export function findPlugins(
     problems.push(...faults);
     if (!Array.isArray(read) && faults.length === 0) found.push(read);
   }
-  const plugins = found.filter(({ entry, manifest }) => {
-    let faults = validatePluginConfig(entry, manifest);
-    if (faults.length === 0) faults = secretProblems(entry, manifest, process.env, unset);
-    if (faults.length === 0) faults = sharingProblems(entry, manifest);
-    problems.push(...faults);
-    return !faults.some(({ severity }) => severity === 'error');
-  });
-  return { found, plugins, problems };
+  return { found, problems };
 }
 
 /** Loads the config and finds its plugins, with every mistake of both in order. Runs no plugin code and never throws. */
