@@ -1,6 +1,7 @@
 import { type Manifest, manifestOf } from '@centreond/plugin-sdk/internal';
 import { KeyActions, type KeyActionsOptions } from './doors/key-actions.ts';
 import { FleetActions, type FleetActionsOptions } from './fleet/fleet-actions.ts';
+import { EventActions, type EventActionsOptions } from './host/event-actions.ts';
 import { PluginActions, type PluginActionsOptions } from './host/plugin-actions.ts';
 import { ServiceActions, type ServiceOptions } from './host/service-actions.ts';
 import { HistoryActions, type HistoryOptions } from './router/history-actions.ts';
@@ -9,6 +10,7 @@ import { StatusActions, type StatusOptions } from './router/status-actions.ts';
 
 /** What the core's actions work on, of all rooms. */
 export type CoreRooms = StatusOptions &
+  EventActionsOptions &
   HistoryOptions &
   RequestActionsOptions &
   PluginActionsOptions &
@@ -19,6 +21,7 @@ export type CoreRooms = StatusOptions &
 /** The classes of the core's own actions, declared like those of every plugin. A new subject is a line here. */
 const CLASSES = [
   StatusActions,
+  EventActions,
   HistoryActions,
   RequestActions,
   PluginActions,

@@ -13,6 +13,7 @@ import { CorePlugin } from './host/core-plugin.ts';
 import { openHost } from './host/host.ts';
 import type { Loader } from './host/loader.ts';
 import { PluginState } from './host/state.ts';
+import { Chronicle } from './log/chronicle.ts';
 import type { Log } from './log.ts';
 import { VERSION } from './own-package.ts';
 import { Events } from './router/events.ts';
@@ -74,9 +75,10 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   const { thumbprint } = keys;
   const trust = new Trust({ file: folder.file('keys', 'trust.json'), clients: config.clients, clock });
   for (const warning of trust.warnings) log.warn(warning);
+  const chronicle = new Chronicle(clock);
   const store = await openStore({
     ...{ file: folder.file('history.sdb'), node: id, synchronous, retentionSeconds: retention / 1000, maxBytes },
-    ...{ reads: limits.reads, clock, log, died },
+    ...{ reads: limits.reads, clock, log, died, purged: (removed) => chronicle.tell('PURGED', removed) },
   });
   closing.push('the store', 3000, () => store.close());
 
@@ -85,45 +87,30 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   const telemetry = new Telemetry();
   const registry = new Registry();
   const verbs = new Verbs(log);
-  const events = new Events(registry, log, verbs);
+  const events = new Events(registry, log, verbs, chronicle);
   const followers = new Followers({ store, log, follows, bufferBytes: follows.buffer });
   const requests = new Requests({ store, followers, telemetry, open, clock, log });
-  const router = { store, registry, requests, followers, telemetry, verbs, events };
+  const router = { store, registry, requests, followers, telemetry, verbs, events, chronicle };
 
   const fleet = await openFleet({ ...ground, ...router, trust, held });
   const { forwarding, logs, routes } = fleet;
   const ladder = new Ladder({ ...ground, ...router, elsewhere: forwarding });
   const entry = { tickets: new Tickets(), receive: ladder.receive };
   const refused = (identity: string, cause: string) => routes.refused(identity, cause);
-  const doors = await openDoors({ ...ground, ...entry, refused, config: config.core, keys, trust, store });
+  const doors = await openDoors({ ...ground, ...entry, refused, chronicle, config: config.core, keys, trust, store });
   const { internal, external, endpoint } = doors;
   const opened = { folder: folder.path, endpoint: internal.endpoint, state: store.state, coreActions: coreActionNames };
   const loader = await openHost({ ...ground, ...router, ...entry, ...opened, config });
 
   const counters = () => ({
-    store: store.counters(),
-    events: events.counters,
-    followers: followers.counters,
-    forwarding: forwarding.counters,
-    logs: logs.counters,
-    external: external?.counters ?? null,
-    internalDropped: internal.dropped,
+    ...{ store: store.counters(), events: events.counters, followers: followers.counters },
+    ...{ forwarding: forwarding.counters, logs: logs.counters },
+    ...{ external: external?.counters ?? null, internalDropped: internal.dropped },
   });
   const about = { package: '@centreond/core', version: VERSION, labels: config.core.labels };
   const state = new PluginState(store.state, maxMessage);
-  const rooms = {
-    ...ground,
-    ...about,
-    ...router,
-    ...fleet,
-    keys,
-    thumbprint,
-    trust,
-    endpoint,
-    loader,
-    state,
-    counters,
-  };
+  const own = { keys, thumbprint, trust, endpoint, loader, state, counters };
+  const rooms = { ...ground, ...about, ...router, ...fleet, ...own };
   const core = new CorePlugin(coreManifest, coreActions(rooms), { ...ground, ...about, requests });
   registry.add(core.manifest, core);
 
@@ -132,6 +119,7 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   await recover({ id, store, registry, requests, elsewhere: forwarding, clock });
   await loader.start();
   external?.serve();
+  chronicle.tell('STARTED', { version: VERSION });
   closing.push('the open requests', DRAIN_MS + INTERRUPT_MS + 1500, () => {
     ladder.stop();
     forwarding.stop();
@@ -143,17 +131,19 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
     endpoint,
     plugins: loader.plugins,
     problems: loader.problems,
-    reload: () => reload(config, trust, loader, log),
+    reload: () => reload(config, trust, loader, chronicle, log),
     stop: () => closing.run(STOP_MS),
     abandon: () => loader.killNow(),
   };
 }
 
-async function reload(config: Config, trust: Trust, loader: Loader, log: Log): Promise<readonly string[]> {
+async function reload(config: Config, trust: Trust, loader: Loader, chronicle: Chronicle, log: Log): Promise<string[]> {
   const { config: fresh, problems } = await loadConfig({ file: config.file, cwd: process.cwd() });
   if (!fresh) return problems.map((problem) => `${placeOf(problem)} ${problem.code} ${problem.message}`);
   trust.configure(fresh.clients);
   for (const warning of trust.warnings) log.warn(warning);
   log.level = fresh.core.log.level;
-  return [...(await loader.apply(fresh)), ...restartRemarks(config, fresh)];
+  const remarks = [...(await loader.apply(fresh)), ...restartRemarks(config, fresh)];
+  chronicle.tell('CONFIG_READ', { remarks });
+  return remarks;
 }

@@ -27,6 +27,7 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
   FOLLOW: { who: 'CNRAP' },
   CANCEL: { who: 'CNRAP' }, // of what is its owner's; an admin's of everybody
   GETREQUESTS: { who: 'CNRAP' },
+  GETEVENTS: { who: 'AP' },
   KILL: { who: 'AR' },
   LOADPLUGIN: { who: 'A' },
   UNLOADPLUGIN: { who: 'A' },

@@ -124,6 +124,12 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description('what runs, with figures')
     .action(verb(async (globals) => (await import('./status.ts')).status(globals)));
   program
+    .command('events')
+    .description('what happens on this router, a line each, until it is interrupted')
+    .option('--since <when>', 'begin with what happened since, as far as the router keeps it: 1h, yesterday, a date')
+    .option('--no-follow', 'print what is kept, and leave')
+    .action(verb(async (globals) => (await import('./events.ts')).events(globals as never)));
+  program
     .command('nodes [id]')
     .description('the nodes that are reached from here and how they are, or one with all that is known of it')
     .option('--watch', 'again each second, until it is interrupted')

@@ -3,6 +3,7 @@ import { type CentreondError, reasonOf } from '@centreond/protocol';
 import { b64, CIPHERS, type Cipher, type KeyPair, type PublicJwk } from '@centreond/protocol/channel';
 import type { Clock } from '../clock.ts';
 import { fault } from '../errors.ts';
+import type { Chronicle } from '../log/chronicle.ts';
 import { openFileLimits } from '../open-files.ts';
 import type { Peer } from '../router/peer.ts';
 import { Admission, type AdmissionLimits, REFUSAL, Refused } from './admission.ts';
@@ -58,6 +59,7 @@ export interface DoorOptions {
   connections?: { count: number; perAddress: { count: number } };
   strangers: DoorLimits['strangers'];
   idleMs: number;
+  chronicle: Pick<Chronicle, 'tell'>;
   clock: Clock;
   log: DoorLog;
   limits?: Partial<Omit<DoorLimits, 'strangers'>>;
@@ -102,7 +104,7 @@ export class ExternalDoor {
     this.#options = options;
     this.#limits = { ...LIMITS, strangers, ...options.limits };
     this.#pubkey = `[PUBKEY] [${b64(routerKeys.publicKey.export({ type: 'spki', format: 'der' }))}]`;
-    this.#refusalLog = new RefusalLog({ clock, log });
+    this.#refusalLog = new RefusalLog({ clock, log, chronicle: options.chronicle });
     this.#admission = new Admission({
       routerKeys,
       trust,
@@ -124,6 +126,7 @@ export class ExternalDoor {
         noSession: (caller) => this.#noSession(caller),
         refuse: (caller, cause, fields) => this.#refuse(caller, cause, fields),
         note: (event, fields) => log.info(fields, event),
+        joined: (joined) => options.chronicle.tell('KEY_JOINED', joined),
       },
     });
     trust.onRevoked(({ fingerprint }) => this.#sessions.revoke(fingerprint));

@@ -1,5 +1,6 @@
 import type { NodeAnnouncement, Subnode } from '@centreond/plugin-sdk/nodes';
 import { newToken, reasonOf } from '@centreond/protocol';
+import type { Chronicle } from '../log/chronicle.ts';
 import type { Log } from '../log.ts';
 import type { Events } from '../router/events.ts';
 import type { Peer } from '../router/peer.ts';
@@ -30,6 +31,7 @@ export interface NodeSessionsOptions {
   readonly routes: Routes;
   readonly requests: PeerRequests;
   readonly events: Events;
+  readonly chronicle: Pick<Chronicle, 'tell'>;
   readonly clock: { now(): number; monotonic(): number };
   readonly log: Log;
 }
@@ -156,6 +158,7 @@ export class NodeSessions {
     this.#replaced.delete(identity);
     if (before === undefined || address === undefined) return;
     if (!this.#sharedKeys.replaced(identity, before, address)) return;
+    this.#options.chronicle.tell('NODE_KEY_SHARED', { node: identity, addresses: [before, address] });
     this.#options.log.warn(
       { node: identity, addresses: [before, address] },
       `${identity} connects from ${before} and from ${address} by turns: two machines have its key, and each ends the other's session. Give each machine a key of its own with \`centreond join ID\`.`,

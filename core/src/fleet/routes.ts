@@ -209,6 +209,14 @@ export class Routes {
     return this.pick(target) !== undefined && this.pick(target, hops) === undefined;
   }
 
+  /** What is announced of a node by the best direct way to it, with the reason why it is not up, if that is known. */
+  direct(id: string): NodeAnnouncement | undefined {
+    const path = this.#paths.get(id)?.find(({ via }) => via === id);
+    const node = path && this.#byCarrier.get(path.carrier)?.get(id)?.node;
+    const reason = this.#refusals.get(id);
+    return node && reason !== undefined ? { ...node, reason } : node;
+  }
+
   /** Why no request reaches a node now, as a clause after "the node X"; undefined if nobody said why. */
   whyNot(target: string): string | undefined {
     const [path] = this.#paths.get(target) ?? [];

@@ -1,6 +1,7 @@
 import type { HealthStatus } from '@centreond/plugin-sdk/internal';
 import { type Message, parseData } from '@centreond/protocol';
 import { z } from 'zod';
+import type { Chronicle } from '../log/chronicle.ts';
 import type { Log } from '../log.ts';
 import type { ProcessMetrics } from './metrics.ts';
 
@@ -28,6 +29,7 @@ export interface ReportsOptions {
   readonly label: string;
   readonly clock: { now(): number };
   readonly log: Log;
+  readonly chronicle: Pick<Chronicle, 'tell'>;
   readonly metrics: ProcessMetrics;
 }
 
@@ -92,13 +94,15 @@ export class InstanceReports {
   }
 
   #log(before: HealthStatus | undefined, health: HealthStatus): void {
-    const { label, log } = this.options;
-    if (health.state === 'degraded') {
+    const { label, log, chronicle } = this.options;
+    if (health.state === 'degraded' && health.why !== undefined) {
       const is = before?.state === 'degraded' ? 'is still degraded, now' : 'is degraded';
       log.warn({ plugin: label }, `plugin ${label} ${is}: ${health.why}`);
+      chronicle.tell('PLUGIN_DEGRADED', { plugin: label, why: health.why }, label);
     } else if (before?.state === 'degraded') {
       const seconds = Math.round((health.since - before.since) / 1000);
       log.info({ plugin: label }, `plugin ${label} is ok again, after ${seconds} s`);
+      chronicle.tell('PLUGIN_OK', { plugin: label }, label);
     }
   }
 }

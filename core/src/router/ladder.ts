@@ -16,6 +16,7 @@ import {
   reasonOf,
   TooManyElements,
 } from '@centreond/protocol';
+import type { Chronicle } from '../log/chronicle.ts';
 import type { Log } from '../log.ts';
 import type { Accepted, RequestRecord, TokenStore } from '../store/token-store.ts';
 import { actsForAll, refusalFor } from './authorize.ts';
@@ -60,6 +61,7 @@ export interface LadderOptions {
   readonly elsewhere: Elsewhere;
   readonly verbs: Verbs;
   readonly telemetry: Telemetry;
+  readonly chronicle: Pick<Chronicle, 'tell'>;
   readonly clock: { now(): number };
   readonly log: Log;
 }
@@ -377,6 +379,8 @@ export class Ladder {
       this.#options.log.error({ err: error, reference, token }, `internal error ${reference}: ${reasonOf(error)}`);
       told = failure('INTERNAL', { reference });
     }
+    const { code, message } = told as CentreondError;
+    if (code === 'BUSY') this.#options.chronicle.tell('BUSY', { identity: peer.identity, message }, peer.identity);
     peer.send(formatAck(token, 1, JSON.stringify((told as CentreondError).toData())));
   }
 }

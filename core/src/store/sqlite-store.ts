@@ -77,6 +77,8 @@ class SqliteStore implements TokenStore {
   readonly #timer: NodeJS.Timeout;
   #purging: Promise<{ rows: number; requests: number }> | undefined;
   #closing: Promise<void> | undefined;
+  #lastPurge: StoreCounters['lastPurge'] = null;
+  #purgeDueAt: number;
 
   constructor(options: StoreOptions, queue: WriteQueue, reader: HistoryReader) {
     this.#options = options;
@@ -84,7 +86,12 @@ class SqliteStore implements TokenStore {
     this.#reader = reader;
     this.#writes = new RequestWrites(queue, options);
     this.#epoch = queue.epoch;
-    this.#timer = setInterval(() => this.#purgeUnasked(), PURGE_EVERY_MS);
+    const due = () => options.clock.now() + PURGE_EVERY_MS;
+    this.#purgeDueAt = due();
+    this.#timer = setInterval(() => {
+      this.#purgeDueAt = due();
+      this.#purgeUnasked();
+    }, PURGE_EVERY_MS);
     this.#timer.unref();
     queue.onNearlyFull = () => this.#purgeUnasked();
     queue.onWritten = () => {
@@ -305,10 +312,12 @@ class SqliteStore implements TokenStore {
       .purge()
       .then(({ rows, requests, failed }) => {
         if (failed !== undefined) throw failure('STORE_FAILED', { reason: failed });
+        this.#lastPurge = { at: this.#options.clock.now(), rows, requests };
         if (rows + requests > 0) {
           const { file, log, retentionSeconds } = this.#options;
           const what = `${rows} rows and ${requests} requests were purged from the token store`;
           log.info({ file, rows, requests, retentionSeconds }, what);
+          this.#options.purged?.({ rows, requests });
         }
         return { rows, requests };
       })
@@ -326,7 +335,8 @@ class SqliteStore implements TokenStore {
   }
 
   counters(): StoreCounters {
-    return { ...this.#queue.counters };
+    const { retentionSeconds } = this.#options;
+    return { ...this.#queue.counters, retentionSeconds, lastPurge: this.#lastPurge, nextPurgeAt: this.#purgeDueAt };
   }
 
   close(): Promise<void> {

@@ -225,6 +225,8 @@ export interface StoreOptions {
   log: StoreLog;
   /** A thread of the store ended by itself: nothing can be stored or read any more. Called once. */
   died?(error: Error): void;
+  /** A purge has ended, and removed something. */
+  purged?(removed: { readonly rows: number; readonly requests: number }): void;
 }
 
 /** An entry of what a plugin keeps; `value` is JSON text. */
@@ -248,7 +250,7 @@ export interface StateStore {
   ): Promise<{ entries: StateEntry[]; more: boolean }>;
 }
 
-export interface StoreCounters {
+export interface WriteCounters {
   /** Rows written since the store was opened. */
   rows: number;
   /** Transactions that wrote them. */
@@ -268,6 +270,16 @@ export interface StoreCounters {
   /** Rows and requests purged since the store was opened. */
   purgedRows: number;
   purgedRequests: number;
+}
+
+/** The figures of a store. Times are in milliseconds since the epoch. */
+export interface StoreCounters extends WriteCounters {
+  /** How long rows are kept, by the config. */
+  retentionSeconds: number;
+  /** When a purge ended last, and what it removed; null before the first. */
+  lastPurge: { at: number; rows: number; requests: number } | null;
+  /** When the next one begins at the latest. */
+  nextPurgeAt: number;
 }
 
 /**
