@@ -2,10 +2,9 @@ import type { Client } from '@centreond/client';
 import { type HistoryRow, isCentreondError, isTerminal } from '@centreond/protocol';
 import { cliFault, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
-import { dataLines, printJson, rowLines } from './print.ts';
-import { requestOf } from './requests.ts';
+import { isAcceptance, printJson, rowLines } from './print.ts';
+import { type Listed, requestOf } from './requests.ts';
 import { titlesOf } from './row-titles.ts';
-import { momentText } from './time.ts';
 
 /**
  * Prints a token's request, with its DATA, and its rows; with --follow also those to come, until the terminal one. Exit 1 if it
@@ -13,7 +12,8 @@ import { momentText } from './time.ts';
  */
 export async function log(options: Globals & { follow?: boolean }, token: string): Promise<number> {
   await using client = await openClient(options);
-  if (!options.json) process.stdout.write(await requestText(client, token));
+  // The row that says that it was accepted shows what was asked, once.
+  let asked = options.json ? undefined : (await knownRequest(client, token))?.data;
   const titles = options.json ? undefined : await titlesOf(client);
   let last = -1;
   const rows: AsyncIterable<HistoryRow> | HistoryRow[] = options.follow
@@ -21,24 +21,21 @@ export async function log(options: Globals & { follow?: boolean }, token: string
     : await client.query({ token });
   for await (const row of rows) {
     if (options.json) printJson(row);
-    else process.stdout.write(rowLines(row, titles));
+    else process.stdout.write(rowLines(row, titles, asked));
+    if (isAcceptance(row)) asked = undefined;
     last = row.code;
   }
   if (last === -1) throw cliFault('NO_ROWS', { token });
   return isTerminal(last) && last === 1 ? EXIT.failed : EXIT.done;
 }
 
-/** Who asked for what, and with which DATA; empty for a token that only has rows. */
-async function requestText(client: Client, token: string): Promise<string> {
+/** The request of a token, if the router tells of it. */
+async function knownRequest(client: Client, token: string): Promise<Listed | undefined> {
   try {
-    const request = await requestOf(client, token);
-    if (!request) return '';
-    const { action, owner, target, acceptedAt, data } = request;
-    const on = target === '' ? '' : ` on ${target}`;
-    return `${momentText(acceptedAt)}  ${owner} asked for ${action}${on}\n${dataLines(data)}`;
+    return await requestOf(client, token);
   } catch (error) {
     // A router of an earlier version does not list requests.
-    if (isCentreondError(error) && error.code === 'UNKNOWN_ACTION') return '';
+    if (isCentreondError(error) && error.code === 'UNKNOWN_ACTION') return undefined;
     throw error;
   }
 }
