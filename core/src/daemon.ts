@@ -76,11 +76,9 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   const trust = new Trust({ file: folder.file('keys', 'trust.json'), clients: config.clients, clock });
   for (const warning of trust.warnings) log.warn(warning);
   const chronicle = new Chronicle(clock);
-  closing.push('those who wait for events', 100, () => chronicle.stop());
   const store = await openStore({
     ...{ file: folder.file('history.sdb'), node: id, synchronous, retentionSeconds: retention / 1000, maxBytes },
-    ...{ reads: limits.reads, clock, log, died },
-    purged: (removed) => chronicle.tell('PURGED', removed),
+    ...{ reads: limits.reads, clock, log, died, purged: (removed) => chronicle.tell('PURGED', removed) },
   });
   closing.push('the store', 3000, () => store.close());
 
@@ -105,13 +103,9 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   const loader = await openHost({ ...ground, ...router, ...entry, ...opened, config });
 
   const counters = () => ({
-    store: store.counters(),
-    events: events.counters,
-    followers: followers.counters,
-    forwarding: forwarding.counters,
-    logs: logs.counters,
-    external: external?.counters ?? null,
-    internalDropped: internal.dropped,
+    ...{ store: store.counters(), events: events.counters, followers: followers.counters },
+    ...{ forwarding: forwarding.counters, logs: logs.counters },
+    ...{ external: external?.counters ?? null, internalDropped: internal.dropped },
   });
   const about = { package: '@centreond/core', version: VERSION, labels: config.core.labels };
   const state = new PluginState(store.state, maxMessage);
@@ -137,21 +131,19 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
     endpoint,
     plugins: loader.plugins,
     problems: loader.problems,
-    reload: async () => {
-      const remarks = await reload(config, trust, loader, log);
-      chronicle.tell('CONFIG_READ', { remarks });
-      return remarks;
-    },
+    reload: () => reload(config, trust, loader, chronicle, log),
     stop: () => closing.run(STOP_MS),
     abandon: () => loader.killNow(),
   };
 }
 
-async function reload(config: Config, trust: Trust, loader: Loader, log: Log): Promise<readonly string[]> {
+async function reload(config: Config, trust: Trust, loader: Loader, chronicle: Chronicle, log: Log): Promise<string[]> {
   const { config: fresh, problems } = await loadConfig({ file: config.file, cwd: process.cwd() });
   if (!fresh) return problems.map((problem) => `${placeOf(problem)} ${problem.code} ${problem.message}`);
   trust.configure(fresh.clients);
   for (const warning of trust.warnings) log.warn(warning);
   log.level = fresh.core.log.level;
-  return [...(await loader.apply(fresh)), ...restartRemarks(config, fresh)];
+  const remarks = [...(await loader.apply(fresh)), ...restartRemarks(config, fresh)];
+  chronicle.tell('CONFIG_READ', { remarks });
+  return remarks;
 }

@@ -78,25 +78,32 @@ describe('the requests of a router', () => {
   });
 
   test('are found by the command line: who, what, how it ended, since when', async () => {
-    expect(tokensOf((await cli('requests', '--failed')).lines)).toEqual(['ada-2']);
-    expect(tokensOf((await cli('requests', '--open', '--owner', 'bob')).lines)).toEqual([
-      'sleep-3',
-      'sleep-2',
-      'sleep-1',
+    const asked = (...words: string[]) => cli('requests', ...words);
+    const [failed, open, finished, old, here, both, yesterday, hourAgo, odd] = await Promise.all([
+      asked('--failed'),
+      asked('--open', '--owner', 'bob'),
+      asked('--since', '1h', '--action', 'COMMAND', '--finished'),
+      asked('--until', '1h'),
+      asked('--node', 'central', '--limit', '2'),
+      asked('--failed', '--open'),
+      asked('--node', 'central', '--since', 'yesterday'),
+      asked('--failed', '--since', '1h'),
+      asked('--since', 'tomorrow'),
     ]);
-    expect(tokensOf((await cli('requests', '--since', '1h', '--action', 'COMMAND', '--finished')).lines)).toEqual([
-      'bob-1',
-      'ada-1',
-    ]);
-    expect((await cli('requests', '--until', '1h')).lines).toEqual([]);
-    expect((await cli('requests', '--node', 'central', '--limit', '2')).lines).toHaveLength(2);
-    expect(await cli('requests', '--failed', '--open')).toMatchObject({ code: 2 });
-    expect(await cli('requests', '--since', 'yesterday')).toMatchObject({ code: 2 });
+    expect(tokensOf(failed.lines)).toEqual(['ada-2']);
+    expect(tokensOf(open.lines)).toEqual(['sleep-3', 'sleep-2', 'sleep-1']);
+    expect(tokensOf(finished.lines)).toEqual(['bob-1', 'ada-1']);
+    expect(old.lines).toEqual([]);
+    expect(here.lines).toHaveLength(2);
+    expect(both).toMatchObject({ code: 2 });
+    expect(tokensOf(yesterday.lines)).toEqual(['sleep-3', 'sleep-2', 'sleep-1', 'bob-1', 'ada-2', 'ada-1']);
+    expect(tokensOf(hourAgo.lines)).toEqual(['ada-2']);
+    expect(odd).toMatchObject({ code: 2, stderr: expect.stringContaining('today or yesterday') });
   });
 
   test('log shows who asked for what, and with which DATA', async () => {
     const { stdout } = await daemon.cli('log', 'ada-2');
-    expect(stdout).toMatch(/ada asked for COMMAND\n {2}command {2}no-such-program\n/);
+    expect(stdout).toMatch(/COMMAND {2}accepted\n {2}asked by {2}ada\n {2}command {3}no-such-program\n/);
   });
 
   test('cancel asks before it ends what filters found, and ends nothing if nobody can be asked', async () => {

@@ -201,7 +201,7 @@ class Calls {
   #row(target: string, row: HistoryRow): void {
     const { sending, titles } = this.#options;
     if (sending.json) this.#line({ target, ...row });
-    else this.#print(rowLines(row, titles).replaceAll(/^(?=.)/gm, `${target} | `));
+    else this.#print(rowLines(row, titles, { asked: this.#options.asked.data }).replaceAll(/^(?=.)/gm, `${target} | `));
   }
 
   #unsent(target: string, why: string): void {

@@ -78,7 +78,7 @@ async function run(client: Client, asked: Asked, options: CallOptions, held: str
       isAccepted = true;
       if (!options.follow) return;
       if (options.json) printJson(row);
-      else process.stdout.write(rowLines(row, titles));
+      else process.stdout.write(rowLines(row, titles, { asked: data }));
     },
   });
   const fault = asked.checkExit && outcome.ok ? exitFault(outcome.data) : undefined;

@@ -7,7 +7,8 @@ import { coreActionNames } from '../core-actions.ts';
 import { daemonOf } from '../data-folder/data-folder.ts';
 import { unbindable } from '../doors/bindable.ts';
 import { inOrder, type Problem, placeOf } from '../errors.ts';
-import { countText, shortPath } from './print.ts';
+import { cellsOf } from './cells.ts';
+import { countText, hanging, shortPath, widthOf } from './print.ts';
 
 export interface CheckOptions {
   /** The file of --config; searched for when left out. */
@@ -49,7 +50,7 @@ export async function check(options: CheckOptions): Promise<number> {
   } else if (options.json) stdout.write(jsonText(asJson(report)));
   else
     stdout.write(
-      [problemText(problems, cwd, stdout), soundText(report, cwd), summary(report)]
+      [problemText(problems, cwd, stdout), soundText(report, cwd, widthOf(stdout)), summary(report)]
         .filter((part) => part !== '')
         .join('\n'),
     );
@@ -94,6 +95,7 @@ function asJson(report: Report): object {
 }
 
 function problemText(problems: readonly Problem[], cwd: string, stream: NodeJS.WritableStream): string {
+  const lineWidth = widthOf(stream) ?? Number.POSITIVE_INFINITY;
   const files = Map.groupBy(problems, ({ file }) => file);
   const blocks = [...files.values()].map((group) => {
     const places = group.map((at) => placeOf({ ...at, file: shortPath(at.file, cwd) }));
@@ -103,7 +105,10 @@ function problemText(problems: readonly Problem[], cwd: string, stream: NodeJS.W
         const color = severity === 'error' ? 'red' : 'yellow';
         const word = styleText(color, severity.padEnd(7), { stream });
         const name = styleText('bold', code, { stream });
-        return `${places[i]?.padEnd(width)}  ${word}  ${name}  ${message}\n`;
+        const place = places[i]?.padEnd(width) ?? '';
+        const isTooLong = cellsOf(`${place}  ${severity.padEnd(7)}  ${code}  ${message}`) > lineWidth;
+        if (!isTooLong) return `${place}  ${word}  ${name}  ${message}\n`;
+        return `${place}  ${word}  ${name}\n${hanging('    ', message, lineWidth)}`;
       })
       .join('');
   });
@@ -111,7 +116,7 @@ function problemText(problems: readonly Problem[], cwd: string, stream: NodeJS.W
 }
 
 /** What is fine, in a line each. */
-function soundText(report: Report, cwd: string): string {
+function soundText(report: Report, cwd: string, width: number | undefined): string {
   const { config, files, plugins, scope } = report;
   const lines: [string, string][] = [];
   if (files.length > 0) lines.push(['config', files.map((file) => shortPath(file, cwd)).join(', ')]);
@@ -129,7 +134,7 @@ function soundText(report: Report, cwd: string): string {
     lines.push(['plugin', `${manifest.type}, ${name} ${version}: ${actions || 'no actions'}`]);
   }
   for (const entry of scope?.plugins ?? []) if (!entry.enable) lines.push(['plugin', `${entry.package}: not enabled`]);
-  return lines.map(([what, text]) => `${what.padEnd(8)}${text}\n`).join('');
+  return lines.map(([what, text]) => hanging(what.padEnd(8), text, width)).join('');
 }
 
 function summary({ files, problems, plugins }: Report): string {

@@ -13,6 +13,10 @@ const FleetNode = z.object({
   address: z.string().nullable().default(null),
   /** Two addresses that connect with the node's key by turns. */
   sharedBy: z.array(z.string()).default([]),
+  /** Requests that are held for it. */
+  held: z.number().default(0),
+  /** Rows of its log that are known to be missing here. */
+  logLag: z.number().default(0),
   labels: z.record(z.string(), z.string()).default({}),
   lastPong: Figure,
   lastPing: Figure,

@@ -3,9 +3,12 @@ import type { Config } from '../config/config.ts';
 import { loadOrCreateKey } from '../doors/keys.ts';
 import { Trust, type TrustEntry } from '../doors/trust.ts';
 import type { Role } from '../router/peer.ts';
+import { plain } from '../words.ts';
+import { type Column, tableLines } from './columns.ts';
 import { answers, CliError, cliFault, configOf, misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
-import { dataLines, printJson, table } from './print.ts';
+import { dataLines, hanging, printJson, widthOf } from './print.ts';
+import { momentText } from './time.ts';
 
 /** `keys show`: the fingerprint of the router's key, or of --key FILE; makes the key when there is none. */
 export async function showKey(options: Globals): Promise<number> {
@@ -31,21 +34,39 @@ export async function listKeys(options: Globals): Promise<number> {
   if (options.json) printJson({ keys });
   else if (keys.length === 0) process.stdout.write('No keys. A client that connects appears here as pending.\n');
   else {
-    const rows = keys.map((entry) => [
-      entry.state,
-      'fingerprint' in entry ? entry.fingerprint : '',
-      'identity' in entry ? (entry.identity ?? '') : '',
-      'roles' in entry ? entry.roles.join(',') : '',
-      historyOf(entry),
-    ]);
-    process.stdout.write(table([['STATE', 'FINGERPRINT', 'IDENTITY', 'ROLES', 'SINCE'], ...rows]));
+    process.stdout.write(keysText(keys, widthOf(process.stdout)));
   }
   return EXIT.done;
 }
 
+/** A line for each key, the fingerprint whole: it is copied from there. Where lines are bounded, its history is below it. */
+export function keysText(keys: readonly TrustEntry[], width: number | undefined): string {
+  const columns: readonly Column<TrustEntry>[] = [
+    { heading: 'STATE', piece: ({ state }) => state },
+    { heading: 'FINGERPRINT', piece: (entry) => ('fingerprint' in entry ? entry.fingerprint : '') },
+    {
+      heading: 'IDENTITY',
+      least: 8,
+      cutAt: 'middle',
+      piece: (entry) => ('identity' in entry ? plain(entry.identity ?? '') : ''),
+    },
+    { heading: 'ROLES', least: 6, piece: (entry) => ('roles' in entry ? entry.roles.join(',') : '') },
+  ];
+  if (width === undefined) {
+    const since: Column<TrustEntry> = { heading: 'SINCE', piece: historyOf };
+    return `${tableLines([...columns, since], keys).join('\n')}\n`;
+  }
+  const [heading, ...lines] = tableLines(columns, keys, width);
+  const told = keys.map((entry, i) => {
+    const history = historyOf(entry);
+    return `${lines[i]}\n${history === '' ? '' : hanging('  ', history, width)}`;
+  });
+  return `${heading}\n${told.join('')}`;
+}
+
 /** How and when it came to be so. */
 function historyOf(entry: TrustEntry): string {
-  const at = (time: number) => `${new Date(time).toISOString().slice(0, 19)}Z`;
+  const at = (time: number) => momentText(time / 1000);
   if (entry.state === 'config') return '';
   if (entry.state === 'joined') return `${at(entry.at)}, by a token of ${entry.by}`;
   if (entry.state === 'invited') return `${at(entry.at)}, open until ${at(entry.until)}, by ${entry.by}`;

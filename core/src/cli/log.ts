@@ -3,8 +3,8 @@ import { type HistoryRow, isCentreondError, isTerminal } from '@centreond/protoc
 import { cliFault, misuse, openClient } from './connection.ts';
 import { EXIT } from './exit.ts';
 import { type PluginLogOptions, pluginLog } from './plugin-log.ts';
-import { printJson, rowLines } from './print.ts';
-import { requestLines, requestOf } from './requests.ts';
+import { isAcceptance, printJson, rowLines } from './print.ts';
+import { type Listed, requestOf } from './requests.ts';
 import { titlesOf } from './row-titles.ts';
 
 /**
@@ -22,7 +22,8 @@ export async function log(options: PluginLogOptions & { plugin?: string }, token
     throw misuse('--since, --rate and --exits go with --plugin TYPE.');
   }
   await using client = await openClient(options);
-  if (!options.json) process.stdout.write(await requestText(client, token));
+  // The row that says that it was accepted shows what was asked, once.
+  let asked = options.json ? undefined : (await knownRequest(client, token))?.data;
   const titles = options.json ? undefined : await titlesOf(client);
   let last = -1;
   const rows: AsyncIterable<HistoryRow> | HistoryRow[] = options.follow
@@ -30,21 +31,21 @@ export async function log(options: PluginLogOptions & { plugin?: string }, token
     : await client.query({ token });
   for await (const row of rows) {
     if (options.json) printJson(row);
-    else process.stdout.write(rowLines(row, titles));
+    else process.stdout.write(rowLines(row, titles, { asked }));
+    if (isAcceptance(row)) asked = undefined;
     last = row.code;
   }
   if (last === -1) throw cliFault('NO_ROWS', { token });
   return isTerminal(last) && last === 1 ? EXIT.failed : EXIT.done;
 }
 
-/** Who asked for what, and with which DATA; empty for a token that only has rows. */
-async function requestText(client: Client, token: string): Promise<string> {
+/** The request of a token, if the router tells of it. */
+async function knownRequest(client: Client, token: string): Promise<Listed | undefined> {
   try {
-    const request = await requestOf(client, token);
-    return request ? requestLines(request) : '';
+    return await requestOf(client, token);
   } catch (error) {
     // A router of an earlier version does not list requests.
-    if (isCentreondError(error) && error.code === 'UNKNOWN_ACTION') return '';
+    if (isCentreondError(error) && error.code === 'UNKNOWN_ACTION') return undefined;
     throw error;
   }
 }

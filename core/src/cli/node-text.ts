@@ -1,7 +1,7 @@
 import { plain } from '../words.ts';
-import { wrapped } from './cells.ts';
+import { cellsOf, cut, wrapped } from './cells.ts';
 import type { Fleet, FleetNode } from './fleet.ts';
-import { type Color, lineOf, type Piece, type View } from './painted.ts';
+import { type Color, lineOf, type Paint, type Piece, textOf, type View } from './painted.ts';
 import { countText, msText, spanText } from './print.ts';
 import { momentText } from './time.ts';
 
@@ -11,33 +11,46 @@ const SKEW_LIMIT = 2;
 const REMARKS = 8;
 
 /** Everything that is known of one node. */
-export function nodeText(node: FleetNode, { width = 120, now, paint }: View): string {
-  const { id, name, lastPong, lastPing, roundTripMs, clockSkewSeconds, cursor, actions, subnodes } = node;
+export function nodeText(node: FleetNode, { width: bound, now, paint }: View): string {
+  const width = bound ?? 120;
+  const { id, name, lastPong, lastPing, roundTripMs, clockSkewSeconds, actions, subnodes } = node;
   const label = name === '' || name === id ? '' : ` (${plain(name)})`;
   const labels = labelsText(node);
+  // Two machines that share its key have two.
+  const addresses = (node.sharedBy.length > 0 ? node.sharedBy : [node.address ?? '']).filter(Boolean).map(plain);
   const when = (seconds: number | null) =>
     seconds === null ? 'never' : `${momentText(seconds)}, ${spanText(sinceSeconds(seconds, now))} ago`;
   const rows: [string, string][] = [
     ...(node.reason === null ? [] : ([['reason', plain(node.reason)]] satisfies [string, string][])),
     ...(labels.length === 0 ? [] : ([['labels', labels.join(' ')]] satisfies [string, string][])),
     ['kind', plain(node.kind)],
-    ...(node.address === null ? [] : ([['address', plain(node.address)]] satisfies [string, string][])),
+    ...(addresses.length === 0 ? [] : ([['address', addresses.join(' and ')]] satisfies [string, string][])),
     ['version', plain(node.version ?? 'not told')],
     ['last PONG', when(lastPong)],
     ['last PING', when(lastPing)],
     ['round trip', roundTripMs === null ? 'not measured' : tripText(roundTripMs)],
     ['clock', clockSkewSeconds === null ? 'not compared' : clockText(clockSkewSeconds)],
-    ['log cursor', cursor === null ? 'none of its rows is here' : `row ${cursor}`],
+    ['log', logText(node)],
+    ['held', node.held === 0 ? 'no request' : countText(node.held, 'request')],
     ['actions', actions.length === 0 ? 'not told' : actions.map(plain).join(' ')],
     ['subnodes', subnodes.length === 0 ? 'none' : subnodes.map(plain).join(' ')],
   ];
   const lines = rows.flatMap(([what, text]) =>
     wrapped(text, width - 14).map((line, i) => `  ${(i === 0 ? what : '').padEnd(12)}${line}`),
   );
-  const remarks = remarksOf([node], now).map((remark) => lineOf(remark, paint));
-  return [lineOf([`${plain(id)}${label} is `, stateOf(node)], paint), ...lines, ...(remarks[0] ? ['', ...remarks] : [])]
+  const remarks = remarksOf([node], now).flatMap((remark) => remarkLines(remark, paint, bound));
+  const whole = `${plain(id)}${label} is `;
+  const isTooLong = bound !== undefined && cellsOf(`${whole}${node.state}`) > bound;
+  const who = isTooLong ? `${cut(plain(id), width - cellsOf(` is ${node.state}`), 'middle')} is ` : whole;
+  return [lineOf([who, stateOf(node)], paint), ...lines, ...(remarks[0] ? ['', ...remarks] : [])]
     .map((line) => `${line}\n`)
     .join('');
+}
+
+/** How far its log is here. */
+function logText({ cursor, logLag }: FleetNode): string {
+  const here = cursor === null ? 'none of its rows is here' : `up to its row ${cursor}`;
+  return logLag === 0 ? here : `${here}, ${countText(logLag, 'row')} behind`;
 }
 
 /** Its labels, as --label takes them. */
@@ -86,6 +99,14 @@ export function remarksOf(nodes: readonly FleetNode[], now: number): Piece[][] {
   ];
   if (told.length <= REMARKS) return told;
   return [...told.slice(0, REMARKS - 1), warning('yellow', `There are ${told.length - REMARKS + 1} more like these.`)];
+}
+
+/** A remark in lines of at most `width` cells; all but the first stand below its sentence. */
+export function remarkLines([head = '', ...rest]: readonly Piece[], paint: Paint, width?: number): string[] {
+  const text = rest.map(textOf).join('').trimStart();
+  const indent = cellsOf(textOf(head)) + 2;
+  const lines = width === undefined ? [text] : wrapped(text, Math.max(20, width - indent));
+  return lines.map((line, i) => (i === 0 ? lineOf([head, `  ${line}`], paint) : `${' '.repeat(indent)}${line}`));
 }
 
 /** The node's state, in its colour. */

@@ -1,7 +1,17 @@
 import { plain } from '../words.ts';
 import { type Column, tableLines } from './columns.ts';
 import type { Fleet, FleetNode } from './fleet.ts';
-import { headOf, isSkewed, labelsText, pongText, remarksOf, skewOf, stateOf, tripText } from './node-text.ts';
+import {
+  headOf,
+  isSkewed,
+  labelsText,
+  pongText,
+  remarkLines,
+  remarksOf,
+  skewOf,
+  stateOf,
+  tripText,
+} from './node-text.ts';
 import { lineOf, type Piece, type View } from './painted.ts';
 import { countText } from './print.ts';
 
@@ -39,7 +49,13 @@ function columnsFor(lines: readonly Line[], now: number): Column<Line>[] {
     of({ heading: 'RTT', goes: 2 }, ({ roundTripMs }) => (roundTripMs === null ? '-' : tripText(roundTripMs))),
     of({ heading: 'SKEW', goes: 3 }, skewOf),
     of({ heading: 'PONG', goes: 1 }, (one) => pongText(one, now)),
-    of({ heading: 'CURSOR', goes: 6 }, ({ cursor }) => String(cursor ?? '-')),
+    // How much is missing matters more than where it stands.
+    of({ heading: 'LOG', goes: 6 }, ({ cursor, logLag }) =>
+      logLag > 0 ? { text: `-${logLag}`, color: 'yellow' } : String(cursor ?? '-'),
+    ),
+    ...(lines.some(({ node }) => node.held > 0)
+      ? [of({ heading: 'HELD', goes: 4.5 }, ({ held }) => (held === 0 ? '-' : String(held)))]
+      : []),
     of({ heading: 'VERSION', goes: 8 }, ({ version }) => plain(version ?? '-')),
     ...(lines.some(({ node }) => labelsText(node).length > 0) ? [labels] : []),
     of({ heading: 'ACTIONS', goes: 7 }, ({ actions }) => (actions.length === 0 ? '-' : String(actions.length))),
@@ -60,6 +76,9 @@ export function fleetText(fleet: Fleet, view: View): string {
   const shown = lines.length <= room ? lines : troubleFirst(lines).slice(0, Math.max(1, room - 1));
   const left = lines.length - shown.length;
   const bound = height === Number.POSITIVE_INFINITY ? undefined : width;
+  // On a screen that does not scroll each has a line; else it goes on below itself.
+  const remarkText = (remark: Piece[]) =>
+    bound === undefined ? remarkLines(remark, paint, width) : [lineOf(remark, paint, bound)];
   const parts = [
     lineOf(headOf(fleet), paint, bound),
     '',
@@ -67,7 +86,7 @@ export function fleetText(fleet: Fleet, view: View): string {
     ...(left > 0
       ? [lineOf([`… and ${countText(left, 'line')} more: without --watch all are shown`], paint, bound)]
       : []),
-    ...(remarks.length > 0 ? ['', ...remarks.map((remark) => lineOf(remark, paint, bound))] : []),
+    ...(remarks.length > 0 ? ['', ...remarks.flatMap(remarkText)] : []),
   ];
   return parts.map((line) => `${line}\n`).join('');
 }

@@ -209,7 +209,7 @@ class PluginLog {
     const request = isAcceptance(row) ? await requestOf(this.client, row.token) : undefined;
     const text = request
       ? requestLines(request, row.token)
-      : rowLines(row, this.plugin.titles, cut(row.token, TOKEN_CELLS, 'middle'));
+      : rowLines(row, this.plugin.titles, { token: cut(row.token, TOKEN_CELLS, 'middle') });
     process.stdout.write(this.allowance.isBounded ? bounded(text, row.token) : text);
   }
 }

@@ -10,7 +10,7 @@ import { plain } from '../words.ts';
 import { cliFault, configOf } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { healthLines } from './health-text.ts';
-import { printJson, table } from './print.ts';
+import { hanging, printJson, table, widthOf } from './print.ts';
 import { runningPlugins } from './running.ts';
 
 /**
@@ -55,9 +55,10 @@ export async function plugins(options: Globals & { readonly markdown?: boolean }
         action.title,
       ]),
     );
-    process.stdout.write(table([['PLUGIN', 'ACTION', 'FOR', 'DOES'], ...rows]));
+    process.stdout.write(table([['PLUGIN', 'ACTION', 'FOR', 'DOES'], ...rows], widthOf(process.stdout)));
     const unwell = healthLines(await running(config));
-    if (unwell.length > 0) process.stdout.write(`\n${unwell.join('')}`);
+    if (unwell.length > 0)
+      process.stdout.write(`\n${unwell.map((line) => hanging('', line.trimEnd(), widthOf(process.stdout))).join('')}`);
   }
   return problems.some(({ severity }) => severity === 'error') ? EXIT.failed : EXIT.done;
 }

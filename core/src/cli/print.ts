@@ -1,6 +1,7 @@
 import { relative } from 'node:path';
 import { type HistoryRow, isCentreondError, type Json, reasonOf } from '@centreond/protocol';
 import { plain } from '../words.ts';
+import { cellsOf, wrapped } from './cells.ts';
 import { tableLines } from './columns.ts';
 import { CliError } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
@@ -12,21 +13,35 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
-/** A row as a person reads it: when, what, with `token` whose, and its data below. */
-export function rowLines(row: HistoryRow, titles?: RowTitles, token?: string): string {
-  const said = row.code === 0 && !isAcceptance(row) ? 'progress' : meaning(row.code, titles?.of(row));
-  const head = [
-    momentText(row.etime),
-    shown(row.node),
-    shown(row.type),
-    ...(token === undefined ? [] : [shown(token)]),
-  ];
-  return `${[...head, said].join('  ')}\n${dataLines(row.data)}`;
+/** What else is told of a row: the DATA of its request, and the token, where rows of several tokens are mixed. */
+export interface RowContext {
+  readonly asked?: Json | undefined;
+  readonly token?: string;
+}
+
+/**
+ * A row as a person reads it: when, what, and its data below. The row that says that a request was accepted shows what was asked,
+ * if that is known.
+ */
+export function rowLines(row: HistoryRow, titles?: RowTitles, { asked, token }: RowContext = {}): string {
+  const { etime, node, type, code, data } = row;
+  const said = code === 0 && !isAcceptance(row) ? 'progress' : meaning(code, titles?.of(row));
+  const lines = dataLines(isAcceptance(row) ? acceptanceOf(data, asked) : data);
+  const whose = token === undefined ? [] : [shown(token)];
+  return `${[momentText(etime), shown(node), shown(type), ...whose, said].join('  ')}\n${lines}`;
 }
 
 /** Whether a row is the first one of a request, and not progress. */
 export function isAcceptance({ code, data }: Pick<HistoryRow, 'code' | 'data'>): boolean {
   return code === 0 && typeof data === 'object' && data !== null && 'owner' in data && 'target' in data;
+}
+
+/** By whom, for which node, and what was asked. */
+function acceptanceOf(data: Json, asked: Json | undefined): Json {
+  const { owner, target } = data as { owner: Json; target: Json };
+  const by = `${String(owner)}${target === '' ? '' : `, for ${String(target)}`}`;
+  const isFields = typeof asked === 'object' && asked !== null && !Array.isArray(asked);
+  return { 'asked by': by, ...(isFields ? asked : asked !== undefined && { data: asked }) };
 }
 
 /** What a status code says; `title` is that of a plugin's own code. */
@@ -65,10 +80,29 @@ export function dataLines(data: Json): string {
     .join('');
 }
 
-/** Columns that line up; the first row is the heading. */
-export function table([headings = [], ...rows]: readonly (readonly string[])[]): string {
-  const columns = headings.map((heading, i) => ({ heading, piece: (row: readonly string[]) => row[i] ?? '' }));
-  return `${tableLines(columns, rows).join('\n')}\n`;
+/** Columns that line up, in at most `width` cells; the first row is the heading. What is too long is cut. */
+export function table([headings = [], ...rows]: readonly (readonly string[])[], width?: number): string {
+  const columns = headings.map((heading, i) => ({
+    heading,
+    least: Math.max(8, heading.length),
+    piece: (row: readonly string[]) => row[i] ?? '',
+  }));
+  return `${tableLines(columns, rows, width).join('\n')}\n`;
+}
+
+/** How wide a stream is; undefined where nothing bounds it. */
+export function widthOf(stream: NodeJS.WritableStream): number | undefined {
+  const { isTTY, columns } = stream as NodeJS.WriteStream;
+  return isTTY ? columns : undefined;
+}
+
+/** `head` and what it says, in lines of at most `width` cells: all but the first are indented as far as the head is long. */
+export function hanging(head: string, text: string, width?: number): string {
+  if (width === undefined) return `${head}${text}\n`;
+  const indent = ' '.repeat(cellsOf(head));
+  return wrapped(text, Math.max(20, width - indent.length))
+    .map((line, i) => `${i === 0 ? head : indent}${line}\n`)
+    .join('');
 }
 
 /** A path as one would type it from `cwd`. */

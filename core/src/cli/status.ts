@@ -1,45 +1,97 @@
+import { z } from 'zod';
 import type { StatusActions } from '../router/status-actions.ts';
 import { type Column, tableLines } from './columns.ts';
 import { openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { healthLines, sharedLines } from './health-text.ts';
-import { msText, printJson } from './print.ts';
+import { type View, viewOf } from './painted.ts';
+import { countText, hanging, msText, printJson, spanText } from './print.ts';
 
 type Information = ReturnType<StatusActions['information']>;
+
+const HEAD_CELLS = 10;
+const Counters = z.object({
+  store: z.object({
+    bytes: z.number(),
+    maxBytes: z.number(),
+    retentionSeconds: z.number(),
+    purgedRows: z.number(),
+    purgedRequests: z.number(),
+    lastPurge: z.object({ at: z.number(), rows: z.number(), requests: z.number() }).nullable(),
+    nextPurgeAt: z.number(),
+  }),
+});
 
 /** What runs, with figures. `--json` prints the answer of INFORMATION. */
 export async function status(options: Globals): Promise<number> {
   await using client = await openClient(options);
   const { data } = await client.send('INFORMATION', {});
   if (options.json) printJson(data);
-  else process.stdout.write(statusText(data as unknown as Information));
+  else {
+    const information = data as unknown as Information;
+    process.stdout.write(statusText(information, viewOf(process.stdout, information.time)));
+  }
   return EXIT.done;
 }
 
-function statusText({ id, version, uptimeSeconds, plugins, counters }: Information): string {
-  const head = `router ${id}, centreond ${version}, up ${uptimeText(uptimeSeconds)}; ${counters.open} open, ${counters.accepted} accepted, ${counters.refused} refused\n\n`;
+/** The router, its history and its plugins for a terminal; the plugins' columns are cut, and then go, where it is narrow. */
+export function statusText(information: Information, { width, paint }: Omit<View, 'now'>): string {
+  const { id, version, uptimeSeconds, plugins, counters } = information;
+  const { open, accepted, refused } = counters;
+  const head = [
+    hanging('', `router ${id}, centreond ${version}, up ${uptimeText(uptimeSeconds)}`, width),
+    `${'requests'.padEnd(HEAD_CELLS)}${open} open, ${accepted} accepted, ${refused} refused\n`,
+    ...historyLines(information, width),
+    '\n',
+  ].join('');
   const lines = plugins.flatMap((plugin) => plugin.instances.map((instance, i) => ({ plugin, instance, i })));
   const columns: readonly Column<(typeof lines)[number]>[] = [
-    { heading: 'PLUGIN', piece: ({ plugin, i }) => (i === 0 ? plugin.type : '') },
-    { heading: 'ID', piece: ({ instance }) => instance.id },
+    { heading: 'PLUGIN', least: 10, cutAt: 'middle', piece: ({ plugin, i }) => (i === 0 ? plugin.type : '') },
+    { heading: 'ID', least: 6, cutAt: 'middle', piece: ({ instance }) => instance.id },
     { heading: 'STATE', piece: ({ plugin, instance }) => (isDegraded(plugin, instance) ? 'degraded' : plugin.state) },
-    { heading: 'PID', piece: ({ instance }) => String(instance.pid ?? '-') },
-    { heading: 'RESTARTS', piece: ({ instance }) => String(instance.restarts) },
-    { heading: 'RUNNING', piece: ({ instance }) => String(instance.inFlight) },
-    { heading: 'WAITING', piece: ({ plugin }) => String(plugin.waiting) },
-    { heading: 'DONE', piece: ({ plugin }) => String(sum(plugin.actions, 'finished')) },
-    { heading: 'FAILED', piece: ({ plugin }) => String(sum(plugin.actions, 'failed')) },
-    { heading: 'P50', piece: ({ instance }) => latencyText(instance.p50Ms) },
-    { heading: 'P99', piece: ({ instance }) => latencyText(instance.p99Ms) },
+    { heading: 'PID', goes: 8, piece: ({ instance }) => String(instance.pid ?? '-') },
+    { heading: 'RESTARTS', goes: 5, piece: ({ instance }) => String(instance.restarts) },
+    { heading: 'RUNNING', goes: 3, piece: ({ instance }) => String(instance.inFlight) },
+    { heading: 'WAITING', goes: 4, piece: ({ plugin }) => String(plugin.waiting) },
+    { heading: 'DONE', goes: 2, piece: ({ plugin }) => String(sum(plugin.actions, 'finished')) },
+    { heading: 'FAILED', goes: 1, piece: ({ plugin }) => String(sum(plugin.actions, 'failed')) },
+    { heading: 'P50', goes: 7, piece: ({ instance }) => latencyText(instance.p50Ms) },
+    { heading: 'P99', goes: 6, piece: ({ instance }) => latencyText(instance.p99Ms) },
     {
       heading: 'MEMORY',
+      goes: 4.5,
       piece: ({ instance: { rss } }) => (rss === null ? '-' : `${Math.round(rss / 2 ** 20)} MiB`),
     },
   ];
   const reasons = plugins.flatMap(({ type, reason }) => (reason === undefined ? [] : [`${type}: ${reason}\n`]));
   const remarks = [...reasons, ...healthLines(plugins), ...sharedLines(plugins)];
-  const below = remarks.length > 0 ? `\n${remarks.join('')}` : '';
-  return `${head}${tableLines(columns, lines).join('\n')}\n${below}`;
+  const below = remarks.length > 0 ? `\n${remarks.map((remark) => hanging('', remark.trimEnd(), width)).join('')}` : '';
+  return `${head}${tableLines(columns, lines, width, paint).join('\n')}\n${below}`;
+}
+
+/** How large the history is, and when it is purged; nothing for a router of an earlier version. */
+function historyLines({ time, counters }: Information, width: number | undefined): string[] {
+  const { success, data: counted } = Counters.safeParse(counters);
+  if (!success) return [];
+  const { bytes, maxBytes, retentionSeconds, purgedRows, purgedRequests, lastPurge, nextPurgeAt } = counted.store;
+  const seconds = (ms: number) => spanText(Math.max(0, Math.round(ms / 1000)));
+  const removed = (rows: number, requests: number) => `${countText(rows, 'row')} and ${countText(requests, 'request')}`;
+  const last =
+    lastPurge === null
+      ? 'not yet'
+      : `${seconds(time - lastPurge.at)} ago, removed ${removed(lastPurge.rows, lastPurge.requests)}; ${removed(purgedRows, purgedRequests)} since the start`;
+  return [
+    hanging(
+      'history'.padEnd(HEAD_CELLS),
+      `${mib(bytes)} of ${mib(maxBytes)}; rows are kept for ${spanText(retentionSeconds)}`,
+      width,
+    ),
+    hanging('purge'.padEnd(HEAD_CELLS), `${last}; next within ${seconds(nextPurgeAt - time)}`, width),
+  ];
+}
+
+function mib(bytes: number): string {
+  return bytes < 2 ** 30 ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 }
 
 /** Whether an instance serves and says that it is degraded. */

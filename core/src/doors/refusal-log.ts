@@ -7,8 +7,6 @@ const PER_SECOND = 0.1;
 // Some causes carry a reason.
 const CAUSES = 64;
 const SUMMARY_MS = 60_000;
-/** A key that is refused comes again and again: this much of it is told as one event. */
-const QUIET_MS = 600_000;
 
 export interface RefusalLogOptions {
   readonly clock: { monotonic(): number };
@@ -42,7 +40,7 @@ export class RefusalLog {
         ...(typeof identity === 'string' && { identity }),
         ...(typeof cid === 'string' && { fingerprint: cid }),
       };
-      const repeats = { key: `${String(cid ?? address)} ${cause}`, withinMs: QUIET_MS };
+      const repeats = `${String(cid ?? address)} ${cause}`;
       if (fields.listed === true && who.fingerprint !== undefined) {
         chronicle.tell('KEY_PENDING', { fingerprint: who.fingerprint, address }, repeats);
       } else chronicle.tell('KEY_REFUSED', { cause, ...who, address }, repeats);

@@ -5,6 +5,7 @@ import { type AskContext, CHANGE, EVERYBODY, NODE_ID, NOTHING, READ } from '../r
 import type { Peer } from '../router/peer.ts';
 import type { TokenStore } from '../store/token-store.ts';
 import type { Carriers } from './carriers.ts';
+import type { Forwarding } from './forwarding.ts';
 import type { LogStreams } from './log-streams.ts';
 import type { LogSync } from './log-sync.ts';
 import type { Logs, Teller, ToldRow } from './logs.ts';
@@ -85,6 +86,7 @@ export interface FleetActionsOptions {
   readonly id: string;
   readonly routes: Routes;
   readonly carriers: Carriers;
+  readonly forwarding: Pick<Forwarding, 'heldByNode'>;
   readonly nodeSessions: NodeSessions;
   readonly logs: Logs;
   readonly logStreams: LogStreams;
@@ -117,10 +119,18 @@ export class FleetActions {
     access: EVERYBODY,
   })
   conStatus() {
-    const { routes, logs, nodeSessions } = this.options;
+    const { routes, logs, nodeSessions, forwarding } = this.options;
+    const heldByNode = forwarding.heldByNode();
+    // What is as it should be is omitted.
     const nodes = routes.status().map((node) => {
       const sharedBy = nodeSessions.addressesOf(node.id);
-      return { ...node, cursor: logs.cursorOf(node.id), ...(sharedBy.length > 0 && { sharedBy }) };
+      const [held = 0, logLag] = [heldByNode.get(node.id), logs.lagOf(node.id)];
+      return {
+        ...{ ...node, cursor: logs.cursorOf(node.id) },
+        ...(sharedBy.length > 0 && { sharedBy }),
+        ...(held > 0 && { held }),
+        ...(logLag > 0 && { logLag }),
+      };
     });
     return { nodes };
   }

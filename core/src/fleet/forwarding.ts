@@ -97,6 +97,13 @@ export class Forwarding implements Elsewhere, Runner {
     return counters;
   }
 
+  /** How many requests are held for each node that has any. */
+  heldByNode(): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const { target } of this.#held) counts.set(target, (counts.get(target) ?? 0) + 1);
+    return counts;
+  }
+
   knows(target: string): boolean {
     return this.#options.routes.knows(target);
   }

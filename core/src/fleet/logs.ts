@@ -84,6 +84,8 @@ interface Lease {
 export class Logs {
   readonly #options: LogsOptions;
   readonly #cursors = new Map<string, Cursor>();
+  /** Where nodes said last that their logs end. */
+  readonly #ends = new Map<string, { readonly epoch: string; readonly last: number }>();
   readonly #leases = new Map<string, Lease>();
   /** Peers that ever held a lease. */
   readonly #holders = new WeakSet<Peer>();
@@ -111,6 +113,12 @@ export class Logs {
   /** The id of the last row of a node's log that is here with all before it, or null. */
   cursorOf(node: string): number | null {
     return this.#cursors.get(node)?.last ?? null;
+  }
+
+  /** How many ids the log of a node is known to be ahead of what is here: at least so many rows are on their way. */
+  lagOf(node: string): number {
+    const end = this.#ends.get(node);
+    return end ? Math.max(0, end.last - this.positionOf(node, end.epoch)) : 0;
   }
 
   /** The same for one database of it: 0 where nothing of that is here. */
@@ -256,6 +264,7 @@ export class Logs {
 
   /** Resolves when the log of `node` is here up to `last`; rejects with NODE_UNREACHABLE where it does not come. */
   reaches(node: string, epoch: string, last: number): Promise<void> {
+    this.#ends.set(node, { epoch, last });
     const isHere = () => this.#cursors.get(node)?.epoch === epoch && this.positionOf(node, epoch) >= last;
     if (isHere()) return Promise.resolve();
     if (this.#waiting.size >= WAITING_LIMIT) {

@@ -24,9 +24,6 @@ export function isReport(head: string): boolean {
 
 const Health = z.strictObject({ why: z.string().min(1).exactOptional() });
 
-/** A plugin may change its health often: of one kind, this much of it is told as one event. */
-const QUIET_MS = 10_000;
-
 export interface ReportsOptions {
   /** How the log calls the instance: `weather`, `weather/paris`. */
   readonly label: string;
@@ -101,11 +98,11 @@ export class InstanceReports {
     if (health.state === 'degraded' && health.why !== undefined) {
       const is = before?.state === 'degraded' ? 'is still degraded, now' : 'is degraded';
       log.warn({ plugin: label }, `plugin ${label} ${is}: ${health.why}`);
-      chronicle.tell('PLUGIN_DEGRADED', { plugin: label, why: health.why }, { key: label, withinMs: QUIET_MS });
+      chronicle.tell('PLUGIN_DEGRADED', { plugin: label, why: health.why }, label);
     } else if (before?.state === 'degraded') {
       const seconds = Math.round((health.since - before.since) / 1000);
       log.info({ plugin: label }, `plugin ${label} is ok again, after ${seconds} s`);
-      chronicle.tell('PLUGIN_OK', { plugin: label }, { key: label, withinMs: QUIET_MS });
+      chronicle.tell('PLUGIN_OK', { plugin: label }, label);
     }
   }
 }

@@ -4,6 +4,14 @@ import type { Clock } from '../clock.ts';
 const KEPT_BYTES = 1024 * 1024;
 /** A text from elsewhere within an event. */
 const TEXT_CHARACTERS = 500;
+/** Of what strangers, clients or plugins can bring about at will, so much is told as one event. */
+const QUIET_MS = {
+  BUSY: 10_000,
+  PLUGIN_DEGRADED: 10_000,
+  PLUGIN_OK: 10_000,
+  KEY_PENDING: 600_000,
+  KEY_REFUSED: 600_000,
+};
 /** Events that may repeat and are remembered; beyond that the oldest is forgotten. */
 const REMEMBERED = 1000;
 
@@ -60,6 +68,7 @@ const SENTENCES = {
 type Sentences = typeof SENTENCES;
 /** What kind of event it is. */
 export type Kind = keyof Sentences;
+type Repeatable = keyof typeof QUIET_MS;
 export type FieldsOf<K extends Kind> = Parameters<Sentences[K]>[0];
 
 /** Something that happened on this router: its kind and sentence, and the fields of its kind. */
@@ -119,16 +128,18 @@ export class Chronicle {
   }
 
   /**
-   * Tells an event. What others can bring about as often as they like has `repeats`: of the events of one key only the first is told
-   * at once, and those within that time after it as one, with their number as `times`.
+   * Tells an event. Of a kind that others can bring about at will, `repeats` says whom or what it is about: the first of those is told
+   * at once, and what comes within the time of its kind after it as one, with the number as `times`.
    */
-  tell<K extends Kind>(kind: K, fields: FieldsOf<K>, repeats?: { key: string; withinMs: number }): void {
-    if (!repeats) {
+  tell<K extends Exclude<Kind, Repeatable>>(kind: K, fields: FieldsOf<K>): void;
+  tell<K extends Repeatable>(kind: K, fields: FieldsOf<K>, repeats: string): void;
+  tell<K extends Kind>(kind: K, fields: FieldsOf<K>, repeats?: string): void {
+    if (repeats === undefined) {
       this.#tell(kind, fields);
       return;
     }
-    const { withinMs } = repeats;
-    const key = `${kind} ${repeats.key}`;
+    const withinMs = QUIET_MS[kind as Repeatable];
+    const key = `${kind} ${repeats}`;
     const known = this.#repeated.get(key);
     if (known) {
       known.count++;
@@ -183,7 +194,7 @@ export class Chronicle {
       over = resolve;
       this.#waiting.add(over);
     });
-    const timer = setTimeout(over, ms);
+    const timer = setTimeout(over, ms).unref();
     await woken;
     clearTimeout(timer);
     this.#waiting.delete(over);
@@ -192,12 +203,6 @@ export class Chronicle {
   /** The id of the latest event. */
   get last(): number {
     return this.#last;
-  }
-
-  /** Wakes those who wait. Nothing repeats from here on. */
-  stop(): void {
-    clearInterval(this.#timer);
-    for (const wake of [...this.#waiting]) wake();
   }
 
   #sweep(): void {

@@ -36,8 +36,6 @@ export const WAIT_LIMIT_MS = 24 * 3600 * 1000;
 
 /** Bytes within which action and token are found. */
 const HEAD_BYTES = 400;
-/** Refusals of one identity with BUSY are told as one event in this time. */
-const BUSY_QUIET_MS = 10_000;
 /** Below this many bytes a message is read before it may be refused as BUSY. */
 const READ_LENGTH = 16 * 1024;
 
@@ -382,7 +380,7 @@ export class Ladder {
       told = failure('INTERNAL', { reference });
     }
     const { code, message } = told as CentreondError;
-    if (code === 'BUSY') this.#options.chronicle.tell('BUSY', { identity: peer.identity, message }, repeated(peer));
+    if (code === 'BUSY') this.#options.chronicle.tell('BUSY', { identity: peer.identity, message }, peer.identity);
     peer.send(formatAck(token, 1, JSON.stringify((told as CentreondError).toData())));
   }
 }
@@ -407,11 +405,6 @@ function recordOf({ token, owner, action, target, data, envelope, acceptedAt }: 
 
 function duplicateAck(token: string): string {
   return formatAck(token, 0, '{"duplicate":true}');
-}
-
-/** One peer may be refused as often as it sends. */
-function repeated({ identity: key }: Peer) {
-  return { key, withinMs: BUSY_QUIET_MS };
 }
 
 /** DATA's JSON as it arrived: to write it again costs as much as to read it. Begins with `{` and ends with `}`; `{}` if it is empty. */

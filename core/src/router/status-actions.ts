@@ -61,10 +61,7 @@ export class StatusActions {
     const { count: open, bytes: openBytes } = requests.used();
     const wrongMoves = wrongMoveCount();
     return {
-      id,
-      version,
-      labels,
-      epoch: store.epoch,
+      ...{ id, version, labels, epoch: store.epoch },
       time: clock.now(),
       uptimeSeconds: Math.floor((clock.now() - this.#startedAt) / 1000),
       plugins,

@@ -16,6 +16,8 @@ const node = (id: string, more: Partial<FleetNode> = {}): FleetNode => ({
   reason: null,
   address: '10.0.0.7:41522',
   sharedBy: [],
+  held: 0,
+  logLag: 0,
   labels: {},
   lastPing: ago(1),
   lastPong: ago(1),
@@ -46,7 +48,7 @@ describe('the table of nodes', () => {
     expect(shown(FLEET)).toEqual([
       'router central, 4 nodes: 2 up, 1 connecting, 1 unreachable; 2 behind them',
       '',
-      'NODE      NAME          KIND  STATE        RTT     SKEW       PONG    CURSOR  VERSION  ACTIONS',
+      'NODE      NAME          KIND  STATE        RTT     SKEW       PONG    LOG     VERSION  ACTIONS',
       'lyon      Lyon          pull  up           0.7 ms  +4 ms      1 s     120345  0.1.0    2',
       '├ bergen                      up',
       '└ tromso                      up',
@@ -90,7 +92,7 @@ describe('the table of nodes', () => {
 
   test('leaves out at 80 cells what matters least, and at 40 keeps the age of the last PONG', () => {
     expect(tableOf(shown(FLEET, { width: 80 }))[0]?.split(/ +/)).toEqual([
-      ...['NODE', 'NAME', 'KIND', 'STATE', 'RTT', 'SKEW', 'PONG', 'CURSOR'],
+      ...['NODE', 'NAME', 'KIND', 'STATE', 'RTT', 'SKEW', 'PONG', 'LOG'],
     ]);
     expect(tableOf(shown(FLEET, { width: 40 }))[0]?.split(/ +/)).toEqual(['NODE', 'STATE', 'RTT', 'PONG']);
   });
@@ -156,7 +158,7 @@ test('one node is told in full, its actions in lines that fit', () => {
   expect(text).toMatch(/^paris-1 \(Paris\) is unreachable\n {2}kind {8}pull\n {2}address {5}10\.0\.0\.7:41522\n/);
   expect(text).toContain('last PONG   2026-11-25 11:45:50 +00:00, 14 min ago\n');
   expect(text).toMatch(/ {2}actions {5}ACTION_0 .*ACTION_29\n {2}subnodes {4}bergen\n/s);
-  expect(text).toMatch(/\nwarning {2}paris-1 is unreachable: no answer for 14 min, since .*\n$/);
+  expect(text).toMatch(/\nwarning {2}paris-1 is unreachable: no answer for 14 min, since\n {9}2026-.*\n$/);
   for (const line of text.split('\n').slice(0, -2)) expect(line.length).toBeLessThanOrEqual(60);
 });
 

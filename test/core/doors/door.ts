@@ -103,7 +103,7 @@ export async function openDoor(clients?: Partial<ClientsConfig>, options?: Parti
     maxMessage: 1024 * 1024,
     strangers: STRANGERS,
     idleMs: 24 * 3_600_000,
-    chronicle: { tell: (kind, fields) => void heard.told.push({ kind, ...fields }) },
+    chronicle: { tell: (kind: string, fields: object) => void heard.told.push({ kind, ...fields }) },
     clock,
     log: { info: note, warn: note, error: note },
     receive(peer, message) {

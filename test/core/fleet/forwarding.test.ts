@@ -216,12 +216,14 @@ describe('a held request', () => {
     scene.take('held', { hold: true });
     await vi.advanceTimersByTimeAsync(DAY / 2);
     expect(scene.forwarding.counters).toEqual({ waiting: 1, held: 1, handed: 0 });
+    expect([...scene.forwarding.heldByNode()]).toEqual([['paris', 1]]);
     scene.up();
     expect(scene.carrier.last()).toMatchObject({
       token: 'held',
       envelope: { hold: true, deadline: expect.any(Number) },
     });
     expect(scene.forwarding.counters).toEqual({ waiting: 0, held: 0, handed: 1 });
+    expect([...scene.forwarding.heldByNode()]).toEqual([]);
     scene.take('at once', { hold: true });
     expect(scene.carrier.tokens).toEqual(['held', 'at once']);
   });

@@ -135,6 +135,24 @@ describe('the log of a node', () => {
     expect(await store.cursors()).toEqual([{ node: 'paris', epoch: 'two', last: 2 }]);
   });
 
+  test('is so many rows behind what its node said last', async () => {
+    const logs = await taking(await opened());
+    const session = peer('paris');
+    await logs.take(session, own('paris'), message(0, 0));
+    await logs.take(session, own('paris'), message(0, 2));
+    expect(logs.lagOf('paris')).toBe(0);
+    const here = logs.reaches('paris', 'one', 5);
+    expect(logs.lagOf('paris')).toBe(3);
+    await logs.take(session, own('paris'), message(2, 4));
+    expect(logs.lagOf('paris')).toBe(1);
+    await logs.take(session, own('paris'), message(4, 6));
+    await here;
+    expect(logs.lagOf('paris')).toBe(0);
+    // Of another database nothing is here yet.
+    void logs.reaches('paris', 'two', 7).catch(() => undefined);
+    expect(logs.lagOf('paris')).toBe(7);
+  });
+
   test('asked for page by page closes a gap', async () => {
     const store = await opened();
     const logs = await taking(store);
