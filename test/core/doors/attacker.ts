@@ -38,7 +38,7 @@ export function newKeys(): KeyPair {
 export async function until<T>(
   probe: () => T | undefined | false | Promise<T | undefined | false>,
   what = 'the condition',
-  ms = 4000,
+  ms = 20_000,
 ): Promise<T> {
   const end = performance.now() + ms;
   for (;;) {
