@@ -1,18 +1,25 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { DaemonProcess } from '../daemon-process.ts';
-import { environment, LocalRegistry, PACKAGES } from '../plugin-sdk/local-registry.ts';
+import Database from 'better-sqlite3';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { DaemonProcess, until } from '../daemon-process.ts';
+import { environment, LocalRegistry } from '../plugin-sdk/local-registry.ts';
 import { ROOT, tempFolder } from '../plugin-sdk/temp-package.ts';
+import { fillTables, makeTables } from '../plugins/acl-tables.ts';
+
+/** The folders of all packages of the workspace, as npm finds them. */
+const FOLDERS = ['plugin-sdk/*', 'core', 'plugins/*'].flatMap((pattern) =>
+  globSync(`${pattern}/package.json`, { cwd: ROOT }).map((file) => path.dirname(file)),
+);
 
 const folder = tempFolder();
 const registry = new LocalRegistry();
 beforeAll(async () => {
   mkdirSync(path.join(folder, 'packs'));
-  const libraries = ['carrying', 'command', 'receiving'].map((name) => `plugins/${name}`);
-  await registry.start(path.join(folder, 'packs'), [...PACKAGES, 'core', ...libraries, 'plugins/action']);
+  await registry.start(path.join(folder, 'packs'), FOLDERS);
 });
 afterAll(() => registry.stop());
 
@@ -92,4 +99,127 @@ test('each package has the sources of its maps', async () => {
     );
   });
   expect(missing).toEqual([]);
+});
+
+/** Where nothing listens. */
+const NOBODY = 'tcp://127.0.0.1:9';
+const FINGERPRINT = 'A'.repeat(43);
+const HOST_KEY = `SHA256:${'A'.repeat(43)}`;
+
+describe('all packages, installed together', () => {
+  const bundled = FOLDERS.filter((at) => existsSync(path.join(ROOT, at, 'plugin.manifest.json')));
+  const manifests = bundled.map(
+    (at) =>
+      JSON.parse(readFileSync(path.join(ROOT, at, 'plugin.manifest.json'), 'utf8')) as {
+        type: string;
+        actions: { name: string }[];
+      },
+  );
+  let at = '';
+  let daemon: ChildProcess | undefined;
+  let output = '';
+  const centreond = async (...args: string[]) => {
+    const bin = path.join(at, 'node_modules/.bin/centreond');
+    return promisify(execFile)(bin, args, { cwd: at, env: environment(folder, registry.url) });
+  };
+  /** The terminal row, or what was answered in the ACK; a failure is shown with what was printed. */
+  const call = async (action: string, data: object) => {
+    const asked = centreond('--json', 'call', action, JSON.stringify(data));
+    const { stdout } = await asked.catch(({ stdout, stderr }) => expect.fail(`${action}: ${stdout}${stderr}`));
+    return JSON.parse(stdout) as { code: number; data: Record<string, unknown> };
+  };
+
+  beforeAll(async () => {
+    const names = FOLDERS.map(
+      (each) => (JSON.parse(readFileSync(path.join(ROOT, each, 'package.json'), 'utf8')) as { name: string }).name,
+    );
+    at = await installed('all', ...names);
+    mkdirSync(path.join(at, 'inbox'));
+    const database = path.join(at, 'organisations.sdb');
+    makeTables(database, 'keyed');
+    const db = new Database(database);
+    fillTables(db, {
+      organizations: [[1, 1]],
+      hosts: [[10, 1, null, null]],
+      services: [[20, 1, null]],
+      host_services: [[10, 20]],
+      acl_resources: [[5, 1, 1]],
+    });
+    db.close();
+    const nightly = { id: 'nightly', schedule: '0 2 * * *', action: 'COMMAND', data: { command: 'true' } };
+    const configs: Record<string, object> = {
+      acl: { config: { database } },
+      action: {},
+      cron: { config: { timeZone: 'UTC', definitions: [nightly] } },
+      files: { config: { receive: ['./inbox'] } },
+      proxy: { config: { nodes: [{ id: 'paris-1', type: 'push', address: NOBODY, fingerprint: FINGERPRINT }] } },
+      pull: { allowCore: true, config: { router: { address: NOBODY, fingerprint: FINGERPRINT } } },
+      ssh: {},
+    };
+    const plugins = manifests.map(({ type }) => ({ package: `@centreond/plugin-${type}`, ...configs[type] }));
+    const core = { id: 'central', dataDir: './var', external: { listen: 'tcp://127.0.0.1:*' } };
+    writeFileSync(path.join(at, 'centreond.yaml'), JSON.stringify({ core, plugins }));
+  });
+  afterAll(async () => {
+    if (!daemon || daemon.exitCode !== null) return;
+    daemon.kill('SIGTERM');
+    await new Promise((resolve) => daemon?.once('close', resolve));
+  });
+
+  test('are the bundled plugins that the README lists', () => {
+    expect(manifests.map(({ type }) => type).sort()).toEqual([
+      'acl',
+      'action',
+      'cron',
+      'files',
+      'proxy',
+      'pull',
+      'ssh',
+    ]);
+  });
+
+  test('are checked: one config names every bundled plugin', async () => {
+    expect((await centreond('check')).stdout).toContain('7 sound plugins');
+  });
+
+  test('start, and list their actions', async () => {
+    daemon = spawn(path.join(at, 'node_modules/.bin/centreond'), ['start'], {
+      cwd: at,
+      env: environment(folder, registry.url),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    for (const stream of [daemon.stdout, daemon.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        output += text;
+      });
+    }
+    await until('it is ready', () => output.includes('is ready') || daemon?.exitCode !== null, 60_000);
+    expect(output).toContain('is ready');
+    expect(output).not.toContain('not loaded');
+    const { stdout } = await centreond('plugins');
+    for (const { name } of manifests.flatMap(({ actions }) => actions)) expect(stdout).toContain(name);
+  });
+
+  test('run their actions', async () => {
+    expect((await call('COMMAND', { command: 'echo packed' })).data).toMatchObject({ stdout: 'packed\n' });
+    expect((await call('GETCRON', {})).data).toMatchObject({ definitions: [{ id: 'nightly', source: 'config' }] });
+    expect(await call('ACLRESYNC', { organizationId: 1 })).toMatchObject({ code: 2, data: { pairs: 1, added: 1 } });
+    const file = { path: path.join(at, 'inbox/file'), kind: 'file', size: 3, mode: 0o644, version: '1' };
+    const opened = await call('FILESOPEN', { transfer: randomUUID(), files: [file] });
+    expect(opened.data).toMatchObject({ files: [{ offset: 0, done: false }] });
+    const lyon = { id: 'lyon-1', type: 'push', address: 'tcp://127.0.0.1:7', fingerprint: `B${FINGERPRINT.slice(1)}` };
+    expect(await call('ADDNODE', lyon)).toMatchObject({ code: 2 });
+    const web = { id: 'web-7', address: '127.0.0.1:9', user: 'nobody', password: 'env:HOME', hostKey: HOST_KEY };
+    expect(await call('ADDSSHNODE', web)).toMatchObject({ code: 2 });
+    const { stdout } = await centreond('nodes');
+    for (const id of ['paris-1', 'lyon-1', 'web-7']) expect(stdout).toContain(id);
+    expect(await call('DELNODE', { id: 'lyon-1' })).toMatchObject({ code: 2 });
+    expect(await call('DELSSHNODE', { id: 'web-7' })).toMatchObject({ code: 2 });
+  });
+
+  test('stop in time', async () => {
+    const closed = new Promise((resolve) => daemon?.once('close', resolve));
+    daemon?.kill('SIGTERM');
+    expect(await closed).toBe(0);
+  });
 });
