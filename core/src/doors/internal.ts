@@ -143,6 +143,10 @@ class InternalPeer implements InstancePeer {
     return this.grant.identity;
   }
 
+  get allowsCallers(): boolean {
+    return this.instance?.allowsCallers ?? false;
+  }
+
   get open(): boolean {
     return this.connection.open;
   }

@@ -56,7 +56,11 @@ export async function openFleet(options: FleetOptions) {
     options;
   const routes = new Routes({ id, log, expected: (node) => trust.expects(node), nodes: () => trust.nodes() });
   new NodeWatch(routes, chronicle);
-  const inquiries = new Inquiries({ id, routes });
+  const callers = new Callers({ verbs, registry, isAuthorised: (one) => trust.grantOf(one) !== undefined, log });
+  // A caller TYPE/NAME is TYPE.NAME there, which no key here has; of ROUTER/FROM it is FROM.
+  const fromOf = (owner: string) =>
+    callers.owns(owner) ? owner.replace('/', '.') : owner.slice(owner.indexOf('/') + 1);
+  const inquiries = new Inquiries({ id, routes, fromOf });
   const forwarding = new Forwarding({
     id,
     routes,
@@ -65,14 +69,12 @@ export async function openFleet(options: FleetOptions) {
     held,
     clock,
     log,
-    mayStill: (owner, action, node) =>
-      stillRefused(
-        (identity) => trust.grantOf(identity),
-        (type) => registry.executorOf(type)?.allowsCallers ?? false,
-        owner,
-        registry.get(action) ?? unknownHere(action),
-        node,
-      ),
+    fromOf,
+    mayStill: (owner, action, node) => {
+      const guarded = registry.get(action) ?? unknownHere(action);
+      if (!callers.owns(owner)) return stillRefused((identity) => trust.grantOf(identity), owner, guarded, node);
+      return callers.stillRefused(owner, guarded, node);
+    },
   });
   const askNode = (action: string, target: string, data: object, envelope: Envelope = { text: '' }) =>
     inquiries.ask({ action, token: '', target, data: JSON.stringify(data) }, '@core', envelope);
@@ -105,7 +107,6 @@ export async function openFleet(options: FleetOptions) {
   });
   const nodeSessions = new NodeSessions({ id, routes, requests: peerRequests, events, chronicle, clock, log });
   const carriers = new Carriers(routes, verbs);
-  new Callers({ verbs, registry, isAuthorised: (identity) => trust.grantOf(identity) !== undefined, log });
   const servedLinks = new ServedLinks({ verbs, log, streamLogs: (peer) => logStreams.serve(peer) });
 
   await logs.start();

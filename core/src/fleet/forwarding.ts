@@ -40,8 +40,10 @@ export interface ForwardingOptions {
   readonly requests: Pick<Requests, 'fail'>;
   /** Requests that are kept for nodes that are away, in all and of one identity. */
   readonly held: Bounds;
-  /** Why `owner` may no longer call `action` on `target`, or undefined. */
-  mayStill(owner: string, action: string, target: string): CentreondError | undefined;
+  /** The identity by which another router knows `owner`. */
+  fromOf(owner: string): string;
+  /** Why `owner` may no longer call `action` on `target`, or undefined; `later` while that is not known. */
+  mayStill(owner: string, action: string, target: string): CentreondError | 'later' | undefined;
 }
 
 /** An accepted request that its node does not have yet, as far as is known here. */
@@ -244,6 +246,10 @@ export class Forwarding implements Elsewhere, Runner {
     const refusal = parcel.waited
       ? this.#options.mayStill(open.owner, open.action.manifest.name, open.target)
       : undefined;
+    if (refusal === 'later') {
+      parcel.retryAt = now + LONGEST_RETRY_MS;
+      return;
+    }
     if (refusal) {
       this.withdraw(open);
       // What the node may run already, and was not held, is left to its rows.
@@ -263,7 +269,12 @@ export class Forwarding implements Elsewhere, Runner {
       token: open.token,
       target: open.target,
       data: open.data,
-      envelope: forwarded(this.#options.id, open.owner, envelope, bounded ? open.wantedUntil : undefined),
+      envelope: forwarded(
+        this.#options.id,
+        this.#options.fromOf(open.owner),
+        envelope,
+        bounded ? open.wantedUntil : undefined,
+      ),
     };
     carrier.carry(request, ANSWER_LIMIT_MS).then(
       () => this.#settled(queue, parcel, undefined),

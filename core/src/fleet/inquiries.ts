@@ -18,6 +18,8 @@ export interface InquiriesOptions {
   /** This router's id. */
   readonly id: string;
   readonly routes: Routes;
+  /** The identity by which another router knows `owner`. */
+  fromOf(owner: string): string;
 }
 
 /** What is asked of nodes and answered in the ACK: it is on no disk, and is asked again where its way breaks. */
@@ -29,10 +31,10 @@ export class Inquiries {
    * data of its ACK, as JSON text; rejects with its refusal, or NODE_UNREACHABLE where there is no way or no answer within 60 s.
    */
   async ask(request: Omit<Carried, 'envelope'>, owner: string, envelope: Envelope): Promise<string> {
-    const { id, routes } = this.options;
+    const { id, routes, fromOf } = this.options;
     const { target } = request;
     const token = request.token || newToken();
-    const carried = { ...request, token, envelope: forwarded(id, owner, envelope, undefined) };
+    const carried = { ...request, token, envelope: forwarded(id, fromOf(owner), envelope, undefined) };
     const until = performance.now() + ANSWER_LIMIT_MS;
     // Where there was no way from the beginning it is not waited for.
     let patientUntil = 0;

@@ -32,6 +32,14 @@ export class InstancePeers {
     return this.#peers.get(instance)?.get(number);
   }
 
+  /** What is granted to `identity`, by whichever instance it came. */
+  grantOf(identity: string): Grant | undefined {
+    for (const peers of this.#peers.values()) {
+      for (const { grant } of peers.values()) if (grant.identity === identity) return grant;
+    }
+    return undefined;
+  }
+
   /** The peer leaves. Does nothing if there is none with this number. */
   remove(instance: Peer, number: string): void {
     const peers = this.#peers.get(instance);

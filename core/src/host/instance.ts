@@ -33,6 +33,7 @@ export interface InstanceOptions {
   readonly main: string;
   /** Its config, with the secrets as they are now. Throws if one cannot be read; then it does not start. */
   settings(): Settings;
+  readonly allowsCallers: boolean;
   /** The hash that READY must bear. */
   readonly hash: string;
   readonly endpoint: string;
@@ -114,6 +115,9 @@ export class Instance implements InstanceLink, InstanceProcess, Seat {
 
   get type(): string {
     return this.options.type;
+  }
+  get allowsCallers(): boolean {
+    return this.options.allowsCallers;
   }
   get id(): string {
     return this.options.id;

@@ -74,6 +74,7 @@ export class Versions {
           as: entry.as,
           main,
           settings: () => settingsOf(entry, manifest, process.env),
+          allowsCallers: entry.allowCallers,
           hash: manifest.hash,
           endpoint,
           maxMessage,

@@ -63,7 +63,6 @@ export function refusalFor(
  */
 export function stillRefused(
   grantOf: (identity: string) => Grant | undefined,
-  hasCallers: (type: string) => boolean,
   owner: string,
   action: Guarded,
   node: string,
@@ -76,8 +75,6 @@ export function stillRefused(
   }
   // A router answers for what it forwarded: ROUTER/FROM.
   const identity = owner.split('/')[0] ?? owner;
-  // So does a plugin for its callers.
-  if (identity !== owner && hasCallers(identity)) return undefined;
   const grant = grantOf(identity);
   if (!grant) return refuse(`The key of ${identity} is no longer authorised.`);
   return refusalFor({ identity: owner, grant, roles: new Set(grant.roles) }, action, node, true);

@@ -13,11 +13,11 @@ export function ownerOf(peer: Peer, { from }: Envelope): string {
   return peer.roles.has('router') && from !== undefined ? `${peer.identity}/${from}` : peer.identity;
 }
 
-/** The envelope that goes on from the router `id` with a request of `owner`, which nobody wants any more after `untilMs`. */
+/** The envelope that goes on from the router `id` with a request for `owner`, which nobody wants any more after `untilMs`. */
 export function forwarded(id: string, owner: string, from: Envelope, untilMs: number | undefined): object {
   const { hold, hops = [], traceparent } = from;
   return {
-    from: owner.slice(owner.indexOf('/') + 1),
+    from: owner,
     hops: [...hops, id],
     ...(hold && { hold }),
     ...(untilMs !== undefined && { deadline: Math.floor(untilMs / 1000) }),

@@ -11,6 +11,8 @@ export interface InstancePeer extends Peer {
 export interface InstanceLink {
   /** The plugin's type: the identity of its session is `@TYPE`. */
   readonly type: string;
+  /** Whether the operator lets its plugin make requests as users of its own. */
+  readonly allowsCallers: boolean;
   /** Its process showed the ticket: `peer` is its session. */
   enter(peer: InstancePeer): void;
   /** Takes each message of its session. Must not throw. */

@@ -30,6 +30,8 @@ export interface Peer {
   readonly address?: string;
   /** True once a newer session of its identity, or of its connection, took its place. Omitted by peers that are never replaced. */
   readonly replaced?: boolean;
+  /** True for an instance of a plugin that may make requests as users of its own. */
+  readonly allowsCallers?: boolean;
   /** When its last message came, in monotonic milliseconds. Omitted by peers that are not held to answering. */
   readonly heardAt?: number;
   /** Queues `message` for the next flush. If the peer's bound in bytes is passed, the session ends. A no-op once closed. */

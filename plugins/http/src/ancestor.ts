@@ -6,6 +6,9 @@ import { dataOf } from './calls.ts';
 import { refusal } from './failure.ts';
 import { partOf } from './query.ts';
 
+/** Rows of a token that are shown: a script that waits for the last one has to find it. */
+const ROWS = 100_000;
+
 const Node = z.object({
   id: z.string(),
   kind: z.string().optional(),
@@ -19,17 +22,23 @@ const Nodes = z.object({ nodes: z.array(Node) });
  * The paths of the daemon that centreond descends from, as scripts use them: a command here and on a node, the log of its token, and two
  * questions.
  */
-export function addAncestorPaths(server: FastifyInstance, callerOf: (request: FastifyRequest) => Caller): void {
+export function addAncestorPaths(
+  server: FastifyInstance,
+  callerOf: (request: FastifyRequest) => Caller,
+  traceparentOf: (request: FastifyRequest) => string | undefined,
+): void {
   const command = async (request: FastifyRequest, target: string) => {
     const { session } = callerOf(request);
-    const { token } = await session.send('COMMAND', commandOf(request.body), { target });
+    const traceparent = traceparentOf(request);
+    const options = { target, ...(traceparent !== undefined && { traceparent }) };
+    const { token } = await session.send('COMMAND', commandOf(request.body), options);
     return { token };
   };
   server.post('/api/core/action/command', (request) => command(request, ''));
   server.post('/api/nodes/:id/core/action/command', (request) => command(request, partOf(request, 'id')));
   server.get('/api/nodes/:id/log/:token', async (request) => {
     const token = partOf(request, 'token');
-    const rows = await callerOf(request).session.query({ token });
+    const rows = await callerOf(request).session.query({ token, limit: ROWS });
     if (rows.length > 0) return { data: rows.map(asText), message: 'Logs found', token };
     return { error: 'no_log', message: 'No log found for token', data: [], token };
   });

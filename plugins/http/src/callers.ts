@@ -1,15 +1,20 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { Transport } from '@centreond/plugin-sdk';
+import { failure, type Transport } from '@centreond/plugin-sdk';
 import type { CallerSession } from '@centreond/plugin-sdk/callers';
 import type { Token } from './config.ts';
 import { refusal } from './failure.ts';
-import { FailedLogins } from './logins.ts';
+import { FailedLogins, networkOf } from './logins.ts';
+
+/** Streams of one caller at a time. */
+const STREAMS = 256;
 
 /** Somebody who showed a token. */
 export interface Caller {
   readonly name: string;
   readonly roles: readonly string[];
   readonly session: CallerSession;
+  /** A session of its own for a stream: what it follows ends with it. BUSY beyond 256 at a time. */
+  open(): CallerSession;
 }
 
 interface Known extends Caller {
@@ -23,14 +28,21 @@ export class Callers {
   readonly #known: readonly Known[];
   readonly #failed: FailedLogins;
 
+  /** Throws if two tokens have one secret. */
   constructor(tokens: readonly Token[], transport: Pick<Transport, 'callAs'>, clock: { now(): number }) {
     this.#failed = new FailedLogins(clock);
-    this.#known = tokens.map(({ secret, ...token }) => ({
-      name: token.name,
-      roles: token.roles,
-      digest: hash(secret),
-      session: transport.callAs(token),
-    }));
+    this.#known = tokens.map(({ secret, ...token }) => {
+      const twin = tokens.find((other) => other.secret === secret && other.name !== token.name);
+      if (twin) throw new Error(`The tokens ${token.name} and ${twin.name} have the same secret. Give each its own.`);
+      const streams = new Streams(() => transport.callAs(token));
+      return {
+        name: token.name,
+        roles: token.roles,
+        digest: hash(secret),
+        session: transport.callAs(token),
+        open: () => streams.open(),
+      };
+    });
   }
 
   /** Resolves once the router has let all of them in. Rejects with its refusal: FORBIDDEN without `allowCallers` in the config. */
@@ -38,8 +50,9 @@ export class Callers {
     await Promise.all(this.#known.map(({ session }) => session.send('PING', {})));
   }
 
-  /** The caller whose secret `authorization` shows, from `address`. Throws UNAUTHENTICATED or TOO_MANY_LOGINS. */
-  authenticate(authorization: string | undefined, address: string): Caller {
+  /** The caller whose secret `authorization` shows, from the address `ip`. Throws UNAUTHENTICATED or TOO_MANY_LOGINS. */
+  authenticate(authorization: string | undefined, ip: string): Caller {
+    const address = networkOf(ip);
     const waitMs = this.#failed.waitMs(address);
     if (waitMs > 0) throw refusal('TOO_MANY_LOGINS', { seconds: Math.ceil(waitMs / 1000) });
     const shown = authorization === undefined ? undefined : shownBy(authorization);
@@ -62,6 +75,32 @@ export class Callers {
 
   close(): void {
     for (const { session } of this.#known) session.close();
+  }
+}
+
+/** The sessions of one caller's streams. */
+class Streams {
+  #count = 0;
+
+  constructor(private readonly call: () => CallerSession) {}
+
+  open(): CallerSession {
+    if (this.#count >= STREAMS) throw failure('BUSY', { what: 'the list of streams of this caller', limit: STREAMS });
+    this.#count++;
+    const session = this.call();
+    let isOpen = true;
+    return {
+      identity: session.identity,
+      call: (...asked) => session.call(...asked),
+      send: (...asked) => session.send(...asked),
+      query: (filter) => session.query(filter),
+      follow: (...asked) => session.follow(...asked),
+      close: () => {
+        if (isOpen) this.#count--;
+        isOpen = false;
+        session.close();
+      },
+    };
   }
 }
 

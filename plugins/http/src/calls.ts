@@ -1,4 +1,4 @@
-import { isCentreondError, type JsonObject, newToken } from '@centreond/plugin-sdk';
+import { type CallOptions, isCentreondError, type JsonObject, newToken, type Outcome } from '@centreond/plugin-sdk';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Caller } from './callers.ts';
@@ -23,22 +23,28 @@ const Options = z.strictObject({
 export interface CallsOptions {
   readonly declared: DeclaredActions;
   callerOf(request: FastifyRequest): Caller;
+  /** Aborts when the plugin stops. */
+  readonly stopping: AbortSignal;
   /** The traceparent under which a request goes on. */
   traceparentOf(request: FastifyRequest): string | undefined;
 }
 
 /** Routes that make requests: here, and on a node. */
-export function addCalls(server: FastifyInstance, { declared, callerOf, traceparentOf }: CallsOptions): void {
+export function addCalls(server: FastifyInstance, { declared, callerOf, traceparentOf, stopping }: CallsOptions): void {
   const call = async (request: FastifyRequest, reply: FastifyReply, target: string) => {
     const name = partOf(request, 'action');
     const { wait, token = newToken(), hold } = queryOf(request, Options);
+    if (hold !== undefined && target === '')
+      throw refusal('INVALID_QUERY', { reason: 'hold is for a request to a node' });
+    // Its rows would go nowhere.
+    if (name === 'FOLLOW') throw refusal('NOT_FOUND', { method: 'POST', path: '/api/actions/FOLLOW' });
     const data = dataOf(request.body);
     const { session } = callerOf(request);
     const traceparent = traceparentOf(request);
     const options = {
       token,
       target,
-      ...(hold !== undefined && { hold: true, deadline: Math.floor((Date.now() + hold) / 1000) }),
+      ...(hold !== undefined && { hold: true, deadline: Math.ceil((Date.now() + hold) / 1000) }),
       ...(traceparent !== undefined && { traceparent }),
     };
     const action = await declared.get(name);
@@ -47,16 +53,48 @@ export function addCalls(server: FastifyInstance, { declared, callerOf, tracepar
       const ack = await session.send(name, data, { ...options, timeoutMs: ACK_MS });
       return reply.code(202).send({ token, ...(ack.data.duplicate === true && { duplicate: true }) });
     }
-    try {
-      const { ok, code, data: output, row } = await session.call(name, data, { ...options, timeoutMs: wait });
-      return { token, ok, code, data: output, node: row.node };
-    } catch (error) {
-      if (isCentreondError(error) && error.code === 'WAIT_OVER') return reply.code(202).send({ token });
-      throw error;
-    }
+    const over = AbortSignal.any([leftOf(reply), stopping]);
+    const outcome = await outcomeWithin(wait, over, (more) => session.call(name, data, { ...options, ...more }));
+    if (!outcome) return reply.code(202).send({ token });
+    const { ok, code, data: output, row } = outcome;
+    return { token, ok, code, data: output, node: row.node };
   };
   server.post('/api/actions/:action', (request, reply) => call(request, reply, ''));
   server.post('/api/nodes/:id/actions/:action', (request, reply) => call(request, reply, partOf(request, 'id')));
+}
+
+/**
+ * How a request ends, if it does within `waitMs` of being accepted; undefined if not, or once `over` aborts: then it goes on alone. Rejects
+ * with its refusal, or NOT_ACKNOWLEDGED if it was not accepted within a minute.
+ */
+async function outcomeWithin(
+  waitMs: number,
+  over: AbortSignal,
+  call: (options: Pick<CallOptions, 'signal' | 'onRow' | 'timeoutMs'>) => Promise<Outcome>,
+): Promise<Outcome | undefined> {
+  const enough = new AbortController();
+  const signal = AbortSignal.any([over, enough.signal]);
+  let isAccepted = false;
+  let timer: NodeJS.Timeout | undefined;
+  const onRow = () => {
+    isAccepted = true;
+    timer ??= setTimeout(() => enough.abort(), waitMs);
+  };
+  try {
+    return await call({ signal, onRow, timeoutMs: ACK_MS + waitMs });
+  } catch (error) {
+    if (signal.aborted || (isAccepted && isCentreondError(error) && error.code === 'WAIT_OVER')) return undefined;
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Aborts when the reader of `reply` leaves before it has its answer. */
+export function leftOf({ raw }: FastifyReply): AbortSignal {
+  const left = new AbortController();
+  raw.once('close', () => left.abort());
+  return left.signal;
 }
 
 /** DATA of a body: an object, or none. Throws MALFORMED_BODY. */

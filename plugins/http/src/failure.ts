@@ -3,6 +3,7 @@ import { CentreondError, isCentreondError, reasonOf } from '@centreond/plugin-sd
 /** What a refusal answers, by its code. */
 const STATUS: Readonly<Record<string, number>> = {
   MALFORMED_FRAME: 400,
+  MALFORMED_BODY: 400,
   INVALID_DATA: 400,
   INVALID_QUERY: 400,
   UNAUTHENTICATED: 401,
@@ -20,13 +21,16 @@ const STATUS: Readonly<Record<string, number>> = {
   NOT_READY: 503,
   STOPPING: 503,
   STORE_FAILED: 503,
+  CLIENT_CLOSED: 503,
+  NOT_FOLLOWED: 503,
   NOT_ACKNOWLEDGED: 504,
+  WAIT_OVER: 504,
 };
 
 /** The sentences of what this plugin itself refuses. */
 const SENTENCES = {
   UNAUTHENTICATED: () =>
-    'This needs a token: send `Authorization: Bearer SECRET`, or Basic with its name and secret. The config of the plugin http lists the tokens.',
+    'This needs a token: send `Authorization: Bearer SECRET`, or Basic with its name and secret. The config of this plugin lists the tokens.',
   TOO_MANY_LOGINS: (d: { seconds: number }) => `Too many logins failed from this address. Try again in ${d.seconds} s.`,
   NOT_FOUND: (d: { method: string; path: string }) =>
     `There is no ${d.method} ${d.path}. GET /api/openapi.json describes what there is.`,
@@ -45,7 +49,7 @@ export function refusal<C extends keyof Sentences>(code: C, ...details: Paramete
 /** What is answered for whatever was thrown: HTTP status, and `{error, message}`. */
 export function answerOf(thrown: unknown): { status: number; body: { error: string; message: string } } {
   if (isCentreondError(thrown)) {
-    return { status: STATUS[thrown.code] ?? (thrown.code === 'MALFORMED_BODY' ? 400 : 500), body: bodyOf(thrown) };
+    return { status: STATUS[thrown.code] ?? 500, body: bodyOf(thrown) };
   }
   const { statusCode, code } = thrown as { statusCode?: unknown; code?: unknown };
   // Fastify's own: a body that is too large, a header that is malformed.

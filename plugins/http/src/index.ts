@@ -14,12 +14,15 @@ import {
   TRANSPORT,
   type Transport,
 } from '@centreond/plugin-sdk';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyListenOptions } from 'fastify';
 import { addressOf, Config } from './config.ts';
 import { makeServer, type Spans } from './server.ts';
 import type { Traces } from './traces.ts';
 
 const SECRET_LENGTH = 16;
+const CLOSE_MS = 1000;
+
+type ListenOptions = FastifyListenOptions & { readonly reusePort: boolean };
 
 /** Serves the router's actions, its history and its fleet over HTTP, with a dashboard. */
 @Plugin({ type: 'http', title: 'Serves HTTP: an API, metrics and a dashboard', config: Config })
@@ -50,7 +53,8 @@ export default class HttpPlugin {
       stopping: this.#stopping.signal,
     });
     this.#server = server;
-    const url = await server.listen(addressOf(config.listen));
+    // A reload starts the next version beside this one, on the same port.
+    const url = await server.listen({ ...addressOf(config.listen), reusePort: true } as ListenOptions);
     const weak = config.tokens.filter(({ secret }) => secret.length < SECRET_LENGTH).map(({ name }) => name);
     const what = config.tokens.length === 0 ? 'no token is configured: only /healthz and /readyz answer' : 'ready';
     log.info(`listens on ${url}, ${what}`);
@@ -79,7 +83,11 @@ export default class HttpPlugin {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#server?.close();
+    const server = this.#server;
+    // What is answered or read too slowly does not keep it.
+    const limit = setTimeout(() => server?.server.closeAllConnections(), CLOSE_MS);
+    await server?.close();
+    clearTimeout(limit);
     try {
       await this.#traces?.stop();
     } catch (error) {

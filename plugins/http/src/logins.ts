@@ -15,18 +15,28 @@ export class FailedLogins {
     const known = this.#failed.get(address);
     if (!known) return 0;
     const left = known.until - this.clock.now();
-    if (left <= 0) this.#failed.delete(address);
-    return known.count >= LIMIT ? Math.max(0, left) : 0;
+    // The clock may go back.
+    if (left <= 0 || left > WINDOW_MS) this.#failed.delete(address);
+    return known.count >= LIMIT && this.#failed.has(address) ? left : 0;
   }
 
   failed(address: string): void {
     const now = this.clock.now();
     const known = this.#failed.get(address);
-    const count = known && known.until > now ? known.count + 1 : 1;
-    // The oldest is forgotten first: who guesses from so many addresses has as many tries.
+    const isWithin = known && known.until > now && known.until <= now + WINDOW_MS;
     this.#failed.delete(address);
-    this.#failed.set(address, { count, until: now + WINDOW_MS });
+    this.#failed.set(address, isWithin ? { ...known, count: known.count + 1 } : { count: 1, until: now + WINDOW_MS });
+    // At the limit the oldest address is removed. An attacker with more addresses than that gets more guesses.
     const [oldest] = this.#failed.keys();
     if (this.#failed.size > ADDRESSES && oldest !== undefined) this.#failed.delete(oldest);
   }
+}
+
+/** The address by which failed logins are counted: of IPv6 its network, since one host has all addresses of a /64. */
+export function networkOf(address: string): string {
+  if (!address.includes(':') || address.includes('.')) return address;
+  const [head = '', tail] = address.split('::');
+  const groups = head.split(':');
+  const missing = tail === undefined ? 0 : 8 - groups.length - (tail === '' ? 0 : tail.split(':').length);
+  return [...groups, ...Array<string>(Math.max(0, missing)).fill('0')].slice(0, 4).join(':');
 }

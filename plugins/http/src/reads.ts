@@ -62,27 +62,35 @@ export function addReads(server: FastifyInstance, { callerOf, stopping }: ReadsO
   });
   server.get('/api/log/:token/stream', (request, reply) => {
     const token = partOf(request, 'token');
-    const { session } = callerOf(request);
-    return stream(request, reply, stopping, async function* (signal): AsyncGenerator<ServerSentEvent> {
-      let last = lastSeen(request);
-      for await (const row of session.follow(token, { afterId: last, signal })) {
-        last = row.id;
-        yield { id: row.id, event: 'row', data: row };
-      }
-      if (!signal.aborted) yield { id: last, event: 'end', data: { token } };
-    });
+    return stream(
+      callerOf(request),
+      reply,
+      stopping,
+      async function* (session, signal): AsyncGenerator<ServerSentEvent> {
+        let last = lastSeen(request);
+        for await (const row of session.follow(token, { afterId: last, signal })) {
+          last = row.id;
+          yield { id: row.id, event: 'row', data: row };
+        }
+        if (!signal.aborted) yield { id: last, event: 'end', data: { token } };
+      },
+    );
   });
   server.get('/api/events', (request, reply) => {
-    const { session } = callerOf(request);
-    return stream(request, reply, stopping, async function* (signal): AsyncGenerator<ServerSentEvent> {
-      let after: number | undefined = lastSeen(request) || undefined;
-      while (!signal.aborted) {
-        const asked = { waitSeconds: EVENTS_WAIT_SECONDS, ...(after !== undefined && { after }) };
-        const { events, last } = Happened.parse((await session.send('GETEVENTS', asked, { signal })).data);
-        for (const event of events) yield { id: event.id, event: event.kind, data: event };
-        after = last;
-      }
-    });
+    return stream(
+      callerOf(request),
+      reply,
+      stopping,
+      async function* (session, signal): AsyncGenerator<ServerSentEvent> {
+        let after: number | undefined = lastSeen(request) || undefined;
+        while (!signal.aborted) {
+          const asked = { waitSeconds: EVENTS_WAIT_SECONDS, ...(after !== undefined && { after }) };
+          const { events, last } = Happened.parse((await session.send('GETEVENTS', asked, { signal })).data);
+          for (const event of events) yield { id: event.id, event: event.kind, data: event };
+          after = last;
+        }
+      },
+    );
   });
 }
 

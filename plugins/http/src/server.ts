@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import type { Clock, Logger, Transport } from '@centreond/plugin-sdk';
+import type { Socket } from 'node:net';
+import { type Clock, isCentreondError, type Logger, type Transport } from '@centreond/plugin-sdk';
 import cors from '@fastify/cors';
 import type { Span } from '@opentelemetry/api';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
@@ -10,6 +11,7 @@ import { addCalls } from './calls.ts';
 import type { Config } from './config.ts';
 import { addDashboard } from './dashboard.ts';
 import { answerOf, refusal } from './failure.ts';
+import { networkOf } from './logins.ts';
 import { DeclaredActions } from './manifests.ts';
 import { HttpMetrics, routerMetrics } from './metrics.ts';
 import { openApiOf } from './openapi.ts';
@@ -17,6 +19,7 @@ import { addReads } from './reads.ts';
 
 /** Connections at once; more are refused. */
 const CONNECTIONS = 4096;
+const CONNECTIONS_PER_ADDRESS = 1024;
 /** A request has to have arrived within this time. */
 const REQUEST_MS = 30_000;
 /** Characters of a part of a path: a token has 255 at most, of which some may be encoded. */
@@ -24,6 +27,10 @@ const LONGEST_TOKEN = 3 * 255;
 /** How old the answer of /readyz may be. */
 const READY_FRESH_MS = 1000;
 
+/** As W3C Trace Context writes it; another one is ignored. */
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+const STREAMS = new Set(['/api/log/:token/stream', '/api/events']);
 const NO_TOKEN = new Set(['/healthz', '/readyz']);
 
 export interface ServerOptions {
@@ -60,6 +67,7 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
     ...(tls && { https: { cert: readFileSync(tls.cert), key: readFileSync(tls.key) } }),
   }) as FastifyInstance;
   server.server.maxConnections = CONNECTIONS;
+  server.server.on('connection', boundEach(new Set(config.trustedProxies)));
 
   const callers = new Callers(config.tokens, transport, clock);
   await callers.enter();
@@ -71,6 +79,10 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
     return caller;
   };
 
+  // Before the login: a page is to be able to read a refusal.
+  if (config.allowedOrigins.length > 0) {
+    await server.register(cors, { origin: [...config.allowedOrigins], methods: ['GET', 'POST', 'DELETE'] });
+  }
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('*', { parseAs: 'string' }, async (_: FastifyRequest, body: string) => parseBody(body));
   const metrics = new HttpMetrics();
@@ -85,7 +97,7 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
   });
   server.addHook('onResponse', async (request, reply) => {
     const { url: route = 'none' } = request.routeOptions;
-    metrics.answered(request.method, route, reply.statusCode, reply.elapsedTime / 1000);
+    if (!STREAMS.has(route)) metrics.answered(request.method, route, reply.statusCode, reply.elapsedTime / 1000);
     const span = spans.get(request);
     if (span) traces?.end(span, reply.statusCode);
   });
@@ -94,7 +106,8 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
   });
   server.setErrorHandler((error, request, reply) => {
     const { status, body } = answerOf(error);
-    if (status >= 500) log.error({ err: error, method: request.method, path: request.routeOptions.url }, body.message);
+    if (!isCentreondError(error) && status >= 500)
+      log.error({ err: error, method: request.method, path: request.routeOptions.url }, body.message);
     if (status === 401) reply.header('www-authenticate', 'Bearer realm="centreond"');
     return reply.code(status).send(body);
   });
@@ -102,9 +115,6 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
     const { status, body } = answerOf(refusal('NOT_FOUND', { method: request.method, path: pathOf(request.url) }));
     return reply.code(status).send(body);
   });
-  if (config.allowedOrigins.length > 0) {
-    await server.register(cors, { origin: [...config.allowedOrigins], methods: ['GET', 'POST', 'DELETE'] });
-  }
 
   server.get('/healthz', async () => ({ ok: true }));
   const ready = readiness(transport, clock);
@@ -115,11 +125,13 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
   const declared = new DeclaredActions(transport, clock);
   const traceparent = (request: FastifyRequest) => {
     const span = spans.get(request);
-    return span && traces ? traces.traceparentOf(span) : textOf(request.headers.traceparent);
+    if (span && traces) return traces.traceparentOf(span);
+    const given = textOf(request.headers.traceparent);
+    return given !== undefined && TRACEPARENT.test(given) ? given : undefined;
   };
-  addCalls(server, { declared, callerOf, traceparentOf: traceparent });
+  addCalls(server, { declared, callerOf, traceparentOf: traceparent, stopping });
   addReads(server, { callerOf, stopping });
-  addAncestorPaths(server, callerOf);
+  addAncestorPaths(server, callerOf, traceparent);
   server.get('/api/openapi.json', async () => openApiOf(await declared.plugins(), version));
   server.get('/metrics', async (request, reply) => {
     const { session } = callerOf(request);
@@ -133,6 +145,26 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
   await addDashboard(server);
   server.addHook('onClose', async () => callers.close());
   return server;
+}
+
+/** Ends a connection of an address that has its share of them. A proxy that is named by its address has no share. */
+function boundEach(proxies: ReadonlySet<string>): (socket: Socket) => void {
+  const open = new Map<string, number>();
+  return (socket) => {
+    const address = networkOf(socket.remoteAddress ?? '');
+    if (proxies.has(address)) return;
+    const count = (open.get(address) ?? 0) + 1;
+    if (count > CONNECTIONS_PER_ADDRESS) {
+      socket.destroy();
+      return;
+    }
+    open.set(address, count);
+    socket.once('close', () => {
+      const left = (open.get(address) ?? 1) - 1;
+      if (left > 0) open.set(address, left);
+      else open.delete(address);
+    });
+  };
 }
 
 /** Whether the router answers, asked once a second at most. */

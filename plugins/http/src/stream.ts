@@ -1,10 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { CallerSession } from '@centreond/plugin-sdk/callers';
+import type { FastifyReply } from 'fastify';
+import type { Caller } from './callers.ts';
+import { leftOf } from './calls.ts';
 import { answerOf } from './failure.ts';
 
 /** A line goes at least so often, so that nothing between here and the reader takes the connection for dead. */
 const ALIVE_MS = 15_000;
 const REFUSED_WITHIN_MS = 500;
+const READ_WITHIN_MS = 60_000;
 
 /** One server-sent event. */
 export interface ServerSentEvent {
@@ -18,18 +22,22 @@ export interface ServerSentEvent {
  * makes it wait. Rejects with a refusal that comes at once; one that comes later is the last event, `error`.
  */
 export async function stream(
-  request: FastifyRequest,
+  caller: Caller,
   reply: FastifyReply,
   stopping: AbortSignal,
-  events: (signal: AbortSignal) => AsyncIterable<ServerSentEvent>,
+  events: (session: CallerSession, signal: AbortSignal) => AsyncIterable<ServerSentEvent>,
 ): Promise<void> {
-  const left = new AbortController();
-  const signal = AbortSignal.any([left.signal, stopping]);
-  request.raw.once('close', () => left.abort());
-  const source = events(signal)[Symbol.asyncIterator]();
+  const session = caller.open();
+  const signal = AbortSignal.any([leftOf(reply), stopping]);
+  const source = events(session, signal)[Symbol.asyncIterator]();
   const first = source.next();
-  // A refusal comes at once, and is an answer like any other. Where nothing happens yet, the stream begins all the same.
-  await Promise.race([first, pause(REFUSED_WITHIN_MS, undefined, { ref: false })]);
+  try {
+    // A refusal comes at once, and is an answer like any other. Where nothing happens yet, the stream begins all the same.
+    await Promise.race([first, pause(REFUSED_WITHIN_MS, undefined, { ref: false })]);
+  } catch (error) {
+    session.close();
+    throw error;
+  }
   reply.hijack();
   const { raw } = reply;
   raw.writeHead(200, {
@@ -37,6 +45,7 @@ export async function stream(
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-store',
     'x-accel-buffering': 'no',
+    'x-content-type-options': 'nosniff',
   });
   raw.write(': connected\n\n');
   const alive = setInterval(() => raw.write(': alive\n\n'), ALIVE_MS);
@@ -50,6 +59,7 @@ export async function stream(
     if (!signal.aborted) raw.write(`event: error\ndata: ${JSON.stringify(answerOf(error).body)}\n\n`);
   } finally {
     clearInterval(alive);
+    session.close();
     await source.return?.();
     raw.end();
   }
@@ -61,7 +71,10 @@ function headersOf(reply: FastifyReply): Record<string, string> {
 
 function drained({ raw }: FastifyReply, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
+    // A reader that does not read loses its place.
+    const limit = setTimeout(() => raw.destroy(), READ_WITHIN_MS);
     const done = () => {
+      clearTimeout(limit);
       raw.off('drain', done);
       signal.removeEventListener('abort', done);
       resolve();

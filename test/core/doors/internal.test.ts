@@ -33,6 +33,7 @@ async function openDoor() {
   };
   const link: InstanceLink = {
     type: 'probe',
+    allowsCallers: false,
     enter(peer) {
       at.instance = peer;
       peer.onLeft(() => at.left.push(peer.identity));

@@ -51,7 +51,7 @@ class Scene {
   readonly forwarding = new Forwarding({
     id: 'central',
     routes: this.routes,
-    inquiries: new Inquiries({ id: 'central', routes: this.routes }),
+    inquiries: new Inquiries({ id: 'central', routes: this.routes, fromOf: (owner) => owner }),
     clock: Date,
     log: this.log as never,
     held: { count: 100_000, bytes: 100_081, perIdentity: { count: 10_000 } },
@@ -61,6 +61,7 @@ class Scene {
         this.failed.push(`${open.token} ${error.code}`);
       },
     },
+    fromOf: (owner) => owner,
     mayStill: (owner, action) =>
       this.denied.includes(owner) ? failure('FORBIDDEN', { identity: owner, what: action, remedy: '' }) : undefined,
   });

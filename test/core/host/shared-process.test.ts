@@ -81,6 +81,7 @@ class Shared {
         id: '1',
         main: `/${type}.js`,
         settings: () => ({ config: {}, secrets }),
+        allowsCallers: false,
         hash: 'hash',
         endpoint: 'ipc://nowhere',
         maxMessage: 1e6,

@@ -113,13 +113,7 @@ describe('after its session', () => {
     ['central', { identity: 'central', fingerprint: 'f', roles: ['router'] }],
   ]);
   const still = (owner: string, guarded: Guarded, node = 'paris') =>
-    stillRefused(
-      (identity) => grants.get(identity),
-      (type) => type === 'http',
-      owner,
-      guarded,
-      node,
-    );
+    stillRefused((identity) => grants.get(identity), owner, guarded, node);
 
   test('a request stands while its owner could make it', () => {
     expect(still('alice', action(['client']))).toBeUndefined();
@@ -143,12 +137,6 @@ describe('after its session', () => {
     expect(still('central/mallory', action(['internal']))?.code).toBe('FORBIDDEN');
     expect(sentence(still('central/mallory', action(['internal'])))).toContain('central/mallory');
     expect(sentence(still('other/alice', action(['client'])))).toContain('The key of other is no longer authorised.');
-  });
-
-  test('a request of a caller of a plugin stands while the operator lets that plugin call for others', () => {
-    expect(still('http/alice', action(['admin']))).toBeUndefined();
-    expect(still('chat/alice', action(['client']))?.code).toBe('FORBIDDEN');
-    expect(still('http', action(['client']))?.code).toBe('FORBIDDEN');
   });
 
   test('a local client may do everything, a plugin what plugins may', () => {
