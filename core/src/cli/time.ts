@@ -55,7 +55,8 @@ export function momentOf(option: string, text: string, now: number = Date.now())
     today.setDate(today.getDate() - 1);
     return today.getTime() / 1000;
   }
-  if (!/^\d{4}-/.test(text)) return Math.floor((now - durationOf(option, text)) / 1000);
+  const ago = parseDuration(text);
+  if (typeof ago === 'number') return Math.floor((now - ago) / 1000);
   // A date alone would be taken for one of UTC.
   const ms = DATE.test(text) ? new Date(`${text}T00:00:00`).getTime() : TIME.test(text) ? dateOf(text) : Number.NaN;
   if (!Number.isNaN(ms)) return Math.floor(ms / 1000);
