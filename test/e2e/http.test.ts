@@ -271,12 +271,48 @@ describe('a stream', () => {
   });
 });
 
+test('a wait that is over before the end answers with the token, and the request runs on', async () => {
+  for (const wait of ['0s', '1ms', '50ms']) {
+    const { status, body } = await call('alice', 'SLEEP', { ms: 300 }, `?wait=${wait}`);
+    expect({ status, body }).toEqual({ status: 202, body: { token: expect.any(String) } });
+    const events = await streamed('alice', `/api/log/${String(body.token)}/stream`);
+    expect(events.at(-2)?.data.code).toBe(2);
+  }
+});
+
+test('streams that are left are followed no more', async () => {
+  const follows = async () => {
+    const { counters } = (await ask('ops', 'GET', '/api/status')).body as { counters: { followers: object } };
+    return JSON.stringify(counters.followers);
+  };
+  const before = await follows();
+  for (let i = 0; i < 20; i++) {
+    const left = new AbortController();
+    const headers = { authorization: `Bearer ${SECRETS.alice}` };
+    const response = await fetch(`${base}/api/log/never-${i}/stream`, { headers, signal: left.signal });
+    expect(response.status).toBe(200);
+    left.abort();
+  }
+  await until(`as before: ${before}`, async () => (await follows()) === before);
+});
+
+test('what happens is streamed, to admins', async () => {
+  expect((await ask('alice', 'GET', '/api/events')).status).toBe(403);
+  const seen = streamed('ops', '/api/events', (events) => events.some(({ event }) => event === 'PLUGIN_ENDED'), '0');
+  await call('alice', 'CRASH', {}, '');
+  expect((await seen).some(({ event }) => event === 'PLUGIN_ENDED')).toBe(true);
+  await until('the probe is back', async () => (await call('alice', 'ECHO')).status === 200);
+});
+
 describe('beside the API', () => {
   test('a page of another origin may call if the config names it', async () => {
     const asked = (origin: string) =>
       ask(undefined, 'OPTIONS', '/api/status', undefined, { origin, 'access-control-request-method': 'GET' });
     expect((await asked('https://ops.example')).headers.get('access-control-allow-origin')).toBe('https://ops.example');
     expect((await asked('https://evil.example')).headers.get('access-control-allow-origin')).toBeNull();
+    const refused = await ask(undefined, 'GET', '/api/status', undefined, { origin: 'https://ops.example' });
+    expect(refused.status).toBe(401);
+    expect(refused.headers.get('access-control-allow-origin')).toBe('https://ops.example');
   });
 
   test('the paths of the ancestor answer as scripts expect', async () => {
@@ -348,6 +384,28 @@ describe('beside the API', () => {
     expect(files.filter((file) => readFileSync(file).includes('the-secret-of'))).toEqual([]);
     expect(daemon.stderr).not.toContain('the-secret-of');
   });
+});
+
+test('a reload takes the tokens as they are now, on the same port', async () => {
+  writeFileSync(path.join(daemon.folder, 'bob.secret'), 'another-secret-of-bob', { mode: 0o600 });
+  expect((await daemon.cli('reload', 'http')).stderr).toBe('');
+  const status = async (secret: string) =>
+    (await ask(undefined, 'GET', '/api/whoami', undefined, { authorization: `Bearer ${secret}`, connection: 'close' }))
+      .status;
+  await until('the new secret is taken', async () => (await status('another-secret-of-bob')) === 200);
+  expect(await status(SECRETS.bob)).toBe(401);
+});
+
+test('a stop does not wait for those who wait', async () => {
+  const waiting = call('alice', 'SLEEP', { ms: 1900 }, '?wait=600s');
+  await until('it runs', async () => {
+    const { requests } = (await ask('ops', 'GET', '/api/requests?action=SLEEP&state=open')).body as {
+      requests: object[];
+    };
+    return requests.length > 0;
+  });
+  expect((await daemon.cli('reload', 'http')).code).toBe(0);
+  expect((await waiting).status).toBe(202);
 });
 
 test('guessing is slow, and an address that guesses waits while others do not', async () => {
