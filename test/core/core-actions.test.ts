@@ -8,6 +8,7 @@ test("the core's actions are for the roles that PROTOCOL.md section 4 names", ()
     PING: 'client node',
     GETTHUMBPRINT: 'client node',
     INFORMATION: 'client',
+    GETMANIFESTS: 'client',
     GETLOG: 'client node',
     PUTLOG: 'client node',
     FOLLOW: 'client node',

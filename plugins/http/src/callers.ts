@@ -33,6 +33,11 @@ export class Callers {
     }));
   }
 
+  /** Resolves once the router has let all of them in. Rejects with its refusal: FORBIDDEN without `allowCallers` in the config. */
+  async enter(): Promise<void> {
+    await Promise.all(this.#known.map(({ session }) => session.send('PING', {})));
+  }
+
   /** The caller whose secret `authorization` shows, from `address`. Throws UNAUTHENTICATED or TOO_MANY_LOGINS. */
   authenticate(authorization: string | undefined, address: string): Caller {
     const waitMs = this.#failed.waitMs(address);

@@ -44,6 +44,10 @@ export const Config = z.strictObject({
     .array(z.string().regex(ORIGIN, 'must be like https://ops.example'))
     .default([])
     .describe('Pages of other origins that may call from a browser.'),
+  trustedProxies: z
+    .array(z.string())
+    .default([])
+    .describe('Addresses or networks (10.0.0.0/8) of proxies whose X-Forwarded-For names the caller.'),
   bodyLimit: z
     .int()
     .min(1024)

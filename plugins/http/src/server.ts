@@ -19,6 +19,8 @@ import { addReads } from './reads.ts';
 const CONNECTIONS = 4096;
 /** A request has to have arrived within this time. */
 const REQUEST_MS = 30_000;
+/** Characters of a part of a path: a token has 255 at most, of which some may be encoded. */
+const LONGEST_TOKEN = 3 * 255;
 /** How old the answer of /readyz may be. */
 const READY_FRESH_MS = 1000;
 
@@ -43,12 +45,15 @@ export interface Spans {
   traceparentOf(span: Span): string;
 }
 
-/** The HTTP server with all its routes, not yet listening. Throws if the files of `tls` cannot be read. */
+/** The HTTP server with all its routes, not yet listening. Rejects if the files of `tls` cannot be read, or the router does not let a caller in. */
 export async function makeServer(options: ServerOptions): Promise<FastifyInstance> {
   const { config, version, transport, clock, log, traces, stopping } = options;
   const { tls, bodyLimit } = config;
   const server: FastifyInstance = fastify({
     bodyLimit,
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: LONGEST_TOKEN },
+    trustProxy: config.trustedProxies.length > 0 ? [...config.trustedProxies] : false,
     requestTimeout: REQUEST_MS,
     // Streams do not keep it open: they end when the plugin stops.
     forceCloseConnections: 'idle',
@@ -57,6 +62,7 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
   server.server.maxConnections = CONNECTIONS;
 
   const callers = new Callers(config.tokens, transport, clock);
+  await callers.enter();
   const known = new WeakMap<FastifyRequest, Caller>();
   const spans = new WeakMap<FastifyRequest, Span>();
   const callerOf = (request: FastifyRequest): Caller => {

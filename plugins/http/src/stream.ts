@@ -1,7 +1,10 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { answerOf } from './failure.ts';
 
 /** A line goes at least so often, so that nothing between here and the reader takes the connection for dead. */
 const ALIVE_MS = 15_000;
+const REFUSED_WITHIN_MS = 500;
 
 /** One server-sent event. */
 export interface ServerSentEvent {
@@ -12,7 +15,7 @@ export interface ServerSentEvent {
 
 /**
  * Answers with what `events` yields as server-sent events, until it ends, the reader leaves or `stopping` aborts. A slow reader
- * makes it wait.
+ * makes it wait. Rejects with a refusal that comes at once; one that comes later is the last event, `error`.
  */
 export async function stream(
   request: FastifyRequest,
@@ -24,8 +27,9 @@ export async function stream(
   const signal = AbortSignal.any([left.signal, stopping]);
   request.raw.once('close', () => left.abort());
   const source = events(signal)[Symbol.asyncIterator]();
-  // A refusal is an answer like any other: only what can be read becomes a stream.
-  let next = await source.next();
+  const first = source.next();
+  // A refusal comes at once, and is an answer like any other. Where nothing happens yet, the stream begins all the same.
+  await Promise.race([first, pause(REFUSED_WITHIN_MS, undefined, { ref: false })]);
   reply.hijack();
   const { raw } = reply;
   raw.writeHead(200, {
@@ -37,13 +41,13 @@ export async function stream(
   raw.write(': connected\n\n');
   const alive = setInterval(() => raw.write(': alive\n\n'), ALIVE_MS);
   try {
-    for (; !next.done && !signal.aborted; next = await source.next()) {
+    for (let next = await first; !next.done && !signal.aborted; next = await source.next()) {
       const { id, event, data } = next.value;
       const isTaken = raw.write(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
       if (!isTaken) await drained(reply, signal);
     }
   } catch (error) {
-    if (!signal.aborted) request.log.error({ err: error }, 'a stream ended');
+    if (!signal.aborted) raw.write(`event: error\ndata: ${JSON.stringify(answerOf(error).body)}\n\n`);
   } finally {
     clearInterval(alive);
     await source.return?.();
