@@ -14,6 +14,7 @@ export default defineConfig({
     // The content security policy allows files, and nothing within a page.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    license: { fileName: 'LICENSES.md' },
     reportCompressedSize: false,
   },
 });

@@ -146,7 +146,6 @@ export function Choice({ field, draft, path, name, isNeeded, issues, onChange, V
             </option>
           ))}
         </select>
-        {field.description !== undefined && <p class="hint">{field.description}</p>}
         {!option && <Issues path={path} issues={issues} />}
       </div>
       {option && option.field.kind !== 'fixed' && (
@@ -163,6 +162,7 @@ export function Choice({ field, draft, path, name, isNeeded, issues, onChange, V
           />
         </div>
       )}
+      {field.description !== undefined && <p class="hint">{field.description}</p>}
     </div>
   );
 }

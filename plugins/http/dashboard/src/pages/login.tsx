@@ -36,6 +36,7 @@ export function LoginPage() {
           </svg>
           centreond
         </h1>
+        <input type="text" autocomplete="username" value="centreond" readOnly hidden />
         <label for="token">Token</label>
         <input
           id="token"

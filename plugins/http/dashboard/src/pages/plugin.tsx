@@ -1,5 +1,5 @@
 import { bytesText, countText, msText, shortNumber } from '../format.ts';
-import { Chart } from '../parts/chart.tsx';
+import { BYTE_STEPS, Chart } from '../parts/chart.tsx';
 import { Badge, pluginMark } from '../parts/marks.tsx';
 import { Empty, Loading } from '../parts/notices.tsx';
 import { Figure, Page } from '../parts/page.tsx';
@@ -58,7 +58,7 @@ export function PluginPage({ type }: { type: string }) {
           lines={[{ name: 'ended', values: ratesOf(samples, (sample) => of(sample)?.ended ?? null) }]}
         />
         <Chart
-          title="Latency of the slowest instance"
+          title="Slowest instance"
           at={at}
           format={msText}
           lines={[
@@ -76,6 +76,7 @@ export function PluginPage({ type }: { type: string }) {
           title="Memory"
           at={at}
           format={bytesText}
+          steps={BYTE_STEPS}
           lines={[{ name: 'resident', values: valuesOf(samples, (sample) => of(sample)?.rss ?? null) }]}
         />
       </div>

@@ -1,6 +1,6 @@
 import type { RunningPlugin } from '../api/shapes.ts';
 import { bytesText, countText, durationText, msText, shortNumber } from '../format.ts';
-import { Chart } from '../parts/chart.tsx';
+import { BYTE_STEPS, Chart } from '../parts/chart.tsx';
 import { Badge, pluginMark } from '../parts/marks.tsx';
 import { Loading } from '../parts/notices.tsx';
 import { Figure, Page } from '../parts/page.tsx';
@@ -46,11 +46,11 @@ export function PluginsPage() {
           format={rate}
           lines={[
             { name: 'accepted', values: ratesOf(samples, (sample) => sample.accepted) },
-            { name: 'received, with reads', values: ratesOf(samples, (sample) => sample.received) },
+            { name: 'with reads', values: ratesOf(samples, (sample) => sample.received) },
           ]}
         />
         <Chart
-          title="Latency of the slowest plugin"
+          title="Slowest plugin"
           at={at}
           format={msText}
           lines={[
@@ -71,9 +71,10 @@ export function PluginsPage() {
           ]}
         />
         <Chart
-          title="Memory of all processes"
+          title="Memory"
           at={at}
           format={bytesText}
+          steps={BYTE_STEPS}
           lines={[
             { name: 'resident', values: valuesOf(samples, (sample) => total(all(sample).map(({ rss }) => rss))) },
           ]}

@@ -1,6 +1,7 @@
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
+import { timeText } from '../format.ts';
 import type { Series } from '../state/figures.ts';
 import { Store, useStore } from '../state/store.ts';
 
@@ -20,10 +21,15 @@ export interface ChartProps {
   /** At most two: the first is drawn in the accent's colour, the second dashed. */
   readonly lines: readonly Line[];
   format(value: number): string;
+  /** Steps of its scale, where they are not those of ten. */
+  readonly steps?: readonly number[];
 }
 
+/** Steps of a scale of bytes. */
+export const BYTE_STEPS = Array.from({ length: 40 }, (_, power) => 2 ** power);
+
 /** Figures over time. The last ones stand above as text. */
-export function Chart({ title, at, lines, format }: ChartProps) {
+export function Chart({ title, at, lines, format, steps }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(null);
   const scheme = useStore(isDark);
@@ -32,7 +38,7 @@ export function Chart({ title, at, lines, format }: ChartProps) {
   useEffect(() => {
     const { current } = box;
     if (!current) return undefined;
-    const made = new uPlot(optionsOf(current.clientWidth, names.split('\n'), format), data, current);
+    const made = new uPlot(optionsOf(current.clientWidth, names.split('\n'), format, steps), data, current);
     plot.current = made;
     const resized = new ResizeObserver(() => made.setSize({ width: current.clientWidth, height: HEIGHT }));
     resized.observe(current);
@@ -63,7 +69,12 @@ export function Chart({ title, at, lines, format }: ChartProps) {
   );
 }
 
-function optionsOf(width: number, names: readonly string[], format: (value: number) => string): uPlot.Options {
+function optionsOf(
+  width: number,
+  names: readonly string[],
+  format: (value: number) => string,
+  steps: readonly number[] | undefined,
+): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
   const colour = (name: string) => style.getPropertyValue(name).trim();
   const axis: uPlot.Axis = {
@@ -80,8 +91,20 @@ function optionsOf(width: number, names: readonly string[], format: (value: numb
     padding: [8, 8, 0, 0],
     scales: { y: { range: (_, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },
     axes: [
-      { ...axis, size: 22, space: 70, grid: { show: false } },
-      { ...axis, size: 58, space: 32, values: (_, ticks) => ticks.map((tick) => format(tick)) },
+      {
+        ...axis,
+        size: 22,
+        space: 80,
+        grid: { show: false },
+        values: (_, ticks) => ticks.map((tick) => timeText(tick * 1000)),
+      },
+      {
+        ...axis,
+        size: 58,
+        space: 32,
+        ...(steps && { incrs: [...steps] }),
+        values: (_, ticks) => ticks.map((tick) => format(tick)),
+      },
     ],
     series: [
       {},

@@ -10,7 +10,7 @@ export function Copy({ text, what }: { text: string; what: string }) {
     setTimeout(() => setDone(false), 1500);
   };
   return (
-    <button type="button" class="small" onClick={copy}>
+    <button type="button" onClick={copy}>
       {isDone ? 'Copied' : `Copy ${what}`}
     </button>
   );

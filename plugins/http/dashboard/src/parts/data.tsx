@@ -32,7 +32,7 @@ function Value({ value }: { value: unknown }) {
   }
   if (typeof value === 'object') {
     const short = JSON.stringify(value);
-    return short.length <= 80 ? <code>{short}</code> : <Output>{JSON.stringify(value, undefined, 2)}</Output>;
+    return short.length <= 160 ? <code>{short}</code> : <Output>{JSON.stringify(value, undefined, 2)}</Output>;
   }
   return <span class="value">{String(value)}</span>;
 }

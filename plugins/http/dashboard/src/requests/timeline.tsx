@@ -38,7 +38,9 @@ export function Timeline({ rows, asked, isOpen, now }: TimelineProps) {
             <div class="step-head">
               <b>{first ? 'running' : 'waiting for its first row'}</b>
               {last && (
-                <span class="quiet">for {durationText(Math.max(0, Math.floor(now / 1000) - last.until))} since</span>
+                <span class="quiet">
+                  {durationText(Math.max(0, Math.floor(now / 1000) - last.until))} since its last row
+                </span>
               )}
             </div>
           </li>
