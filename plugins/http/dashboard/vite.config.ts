@@ -7,6 +7,7 @@ export default defineConfig({
   // Relative: the pages work below a path of a proxy, too.
   base: './',
   publicDir: 'static',
+  server: { proxy: { '/api': 'http://127.0.0.1:8085' } },
   build: {
     outDir: path.join(import.meta.dirname, '../public'),
     emptyOutDir: true,

@@ -97,6 +97,9 @@ function useKeys(): Polled<KeyList> | undefined {
 
 function Head({ room, keys }: { room: string; keys: Polled<KeyList> | undefined }) {
   const { who } = useSession();
+  const { state, error } = useStore(useLive().eventsState);
+  // Refused without a question: it is not for this caller.
+  const hasEvents = state !== 'refused' || error !== undefined;
   const pending = keys?.value?.keys.filter(({ state }) => state === 'pending').length ?? 0;
   return (
     <header class="head">
@@ -131,9 +134,11 @@ function Head({ room, keys }: { room: string; keys: Polled<KeyList> | undefined 
             )}
           </Room>
         )}
-        <Room to="events" isHere={room === 'events'}>
-          Events
-        </Room>
+        {hasEvents && (
+          <Room to="events" isHere={room === 'events'}>
+            Events
+          </Room>
+        )}
       </nav>
       <div class="head-end">
         <Connection />

@@ -159,6 +159,7 @@ export const Happened = z.looseObject({
   text: Some(z.string(), ''),
 });
 export type Happened = z.output<typeof Happened>;
+export const Happenings = z.object({ events: z.array(Happened), last: z.number() });
 
 /** What a call answers: the token at least where the action writes rows; else the answer itself. */
 export const Called = z.object({

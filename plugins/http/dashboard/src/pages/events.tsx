@@ -5,7 +5,6 @@ import { Empty, Fault } from '../parts/notices.tsx';
 import { Filter, Page } from '../parts/page.tsx';
 import { isoOf } from '../parts/time.tsx';
 import { hrefOf } from '../state/address.ts';
-import { isAbsent } from '../state/live.ts';
 import { goTo } from '../state/place.ts';
 import { useStore } from '../state/store.ts';
 import { useLive } from '../state/use-live.ts';
@@ -34,12 +33,12 @@ export function EventsPage({ query: { q = '' } }: { query: Readonly<Record<strin
         </>
       }
     >
-      {isAbsent(error) ? (
+      {state === 'absent' ? (
         <Empty title="This router does not tell what happens.">Update it: a newer version has events.</Empty>
       ) : (
         <Fault error={error} />
       )}
-      {state !== 'refused' && events.length === 0 && (
+      {state !== 'refused' && state !== 'absent' && events.length === 0 && (
         <Empty title="Nothing happened yet.">
           Nodes that come and go, plugins that end, keys, refusals and purges appear here as they happen.
         </Empty>
@@ -48,7 +47,7 @@ export function EventsPage({ query: { q = '' } }: { query: Readonly<Record<strin
       {shown.length > 0 && (
         <ol class="events" aria-live="polite" aria-relevant="additions">
           {shown.map((event) => (
-            <li key={event.id}>
+            <li key={`${event.time} ${event.id}`}>
               <MarkIcon mark={markOf(event)} />
               <time dateTime={isoOf(msOf(event.time))}>{momentText(msOf(event.time))}</time>
               <span class="kind">{event.kind}</span>
@@ -74,11 +73,27 @@ function textOf({ id: _, time: __, kind: ___, text, ...fields }: Happened): stri
     .join(', ');
 }
 
-const BAD = /unreachable|down|refus|fail|end|crash|quarantin|revok|lost/i;
-const GOOD = /\bup\b|ready|accept|join|back/i;
+const GOOD = new Set([
+  'NODE_UP',
+  'PLUGIN_OK',
+  'PLUGIN_LOADED',
+  'PLUGIN_RELOADED',
+  'KEY_ACCEPTED',
+  'KEY_JOINED',
+  'STARTED',
+]);
+const BAD = new Set([
+  'NODE_DOWN',
+  'NODE_KEY_SHARED',
+  'PLUGIN_ENDED',
+  'PLUGIN_QUARANTINED',
+  'PLUGIN_DEGRADED',
+  'KEY_PENDING',
+  'KEY_REFUSED',
+  'BUSY',
+]);
 
-function markOf({ kind, text, state }: Happened): Mark {
-  const said = `${kind} ${typeof state === 'string' ? state : ''} ${text}`;
-  if (BAD.test(said)) return 'warning';
-  return GOOD.test(said) ? 'up' : 'step';
+function markOf({ kind }: Happened): Mark {
+  if (BAD.has(kind)) return 'warning';
+  return GOOD.has(kind) ? 'up' : 'step';
 }

@@ -1,6 +1,6 @@
 import { readEvents, type StreamState } from '../api/event-stream.ts';
 import { ApiError } from '../api/http.ts';
-import { type DeclaredPlugin, Happened, Plugins, Status } from '../api/shapes.ts';
+import { type DeclaredPlugin, Happened, Happenings, Plugins, Status } from '../api/shapes.ts';
 import { SAMPLE_MS, type Sample, sampleOf, withSample } from './figures.ts';
 import type { Session } from './session.ts';
 import { Store } from './store.ts';
@@ -9,8 +9,13 @@ import { isVisible } from './visible.ts';
 /** Events that are kept for the page. */
 const EVENTS = 1000;
 
+/** Events that are asked for at once. */
+const PAGE = 1000;
+/** The action behind the events; not every router has it, and not every caller may call it. */
+const EVENTS_ACTION = 'GETEVENTS';
+
 export interface EventsState {
-  readonly state: StreamState | 'refused';
+  readonly state: StreamState | 'absent' | 'refused';
   readonly error?: unknown;
 }
 
@@ -44,7 +49,6 @@ export class Live {
       if (!isVisible.value) return;
       shown = new AbortController();
       void this.#sample(shown.signal);
-      void this.#follow(shown.signal);
     };
     follow();
     const unsubscribe = isVisible.subscribe(follow);
@@ -56,6 +60,7 @@ export class Live {
 
   async #sample(signal: AbortSignal): Promise<void> {
     const { api } = this.session;
+    let isFollowing = false;
     while (!signal.aborted) {
       try {
         const startedAt = Date.now();
@@ -66,6 +71,8 @@ export class Live {
         this.status.set(status);
         this.samples.set(withSample(this.samples.value, sampleOf(status, at)));
         await this.#declare(status, signal);
+        if (!isFollowing) void this.#follow(signal);
+        isFollowing = true;
         this.fault.set(undefined);
       } catch (error) {
         if (signal.aborted) return;
@@ -86,8 +93,14 @@ export class Live {
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
-    const { api } = this.session;
+    const { api, who } = this.session;
+    const action = this.declared.value.flatMap(({ actions }) => actions).find(({ name }) => name === EVENTS_ACTION);
+    if (!action) return this.eventsState.set({ state: 'absent' });
+    if (!who.roles.includes('admin') && !action.access.includes('client')) {
+      return this.eventsState.set({ state: 'refused' });
+    }
     try {
+      if (this.#lastEvent === '') await this.#readPast(signal);
       await readEvents({
         signal,
         lastId: this.#lastEvent,
@@ -102,7 +115,7 @@ export class Live {
         onEvent: ({ id, data }) => {
           this.#lastEvent = id;
           const event = Happened.safeParse(JSON.parse(data));
-          if (event.success) this.events.set([event.data, ...this.events.value].slice(0, EVENTS));
+          if (event.success) this.#add([event.data]);
         },
       });
     } catch (error) {
@@ -110,11 +123,24 @@ export class Live {
       this.eventsState.set({ state: 'refused', error });
     }
   }
-}
 
-/** Whether the router has nothing of the kind, rather than that it failed. */
-export function isAbsent(error: unknown): boolean {
-  return error instanceof ApiError && error.status === 404;
+  /** What happened before, as far as the router keeps it. */
+  async #readPast(signal: AbortSignal): Promise<void> {
+    let after = 0;
+    for (let isMore = true; isMore; ) {
+      const body = { after, limit: PAGE };
+      const ask = { method: 'POST', body, signal } as const;
+      const { events, last } = await this.session.api.ask(`actions/${EVENTS_ACTION}`, Happenings, ask);
+      this.#add(events);
+      isMore = events.length === PAGE && last > after;
+      after = last;
+    }
+    this.#lastEvent = String(after);
+  }
+
+  #add(events: readonly Happened[]): void {
+    this.events.set([...events.toReversed(), ...this.events.value].slice(0, EVENTS));
+  }
 }
 
 /** Whether the caller may not. */
