@@ -104,6 +104,7 @@ function core(): RolldownOptions {
       child: path.join(CORE, 'dist/host/child.js'),
       'writer-thread': path.join(CORE, 'dist/store/writer-thread.js'),
       reader: path.join(CORE, 'dist/store/reader.js'),
+      'copy-thread': path.join(CORE, 'dist/store/copy-thread.js'),
       ...Object.fromEntries(shared.map(({ entry, file }) => [entry, file])),
     },
     external: [...EXTERNAL, FROM_THE_CONFIG],

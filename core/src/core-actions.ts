@@ -1,29 +1,35 @@
 import { type Manifest, manifestOf } from '@centreond/plugin-sdk/internal';
 import { KeyActions, type KeyActionsOptions } from './doors/key-actions.ts';
 import { FleetActions, type FleetActionsOptions } from './fleet/fleet-actions.ts';
+import { NodeActions, type NodeActionsOptions } from './fleet/node-actions.ts';
 import { PluginActions, type PluginActionsOptions } from './host/plugin-actions.ts';
 import { ServiceActions, type ServiceOptions } from './host/service-actions.ts';
+import { EventActions, type EventActionsOptions } from './router/event-actions.ts';
 import { HistoryActions, type HistoryOptions } from './router/history-actions.ts';
 import { RequestActions, type RequestActionsOptions } from './router/request-actions.ts';
 import { StatusActions, type StatusOptions } from './router/status-actions.ts';
 
 /** What the core's actions work on, of all rooms. */
 export type CoreRooms = StatusOptions &
+  EventActionsOptions &
   HistoryOptions &
   RequestActionsOptions &
   PluginActionsOptions &
   KeyActionsOptions &
   FleetActionsOptions &
+  NodeActionsOptions &
   ServiceOptions;
 
 /** The classes of the core's own actions, declared like those of every plugin. A new subject is a line here. */
 const CLASSES = [
   StatusActions,
+  EventActions,
   HistoryActions,
   RequestActions,
   PluginActions,
   KeyActions,
   FleetActions,
+  NodeActions,
   ServiceActions,
 ] as const;
 

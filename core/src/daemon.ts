@@ -3,7 +3,7 @@ import { CLOCK } from './clock.ts';
 import { Closing } from './closing.ts';
 import { type Config, loadConfig, restartRemarks } from './config/config.ts';
 import { coreActionNames, coreActions, coreManifest } from './core-actions.ts';
-import { DataFolder } from './data-folder.ts';
+import { DataFolder } from './data-folder/data-folder.ts';
 import { openDoors } from './doors/doors.ts';
 import { loadOrCreateKey } from './doors/keys.ts';
 import { Trust } from './doors/trust.ts';
@@ -15,6 +15,7 @@ import type { Loader } from './host/loader.ts';
 import { PluginState } from './host/state.ts';
 import type { Log } from './log.ts';
 import { VERSION } from './own-package.ts';
+import { Chronicle } from './router/chronicle.ts';
 import { Events } from './router/events.ts';
 import { Followers } from './router/followers.ts';
 import { Tickets } from './router/instance-link.ts';
@@ -74,9 +75,12 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   const { thumbprint } = keys;
   const trust = new Trust({ file: folder.file('keys', 'trust.json'), clients: config.clients, clock });
   for (const warning of trust.warnings) log.warn(warning);
+  const chronicle = new Chronicle(clock);
+  closing.push('those who wait for events', 100, () => chronicle.stop());
   const store = await openStore({
     ...{ file: folder.file('history.sdb'), node: id, synchronous, retentionSeconds: retention / 1000, maxBytes },
     ...{ reads: limits.reads, clock, log, died },
+    purged: (removed) => chronicle.tell('PURGED', removed),
   });
   closing.push('the store', 3000, () => store.close());
 
@@ -85,17 +89,17 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   const telemetry = new Telemetry();
   const registry = new Registry();
   const verbs = new Verbs(log);
-  const events = new Events(registry, log, verbs);
+  const events = new Events(registry, log, verbs, chronicle);
   const followers = new Followers({ store, log, follows, bufferBytes: follows.buffer });
   const requests = new Requests({ store, followers, telemetry, open, clock, log });
-  const router = { store, registry, requests, followers, telemetry, verbs, events };
+  const router = { store, registry, requests, followers, telemetry, verbs, events, chronicle };
 
   const fleet = await openFleet({ ...ground, ...router, trust, held });
   const { forwarding, logs, routes } = fleet;
   const ladder = new Ladder({ ...ground, ...router, elsewhere: forwarding });
   const entry = { tickets: new Tickets(), receive: ladder.receive };
   const refused = (identity: string, cause: string) => routes.refused(identity, cause);
-  const doors = await openDoors({ ...ground, ...entry, refused, config: config.core, keys, trust, store });
+  const doors = await openDoors({ ...ground, ...entry, refused, chronicle, config: config.core, keys, trust, store });
   const { internal, external, endpoint } = doors;
   const opened = { folder: folder.path, endpoint: internal.endpoint, state: store.state, coreActions: coreActionNames };
   const loader = await openHost({ ...ground, ...router, ...entry, ...opened, config });
@@ -109,7 +113,7 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
     external: external?.counters ?? null,
     internalDropped: internal.dropped,
   });
-  const about = { package: '@centreond/core', version: VERSION };
+  const about = { package: '@centreond/core', version: VERSION, labels: config.core.labels };
   const state = new PluginState(store.state, maxMessage);
   const own = { keys, thumbprint, trust, endpoint, loader, state, counters };
   const rooms = { ...ground, ...about, ...router, ...fleet, ...own };
@@ -121,6 +125,7 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   await recover({ id, store, registry, requests, elsewhere: forwarding, clock });
   await loader.start();
   external?.serve();
+  chronicle.tell('STARTED', { version: VERSION });
   closing.push('the open requests', DRAIN_MS + INTERRUPT_MS + 1500, () => {
     ladder.stop();
     forwarding.stop();
@@ -132,7 +137,11 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
     endpoint,
     plugins: loader.plugins,
     problems: loader.problems,
-    reload: () => reload(config, trust, loader, log),
+    reload: async () => {
+      const remarks = await reload(config, trust, loader, log);
+      chronicle.tell('CONFIG_READ', { remarks });
+      return remarks;
+    },
     stop: () => closing.run(STOP_MS),
     abandon: () => loader.killNow(),
   };

@@ -72,6 +72,21 @@ const SENTENCES = {
     `${d.identity} has not joined: ${d.reason} The line stays good until it is used or too old; where nodes reach the router by another address, \`centreond join ${d.identity} --address tcp://host:port\` there makes a line for that.`,
   DATA_DIR_UNUSABLE: (d: { path: string; reason: string }) =>
     `The folder ${d.path} cannot be used: ${d.reason}. Make it a folder that the daemon's user may write to, or set core.dataDir to another.`,
+  // Backups.
+  NOTHING_TO_BACK_UP: (d: { path: string }) =>
+    `There is nothing to back up in ${d.path}: no daemon has run on it. Name the config of the one that is meant with --config FILE.`,
+  FILE_EXISTS: (d: { path: string }) =>
+    `${d.path} is there already and stays as it is. Name another file, or move it away.`,
+  BACKUP_FAILED: (d: { path: string; reason: string }) =>
+    `The backup ${d.path} cannot be written: ${d.reason}. Name a file in a folder that this user may write to and that has room for the data folder twice.`,
+  RESTORE_NOT_EMPTY: (d: { path: string; has: readonly string[] }) =>
+    `${d.path} holds ${list(d.has)} already and stays as it is. With --force they are moved aside into a folder there, and the backup takes their place.`,
+  BACKUP_BROKEN: (d: { file: string; what: string }) =>
+    `The backup ${d.file} cannot be used: ${d.what}. Nothing was changed; take another backup.`,
+  BACKUP_NEWER: (d: { file: string; version: string }) =>
+    `The backup ${d.file} was made by centreond ${d.version}, and this one, which is older, does not know its form. Nothing was changed; install that version first.`,
+  BACKUP_OF_ANOTHER: (d: { file: string; of: string; id: string }) =>
+    `The backup ${d.file} is of the router ${d.of}, and the config says that this one is ${d.id}. Nothing was changed; set core.id to ${d.of}, or take a backup of ${d.id}.`,
   // Plugins, before any of their code runs.
   PLUGIN_NOT_FOUND: (d: { package: string; searched: readonly string[] }) =>
     `No package ${d.package} in ${d.searched.join(', ')}. Install it there (npm install ${d.package}), or give the path to its folder.`,
@@ -84,6 +99,8 @@ const SENTENCES = {
     `The plugin ${d.package} has a manifest that cannot be used: ${d.reason} (${d.file}). Run \`centreond-plugin build\` in its folder, or ask its author.`,
   SECRET_UNUSABLE: (d: { where: string; reference: string; reason: string }) =>
     `${d.where} refers to the secret ${d.reference}, which ${d.reason}.`,
+  FILE_UNUSABLE: (d: { where: string; path: string; reason: string }) =>
+    `${d.where} names ${d.path}, which ${d.reason}.`,
   PLUGIN_NOT_STARTED: (d: { type: string; reason: string }) =>
     `The plugin ${d.type} does not start: ${d.reason}. \`centreond why ${d.type}\` shows its last lines; the rest is served.`,
   UNKNOWN_TYPE: (d: { type: string; where: string; there: string }) =>
@@ -112,6 +129,12 @@ const SENTENCES = {
     d.problems.map((one) => `${placeOf(one)} ${one.code} ${one.message}`).join('\n'),
   NO_DAEMON: (d: { dataDir: string }) =>
     `No daemon serves ${d.dataDir}. Start it (\`centreond start\`), or name another with --connect.`,
+  UNKNOWN_CONTEXT: (d: { name: string; near: string | undefined; there: readonly string[] }) =>
+    `There is no context ${d.name}${d.near === undefined ? '.' : `; did you mean ${d.near}?`} There is: ${list(d.there)}. \`centreond context add\` keeps one.`,
+  CONTEXT_EXISTS: (d: { name: string }) =>
+    `There is a context ${d.name} already, with other flags, and it stays as it is. \`centreond context remove ${d.name}\` makes room.`,
+  CONTEXTS_UNREADABLE: (d: { path: string; reason: string }) =>
+    `The file of the contexts, ${d.path}, cannot be read: ${d.reason}. Correct it, or move it away.`,
   KEY_UNREADABLE: (d: { path: string; reason: string }) =>
     `The key ${d.path} cannot be read: ${d.reason}. \`centreond keys generate ${d.path}\` makes one.`,
   KEY_EXISTS: (d: { path: string; fingerprint: string }) =>

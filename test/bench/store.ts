@@ -50,7 +50,7 @@ function figure(milliseconds: readonly number[], part: number): number {
 /** Writes a history of `rows`, which ends now. The tokens are those of their time. */
 function fill(file: string, rows: number): void {
   const limits = { retentionSeconds: RETENTION, maxBytes: MAX_BYTES };
-  const writer = new Writer({ file, synchronous: 'off', ...limits, wall: NOW, monotonic: 0 });
+  const writer = new Writer({ file, synchronous: 'off', ...limits, wall: NOW, monotonic: 0, lockMs: 5000 });
   let number = 0;
   for (let made = 0; made < rows; made += 2 * FILL_AT_ONCE) {
     const at = NOW - AGE + Math.floor((made / rows) * AGE);

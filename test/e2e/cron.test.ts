@@ -71,6 +71,24 @@ async function runsOf(id: string): Promise<Map<string, HistoryRow[]>> {
   return runs;
 }
 
+test('the command line lists them with their next runs and the outcomes of the last', async () => {
+  await until('one was refused', async () => (await shown('unknown')).lastRun?.outcome === 'refused');
+  const { code, stdout } = await daemon.cli('cron', 'list');
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^ID +SCHEDULE +ZONE +ACTION +TARGET +NEXT \(UTC\) +LAST +DUE\n/);
+  expect(stdout).toMatch(/^unknown +\* \* \* \* \* \* +\S+ +NOSUCH +- +\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? +refused/m);
+  expect(stdout).toMatch(/^unknown: UNKNOWN_ACTION; centreond log cron:unknown:/m);
+  const lines = (await daemon.cli('--json', 'cron', 'list')).stdout.trim().split('\n');
+  expect(lines.map((line) => (JSON.parse(line) as Shown).id).toSorted()).toEqual([
+    'forbidden',
+    'slow',
+    'tick',
+    'unknown',
+  ]);
+  const other = await daemon.cli('cron', 'list', '--type', 'cron-eu');
+  expect([other.code, other.stderr]).toEqual([1, expect.stringMatching(/UNKNOWN_ACTION.*CRON_EU_GETCRON/)]);
+});
+
 test('definitions of the config fire by themselves, each run under its own token', async () => {
   await until('it ran three times', async () => ((await shown('tick')).counts.finished ?? 0) >= 3);
   const { lastRun, nextRun } = await shown('tick');

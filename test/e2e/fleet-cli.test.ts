@@ -55,7 +55,7 @@ beforeAll(async () => {
   const router = { address: central.endpoint, fingerprint: central.fingerprint };
   for (const poller of pollers) {
     const pull = { package: path.join(ROOT, 'plugins/pull'), allowCore: true, config: { router } };
-    poller.settings.plugins = [{ package: fixture('probe') }, pull];
+    poller.settings.plugins = [{ package: fixture('probe') }, { package: path.join(ROOT, 'plugins/action') }, pull];
   }
   await Promise.all(pollers.map((poller) => poller.start()));
   // One that was there, and left.
@@ -144,9 +144,12 @@ describe('call with several targets', () => {
       central.cli('call', 'PING', '--target', 'lyon,oslo'),
       central.cli('call', 'ECHO', 'n=1', '--target', 'all'),
     ]);
-    expect(ping.stdout).toMatch(/^lyon {2}PING [\w-]+ answered\n {2}id {8}lyon\n/m);
+    expect(ping.stdout).toMatch(/^lyon\n {2}id {8}lyon\n/m);
+    expect(ping.stdout).toMatch(/\nNODE {2}RESULT {4}TOOK\nlyon {2}answered {2}.*\noslo {2}answered {2}/);
     expect(ping).toMatchObject({ code: 0, stdout: expect.stringMatching(/\nPING on 2 nodes: 2 answered\n$/) });
-    expect(echo.stdout).toMatch(/^oslo {2}ECHO [\w-]+ finished \(2\)\n {2}n {2}1\n/m);
+    expect(echo.stdout).toMatch(
+      /^2 nodes: (lyon, oslo|oslo, lyon)\n {2}n {2}1\n\nNODE .*\nlyon {2}finished .* [\w-]{36}\n/,
+    );
     expect(echo).toMatchObject({ code: 0, stderr: '' });
     expect(echo.stdout).toMatch(/\nECHO on 2 nodes: 2 finished; 1 node without ECHO left out\n$/);
   });
@@ -185,7 +188,7 @@ describe('call with several targets', () => {
     expect(late.stdout).toMatch(/^SILENT on 2 nodes: 2 timed out\n {2}timed out {2}(bern, bonn|bonn, bern)\n$/m);
     expect(late.code).toBe(4);
     const bern = follow.stdout.split('\n').filter((line) => line.startsWith('bern | '));
-    expect(bern[0]).toMatch(/^bern \| \S+ \S+ {2}central {2}DONE {2}accepted$/);
+    expect(bern[0]).toMatch(/^bern \| \S+ \S+ \S+ {2}central {2}DONE {2}accepted$/);
     expect(bern.at(-1)).toBe('bern |   by  ferry');
     expect(follow.stdout).toMatch(/^bonn \| .* {2}bonn {2}DONE {2}finished \(2\)$/m);
     expect(follow.stdout).toMatch(/^DONE on 2 nodes: 2 finished; 3 nodes without DONE left out\n$/m);
@@ -195,11 +198,60 @@ describe('call with several targets', () => {
       call('DONE', '--target', 'all,bern'),
     ]);
     expect(one.stdout).toMatch(/^DONE [\w-]+ finished \(2\)\n {2}by {2}ferry\n {2}n {3}3\n$/);
-    expect(some.stdout).toMatch(/^nowhere {2}UNKNOWN_TARGET: .*$/m);
+    expect(some.stdout).toMatch(/^nowhere\n {2}UNKNOWN_TARGET: .*$/m);
     expect(some.stdout).toMatch(
       /^DONE on 3 nodes: 1 finished, 2 refused\n( {2}refused .*\n)*.*NODE_LACKS_ACTION: lyon\n/m,
     );
     expect(odd).toMatchObject({ code: 2, stderr: expect.stringMatching(/^USAGE: .*all stands alone/) });
+  });
+
+  test('chooses them by globs and labels, goes batch by batch, and stops once a command failed', {
+    timeout: PATIENCE_MS,
+  }, async () => {
+    const actions = ['DONE', 'REFUSE'];
+    const sites = { 'web-1': 'paris', 'web-2': 'paris', 'web-3': 'lyon', 'db-1': 'paris' };
+    await carry(
+      Object.entries(sites).map(([id, site]) => ({ id, state: 'up', actions, labels: { site } })),
+      'sites',
+    );
+    const call = (...args: string[]) => central.cli('call', ...args);
+    const [glob, labelled, both, none, unlabelled, failing] = await Promise.all([
+      call('DONE', '--target', 'web-*'),
+      call('DONE', '--label', 'site=paris'),
+      call('DONE', '--target', 'web-*', '--label', 'site=paris', '--json'),
+      call('DONE', '--target', 'mail-*'),
+      call('DONE', '--label', 'site=rome'),
+      call('REFUSE', '--target', 'web-*', '--batch', '1', '--fail-fast'),
+    ]);
+    expect(glob).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^3 nodes: .*\nDONE on 3 nodes: 3 finished\n$/s),
+    });
+    expect(labelled.stdout).toMatch(/\nDONE on 3 nodes: 3 finished\n$/);
+    expect([...byTarget(both.stdout).keys()].sort()).toEqual(['web-1', 'web-2']);
+    expect(none).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/^UNKNOWN_TARGET: .* web-3/) });
+    expect(unlabelled.stderr).toContain('The labels there are: site=lyon, site=paris.');
+    expect(failing.code).toBe(1);
+    expect(failing.stdout).toMatch(/\n {2}failed {4}INVALID_DATA: web-1\n {2}not sent {2}web-2, web-3\n$/);
+    await carry([], 'sites');
+  });
+
+  test("counts a command's own exit code at several nodes, and at one if it is told to", {
+    timeout: PATIENCE_MS,
+  }, async () => {
+    const call = (...args: string[]) => central.cli('call', 'COMMAND', 'command=sh -c "echo out; exit 3"', ...args);
+    const [several, unchecked, one, checked] = await Promise.all([
+      call('--target', 'lyon,oslo'),
+      call('--target', 'lyon,oslo', '--no-check-exit'),
+      call('--target', 'lyon'),
+      call('--target', 'lyon', '--check-exit'),
+    ]);
+    expect(several.code).toBe(1);
+    expect(several.stdout).toMatch(/^2 nodes: .*\n {2}exitCode {3}3\n/);
+    expect(several.stdout).toMatch(/\nCOMMAND on 2 nodes: 2 failed\n {2}failed {2}exit 3: (lyon, oslo|oslo, lyon)\n$/);
+    expect(unchecked).toMatchObject({ code: 0, stdout: expect.stringMatching(/: 2 finished\n$/) });
+    expect(one.code).toBe(0);
+    expect(checked).toMatchObject({ code: 1, stdout: expect.stringMatching(/ finished \(2\), and failed: exit 3\n/) });
   });
 
   test('has a request held for a node that is away, says so, and has its outcome when the node is back', {
@@ -221,7 +273,7 @@ describe('call with several targets', () => {
     expect(code).toBe(0);
     expect(byTarget(stdout).get('nice')).toMatchObject({ token: 'later:nice', code: 2, data: { by: 'away', n: 1 } });
     const [, until2h = ''] = /^nice {2}held until (.*): there is no way/m.exec(stderr) ?? [];
-    const left = Date.parse(`${until2h.replace(' ', 'T')}Z`) - Date.now();
+    const left = Date.parse(until2h.replace(' ', 'T').replace(' ', '')) - Date.now();
     expect(Math.abs(left - 2 * 3600_000)).toBeLessThan(60_000);
     await carry([], 'away');
   });
@@ -252,7 +304,8 @@ describe('call with several targets', () => {
     process.kill(pid as number, 'SIGINT');
     const left = await waiting;
     expect(left).toMatchObject({ code: 1, stdout: expect.stringMatching(/\nSILENT on 2 nodes: 2 left running\n/) });
-    expect(left.stdout).toContain('left:bern is no longer waited for');
+    expect(left.stdout).toMatch(/^2 nodes: .*\n {2}It is no longer waited for; read it by its token\.\n/);
+    expect(left.stdout).toMatch(/\nbern {2}left running {2}.* {2}left:bern\n/);
   });
 });
 

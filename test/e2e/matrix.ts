@@ -28,6 +28,7 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
   FOLLOW: { who: 'CNRAP' },
   CANCEL: { who: 'CNRAP' }, // of what is its owner's; an admin's of everybody
   GETREQUESTS: { who: 'CNRAP' },
+  GETEVENTS: { who: 'AP' },
   KILL: { who: 'AR' },
   LOADPLUGIN: { who: 'A' },
   UNLOADPLUGIN: { who: 'A' },
@@ -37,6 +38,8 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
   ACCEPTKEY: { who: 'A' },
   REVOKEKEY: { who: 'A' },
   JOIN: { who: 'A' },
+  REMOVENODE: { who: 'A' },
+  RENAMENODE: { who: 'A' },
   REGISTERNODE: { who: 'N', data: (identity) => ({ ...id(identity), version: '1', actions: [] }) },
   UNREGISTERNODE: { who: 'N', data: id },
   SETLOGS: { who: 'NRAP' }, // of a log that is its own, or that it carries

@@ -8,7 +8,7 @@ import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
 const PROBE = path.join(ROOT, 'test/fixtures/probe');
 const PULL = path.join(ROOT, 'plugins/pull');
 const central = new DaemonProcess({ plugins: [{ package: PROBE }] });
-const poller = new DaemonProcess({ core: { id: 'lyon', external: undefined } });
+const poller = new DaemonProcess({ core: { id: 'lyon', external: undefined, labels: { site: 'lyon', role: 'web' } } });
 const who = {
   root: central.client('root', ['admin']),
   alice: central.client('alice'),
@@ -54,6 +54,7 @@ test('a node that connects by itself is told with its actions, version, clock an
   );
   expect((await nodes()).find(({ id }) => id === 'lyon')).toMatchObject({
     name: 'Lyon',
+    labels: { site: 'lyon', role: 'web' },
     kind: 'pull',
     state: 'up',
     address: expect.stringMatching(/^127\.0\.0\.1:\d+$/),

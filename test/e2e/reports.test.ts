@@ -49,7 +49,8 @@ describe('the health that a plugin reports', () => {
       ['north', 'ok'],
       ['south', 'degraded'],
     ]);
-    const line = /^patient\/south is degraded since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d: its scanner is warming up$/m;
+    const line =
+      /^patient\/south is degraded since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d\d:\d\d: its scanner is warming up$/m;
     for (const verb of [['status'], ['plugins'], ['plugins', 'patient']]) {
       const { stdout, code } = await daemon.cli(...verb);
       expect(stdout, verb.join(' ')).toMatch(line);

@@ -48,6 +48,35 @@ describe('the requests of a router', () => {
     expect((await listed(bob, { state: 'open' })).map(({ token }) => token)).toEqual(['sleep-3', 'sleep-2', 'sleep-1']);
   });
 
+  test('are shown with their rows by their plugin, since a moment, each beginning with who asked for what', async () => {
+    const { stdout, code } = await daemon.cli('log', '--plugin', 'action', '--since', '1h');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/ {2}ada asked for COMMAND, ada-2\n {2}command {2}no-such-program\n/);
+    expect(stdout).toMatch(/ {2}central {2}COMMAND {2}ada-2 {2}failed \(1\)\n {2}error +COMMAND_NOT_STARTED\n/);
+    expect(stdout).toMatch(
+      / {2}central {2}COMMAND {2}bob-1 {2}output \(100\)\n {2}stream {2}stdout\n {2}chunk {3}bob\n/,
+    );
+    expect(stdout).toContain(' asked for COMMAND, sleep-3\n');
+    const { lines } = await cli('log', '--plugin', 'action', '--since', '1h');
+    const ends = lines
+      .map((line) => JSON.parse(line) as { token: string; code: number })
+      .filter(({ code }) => code < 3);
+    expect(ends.filter(({ token }) => token === 'ada-2').map(({ code }) => code)).toEqual([0, 1]);
+  });
+
+  test.each([
+    [['log'], /log needs a token.*or --plugin TYPE/],
+    [['log', 'ada-1', '--plugin', 'action'], /not both/],
+    [['log', 'ada-1', '--since', '1h'], /go with --plugin/],
+    [['log', '--plugin', 'action'], /needs --follow, or --since/],
+    [['log', '--plugin', 'action', '--follow', '--rate', '0'], /--rate 0/],
+    [['log', '--plugin', 'action', '--since', '1h', '--exits'], /--exits goes with --follow/],
+  ])('%j is wrong usage, and says what to write', async (words, message) => {
+    const { code, stderr } = await daemon.cli(...words);
+    expect(stderr).toMatch(message);
+    expect(code).toBe(2);
+  });
+
   test('are found by the command line: who, what, how it ended, since when', async () => {
     expect(tokensOf((await cli('requests', '--failed')).lines)).toEqual(['ada-2']);
     expect(tokensOf((await cli('requests', '--open', '--owner', 'bob')).lines)).toEqual([

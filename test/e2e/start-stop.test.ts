@@ -4,7 +4,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
-import { DataFolder } from '../../core/dist/data-folder.js';
+import { DataFolder } from '../../core/dist/data-folder/data-folder.js';
 import { DaemonProcess, processesWith, ROOT, until } from '../daemon-process.ts';
 
 const NOBODY = 65_534;

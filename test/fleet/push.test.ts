@@ -18,7 +18,7 @@ interface Node {
 }
 
 const central = new DaemonProcess();
-const paris = new DaemonProcess({ core: { id: 'paris' } });
+const paris = new DaemonProcess({ core: { id: 'paris', labels: { site: 'paris', role: 'db' } } });
 const oslo = new DaemonProcess({ core: { id: 'oslo' }, plugins: [{ package: PROBE }] });
 const ledger = path.join(paris.folder, 'ledger');
 const who = { root: central.client('root', ['admin']), alice: central.client('alice') };
@@ -55,7 +55,7 @@ beforeAll(async () => {
     { package: PROXY, config: { nodes: [entry('oslo', oslo)] } },
   ];
   await paris.start();
-  const config = { nodes: [entry('paris', paris, { name: 'Paris', subnodes: ['oslo'] })] };
+  const config = { nodes: [entry('paris', paris, { name: 'Paris', subnodes: ['oslo'], labels: { role: 'web' } })] };
   central.settings.plugins = [{ package: PROXY, config }];
   await central.start();
   [root, alice] = await Promise.all([connect(central.door(who.root)), connect(central.door(who.alice))]);
@@ -75,7 +75,8 @@ test('a pushed node is shown with its actions, version, clock, and how long it t
     address: expect.stringMatching(/^tcp:/),
     state: 'up',
     reason: null,
-    labels: {},
+    // Its own, and what its entry here says: that wins.
+    labels: { site: 'paris', role: 'web' },
     lastPing: expect.any(Number),
     lastPong: expect.any(Number),
     roundTripMs: expect.any(Number),

@@ -38,7 +38,7 @@ describe.skipIf(noSshd)('an SSH node', () => {
         restart: { max: 100, within: '1s' },
         config: {
           nodes: [
-            server.node('web-7', { name: 'Web 7', roots: [incoming] }),
+            server.node('web-7', { name: 'Web 7', labels: { site: 'paris' }, roots: [incoming] }),
             server.node('impostor', { hostKey: `SHA256:${'A'.repeat(43)}` }),
             server.node('locked', { key: './stranger' }),
             narrow.node('narrow'),
@@ -216,6 +216,7 @@ describe.skipIf(noSshd)('an SSH node', () => {
     await until('its clock is known', async () => (await node('web-7'))?.clockSkewSeconds !== null);
     expect(await node('web-7')).toMatchObject({
       name: 'Web 7',
+      labels: { site: 'paris' },
       kind: 'ssh',
       state: 'up',
       roundTripMs: expect.any(Number),

@@ -3,17 +3,12 @@ import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, symlinkSync,
 import path from 'node:path';
 import { buildManifest, writeTypes } from '@centreond/plugin-kit/build';
 import { describe, expect, test } from 'vitest';
+import { run } from '../../plugin-sdk/kit/dist/build/cli.js';
+import { printed } from '../printed.ts';
 import { pluginSource, ROOT, tempPackage } from './temp-package.ts';
 
 const BIN = path.join(ROOT, 'plugin-sdk/kit/bin/centreond-plugin.js');
-
-function centreondPlugin(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [BIN, ...args], (error, stdout, stderr) => {
-      resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
-    });
-  });
-}
+const centreondPlugin = (...args: string[]) => printed(() => run(args));
 
 describe('a build', () => {
   test('writes what the class declares, twice the same', async () => {
@@ -176,7 +171,14 @@ act('LOOK', {
 act('ANY', { input: z.looseObject({ id: z.string() }), output: z.record(z.string(), z.number()), reply: 'ack' });`,
   );
   const TSCONFIG = JSON.stringify({
-    compilerOptions: { module: 'nodenext', target: 'es2023', strict: true, noEmit: true, types: ['node'] },
+    compilerOptions: {
+      module: 'nodenext',
+      target: 'es2023',
+      strict: true,
+      noEmit: true,
+      types: ['node'],
+      skipDefaultLibCheck: true,
+    },
     include: ['*.ts'],
   });
   const USE = `import type { Client } from '@centreond/client';

@@ -1,13 +1,14 @@
 import 'reflect-metadata';
-import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { fieldsOf, manifestMarkdown } from '@centreond/plugin-runtime/describe';
 import { Action, Kill, On, Plugin } from '@centreond/plugin-sdk';
 import { manifestOf } from '@centreond/plugin-sdk/internal';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
+import { main } from '../../core/dist/cli/main.js';
+import { run } from '../../plugin-sdk/kit/dist/build/cli.js';
+import { printed } from '../printed.ts';
 import { ROOT, tempFolder } from './temp-package.ts';
 
 const City = z.strictObject({
@@ -148,17 +149,20 @@ test('fields are told at every level, in words', () => {
 });
 
 test('the command lines print it: that of the author, and that of the operator', async () => {
-  const run = async (...args: string[]) => (await promisify(execFile)(process.execPath, args)).stdout;
   const folder = path.join(ROOT, 'plugins/action');
-  const page = await run(path.join(ROOT, 'plugin-sdk/kit/bin/centreond-plugin.js'), 'docs', folder);
+  const page = (await printed(() => run(['docs', folder]))).stdout;
   expect(page).toMatch(/^# `action`: Runs commands on this machine\n\n## `COMMAND`: Run a command\n/);
   const config = path.join(tempFolder(), 'centreond.yaml');
   writeFileSync(config, JSON.stringify({ core: { id: 'test' }, plugins: [{ package: folder }] }));
-  const centreond = [path.join(ROOT, 'core/bin/centreond.js'), '--config', config, 'plugins'];
-  expect(await run(...centreond, 'action', '--markdown')).toBe(page);
-  const text = await run(...centreond, 'action');
+  const plugins = async (...words: string[]) => {
+    const { code, stdout } = await printed(() => main(['node', 'centreond', '--config', config, 'plugins', ...words]));
+    expect(code).toBe(0);
+    return stdout;
+  };
+  expect(await plugins('action', '--markdown')).toBe(page);
+  const text = await plugins('action');
   expect(text).toMatch(/^action: Runs commands on this machine\n\nCOMMAND: Run a command\n/);
   expect(text).toMatch(/\n {4}command +text, not empty or text\[\], not empty +required {2}the program/);
   expect(text).toMatch(/\n {4}truncated +boolean +required /);
-  expect(JSON.parse(await run(...centreond, 'action', '--json'))).toMatchObject({ type: 'action' });
+  expect(JSON.parse(await plugins('action', '--json'))).toMatchObject({ type: 'action' });
 });

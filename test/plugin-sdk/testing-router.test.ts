@@ -84,6 +84,11 @@ class StagePlugin {
     return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
   }
   static waits = 0;
+  static doesNotStart = false;
+
+  start(): void {
+    if (StagePlugin.doesNotStart) throw new Error('no start');
+  }
 
   @Action('CONNECT', { title: 'Open a link', input: Nothing, output: Nothing })
   connect(): z.input<typeof Nothing> {
@@ -176,6 +181,90 @@ describe('the router of the kit', () => {
     expect((await stage.call('COUNT', {}, { token: 'one' })).rows).toHaveLength(2);
     expect(stage.plugin.runs).toEqual([]);
     expect(await stage.call('COUNT', {}, { token: 'three' })).toMatchObject({ ok: true });
+  });
+
+  test('starts the plugin beside itself, as a reload does: what is new goes to the new one, what runs ends with the old one', async () => {
+    await using stage = await testPlugin(StagePlugin);
+    const before = stage.plugin;
+    const waiting = stage.call('WAIT', {}, { token: 'old' });
+    const finish = await stage.reload();
+    expect(stage.plugin).not.toBe(before);
+    expect(stage.instances).toEqual(['1']);
+    await stage.call('COUNT', {}, { token: 'new' });
+    await stage.emit('REGISTERNODE', { id: 'lyon', actions: [] });
+    expect([before.runs, before.heard]).toEqual([[], []]);
+    expect([stage.plugin.runs, stage.plugin.heard]).toEqual([['new'], ['+lyon ']]);
+    stage.abort('old');
+    await finish();
+    expect(await waiting).toMatchObject({ data: { error: 'CANCELLED' } });
+    expect(stage.router.open).toEqual([]);
+    // Both are at work until then, at one router: what the old one asks for under a used token is a repeat.
+    const again = await stage.reload();
+    await stage.plugin.transport.send('COUNT', {}, { token: 'stage:once' });
+    await again();
+    await stage.restart();
+    expect(await stage.plugin.transport.send('COUNT', {}, { token: 'stage:once' })).toMatchObject({
+      data: { duplicate: true },
+    });
+  });
+
+  test('keeps the plugin that there is if its successor does not start', async () => {
+    await using stage = await testPlugin(StagePlugin);
+    const before = stage.plugin;
+    StagePlugin.doesNotStart = true;
+    await expect(stage.reload()).rejects.toThrow('no start');
+    StagePlugin.doesNotStart = false;
+    expect(stage.plugin).toBe(before);
+    expect(await stage.call('COUNT', {})).toMatchObject({ ok: true });
+  });
+
+  test('holds up what the plugin asks for, until it is released or the plugin is dead', async () => {
+    await using stage = await testPlugin(StagePlugin, { transport: { OTHER: () => ({}) } });
+    const held = stage.faults.hold('OTHER');
+    let sent = false;
+    const sending = stage.plugin.transport.send('OTHER', {}, { token: 'held' }).then(() => {
+      sent = true;
+    });
+    await stage.call('COUNT', {});
+    await expect.poll(() => held.waiting).toBe(1);
+    expect(sent).toBe(false);
+    held.release();
+    await sending;
+    await expect.poll(() => stage.rows.filter(({ token }) => token === 'held').length).toBe(2);
+    const again = stage.faults.hold('OTHER');
+    void stage.plugin.transport.send('OTHER', {}, { token: 'never' }).catch(() => {});
+    await expect.poll(() => again.waiting).toBe(1);
+    stage.crash();
+    again.release();
+    await stage.restart();
+    await stage.call('COUNT', {});
+    expect(stage.rows.filter(({ token }) => token === 'never')).toEqual([]);
+  });
+
+  test('lets the plugin die at its nth request, of which it hears no more', async () => {
+    await using stage = await testPlugin(StagePlugin, { transport: { OTHER: () => ({}) } });
+    stage.faults.crashAfterRequests('OTHER', 2);
+    const { transport } = stage.plugin;
+    await transport.send('OTHER', {}, { token: 'first' });
+    let heard = false;
+    void transport.send('OTHER', {}, { token: 'second' }).finally(() => {
+      heard = true;
+    });
+    await expect.poll(() => stage.router.gone?.message).toContain('crashed');
+    await expect.poll(() => stage.rows.filter(({ token }) => token === 'second').length).toBe(2);
+    expect(heard).toBe(false);
+  });
+
+  test('counts the timers that a stop leaves behind', async () => {
+    const clock = new FakeClock();
+    await using stage = await testPlugin(StagePlugin, { clock });
+    await stage.stop();
+    expect(stage.timersLeft).toBe(0);
+    await stage.restart();
+    stage.plugin.clock.after(1000, () => {});
+    await stage.stop();
+    expect(stage.timersLeft).toBe(1);
+    expect(clock.timers, 'they end with the process').toBe(0);
   });
 
   test('links nodes, answers for them and tells the plugin', async () => {

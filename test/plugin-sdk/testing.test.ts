@@ -318,6 +318,33 @@ describe('a plugin run in process', () => {
     expect(weather.abort('first')).toBe(false);
   });
 
+  test('waits with its rows for a disk that takes none', async () => {
+    await using weather = await testPlugin(WeatherPlugin);
+    const disk = weather.faults.holdRows();
+    const asked = weather.call('weather', { city: 'Paris' });
+    await expect.poll(() => disk.waiting).toBe(1);
+    expect(weather.rows.map(({ code }) => code)).toEqual([0]);
+    disk.release();
+    expect((await asked).rows.map(({ code }) => code)).toEqual([0, 120, 2]);
+    expect((await weather.call('weather', { city: 'Lyon' })).ok).toBe(true);
+  });
+
+  test('dies at its nth write of the state, which is kept and not acknowledged', async () => {
+    await using weather = await testPlugin(WeatherPlugin);
+    weather.faults.crashAfterWrites(2);
+    await weather.plugin.state.set('first', 1);
+    let heard = false;
+    void weather.plugin.state.delete('first').finally(() => {
+      heard = true;
+    });
+    await expect.poll(() => weather.router.gone?.message).toContain('crashed');
+    expect([...weather.state]).toEqual([['started', true]]);
+    expect(heard).toBe(false);
+    await weather.restart();
+    weather.faults.crashAfterWrites(0);
+    await expect(weather.call('weather', { city: 'Paris' })).rejects.toMatchObject({ code: 'NOT_READY' });
+  });
+
   test('is killed with its handler, and takes nothing more', async () => {
     const weather = await testPlugin(WeatherPlugin);
     const running = weather.call('WAIT', {});

@@ -1,23 +1,25 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
 import ActionPlugin from '@centreond/plugin-action';
-import type { ActionContext, Logger, RowCode } from '@centreond/plugin-sdk';
+import { startHost, type TestedPlugin, testPlugin } from '@centreond/plugin-kit';
 import { declarationOf, manifestOf } from '@centreond/plugin-sdk/internal';
-import { failure, type Json } from '@centreond/protocol';
+import { CentreondError, failure, type JsonObject, newToken } from '@centreond/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { validate } from '../../plugin-sdk/sdk/dist/schema.js';
 import { ProcessGroup } from '../../plugins/action/dist/group.js';
@@ -25,35 +27,37 @@ import { Marks } from '../../plugins/action/dist/marks.js';
 import { Pipes } from '../../plugins/action/dist/pipes.js';
 import { Runs } from '../../plugins/action/dist/run.js';
 
-type Config = ConstructorParameters<typeof ActionPlugin>[0];
-type Input = Parameters<ActionPlugin['command']>[0];
-type Progress = ActionContext<100>['progress'];
+type Plugin = TestedPlugin<ActionPlugin>;
 
 const MIB = 1024 * 1024;
+const WAIT_MS = 120_000;
 const node = process.execPath;
+const ACTION = path.resolve(import.meta.dirname, '../../plugins/action');
 
 let folder: string;
-const errors: unknown[] = [];
-const log: Logger = {
-  debug: () => {},
-  info: () => {},
-  warn: () => {},
-  error: (...entry: unknown[]) => errors.push(entry),
-};
-const plugins: ActionPlugin[] = [];
+const plugins: Plugin[] = [];
+const shared = new Map<string, Promise<Plugin>>();
 
 beforeAll(() => {
   folder = realpathSync(mkdtempSync(path.join(tmpdir(), 'centreond-action-')));
 });
 afterAll(async () => {
-  await Promise.all(plugins.splice(0).map((each) => each.stop()));
+  await Promise.all(plugins.map((each) => each.stop()));
   rmSync(folder, { recursive: true });
-  expect(errors.splice(0)).toEqual([]);
+  expect(plugins.flatMap(({ log }) => log.filter(({ level }) => level === 'error'))).toEqual([]);
 });
 
-function plugin(config: Partial<Config> = {}): ActionPlugin {
-  const made = new ActionPlugin({ timeoutSeconds: 60, shell: false, ...config }, log);
+async function plugin(config: JsonObject = {}): Promise<Plugin> {
+  const made = await testPlugin(ActionPlugin, { config });
   plugins.push(made);
+  return made;
+}
+
+/** The plugin with this config, for tests that leave it as it is. */
+function sharedPlugin(config: JsonObject): Promise<Plugin> {
+  const key = JSON.stringify(config);
+  const made = shared.get(key) ?? plugin(config);
+  shared.set(key, made);
   return made;
 }
 
@@ -61,42 +65,53 @@ interface Row {
   readonly stream: string;
   readonly chunk: string;
 }
-interface Request {
-  readonly context: ActionContext<100>;
-  readonly rows: Row[];
-  readonly abort: (reason: Error) => void;
+interface Output {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly truncated: boolean;
 }
 
-function request(progress?: Progress): Request {
-  const abort = new AbortController();
-  const rows: Row[] = [];
-  const context: ActionContext<100> = {
-    token: 't-1',
-    identity: 'alice',
-    target: '',
-    deadline: Date.now() + 86_400_000,
-    signal: abort.signal,
-    async progress(code: RowCode<100>, data: Json) {
-      expect(code).toBe(100);
-      rows.push(data as unknown as Row);
-      await progress?.(code, data);
-    },
-  };
-  return { context, rows, abort: (reason) => abort.abort(reason) };
+/** A request of alice for COMMAND. */
+class Asked {
+  readonly token = newToken();
+  /** Rejects with what the router refuses, or how the command failed. */
+  readonly done: Promise<Output>;
+
+  constructor(
+    private readonly on: Plugin,
+    input: object,
+  ) {
+    this.done = on
+      .call('COMMAND', input, { token: this.token, identity: 'alice', timeoutMs: WAIT_MS })
+      .then(({ ok, data }) => {
+        if (!ok) throw new CentreondError(String(data.error), String(data.message));
+        return data as unknown as Output;
+      });
+    // It may fail before anybody awaits it.
+    this.done.catch(() => {});
+  }
+
+  get rows(): Row[] {
+    return rowsOf(this.on, this.token);
+  }
+  cancel(): void {
+    this.on.abort(this.token, failure('CANCELLED', { token: this.token, by: 'alice' }));
+  }
 }
 
-/** Runs it as the host would: through the input schema, and its answer through the output schema. */
-async function run(input: object, { config, asked = request() }: { config?: Partial<Config>; asked?: Request } = {}) {
-  return runOn(plugin(config), input, asked);
+function rowsOf({ rows }: Plugin, token?: string): Row[] {
+  return rows
+    .filter((row) => row.code === 100 && (token === undefined || row.token === token))
+    .map(({ data }) => data as unknown as Row);
 }
-async function runOn(on: ActionPlugin, input: object, asked = request()) {
-  const [action] = declarationOf(ActionPlugin).actions;
-  if (!action) throw new Error('no action');
-  const read = await validate(action.options.input, input);
-  if (!read.ok) throw failure('INVALID_DATA', { action: 'COMMAND', reason: read.reason });
-  const output = await on.command(read.value as Input, asked.context);
-  expect(await validate(action.options.output, output)).toEqual({ ok: true, value: output });
-  return output;
+
+async function ask(input: object, config: JsonObject = {}): Promise<Asked> {
+  return new Asked(await sharedPlugin(config), input);
+}
+async function run(input: object, { config = {} }: { config?: JsonObject } = {}): Promise<Output> {
+  return (await ask(input, config)).done;
 }
 
 async function until(holds: () => boolean, what: string): Promise<void> {
@@ -129,13 +144,15 @@ const textOf = (rows: readonly Row[], stream: string): string =>
     .map((row) => row.chunk)
     .join('');
 
+const PATH = process.env.PATH ?? '';
+
 let files = 0;
 const newFile = (): string => path.join(folder, `file-${files++}`);
 
 describe('a command that ends', () => {
   it('answers exit code, signal and both outputs, and gives both as rows', async () => {
-    const asked = request();
-    const output = await run({ command: ['sh', '-c', 'echo out; echo err >&2'] }, { asked });
+    const asked = await ask({ command: ['sh', '-c', 'echo out; echo err >&2'] });
+    const output = await asked.done;
     expect(output).toEqual({ exitCode: 0, signal: null, stdout: 'out\n', stderr: 'err\n', truncated: false });
     expect(textOf(asked.rows, 'stdout')).toBe('out\n');
     expect(textOf(asked.rows, 'stderr')).toBe('err\n');
@@ -182,7 +199,7 @@ describe('a command that ends', () => {
     process.env.CENTREOND_TICKET = 'secret';
     process.env.CENTREOND_INSTANCE = 'action/1';
     try {
-      const { stdout } = await run({ command: 'env' });
+      const { stdout } = await new Asked(await plugin(), { command: 'env' }).done;
       expect(stdout).not.toContain('secret');
       expect(stdout).toContain('CENTREOND_INSTANCE=action/1\n');
     } finally {
@@ -192,27 +209,27 @@ describe('a command that ends', () => {
   });
 
   it('gives output while it runs, not at its end', async () => {
-    const asked = request();
     const file = newFile();
-    const command = ['sh', '-c', `echo one; while [ ! -e ${file} ]; do sleep 0.02; done; echo two`];
-    const done = run({ command }, { asked });
+    const asked = await ask({
+      command: ['sh', '-c', `echo one; while [ ! -e ${file} ]; do sleep 0.02; done; echo two`],
+    });
     await until(() => textOf(asked.rows, 'stdout') === 'one\n', 'the first row');
     writeFileSync(file, '');
-    expect((await done).stdout).toBe('one\ntwo\n');
+    expect((await asked.done).stdout).toBe('one\ntwo\n');
     expect(textOf(asked.rows, 'stdout')).toBe('one\ntwo\n');
   });
 
   it('joins small writes into few rows', async () => {
-    const asked = request();
     const command = [node, '-e', 'for (let i = 0; i < 2000; i++) require("fs").writeSync(1, "x\\n")'];
-    expect((await run({ command }, { asked })).stdout).toHaveLength(4000);
+    const asked = await ask({ command });
+    expect((await asked.done).stdout).toHaveLength(4000);
     expect(asked.rows.length).toBeLessThan(50);
   });
 
   it('keeps the first MiB of 10 MB on each stream, in the rows too, and says so', async () => {
-    const asked = request();
     const write = (to: string) => `head -c 10000000 /dev/zero | tr '\\0' ${to}`;
-    const output = await run({ command: ['sh', '-c', `${write('o')}; ${write('e')} >&2`] }, { asked });
+    const asked = await ask({ command: ['sh', '-c', `${write('o')}; ${write('e')} >&2`] });
+    const output = await asked.done;
     expect(output).toMatchObject({ exitCode: 0, truncated: true });
     expect(output.stdout === 'o'.repeat(MIB)).toBe(true);
     expect(output.stderr === 'e'.repeat(MIB)).toBe(true);
@@ -232,13 +249,13 @@ describe('a command that ends', () => {
   });
 
   it('never cuts a character between rows, however the bytes come', async () => {
-    const asked = request();
     // Each byte of 😀 comes in a write, and a row, of its own time.
     const program = `
       const bytes = Buffer.from('é😀ü');
       let at = 0;
       (function next() { if (at < bytes.length) { require('fs').writeSync(1, bytes, at++, 1); setTimeout(next, 60); } })();`;
-    expect((await run({ command: [node, '-e', program] }, { asked })).stdout).toBe('é😀ü');
+    const asked = await ask({ command: [node, '-e', program] });
+    expect((await asked.done).stdout).toBe('é😀ü');
     expect(asked.rows.length).toBeGreaterThan(1);
     expect(textOf(asked.rows, 'stdout')).toBe('é😀ü');
   });
@@ -248,42 +265,43 @@ describe('a command that ends', () => {
     expect(stdout).toBe('a\0\ufffd\ufffdb\ufffd');
   });
 
-  it('is slowed down by whoever takes the rows, and loses none of them', async () => {
-    let open: (() => void) | undefined;
-    const gate = new Promise<void>((resolve) => {
-      open = resolve;
-    });
-    const asked = request(() => gate);
+  it('is slowed down while nobody takes the rows, and loses none of them', async () => {
+    const on = await plugin();
+    const disk = on.faults.holdRows();
     const file = newFile();
-    const command = ['sh', '-c', `head -c 1000000 /dev/zero | tr '\\0' x; echo > ${file}`];
-    const done = run({ command }, { asked });
-    await until(() => asked.rows.length === 1, 'the first row');
+    const asked = new Asked(on, { command: ['sh', '-c', `head -c 1000000 /dev/zero | tr '\\0' x; echo > ${file}`] });
+    await until(() => disk.waiting === 1, 'the first row');
     await pause(100); // time enough to write a megabyte if nobody held it up
     expect(existsSync(file)).toBe(false);
-    expect(asked.rows).toHaveLength(1);
-    open?.();
-    expect((await done).stdout).toHaveLength(1_000_000);
+    expect(disk.waiting).toBe(1);
+    disk.release();
+    expect((await asked.done).stdout).toHaveLength(1_000_000);
     expect(textOf(asked.rows, 'stdout')).toHaveLength(1_000_000);
   });
 
   it('fails, and is killed, when its rows cannot be written', async () => {
-    const asked = request(() => Promise.reject(failure('STORE_FAILED', { reason: 'the disk is full' })));
     const seconds = nap();
-    const done = run({ command: ['sh', '-c', `echo x; exec sleep ${seconds}`] }, { asked });
-    await expect(done).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    const what = { argv: ['sh', '-c', `echo x; exec sleep ${seconds}`], cwd: undefined, env: { PATH } };
+    const full = failure('STORE_FAILED', { reason: 'the disk is full' });
+    const asker = { token: 't-1', give: () => Promise.reject(full), unkillable: () => {} };
+    const runs = new Runs(new Marks({}, () => {}), new Pipes(() => {}));
+    await expect(runs.run(what, new AbortController(), asker)).rejects.toBe(full);
     expect(running(seconds)).toEqual([]);
   });
 
   it('runs 200 at once', async () => {
-    const on = plugin();
-    const file = newFile();
-    const asked = request();
-    const commands = Array.from({ length: 200 }, (_, i) =>
-      runOn(on, { command: ['sh', '-c', `echo ${i}; while [ ! -e ${file} ]; do sleep 2; done; exit ${i}`] }, asked),
+    const on = await plugin();
+    const gate = newFile();
+    execFileSync('mkfifo', [gate]);
+    const fd = openSync(gate, 'r+');
+    const commands = Array.from(
+      { length: 200 },
+      (_, i) => new Asked(on, { command: ['sh', '-c', `echo ${i}; read _ < ${gate}; exit ${i}`] }),
     );
-    await until(() => textOf(asked.rows, 'stdout').split('\n').length === 201, 'all 200 run at the same time');
-    writeFileSync(file, '');
-    const outputs = await Promise.all(commands);
+    await until(() => textOf(rowsOf(on), 'stdout').split('\n').length === 201, 'all 200 run at the same time');
+    writeSync(fd, '\n'.repeat(200)); // a line for each
+    const outputs = await Promise.all(commands.map(({ done }) => done));
+    closeSync(fd);
     expect(outputs.map((output) => output.exitCode)).toEqual(Array.from({ length: 200 }, (_, i) => i));
     expect(manifestOf(ActionPlugin).actions[0]?.concurrency).toBeGreaterThanOrEqual(200);
   });
@@ -316,7 +334,7 @@ describe('a command that cannot start', () => {
     [{ command: 'true', env: { A: 'a\0b' } }, /U\+0000/],
     [{ command: 'true', timeoutSeconds: 0 }, /timeoutSeconds/],
     [{ command: 'true', timeoutSeconds: 3601 }, /at most 3600/],
-    [{ command: 'true', cwd: 'relative' }, /absolute/],
+    [{ command: 'true', cwd: 'relative' }, /cwd must match pattern/],
     [{ command: 'true', env: { CENTREOND_INSTANCE: 'x' } }, /env/],
     [{ command: 'true', env: { 'A=B': 'x' } }, /env/],
     [{ command: 'true', more: 1 }, /more/],
@@ -326,11 +344,10 @@ describe('a command that cannot start', () => {
   });
 
   it('is not started for a request that has been stopped already', async () => {
-    const asked = request();
-    const reason = failure('CANCELLED', { token: 't-1', by: 'alice' });
-    asked.abort(reason);
     const file = newFile();
-    await expect(run({ command: ['touch', file] }, { asked })).rejects.toBe(reason);
+    const asked = await ask({ command: ['touch', file] });
+    asked.cancel();
+    await expect(asked.done).rejects.toMatchObject({ code: 'CANCELLED' });
     expect(existsSync(file)).toBe(false);
   });
 });
@@ -338,9 +355,9 @@ describe('a command that cannot start', () => {
 describe.concurrent('a command that is stopped', () => {
   it('ends TIMEOUT after its timeoutSeconds, its output until then being in the rows', async () => {
     const seconds = nap();
-    const asked = request();
     const command = ['sh', '-c', `trap 'echo last words; exit' TERM; echo first; sleep ${seconds} & wait`];
-    await expect(run({ command, timeoutSeconds: 0.3 }, { asked })).rejects.toMatchObject({
+    const asked = await ask({ command, timeoutSeconds: 0.3 });
+    await expect(asked.done).rejects.toMatchObject({
       code: 'TIMEOUT',
       message: expect.stringContaining('0.3 s'),
     });
@@ -356,70 +373,66 @@ describe.concurrent('a command that is stopped', () => {
 
   it('is killed when it ignores SIGTERM', async () => {
     const seconds = nap();
-    const asked = request();
-    const command = ['sh', '-c', `trap '' TERM; echo up; while :; do sleep ${seconds}; done`];
-    const done = run({ command }, { asked });
+    const asked = await ask({ command: ['sh', '-c', `trap '' TERM; echo up; while :; do sleep ${seconds}; done`] });
     await until(() => asked.rows.length > 0, 'it runs');
-    const reason = failure('CANCELLED', { token: 't-1', by: 'alice' });
     const started = performance.now();
-    asked.abort(reason);
-    await expect(done).rejects.toBe(reason);
+    asked.cancel();
+    await expect(asked.done).rejects.toMatchObject({ code: 'CANCELLED' });
     expect(performance.now() - started).toBeGreaterThan(1900);
     expect(running(seconds)).toEqual([]);
   });
 
   it('ends at once when it heeds SIGTERM, even while it is suspended', async () => {
-    const asked = request();
-    const done = run({ command: ['sh', '-c', 'echo $$; kill -STOP $$'] }, { asked });
+    const asked = await ask({ command: ['sh', '-c', 'echo $$; kill -STOP $$'] });
     await until(() => asked.rows.length > 0, 'it runs');
     const pid = textOf(asked.rows, 'stdout').trim();
     await until(() => readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') T '), 'it is suspended');
     const started = performance.now();
-    const reason = failure('CANCELLED', { token: 't-1', by: 'alice' });
-    asked.abort(reason);
-    await expect(done).rejects.toBe(reason);
+    asked.cancel();
+    await expect(asked.done).rejects.toMatchObject({ code: 'CANCELLED' });
     expect(performance.now() - started).toBeLessThan(5000);
   });
 
   it('takes its grandchildren with it, also those that a shell or timeout put in a group of their own', async () => {
     const seconds = nap();
-    const asked = request();
     const script = `(trap '' TERM; sleep ${seconds}) & sh -c 'sleep ${seconds} & sleep ${seconds}' & timeout ${seconds} sleep ${seconds} & echo up; wait`;
-    const done = run({ command: ['sh', '-c', script] }, { asked });
-    done.catch(() => {});
+    const asked = await ask({ command: ['sh', '-c', script] });
     await until(() => running(seconds).length >= 7, 'all of them run');
-    const reason = failure('CANCELLED', { token: 't-1', by: 'alice' });
-    asked.abort(reason);
-    await expect(done).rejects.toBe(reason);
+    asked.cancel();
+    await expect(asked.done).rejects.toMatchObject({ code: 'CANCELLED' });
     expect(running(seconds)).toEqual([]);
   });
 
   it.each(['at once', 'a moment later'])('leaves nothing when that comes %s after the start', async (when) => {
     const seconds = nap();
-    const on = plugin();
-    const reason = failure('CANCELLED', { token: 't-1', by: 'alice' });
+    const on = await plugin();
     const ended = Array.from({ length: 20 }, async (_, i) => {
-      const asked = request();
-      const done = runOn(on, { command: `sleep ${seconds}` }, asked);
-      if (when === 'at once') asked.abort(reason);
-      else setTimeout(() => asked.abort(reason), i);
-      await expect(done).rejects.toBe(reason);
+      const asked = new Asked(on, { command: `sleep ${seconds}` });
+      if (when === 'at once') asked.cancel();
+      else setTimeout(() => asked.cancel(), i);
+      await expect(asked.done).rejects.toMatchObject({ code: 'CANCELLED' });
     });
     await Promise.all(ended);
     expect(running(seconds)).toEqual([]);
   });
 
   it('does not wait for rows that nobody takes', async () => {
-    const asked = request(() => new Promise(() => {}));
-    const started = performance.now();
-    await expect(run({ command: 'yes', timeoutSeconds: 0.2 }, { asked })).rejects.toMatchObject({ code: 'TIMEOUT' });
-    expect(performance.now() - started).toBeLessThan(60_000);
+    const on = await plugin();
+    const disk = on.faults.holdRows();
+    const word = nap();
+    const asked = new Asked(on, { command: ['yes', word], timeoutSeconds: 0.2 });
+    await until(() => disk.waiting > 1 && running(word).length === 0, 'it ended, and its end waits for the disk');
+    disk.release();
+    await expect(asked.done).rejects.toMatchObject({ code: 'TIMEOUT' });
   });
 
   it('is as it ended when it was faster than the stop', async () => {
-    const asked = request(() => new Promise(() => {}));
-    const done = run({ command: 'echo done', timeoutSeconds: 0.5 }, { asked });
-    expect(await done).toMatchObject({ exitCode: 0, stdout: 'done\n' });
+    const on = await plugin();
+    const disk = on.faults.holdRows();
+    const asked = new Asked(on, { command: 'echo done', timeoutSeconds: 0.5 });
+    await until(() => disk.waiting === 2, 'its row and its end wait for the disk');
+    disk.release();
+    expect(await asked.done).toMatchObject({ exitCode: 0, stdout: 'done\n' });
   });
 });
 
@@ -427,26 +440,29 @@ describe('the pipes of commands', () => {
   const descriptors = (): number => readdirSync('/proc/self/fd').length;
 
   it('are used again: many commands, at once and one after another, cost no further descriptors', async () => {
-    const on = plugin();
-    const all = () => Promise.all(Array.from({ length: 20 }, () => runOn(on, { command: 'echo out' })));
+    const on = await plugin();
+    const all = () =>
+      Promise.all(Array.from({ length: 20 }, () => new Asked(on, { command: 'echo out' })).map(({ done }) => done));
     await all();
     const before = descriptors();
     for (let i = 0; i < 3; i++) expect((await all()).every(({ stdout }) => stdout === 'out\n')).toBe(true);
-    await runOn(on, { command: '/no/such/program' }).catch(() => {});
+    await new Asked(on, { command: '/no/such/program' }).done.catch(() => {});
     expect(descriptors()).toBeLessThanOrEqual(before);
   });
 
   it('are not used again while a process that outlived its command may write to them', async () => {
-    const on = plugin();
+    const on = await plugin();
     const [up, go, done] = [newFile(), newFile(), newFile()];
     const late = `echo > ${up}; while [ ! -e ${go} ]; do sleep 0.01; done; trap "" PIPE; echo late; echo > ${done}`;
-    await runOn(on, { command: ['sh', '-c', `setsid sh -c '${late}' & while [ ! -e ${up} ]; do sleep 0.01; done`] });
+    const outliving = `setsid sh -c '${late}' & while [ ! -e ${up} ]; do sleep 0.01; done`;
+    const before = new Asked(on, { command: ['sh', '-c', outliving] });
+    await before.done;
     const wait = `echo up; while [ ! -e ${done} ]; do sleep 0.1; done`;
-    const asked = request();
-    const others = Promise.all(Array.from({ length: 20 }, () => runOn(on, { command: ['sh', '-c', wait] }, asked)));
-    await until(() => textOf(asked.rows, 'stdout') === 'up\n'.repeat(20), 'all run');
+    const others = Array.from({ length: 20 }, () => new Asked(on, { command: ['sh', '-c', wait] }));
+    await until(() => textOf(rowsOf(on), 'stdout') === 'up\n'.repeat(20), 'all run');
     writeFileSync(go, '');
-    for (const output of await others) expect(output).toMatchObject({ stdout: 'up\n', stderr: '' });
+    for (const output of await Promise.all(others.map(({ done }) => done)))
+      expect(output).toMatchObject({ stdout: 'up\n', stderr: '' });
   });
 
   it('are sockets if there are none to be had, which is told once', async () => {
@@ -456,7 +472,7 @@ describe('the pipes of commands', () => {
     const runs = new Runs(new Marks({}, () => {}), new Pipes((reason) => told.push(reason)));
     try {
       for (let i = 0; i < 2; i++) {
-        const what = { argv: ['echo', 'out'], cwd: undefined, env: { PATH: process.env.PATH ?? '' } };
+        const what = { argv: ['echo', 'out'], cwd: undefined, env: { PATH } };
         const asker = { token: 't-1', give: async () => {}, unkillable: () => {} };
         expect(await runs.run(what, new AbortController(), asker)).toMatchObject({ stdout: 'out\n' });
       }
@@ -507,26 +523,25 @@ describe.concurrent('what a command leaves behind', () => {
 describe.concurrent('the plugin', () => {
   it('ends all that runs, and starts no more, when its instance is killed', async () => {
     const seconds = nap();
-    const on = plugin();
-    const commands = Array.from({ length: 10 }, () => runOn(on, { command: `sleep ${seconds}` }));
+    const on = await plugin();
+    const commands = Array.from({ length: 10 }, () => new Asked(on, { command: `sleep ${seconds}` }).done);
     const ended = Promise.allSettled(commands);
     await until(() => running(seconds).length === 10, 'all run');
-    const reason = failure('PLUGIN_KILLED', { type: 'action', token: 't-1' });
-    await on.release({ id: '', reason });
+    await on.plugin.release({ id: '', reason: failure('PLUGIN_KILLED', { type: 'action', token: 't-1' }) });
     expect(running(seconds)).toEqual([]);
-    for (const end of await ended) expect(end).toEqual({ status: 'rejected', reason });
-    await expect(runOn(on, { command: 'true' })).rejects.toBe(reason);
+    const killed = { status: 'rejected', reason: { code: 'PLUGIN_KILLED' } };
+    for (const end of await ended) expect(end).toMatchObject(killed);
+    await expect(new Asked(on, { command: 'true' }).done).rejects.toMatchObject({ code: 'PLUGIN_KILLED' });
   });
 
   it('ends all that runs as INTERRUPTED when the daemon stops, 200 that ignore SIGTERM within seconds', async () => {
     const seconds = nap();
-    const on = plugin();
-    const asked = request();
+    const on = await plugin();
     const command = ['sh', '-c', `trap '' TERM; echo; sleep ${seconds}; sleep ${seconds}`];
-    const ended = Promise.allSettled(Array.from({ length: 200 }, () => runOn(on, { command }, asked)));
-    await until(() => textOf(asked.rows, 'stdout').length === 200, 'all run');
+    const ended = Promise.allSettled(Array.from({ length: 200 }, () => new Asked(on, { command }).done));
+    await until(() => textOf(rowsOf(on), 'stdout').length === 200, 'all run');
     const started = performance.now();
-    await on.stop();
+    await on.plugin.stop();
     expect(performance.now() - started).toBeLessThan(15_000);
     expect(running(seconds)).toEqual([]);
     for (const end of await ended) expect(end).toMatchObject({ status: 'rejected', reason: { code: 'INTERRUPTED' } });
@@ -534,17 +549,13 @@ describe.concurrent('the plugin', () => {
 
   it('leaves nothing behind when its process exits by itself', async () => {
     const seconds = nap();
-    const main = pathToFileURL(path.resolve(import.meta.dirname, '../../plugins/action/dist/index.js')).href;
-    const program = `
-      const { default: Plugin } = await import(${JSON.stringify(main)});
-      const plugin = new Plugin({ timeoutSeconds: 60, shell: false }, console);
-      const context = { token: 't', identity: 'a', deadline: 0, signal: new AbortController().signal,
-        progress: async (_, { chunk }) => { if (chunk.includes('up')) process.exit(7); } };
-      const script = "trap '' TERM; sleep ${seconds} & timeout ${seconds} sleep ${seconds} & sleep 0.2; echo up; wait";
-      await plugin.command({ command: ['sh', '-c', script] }, context);`;
-    const child = spawn(node, ['--input-type=module', '-e', program], { stdio: ['ignore', 'ignore', 'inherit'] });
-    const [code] = await once(child, 'exit');
-    expect(code).toBe(7);
+    const exit = `data:text/javascript,process.on('SIGUSR2',()=>process.exit(7))`;
+    await using host = await startHost(ACTION, { env: { NODE_OPTIONS: `--import=${exit}` } });
+    const script = `trap '' TERM; sleep ${seconds} & timeout ${seconds} sleep ${seconds} & sleep 0.2; echo up; wait`;
+    host.send('COMMAND', { command: ['sh', '-c', script] });
+    await until(() => host.rows.some(({ code }) => code === 100), 'it is up');
+    expect(running(seconds).length).toBeGreaterThan(0);
+    process.kill(host.pid, 'SIGUSR2');
     await until(() => running(seconds).length === 0, 'all are dead');
   });
 });

@@ -1,15 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { call, FakeClock, Stage } from './cron-stage.ts';
+import { type Stage, Stages } from './cron-stage.ts';
 
-const stages: Stage[] = [];
-function stage(start = '2025-11-22T10:00:00Z'): Stage {
-  const made = new Stage(new FakeClock(start));
-  stages.push(made);
-  return made;
-}
-afterEach(() => {
-  for (const each of stages.splice(0)) each.stop();
-});
+const stages = new Stages();
+const stage = (start?: string) => stages.open(start);
+afterEach(() => stages.close());
 
 const hourly = { id: 'backup', schedule: '0 * * * *', action: 'RUN', data: {} };
 const hours = (on: Stage) => on.accepted.map(({ token }) => token.slice(-15, -4));
@@ -32,7 +26,7 @@ describe('a clock that was ahead', () => {
     await on.plugin({ definitions });
     on.clock.set('2025-12-22T10:59:59Z');
     await on.clock.to('2025-12-22T11:10:00Z');
-    on.stop();
+    await on.stop();
     on.clock.set('2025-11-22T10:10:00Z');
     await on.plugin({ definitions });
     await on.clock.to('2025-11-22T11:10:00Z');
@@ -46,11 +40,11 @@ describe('what fell due while nobody was there', () => {
     const definitions = [{ ...hourly, schedule, missed }];
     await on.plugin({ definitions });
     await on.clock.to('2025-11-22T11:10:00Z');
-    on.stop();
+    await on.stop();
     on.clock.set(stop);
-    const plugin = await on.plugin({ definitions });
+    await on.plugin({ definitions });
     await on.clock.forward(1);
-    return { on, shown: await call(plugin, 'GETCRON', {}) };
+    return { on, shown: await on.call('GETCRON', {}) };
   }
 
   it('is skipped, and said to be', async () => {
@@ -73,7 +67,7 @@ describe('what fell due while nobody was there', () => {
       definitions: [{ nextRun: '2025-11-22T15:00:00.000Z', counts: { fired: 1, missed: 3 } }],
     });
     // And once is enough.
-    on.stop();
+    await on.stop();
     await on.plugin({ definitions: [{ ...hourly, missed: 'skip' }] });
     await on.clock.forward(1);
     expect(on.rowsOf(111)).toHaveLength(1);
@@ -116,19 +110,19 @@ it('runs that are made up for hold what falls due meanwhile in its place', async
   const on = stage();
   const definitions = [{ ...hourly, missed: 'all' }];
   await on.plugin({ definitions });
-  on.stop();
+  await on.stop();
   on.clock.set('2025-11-22T12:30:00Z');
   on.prompt = false;
-  let plugin = await on.plugin({ definitions });
+  await on.plugin({ definitions });
   await on.clock.to('2025-11-22T13:00:10Z');
-  expect(await call(plugin, 'GETCRON', {})).toMatchObject({ definitions: [{ running: [on.open()[0]], waiting: 2 }] });
+  expect(await on.call('GETCRON', {})).toMatchObject({ definitions: [{ running: [on.open()[0]], waiting: 2 }] });
   // A stop with some waiting loses none.
-  on.stop();
-  plugin = await on.plugin({ definitions });
+  await on.stop();
+  await on.plugin({ definitions });
   for (let i = 0; i < 3; i++) {
     await on.clock.forward(1);
     expect(on.open()).toHaveLength(1);
-    on.end(on.open()[0] ?? expect.fail());
+    await on.end(on.open()[0] ?? expect.fail());
   }
   await on.clock.forward(1);
   expect(hours(on)).toEqual(['11-22T11:00', '11-22T12:00', '11-22T13:00']);
@@ -139,36 +133,34 @@ it('a run that finds no room behind those is skipped, and they are not lost by t
   const on = stage();
   const definitions = [{ ...hourly, schedule: '* * * * *', missed: 'all' }];
   await on.plugin({ definitions });
-  on.stop();
+  await on.stop();
   on.clock.set('2025-11-22T13:00:30Z');
   on.prompt = false;
   await on.plugin({ definitions });
   await on.clock.forward(120);
   expect(on.rowsOf(110)).toMatchObject([{ data: { at: '2025-11-22T13:02:00Z' } }]);
-  on.stop();
-  const plugin = await on.plugin({ definitions });
+  await on.stop();
+  await on.plugin({ definitions });
   await on.clock.forward(1);
-  expect(await call(plugin, 'GETCRON', {})).toMatchObject({ definitions: [{ waiting: 100, counts: { fired: 1 } }] });
+  expect(await on.call('GETCRON', {})).toMatchObject({ definitions: [{ waiting: 100, counts: { fired: 1 } }] });
 });
 
 it('a token that somebody else has used is a refusal, unless it was this very run before its definition changed', async () => {
   const on = stage();
   const definitions = [{ ...hourly, data: { now: 'this' }, missed: 'all' }];
-  on.accepted.push({ action: 'RUN', token: 'cron:backup:2025-11-22T11:00:00Z', data: {}, target: undefined, at: '' });
-  const plugin = await on.plugin({ definitions });
+  await on.plugin({ definitions });
+  const plugin = { identity: '@cron', roles: ['plugin'] } as const;
+  on.tested.send('RUN', {}, { ...plugin, token: 'cron:backup:2025-11-22T11:00:00Z' });
   await on.clock.to('2025-11-22T11:00:05Z');
-  expect(await call(plugin, 'GETCRON', {})).toMatchObject({
+  expect(await on.call('GETCRON', {})).toMatchObject({
     definitions: [{ lastRun: { outcome: 'refused', error: 'TOKEN_REUSED' } }],
   });
   // Dies between the ACK and writing that it had it.
-  on.diesOnAck = true;
+  on.tested.faults.crashAfterRequests('RUN');
   await on.clock.to('2025-11-22T12:00:05Z');
-  on.stop();
-  on.diesOnAck = false;
-  on.writesLeft = Number.POSITIVE_INFINITY;
-  const changed = await on.plugin({ definitions: [{ ...hourly, data: { now: 'that' }, missed: 'all' }] });
+  await on.plugin({ definitions: [{ ...hourly, data: { now: 'that' }, missed: 'all' }] });
   await on.clock.forward(1);
-  expect(await call(changed, 'GETCRON', {})).toMatchObject({
+  expect(await on.call('GETCRON', {})).toMatchObject({
     definitions: [{ lastRun: { at: '2025-11-22T12:00:00.000Z', outcome: 'finished' } }],
   });
 });
@@ -177,7 +169,7 @@ it('a definition that is new, changed or was off has missed nothing', async () =
   const on = stage();
   const all = { ...hourly, missed: 'all' };
   await on.plugin({ definitions: [{ ...all, enabled: false }] });
-  on.stop();
+  await on.stop();
   on.clock.set('2025-11-22T15:30:00Z');
   await on.plugin({
     definitions: [
@@ -185,15 +177,15 @@ it('a definition that is new, changed or was off has missed nothing', async () =
       { ...all, id: 'other' },
     ],
   });
-  on.stop();
+  await on.stop();
   on.clock.set('2025-11-22T15:40:00Z');
   await on.plugin({ definitions: [{ ...all, schedule: '*/5 * * * *' }] });
   await on.clock.forward(1);
   expect(on.accepted).toEqual([]);
   // Taken out of the config and put in again: nothing was missed in between.
-  on.stop();
+  await on.stop();
   await on.plugin({});
-  on.stop();
+  await on.stop();
   on.clock.set('2025-11-22T18:30:30Z');
   await on.plugin({ definitions: [{ ...all, schedule: '*/5 * * * *' }] });
   await on.clock.forward(1);
@@ -218,11 +210,9 @@ it('wherever the plugin dies, each run is run once', async () => {
   for (let writes = 0; writes < 16; writes++) {
     const on = stage();
     await on.plugin({ definitions });
-    on.writesLeft = writes;
+    on.tested.faults.crashAfterWrites(writes);
     await on.clock.to('2025-11-22T13:30:00Z');
-    const died = on.writesLeft <= 0;
-    on.stop();
-    on.writesLeft = Number.POSITIVE_INFINITY;
+    const died = on.tested.router.gone !== undefined;
     await on.plugin({ definitions });
     await on.clock.to('2025-11-22T14:30:00Z');
     expect(hours(on), `dead after ${writes} writes: ${died}`).toEqual([
@@ -231,7 +221,7 @@ it('wherever the plugin dies, each run is run once', async () => {
       '11-22T13:00',
       '11-22T14:00',
     ]);
-    on.stop();
+    await on.stop();
   }
 });
 
@@ -241,29 +231,34 @@ it('a run that was not sent and is too late by then is skipped, one that was sen
     on.prompt = false;
     await on.plugin({ definitions: [hourly] });
     // With one write it dies before it sends, with two when it has the ACK.
-    on.writesLeft = sent ? 2 : 1;
+    on.tested.faults.crashAfterWrites(sent ? 2 : 1);
     await on.clock.to('2025-11-22T11:00:05Z');
-    on.stop();
-    on.writesLeft = Number.POSITIVE_INFINITY;
     on.clock.set('2025-11-22T11:30:00Z');
-    const plugin = await on.plugin({ definitions: [hourly] });
-    if (sent) on.end('cron:backup:2025-11-22T11:00:00Z');
+    await on.plugin({ definitions: [hourly] });
+    if (sent) await on.end('cron:backup:2025-11-22T11:00:00Z');
     await on.clock.forward(1);
     expect(on.accepted).toHaveLength(sent ? 1 : 0);
     const outcome = sent ? 'finished' : 'refused';
-    expect(await call(plugin, 'GETCRON', {})).toMatchObject({ definitions: [{ lastRun: { outcome } }] });
+    expect(await on.call('GETCRON', {})).toMatchObject({ definitions: [{ lastRun: { outcome } }] });
   }
 });
 
-it('two at work, as while a reload, fire each run once', async () => {
+it('two at work, as while a reload, fire each run once, also of what only the old one was told', async () => {
   const on = stage();
-  const one = await on.plugin({ definitions: [hourly] });
   await on.plugin({ definitions: [hourly] });
-  await call(one, 'ADDCRON', { ...hourly, id: 'late' });
+  const old = on.tested.plugin;
+  const finish = await on.tested.reload();
+  await old.add({ ...hourly, id: 'late', overlap: false, missed: 'skip', enabled: true });
+  const held = on.tested.faults.hold('RUN');
   await on.clock.to('2025-11-22T11:00:10Z');
-  expect(on.accepted.map(({ token }) => token)).toEqual([
+  expect(held.waiting, 'of each run by both').toBe(4);
+  held.release();
+  await on.clock.forward(1);
+  expect(on.accepted.map(({ token }) => token).sort()).toEqual([
     'cron:backup:2025-11-22T11:00:00Z',
     'cron:late:2025-11-22T11:00:00Z',
   ]);
-  expect(on.repeats).toHaveLength(2);
+  await finish();
+  await on.clock.to('2025-11-22T12:00:10Z');
+  expect(on.accepted).toHaveLength(4);
 });

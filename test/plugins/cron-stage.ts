@@ -1,22 +1,7 @@
-import { setImmediate as turn } from 'node:timers/promises';
 import CronPlugin from '@centreond/plugin-cron';
-import { FakeClock as KitClock } from '@centreond/plugin-kit';
-import type { ActionContext, CallOptions, Logger, NewRow, State, TokenStore, Transport } from '@centreond/plugin-sdk';
-import { declarationOf } from '@centreond/plugin-sdk/internal';
-import {
-  type Ack,
-  type CentreondError,
-  failure,
-  type HistoryFilter,
-  type HistoryRow,
-  type Json,
-} from '@centreond/protocol';
+import { FakeClock as KitClock, type TestedPlugin, testPlugin } from '@centreond/plugin-kit';
+import { CentreondError, type HistoryRow, type Json, type JsonObject } from '@centreond/protocol';
 import { expect } from 'vitest';
-import { validate } from '../../plugin-sdk/sdk/dist/schema.js';
-/** Lets everything that is ready run. */
-export async function settle(): Promise<void> {
-  for (let i = 0; i < 12; i++) await turn();
-}
 
 /** Time that stands still until a test moves it, by moments as people write them. */
 export class FakeClock extends KitClock {
@@ -36,177 +21,105 @@ export class FakeClock extends KitClock {
 }
 
 export interface Sent {
-  action: string;
-  token: string;
-  data: object;
-  target: string | undefined;
-  at: string;
+  readonly action: string;
+  readonly token: string;
+  readonly data: object;
+  readonly target: string;
+  readonly at: string;
 }
 
-/** What outlives a plugin: the router with its history and the state. Tokens are owned, repeats are known, rows are kept. */
+/** The cron plugin, and the action RUN that it fires, which ends as a test says. */
 export class Stage {
   /** What was accepted and so runs, once for each token. */
   readonly accepted: Sent[] = [];
-  readonly repeats: string[] = [];
-  readonly rows: HistoryRow[] = [];
-  readonly logged: { level: string; message: string }[] = [];
-  readonly kept = new Map<string, string>();
   /** Refusals that the next requests meet. */
   readonly refusals: CentreondError[] = [];
+  /** What the plugin kept before it is started. */
+  readonly before: Record<string, Json> = {};
   /** Ends each request at once. */
   prompt = true;
-  /** Requests reach the router only after this. */
-  gate: Promise<void> = Promise.resolve();
-  /** The plugin is dead as soon as a request of its is accepted. */
-  diesOnAck = false;
-  /** How many more writes of the state succeed before the plugin is as good as dead. */
-  writesLeft = Number.POSITIVE_INFINITY;
-  readonly #changed = new Set<() => void>();
-  readonly #plugins: CronPlugin[] = [];
+  #plugin: TestedPlugin<CronPlugin> | undefined;
+  readonly #running = new Map<string, (error?: CentreondError) => void>();
 
   constructor(readonly clock: FakeClock) {}
 
-  end(token: string, code: 1 | 2 = 2, data: Json = {}): void {
-    this.#row(token, 'RUN', code, data);
+  get tested(): TestedPlugin<CronPlugin> {
+    return this.#plugin ?? expect.fail('no plugin was started');
+  }
+  get logged(): { level: string; message: string }[] {
+    return this.tested.log.map(({ level, msg }) => ({ level, message: msg }));
+  }
+
+  /** Ends a request of RUN. */
+  async end(token: string, error?: CentreondError): Promise<void> {
+    const end = this.#running.get(token) ?? expect.fail(`${token} does not run`);
+    this.#running.delete(token);
+    end(error);
+    await this.clock.forward(0);
   }
   open(): string[] {
-    const ended = new Set(this.rows.filter(({ code }) => code === 1 || code === 2).map(({ token }) => token));
-    return this.accepted.map(({ token }) => token).filter((token) => !ended.has(token));
+    return [...this.#running.keys()];
   }
   rowsOf(code: number): HistoryRow[] {
-    return this.rows.filter((row) => row.code === code);
+    return this.#plugin?.rows.filter((row) => row.code === code) ?? [];
   }
 
-  /** A plugin as the host makes it, started. */
-  async plugin(config: object = {}): Promise<CronPlugin> {
-    const { options } = declarationOf(CronPlugin);
-    const read = await validate(options.config ?? expect.fail('no config'), { timeZone: 'UTC', ...config });
-    if (!read.ok) throw failure('INVALID_PLUGIN', { plugin: 'cron', reason: read.reason });
-    type Config = ConstructorParameters<typeof CronPlugin>[0];
-    const instance = { id: '1', of: 1, type: 'cron' };
-    const { state, transport, tokens, log } = this.#services();
-    const plugin = new CronPlugin(read.value as Config, state, transport, tokens, log, instance, this.clock);
-    this.#plugins.push(plugin);
-    await plugin.start();
-    await settle();
-    return plugin;
-  }
-  stop(): void {
-    for (const plugin of this.#plugins.splice(0)) plugin.stop();
+  /** Starts the plugin; again after {@link stop} or its death: with its state, and with the history of the router. */
+  async plugin(config: object = {}): Promise<void> {
+    // As a file has it: without what is undefined.
+    const whole = JSON.parse(JSON.stringify({ timeZone: 'UTC', ...config })) as JsonObject;
+    if (this.#plugin) await this.#plugin.restart({ config: whole });
+    else this.#plugin = await this.#started(whole);
+    await this.clock.forward(0);
   }
 
-  #row(token: string, type: string, code: number, data: Json): void {
-    const time = Math.floor(this.clock.now() / 1000);
-    this.rows.push({ id: this.rows.length + 1, token, type, node: 'n', code, etime: time, ctime: time, data });
-    for (const wake of [...this.#changed]) wake();
+  #started(config: JsonObject): Promise<TestedPlugin<CronPlugin>> {
+    const { clock, before } = this;
+    const refuse = () => this.refusals.shift();
+    const answer = (data: JsonObject, { token, target }: { token: string; target: string }) => {
+      this.accepted.push({ action: 'RUN', token, data, target, at: new Date(clock.now()).toISOString() });
+      if (this.prompt) return {};
+      return new Promise((resolve, reject) => {
+        this.#running.set(token, (error) => (error ? reject(error) : resolve({})));
+      });
+    };
+    const transport = { RUN: { refuse, answer } };
+    const started = testPlugin(CronPlugin, { config, clock, state: before, transport });
+    return started.then(async (plugin) => {
+      for (const id of ['paris-1', 'lyon-1']) await plugin.router.nodes.register(id, { RUN: { refuse, answer } });
+      return plugin;
+    });
   }
 
-  #services() {
-    // Of a plugin that is to die at its nth write: from then on it neither writes nor sends.
-    const dead = () => this.writesLeft <= 0;
-    const never = new Promise<never>(() => {});
-    const write = async (work: () => void) => {
-      await Promise.resolve();
-      if (dead()) return never;
-      this.writesLeft--;
-      work();
-    };
-    const state: State = {
-      get: async (key) => {
-        const text = this.kept.get(key);
-        return text === undefined ? undefined : (JSON.parse(text) as Json);
-      },
-      set: (key, value) => write(() => this.kept.set(key, JSON.stringify(value))),
-      delete: (key) => write(() => this.kept.delete(key)),
-      list: async (prefix) =>
-        [...this.kept]
-          .filter(([key]) => key.startsWith(prefix))
-          .sort(([a], [b]) => (a < b ? -1 : 1))
-          .map(([key, text]) => ({ key, value: JSON.parse(text) as Json })),
-    };
-    const send = async (action: string, data: object, options: CallOptions = {}): Promise<Ack> => {
-      await this.gate;
-      if (dead()) return never;
-      const refusal = this.refusals.shift();
-      if (refusal) throw refusal;
-      const token = options.token ?? expect.fail('no token');
-      const known = this.accepted.find((one) => one.token === token);
-      if (known) {
-        const same = known.action === action && JSON.stringify(known.data) === JSON.stringify(data);
-        if (!same) throw failure('TOKEN_REUSED', { token, action: known.action });
-        this.repeats.push(token);
-        return { token, data: { duplicate: true } };
-      }
-      this.accepted.push({ action, token, data, target: options.target, at: new Date(this.clock.now()).toISOString() });
-      this.#row(token, action, 0, {});
-      if (this.prompt) this.end(token);
-      if (this.diesOnAck) this.writesLeft = 0;
-      return { token, data: {} };
-    };
-    const transport: Transport = {
-      send,
-      call: () => expect.fail('not used'),
-      emit: () => expect.fail('not used'),
-      link: () => expect.fail('not used'),
-      carry: () => expect.fail('not used'),
-      callAs: () => expect.fail('not used'),
-    };
-    const rows = this.rows;
-    const changed = this.#changed;
-    const tokens: TokenStore<number> = {
-      append: async (drafts: readonly NewRow<number>[]) => {
-        if (dead()) return never;
-        for (const { token, code, data } of drafts) this.#row(token, 'PUTLOG', code, data);
-      },
-      query: async ({ token, code }: HistoryFilter) => rows.filter((row) => row.token === token && row.code === code),
-      async *follow(token, { afterId = 0, signal }) {
-        for (let last = afterId; !signal.aborted; ) {
-          const row = rows.find((one) => one.token === token && one.id > last);
-          if (row) {
-            last = row.id;
-            yield row;
-            if (row.code === 1 || row.code === 2) return;
-          } else {
-            await new Promise<void>((resolve) => {
-              const wake = () => {
-                changed.delete(wake);
-                signal.removeEventListener('abort', wake);
-                resolve();
-              };
-              changed.add(wake);
-              signal.addEventListener('abort', wake);
-            });
-          }
-        }
-      },
-    };
-    const logAt =
-      (level: string) =>
-      (...[fields, message]: [object | string, string?]) =>
-        void this.logged.push({ level, message: message ?? String(fields) });
-    const log: Logger = { debug: logAt('debug'), info: logAt('info'), warn: logAt('warn'), error: logAt('error') };
-    return { state, transport, tokens, log };
+  async stop(): Promise<void> {
+    await this.#plugin?.stop();
+  }
+
+  /** Ends the plugin for good, which must not leave timers behind. */
+  async close(): Promise<void> {
+    await this.stop();
+    expect(this.#plugin?.timersLeft ?? 0, 'timers left behind').toBe(0);
+  }
+
+  /** Calls an action of the plugin as an admin. Rejects with how it fails. */
+  async call(name: Uppercase<string>, input: object): Promise<JsonObject> {
+    const { ok, data } = await this.tested.call(name, input);
+    if (!ok) throw new CentreondError(String(data.error), String(data.message));
+    return data;
   }
 }
 
-/** Calls an action as the host would: through its input schema, and its answer through its output schema. */
-export async function call(plugin: CronPlugin, name: string, input: object): Promise<Json> {
-  const action = declarationOf(CronPlugin).actions.find((one) => one.name === name) ?? expect.fail(`no ${name}`);
-  const read = await validate(action.options.input, input);
-  if (!read.ok) throw failure('INVALID_DATA', { action: name, reason: read.reason });
-  const context: ActionContext = {
-    token: 't',
-    identity: 'root',
-    target: '',
-    deadline: 0,
-    signal: new AbortController().signal,
-    progress: async () => {},
-  };
-  const method = (plugin as unknown as Record<string, (input: unknown, context: ActionContext) => unknown>)[
-    action.method
-  ];
-  const output = await method?.call(plugin, read.value, context);
-  const checked = await validate(action.options.output, output);
-  expect(checked).toEqual({ ok: true, value: output });
-  return JSON.parse(JSON.stringify(output)) as Json;
+/** A stage for each test, closed when it is over. */
+export class Stages {
+  readonly #open: Stage[] = [];
+
+  open(start = '2025-11-22T10:00:00Z'): Stage {
+    const made = new Stage(new FakeClock(start));
+    this.#open.push(made);
+    return made;
+  }
+
+  async close(): Promise<void> {
+    for (const each of this.#open.splice(0)) await each.close();
+  }
 }

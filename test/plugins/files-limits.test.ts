@@ -55,11 +55,11 @@ describe('folders', () => {
       most = Math.max(most, open.size);
     });
     for (let i = 0; i < 20; i++) {
-      for (let j = 0; j < 50; j++) mkdirSync(out(`tree/${i}/${j}`), { recursive: true, mode: 0o750 });
+      for (let j = 0; j < 20; j++) mkdirSync(out(`tree/${i}/${j}`), { recursive: true, mode: 0o750 });
     }
     mkdirSync(out('tree/last'), { mode: 0o511 });
     const { data } = await one('tree', 50_000);
-    expect(data).toMatchObject({ files: 0, folders: 20 * 50 + 20 + 2 });
+    expect(data).toMatchObject({ files: 0, folders: 20 * 20 + 20 + 2 });
     expect(statSync(into('tree/0/0')).mode & 0o777).toBe(0o750);
     expect(statSync(into('tree/last')).mode & 0o777).toBe(0o511);
     expect(readdirSync(into('tree'))).toHaveLength(21);
@@ -67,14 +67,14 @@ describe('folders', () => {
     expect(most).toBeLessThan(210);
   });
 
-  test('a sender may open 20,000 and more of them before it closes the first', { timeout: 120_000 }, async () => {
+  test('a sender may open more of them than the receiver keeps before it closes the first', async () => {
     const transfer = 'many';
     const folder = (name: string) => ({ path: name, kind: 'directory', size: 0, mode: 0o711, version: '1' });
     const open = async (names: string[]) =>
       (await ask(receiver, 'FILESOPEN', { transfer, files: names.map(folder) })).files as FileAnswer[];
     const close = async (name: string) =>
       (await ask(receiver, 'FILESCLOSE', { transfer, files: [{ path: name, sha256: '' }] })).files as FileAnswer[];
-    for (let i = 0; i < 21; i++) {
+    for (let i = 0; i < 3; i++) {
       const answers = await open(Array.from({ length: 1000 }, (_, j) => `${i}-${j}`));
       expect(answers.filter(({ error }) => error !== undefined)).toEqual([]);
     }
@@ -215,16 +215,16 @@ describe('a file that grows while it is sent', () => {
 test('a sparse file arrives as a sparse file, cut off or not', async () => {
   const handle = openSync(out('sparse'), 'w');
   const data = randomBytes(5000);
-  for (const at of [3 * MIB + 17, 20 * MIB]) writeSync(handle, data, 0, data.length, at);
-  ftruncateSync(handle, 32 * MIB + 1);
+  for (const at of [3 * MIB + 17, 10 * MIB]) writeSync(handle, data, 0, data.length, at);
+  ftruncateSync(handle, 16 * MIB + 1);
   closeSync(handle);
   let asked = 0;
   await sender.stop();
   sender = await stage.sender(receiver, () => {
-    if (++asked % 60 === 0) throw unreachable();
+    if (++asked % 30 === 0) throw unreachable();
   });
-  expect((await one('sparse')).data).toMatchObject({ files: 1, bytes: 32 * MIB + 1 });
-  expect(asked).toBeGreaterThan(120);
+  expect((await one('sparse')).data).toMatchObject({ files: 1, bytes: 16 * MIB + 1 });
+  expect(asked).toBeGreaterThan(60);
   expect(readFileSync(into('sparse')).equals(readFileSync(out('sparse')))).toBe(true);
   expect(statSync(into('sparse')).blocks * 512).toBeLessThan(MIB / 4);
 });

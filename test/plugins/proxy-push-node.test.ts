@@ -57,6 +57,15 @@ test('a node is up once it has said that it is the one, and what it has', async 
   expect(stage.lines).toEqual(['info the node paris at tcp://paris:5555 is up']);
 });
 
+test('its labels are its own and those of its entry, which win', async () => {
+  start({ labels: { role: 'web' } });
+  expect(node.announcement().labels).toEqual({ role: 'web' });
+  const { INFORMATION } = link().answers;
+  link().answers.INFORMATION = (data) => ({ ...INFORMATION?.(data), labels: { role: 'db', site: 'paris' } });
+  await link().up();
+  expect(node.announcement().labels).toEqual({ role: 'web', site: 'paris' });
+});
+
 test('a node that is silent for 15 s is unreachable, and back with its next word', async () => {
   start();
   await link().up();

@@ -106,6 +106,20 @@ test('a store of a third party receives; folders get their modes after what is i
   expect(store.arrived.get('/in/a/b/f')).toEqual(bytes);
 });
 
+test('a sender may open 20,000 and more folders before it closes the first', async () => {
+  const opened = { offset: 0, done: false };
+  for (let i = 0; i < 21; i++) {
+    const names = Array.from({ length: 1000 }, (_, j) => `${i}-${j}`);
+    expect((await open(...names.map(folder))).files).toEqual(names.map(() => opened));
+  }
+  const first = { path: '0-0', sha256: '' };
+  // It has forgotten the first one, says so in the way that has it opened again, and takes it then.
+  expect((await close(first)).files).toMatchObject([{ error: 'FILES_OUT_OF_STEP' }]);
+  expect((await open(folder('0-0'))).files).toEqual([opened]);
+  expect((await close(first)).files).toEqual([{ done: true }]);
+  expect(store.done).toEqual(['/in/0-0/']);
+});
+
 test('no more files are held open than the store writes at once, however many a message has parts of', async () => {
   const paths = ['a', 'b', 'c', 'd', 'e'];
   await open(...paths.map(file));

@@ -28,6 +28,19 @@ export function padded(text: string, cells: number): string {
   return text + ' '.repeat(Math.max(0, cells - cellsOf(text)));
 }
 
+/** A text in lines of at most so many cells, broken between words; a word that is longer has a line of its own. */
+export function wrapped(text: string, cells: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && cellsOf(line) + 1 + cellsOf(word) > cells) {
+      lines.push(line);
+      line = word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
+
 function take(graphemes: readonly string[], cells: number): string[] {
   const taken: string[] = [];
   let left = cells;

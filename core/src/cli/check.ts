@@ -2,8 +2,11 @@ import { styleText } from 'node:util';
 import type { Loaded } from '../config/config.ts';
 import { examine, type FoundPlugins } from '../config/discovery.ts';
 import { configSchema } from '../config/editor-schema.ts';
+import { surroundingProblems } from '../config/surroundings.ts';
 import { coreActionNames } from '../core-actions.ts';
-import { type Problem, placeOf } from '../errors.ts';
+import { daemonOf } from '../data-folder/data-folder.ts';
+import { unbindable } from '../doors/bindable.ts';
+import { inOrder, type Problem, placeOf } from '../errors.ts';
 import { countText, shortPath } from './print.ts';
 
 export interface CheckOptions {
@@ -18,6 +21,8 @@ export interface CheckOptions {
   coreActions?: readonly string[];
   /** The folder of the machine's own config. */
   systemFolder?: string;
+  /** Why the external door could not listen on an address now; see {@link unbindable}. */
+  unbindable?: typeof unbindable;
   stdout?: NodeJS.WritableStream;
   stderr?: NodeJS.WritableStream;
 }
@@ -25,14 +30,19 @@ export interface CheckOptions {
 type Report = Loaded & FoundPlugins;
 
 /**
- * `centreond check`: reports every mistake of every config file and plugin, and shortly what is fine. Runs no plugin code
- * and needs no daemon. The exit status: 0 fine (warnings or not), 1 with mistakes, 2 where --config names no config file.
+ * `centreond check`: reports every mistake of every config file and plugin, what of the machine they rely on is not there, and
+ * shortly what is fine. Runs no plugin code and needs no daemon. The exit status: 0 fine (warnings or not), 1 with mistakes, 2 where --config names no config file.
  */
 export async function check(options: CheckOptions): Promise<number> {
   const { config: file, systemFolder, coreActions = coreActionNames } = options;
   const { cwd = process.cwd(), stdout = process.stdout, stderr = process.stderr } = options;
-  const report = await examine({ file, cwd, systemFolder }, coreActions);
-  const { problems } = report;
+  const examined = await examine({ file, cwd, systemFolder }, coreActions);
+  const around = [
+    ...examined.plugins.flatMap(({ entry, manifest }) => surroundingProblems(entry, manifest, process.env)),
+    ...(await doorProblems(examined, options.unbindable ?? unbindable)),
+  ];
+  const problems = inOrder([...examined.problems, ...around], examined.file);
+  const report: Report = { ...examined, problems };
   if (options.schema) {
     stdout.write(jsonText(configSchema(report.found)));
     stderr.write(problemText(problems, cwd, stderr));
@@ -45,6 +55,16 @@ export async function check(options: CheckOptions): Promise<number> {
     );
   if (problems.some(({ code }) => code === 'CONFIG_NO_SUCH_FILE')) return 2;
   return problems.some(isError) ? 1 : 0;
+}
+
+/** Whether the external door can listen. A port that only root may use is a warning: the daemon's user is another, perhaps. */
+async function doorProblems({ config, source }: Report, fits: typeof unbindable): Promise<Problem[]> {
+  const listen = config?.core.external?.listen;
+  if (listen === undefined || !source) return [];
+  const { code, message } = (await fits(listen, await daemonOf(config?.core.dataDir ?? ''))) ?? {};
+  if (code === undefined || message === undefined) return [];
+  const severity = code === 'DOOR_FORBIDDEN' ? 'warning' : 'error';
+  return [{ ...source.at(['core', 'external', 'listen']), code, message, severity }];
 }
 
 function asJson(report: Report): object {

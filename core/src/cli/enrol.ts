@@ -8,7 +8,7 @@ import { examine } from '../config/discovery.ts';
 import { differenceFrom, linkIn } from '../config/poller-config.ts';
 import { pollerConfig } from '../config/templates.ts';
 import { coreActionNames } from '../core-actions.ts';
-import { DataFolder } from '../data-folder.ts';
+import { DataFolder } from '../data-folder/data-folder.ts';
 import { type JoinCode, parseJoinCode } from '../doors/join-code.ts';
 import { loadOrCreateKey } from '../doors/keys.ts';
 import { fault } from '../errors.ts';

@@ -6,6 +6,8 @@ export interface Globals {
   /** The file of --config, searched for when left out. */
   readonly config?: string;
   readonly json?: boolean;
+  /** The context whose flags count where they are not given. */
+  readonly context?: string;
   /** An external door instead of this machine's own daemon. */
   readonly connect?: string;
   readonly key?: string;

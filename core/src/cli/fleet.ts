@@ -38,7 +38,7 @@ export interface Fleet {
 }
 
 /** Asks the router for its nodes. Rejects as `client.send` does, and where the answer is none. */
-export async function fleetOf(client: Client, timeoutMs?: number): Promise<Fleet> {
+export async function fleetOf(client: Pick<Client, 'id' | 'send'>, timeoutMs?: number): Promise<Fleet> {
   const { data } = await client.send('CONSTATUS', {}, timeoutMs === undefined ? {} : { timeoutMs });
   const { success, data: told, error } = ConStatus.safeParse(data);
   if (success) return { router: client.id, nodes: told.nodes, raw: data.nodes as JsonObject[] };

@@ -1,6 +1,6 @@
 import type { PluginStatus } from '../router/executor.ts';
 import { plain } from '../words.ts';
-import { momentText } from './print.ts';
+import { momentText } from './time.ts';
 
 /** A line for each plugin that is degraded: its instance that has been so for the longest, why, and how many others are. */
 export function healthLines(plugins: readonly PluginStatus[]): string[] {

@@ -1,3 +1,4 @@
+import type { Client } from '@centreond/client';
 import type { HistoryRow, JsonObject } from '@centreond/protocol';
 import { logText } from '../log/text.ts';
 import { plain } from '../words.ts';
@@ -5,7 +6,8 @@ import { openClient } from './connection.ts';
 import { dataOf } from './data-words.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { degradedText } from './health-text.ts';
-import { momentText, printJson } from './print.ts';
+import { printJson } from './print.ts';
+import { momentText } from './time.ts';
 
 /** What happened to the plugins that share a process with the one that was asked for; nothing if none do. */
 function othersText(sharedWith: unknown, happened: string): string {
@@ -76,37 +78,48 @@ interface Why {
   state: string;
   reason: string | null;
   degraded: { instance: string; since: number; why: string }[];
-  exits: {
-    at: number;
-    instance: string;
-    version: string;
-    tried?: true;
-    cause: string;
-    uptimeMs: number;
-    running: string[];
-    tail: string[];
-  }[];
+  exits: Exit[];
+}
+
+/** How an instance ended, as WHY tells of it. */
+export interface Exit {
+  at: number;
+  instance: string;
+  version: string;
+  tried?: true;
+  cause: string;
+  uptimeMs: number;
+  running: string[];
+  tail: string[];
 }
 
 /** How the instances of a plugin ended lately, newest first, each with the last lines that it wrote. */
 export async function why(options: Globals, type: string): Promise<number> {
   await using client = await openClient(options);
-  const { data } = await client.send('WHY', { type });
+  const data = await whyOf(client, type);
   if (options.json) printJson(data);
-  else process.stdout.write(whyText(data as unknown as Why));
+  else process.stdout.write(whyText(data));
   return EXIT.done;
+}
+
+/** What WHY answers of a plugin. */
+export async function whyOf(client: Client, type: string): Promise<Why> {
+  const { data } = await client.send('WHY', { type });
+  return data as unknown as Why;
 }
 
 function whyText({ type, state, reason, degraded, exits }: Why): string {
   const unwell = degraded.map((one) => degradedText(`instance ${plain(one.instance)}`, one)).join('');
   const head = `${type} is ${state}${reason === null ? '' : `: ${reason}`}\n${unwell}`;
   if (exits.length === 0) return `${head}None of its instances has ended since the daemon started.\n`;
+  return head + exits.map((exit) => `\n${exitText(exit)}`).join('');
+}
+
+/** One end of an instance: when, why, what it ran, and its last lines. */
+export function exitText({ at, instance, version, tried, cause, uptimeMs, running, tail }: Exit): string {
   const unpainted = (_: string, text: string) => text;
-  const parts = exits.map(({ at, instance, version, tried, cause, uptimeMs, running, tail }) => {
-    const ran = running.length > 0 ? `  ran     ${running.slice(0, 5).join(', ')}\n` : '';
-    const lines = tail.flatMap((line) => logText(line, unpainted).split('\n')).map((line) => `  | ${line}\n`);
-    const of = tried ? ` of version ${version}, which a reload tried,` : '';
-    return `\n${momentText(at / 1000)}  instance ${plain(instance)}${of} after ${(uptimeMs / 1000).toFixed(1)} s: ${cause}\n${ran}${lines.join('')}`;
-  });
-  return head + parts.join('');
+  const ran = running.length > 0 ? `  ran     ${running.slice(0, 5).join(', ')}\n` : '';
+  const lines = tail.flatMap((line) => logText(line, unpainted).split('\n')).map((line) => `  | ${line}\n`);
+  const of = tried ? ` of version ${version}, which a reload tried,` : '';
+  return `${momentText(at / 1000)}  instance ${plain(instance)}${of} after ${(uptimeMs / 1000).toFixed(1)} s: ${cause}\n${ran}${lines.join('')}`;
 }

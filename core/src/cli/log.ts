@@ -1,16 +1,26 @@
 import type { Client } from '@centreond/client';
 import { type HistoryRow, isCentreondError, isTerminal } from '@centreond/protocol';
-import { cliFault, openClient } from './connection.ts';
-import { EXIT, type Globals } from './exit.ts';
-import { dataLines, momentText, printJson, rowLines } from './print.ts';
+import { cliFault, misuse, openClient } from './connection.ts';
+import { EXIT } from './exit.ts';
+import { type PluginLogOptions, pluginLog } from './plugin-log.ts';
+import { printJson, requestLines, rowLines } from './print.ts';
 import { requestOf } from './requests.ts';
 import { titlesOf } from './row-titles.ts';
 
 /**
  * Prints a token's request, with its DATA, and its rows; with --follow also those to come, until the terminal one. Exit 1 if it
- * failed.
+ * failed. With --plugin the rows of a plugin instead.
  */
-export async function log(options: Globals & { follow?: boolean }, token: string): Promise<number> {
+export async function log(options: PluginLogOptions & { plugin?: string }, token?: string): Promise<number> {
+  const { plugin, since, rate, exits } = options;
+  if (plugin !== undefined) {
+    if (token !== undefined) throw misuse('log takes a token or --plugin TYPE, not both.');
+    return pluginLog(options, plugin);
+  }
+  if (token === undefined) throw misuse('log needs a token, which `centreond requests` lists, or --plugin TYPE.');
+  if (since !== undefined || rate !== undefined || exits) {
+    throw misuse('--since, --rate and --exits go with --plugin TYPE.');
+  }
   await using client = await openClient(options);
   if (!options.json) process.stdout.write(await requestText(client, token));
   const titles = options.json ? undefined : await titlesOf(client);
@@ -31,10 +41,7 @@ export async function log(options: Globals & { follow?: boolean }, token: string
 async function requestText(client: Client, token: string): Promise<string> {
   try {
     const request = await requestOf(client, token);
-    if (!request) return '';
-    const { action, owner, target, acceptedAt, data } = request;
-    const on = target === '' ? '' : ` on ${target}`;
-    return `${momentText(acceptedAt)}  ${owner} asked for ${action}${on}\n${dataLines(data)}`;
+    return request ? requestLines(request) : '';
   } catch (error) {
     // A router of an earlier version does not list requests.
     if (isCentreondError(error) && error.code === 'UNKNOWN_ACTION') return '';

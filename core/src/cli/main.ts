@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { VERSION } from '../own-package.ts';
 import { EXIT, type Globals } from './exit.ts';
 
@@ -25,8 +25,13 @@ function undashed<T>(value: T): T {
   return Object.fromEntries(Object.entries(value).map(([key, word]) => [key, plain(word)])) as T;
 }
 
-/** The command line `centreond`. Sets the process's exit code; every verb loads only what it needs. */
-export async function main(argv: readonly string[]): Promise<void> {
+/** Collects an option that may be given several times. */
+function repeated(word: string, before: readonly string[] = []): readonly string[] {
+  return [...before, word];
+}
+
+/** The verbs and options of `centreond`. A verb sets the process's exit code, and loads only what it needs. */
+export function commandLine(): Command {
   const program = new Command('centreond')
     .description('The centreond daemon and its operator’s tool')
     .version(VERSION)
@@ -36,14 +41,16 @@ export async function main(argv: readonly string[]): Promise<void> {
     .option('--key <file>', 'with --connect: the key to prove who you are')
     .option('--identity <id>', 'with --connect: who you are')
     .option('--router <fingerprint>', "with --connect: the router's fingerprint")
+    .option('--context <name>', 'the flags that `centreond context add` has kept under that name')
     .exitOverride()
     .showHelpAfterError('(centreond --help lists the verbs)');
-  const verb = (run: (globals: Globals, ...rest: never[]) => Promise<number>) => {
+  const verb = (run: (globals: Globals, ...rest: never[]) => Promise<number>, orUsedContext = true) => {
     return async (...args: unknown[]) => {
       const command = args.at(-1) as Command;
       const globals = undashed(command.optsWithGlobals()) as Globals;
       try {
-        process.exitCode = await run(globals, ...(args.slice(0, -2).map(undashed) as never[]));
+        const told = (await import('./contexts.ts')).inContext(globals, orUsedContext);
+        process.exitCode = await run(told, ...(args.slice(0, -2).map(undashed) as never[]));
       } catch (error) {
         process.exitCode = (await import('./print.ts')).explain(error, globals);
       }
@@ -53,12 +60,15 @@ export async function main(argv: readonly string[]): Promise<void> {
     .command('start')
     .description('be the daemon, in the foreground')
     .option('--join <code>', 'become a node of the router whose `centreond join` made the code, then start')
-    .action(verb(async (globals) => (await import('./start.ts')).start(globals)));
+    .addOption(
+      new Option('--log <form>', 'the log as json or text (default: text on a terminal)').choices(['json', 'text']),
+    )
+    .action(verb(async (globals) => (await import('./start.ts')).start(globals), false));
   program
     .command('init')
     .description('write a config file to begin with: ./centreond.yaml, or --config FILE')
     .option('--id <id>', "this router's node id (default: central)")
-    .action(verb(async (globals) => (await import('./init.ts')).init(globals)));
+    .action(verb(async (globals) => (await import('./init.ts')).init(globals), false));
   program
     .command('join <identity>')
     .description('print a line that makes the machine it is pasted on the node IDENTITY of this router')
@@ -74,7 +84,13 @@ export async function main(argv: readonly string[]): Promise<void> {
   program
     .command('call <action> [data...]')
     .description('send a request ({json}, key=value…, @FILE or - for standard input) and print its outcome')
-    .option('--target <nodes>', 'the node to run it on; a,b,c or all: a request each, and a summary')
+    .option('--target <nodes>', "the node to run it on; a,b,c, 'web-*' or all: a request each, and a summary")
+    .option('--label <key=value>', 'only nodes with this label; again for another, all must match', repeated)
+    .option('--batch <size>', 'so many nodes at a time, 20 or 10%; the next ones once these have ended')
+    .option('--wait <duration>', 'with --batch: the pause between batches')
+    .option('--fail-fast', 'with --batch: no further batch once a node failed')
+    .option('--check-exit', "count a command's exit code other than 0 as failed (COMMAND to several nodes: default)")
+    .option('--no-check-exit', 'count every command that ran as finished')
     .option('--token <token>', 'the token to use; with several nodes each request has TOKEN:NODE')
     .option('--follow', 'print each row as it is written')
     .option('--no-wait', 'print the token once the request is on disk, and leave')
@@ -86,10 +102,17 @@ export async function main(argv: readonly string[]): Promise<void> {
       }),
     );
   program
-    .command('log <token>')
-    .description('print the rows of a token')
+    .command('log [token]')
+    .description("print the rows of a token, or of all requests of a plugin's actions")
     .option('--follow', 'and those to come, until it ends')
-    .action(verb(async (globals, token: string) => (await import('./log.ts')).log(globals, token)));
+    .option('--plugin <type>', "instead of a token: the rows of the plugin's actions and of the tokens that it made")
+    .option(
+      '--since <when>',
+      'with --plugin: written at most so long ago, for example 1h, or since 2026-01-31T12:00:00',
+    )
+    .option('--rate <rows>', 'with --plugin: at most so many in a second; says how many there were besides')
+    .option('--exits', 'with --plugin and --follow: also how its processes end, with their last lines')
+    .action(verb(async (globals, token?: string) => (await import('./log.ts')).log(globals, token)));
   const filtered = (command: Command) =>
     command
       .option('--open', 'only requests that have not ended')
@@ -113,10 +136,25 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description('what runs, with figures')
     .action(verb(async (globals) => (await import('./status.ts')).status(globals)));
   program
+    .command('events')
+    .description('what happens on this router, a line each, until it is interrupted')
+    .option('--since <when>', 'begin with what happened since, as far as the router keeps it: 1h, yesterday, a date')
+    .option('--no-follow', 'print what is kept, and leave')
+    .action(verb(async (globals) => (await import('./events.ts')).events(globals as never)));
+  const nodes = program
     .command('nodes [id]')
     .description('the nodes that are reached from here and how they are, or one with all that is known of it')
     .option('--watch', 'again each second, until it is interrupted')
     .action(verb(async (globals, id?: string) => (await import('./nodes.ts')).nodes(globals, id)));
+  const nodeVerbs = () => import('./node-identity.ts');
+  nodes
+    .command('remove <id>')
+    .description('forget a node that was let in: its key is revoked, and what is open for it ends')
+    .action(verb(async (globals, id: string) => (await nodeVerbs()).removeNode(globals, id)));
+  nodes
+    .command('rename <old> <new>')
+    .description('let the machine that is the node OLD in as the node NEW, by the key that it has')
+    .action(verb(async (globals, old: string, id: string) => (await nodeVerbs()).renameNode(globals, old, id)));
   program
     .command('plugins [type]')
     .description('the actions of the plugins, or one plugin with all its manifest says')
@@ -149,6 +187,15 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description('make a plugin package that builds, tests and packs')
     .option('--dir <folder>', "the package's folder (default: ./NAME)")
     .action(verb(async (globals, name: string) => (await import('./create-plugin.ts')).createPlugin(globals, name)));
+  program
+    .command('backup <file>')
+    .description("copy all that this machine's daemon keeps into one new file, while it runs or not")
+    .action(verb(async (globals, file: string) => (await import('./backup.ts')).backup(globals, file)));
+  program
+    .command('restore <file>')
+    .description('put a backup into the data folder of a daemon that does not run')
+    .option('--force', 'move what is in the data folder aside first')
+    .action(verb(async (globals, file: string) => (await import('./backup.ts')).restoreFrom(globals, file)));
   const keys = program.command('keys').description('who may connect');
   const keyVerbs = () => import('./keys.ts');
   keys
@@ -173,6 +220,38 @@ export async function main(argv: readonly string[]): Promise<void> {
     .command('revoke <key>')
     .description('shut a key out, by fingerprint or identity; its session ends')
     .action(verb(async (globals, key: string) => (await keyVerbs()).revokeKey(globals, key)));
+  program
+    .command('cron')
+    .description('what the plugin cron fires')
+    .command('list')
+    .description('its definitions: schedule, zone, next run (UTC) and the outcome of the last')
+    .option('--type <type>', "the plugin's type, where the config says as: TYPE")
+    .option('--target <node>', 'the node whose definitions to show')
+    .action(verb(async (globals) => (await import('./cron.ts')).listCron(globals)));
+  const context = program.command('context').description('flags that are kept under a name');
+  const contextVerbs = () => import('./context.ts');
+  context
+    .command('add <name>')
+    .description('keep --connect, --key, --identity and --router, or --config, for --context NAME')
+    .action(verb(async (globals, name: string) => (await contextVerbs()).addContext(globals, name), false));
+  context
+    .command('list')
+    .description('what is kept, with a * at the one in use')
+    .action(verb(async (globals) => (await contextVerbs()).listContexts(globals), false));
+  context
+    .command('use [name]')
+    .description('have NAME count where --context, --config or --connect is not given; without NAME, none')
+    .action(verb(async (globals, name?: string) => (await contextVerbs()).useContext(globals, name), false));
+  context
+    .command('remove <name>')
+    .description('forget it; its key stays where it is')
+    .action(verb(async (globals, name: string) => (await contextVerbs()).removeContext(globals, name), false));
+  return program;
+}
+
+/** The command line `centreond`. Sets the process's exit code. */
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = commandLine();
   // A reader that went away (`status | head`) has what it wanted.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;

@@ -1,8 +1,9 @@
 import { plain } from '../words.ts';
-import { cellsOf } from './cells.ts';
+import { wrapped } from './cells.ts';
 import type { Fleet, FleetNode } from './fleet.ts';
 import { type Color, lineOf, type Piece, type View } from './painted.ts';
-import { countText, momentText, msText, spanText } from './print.ts';
+import { countText, msText, spanText } from './print.ts';
+import { momentText } from './time.ts';
 
 /** A clock that is further off than this is told, in seconds. */
 const SKEW_LIMIT = 2;
@@ -13,7 +14,7 @@ const REMARKS = 8;
 export function nodeText(node: FleetNode, { width = 120, now, paint }: View): string {
   const { id, name, lastPong, lastPing, roundTripMs, clockSkewSeconds, cursor, actions, subnodes } = node;
   const label = name === '' || name === id ? '' : ` (${plain(name)})`;
-  const labels = Object.entries(node.labels).map(([key, value]) => plain(`${key}=${value}`));
+  const labels = labelsText(node);
   const when = (seconds: number | null) =>
     seconds === null ? 'never' : `${momentText(seconds)}, ${spanText(sinceSeconds(seconds, now))} ago`;
   const rows: [string, string][] = [
@@ -37,6 +38,11 @@ export function nodeText(node: FleetNode, { width = 120, now, paint }: View): st
   return [lineOf([`${plain(id)}${label} is `, stateOf(node)], paint), ...lines, ...(remarks[0] ? ['', ...remarks] : [])]
     .map((line) => `${line}\n`)
     .join('');
+}
+
+/** Its labels, as --label takes them. */
+export function labelsText({ labels }: FleetNode): string[] {
+  return Object.entries(labels).map(([key, value]) => plain(`${key}=${value}`));
 }
 
 /** How many there are, and how they are. */
@@ -127,16 +133,4 @@ function clockText(skew: number): string {
 
 function sinceSeconds(seconds: number, now: number): number {
   return Math.max(0, Math.floor(now / 1000) - seconds);
-}
-
-function wrapped(text: string, cells: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    if (line !== '' && cellsOf(line) + 1 + cellsOf(word) > cells) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
 }

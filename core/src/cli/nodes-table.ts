@@ -1,7 +1,7 @@
 import { plain } from '../words.ts';
 import { type Column, tableLines } from './columns.ts';
 import type { Fleet, FleetNode } from './fleet.ts';
-import { headOf, isSkewed, pongText, remarksOf, skewOf, stateOf, tripText } from './node-text.ts';
+import { headOf, isSkewed, labelsText, pongText, remarksOf, skewOf, stateOf, tripText } from './node-text.ts';
 import { lineOf, type Piece, type View } from './painted.ts';
 import { countText } from './print.ts';
 
@@ -30,6 +30,7 @@ function columnsFor(lines: readonly Line[], now: number): Column<Line>[] {
     piece: ({ node, behind, last }) => plain(behind === undefined ? node.id : `${last ? '└' : '├'} ${behind}`),
   };
   const name = of({ heading: 'NAME', least: 8, goes: 4 }, ({ name }) => plain(name));
+  const labels = of({ heading: 'LABELS', least: 12, goes: 5.5 }, (one) => labelsText(one).join(' '));
   return [
     node,
     ...(lines.some(({ node }) => node.name !== '') ? [name] : []),
@@ -40,6 +41,7 @@ function columnsFor(lines: readonly Line[], now: number): Column<Line>[] {
     of({ heading: 'PONG', goes: 1 }, (one) => pongText(one, now)),
     of({ heading: 'CURSOR', goes: 6 }, ({ cursor }) => String(cursor ?? '-')),
     of({ heading: 'VERSION', goes: 8 }, ({ version }) => plain(version ?? '-')),
+    ...(lines.some(({ node }) => labelsText(node).length > 0) ? [labels] : []),
     of({ heading: 'ACTIONS', goes: 7 }, ({ actions }) => (actions.length === 0 ? '-' : String(actions.length))),
   ];
 }

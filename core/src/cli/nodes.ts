@@ -9,7 +9,8 @@ import { LiveScreen } from './live-screen.ts';
 import { nodeText } from './node-text.ts';
 import { fleetText } from './nodes-table.ts';
 import { lineOf, type View, viewOf } from './painted.ts';
-import { momentText, printJson } from './print.ts';
+import { printJson } from './print.ts';
+import { momentText } from './time.ts';
 
 const REDRAW_MS = 1000;
 /** How long a redraw waits for the router before it says that it does not answer. */

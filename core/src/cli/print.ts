@@ -4,22 +4,38 @@ import { plain } from '../words.ts';
 import { tableLines } from './columns.ts';
 import { CliError } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
+import type { Listed } from './requests.ts';
 import type { RowTitles } from './row-titles.ts';
+import { momentText } from './time.ts';
 
 /** One JSON value, on a line of its own. */
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
-/** A row as a person reads it: when, what, and its data below. */
-export function rowLines(row: HistoryRow, titles?: RowTitles): string {
-  const said = row.code === 0 && !isAcceptance(row.data) ? 'progress' : meaning(row.code, titles?.of(row));
-  return `${momentText(row.etime)}  ${shown(row.node)}  ${shown(row.type)}  ${said}\n${dataLines(row.data)}`;
+/** A row as a person reads it: when, what, with `token` whose, and its data below. */
+export function rowLines(row: HistoryRow, titles?: RowTitles, token?: string): string {
+  const said = row.code === 0 && !isAcceptance(row) ? 'progress' : meaning(row.code, titles?.of(row));
+  const head = [
+    momentText(row.etime),
+    shown(row.node),
+    shown(row.type),
+    ...(token === undefined ? [] : [shown(token)]),
+  ];
+  return `${[...head, said].join('  ')}\n${dataLines(row.data)}`;
 }
 
-/** Whether the data of a row of code 0 is that of the first row of a request, and not of progress. */
-function isAcceptance(data: Json): boolean {
-  return typeof data === 'object' && data !== null && 'owner' in data && 'target' in data;
+/** Who asked for what, with its DATA below. */
+export function requestLines(request: Listed, token?: string): string {
+  const { action, owner, target, acceptedAt, data } = request;
+  const on = target === '' ? '' : ` on ${shown(target)}`;
+  const under = token === undefined ? '' : `, ${shown(token)}`;
+  return `${momentText(acceptedAt)}  ${shown(owner)} asked for ${shown(action)}${on}${under}\n${dataLines(data)}`;
+}
+
+/** Whether a row is the first one of a request, and not progress. */
+export function isAcceptance({ code, data }: Pick<HistoryRow, 'code' | 'data'>): boolean {
+  return code === 0 && typeof data === 'object' && data !== null && 'owner' in data && 'target' in data;
 }
 
 /** What a status code says; `title` is that of a plugin's own code. */
@@ -92,11 +108,6 @@ export function explain(error: unknown, { json }: Globals): number {
 /** So many of something: `1 node`, `2 nodes`. */
 export function countText(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
-}
-
-/** A moment as rows show it, from whole seconds since the epoch. */
-export function momentText(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().replace('T', ' ').slice(0, 19);
 }
 
 /** Milliseconds as figures show them. */

@@ -4,12 +4,12 @@ import { isCentreondError, type JsonObject, reasonOf } from '@centreond/protocol
 import { z } from 'zod';
 import { TurnGate } from '../turns.ts';
 import { plain } from '../words.ts';
-import { durationOf } from './asked.ts';
 import { type Column, tableLines } from './columns.ts';
 import { cliFault, misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { type Piece, type View, viewOf } from './painted.ts';
-import { countText, momentText, printJson, spanText } from './print.ts';
+import { countText, printJson, spanText } from './print.ts';
+import { momentOf, whenText, zoneOf } from './time.ts';
 
 const SHOWN = 50;
 const PAGE = 1000;
@@ -125,18 +125,6 @@ function filterOf({ failed, open, finished, since, until, node, owner, action }:
   };
 }
 
-/** A moment in whole seconds since the epoch: a duration before now, or a date. */
-function momentOf(option: string, text: string): number {
-  if (/^\d{4}-/.test(text)) {
-    const ms = Date.parse(
-      text.includes('T') || text.includes(' ') ? `${text.replace(' ', 'T')}${/[Z+]/.test(text) ? '' : 'Z'}` : text,
-    );
-    if (Number.isNaN(ms)) throw misuse(`${option} ${text}: write a date as 2026-01-31 or 2026-01-31T12:00:00 (UTC).`);
-    return Math.floor(ms / 1000);
-  }
-  return Math.floor((Date.now() - durationOf(option, text)) / 1000);
-}
-
 function limitOf(text: string | undefined): number {
   const limit = text === undefined ? SHOWN : Number(text);
   if (Number.isInteger(limit) && limit >= 1 && limit <= MOST) return limit;
@@ -196,7 +184,7 @@ async function isConfirmed(found: readonly Listed[]): Promise<boolean> {
 export function requestsText(found: readonly Listed[], { width, now: nowMs, paint }: View): string {
   const now = nowMs / 1000;
   const columns: readonly Column<Listed>[] = [
-    { heading: 'WHEN', piece: ({ acceptedAt }) => whenText(acceptedAt, now) },
+    { heading: `WHEN ${zoneOf(now)}`, piece: ({ acceptedAt }) => whenText(acceptedAt, now) },
     { heading: 'WHO', least: 8, cutAt: 'middle', piece: ({ owner }) => plain(owner) },
     { heading: 'ACTION', least: 8, piece: ({ action }) => plain(action) },
     { heading: 'TARGET', least: 6, goes: 2, cutAt: 'middle', piece: ({ target }) => plain(target || '-') },
@@ -212,13 +200,6 @@ export function requestsText(found: readonly Listed[], { width, now: nowMs, pain
   return tableLines(columns, found, width, paint)
     .map((line) => `${line}\n`)
     .join('');
-}
-
-/** The time, and the day unless it is today's (UTC). */
-function whenText(seconds: number, now: number): string {
-  const text = momentText(seconds);
-  const [today] = momentText(now).split(' ');
-  return text.startsWith(`${today} `) ? text.slice(11) : text;
 }
 
 function stateOf({ code, error }: Listed): Piece {

@@ -27,15 +27,20 @@ export class RowTitles {
   }
 }
 
+/** What INFORMATION tells of the plugins of the router of `client`, and its time. A router of an earlier version tells no titles. */
+export async function informationOf(client: Pick<Client, 'send'>): Promise<{ plugins: Plugins; time: number }> {
+  const { data } = await client.send('INFORMATION', {});
+  const { plugins, time } = data as unknown as { plugins: Plugins; time: number };
+  return {
+    plugins: plugins.map((plugin) => ({ ...plugin, codes: plugin.codes ?? {}, codeTitles: plugin.codeTitles ?? {} })),
+    time,
+  };
+}
+
 /** The titles that the router of `client` knows; none if it does not say: a node may not ask, and rows are shown without. */
-export async function titlesOf(client: Client): Promise<RowTitles> {
+export async function titlesOf(client: Pick<Client, 'send'>): Promise<RowTitles> {
   try {
-    const { data } = await client.send('INFORMATION', {});
-    const plugins = data.plugins as unknown as Plugins;
-    // A router of an earlier version tells no titles.
-    return new RowTitles(
-      plugins.map((plugin) => ({ ...plugin, codes: plugin.codes ?? {}, codeTitles: plugin.codeTitles ?? {} })),
-    );
+    return new RowTitles((await informationOf(client)).plugins);
   } catch (error) {
     if (isCentreondError(error)) return new RowTitles([]);
     throw error;

@@ -3,7 +3,7 @@ import { isCentreondError, reasonOf } from '@centreond/protocol';
 import { loadConfig } from '../config/config.ts';
 import { type Daemon, startDaemon } from '../daemon.ts';
 import { placeOf, sentence } from '../errors.ts';
-import { type Log, openLog } from '../log.ts';
+import { type Log, type LogForm, openLog } from '../log.ts';
 import { OPEN_FILES_WANTED, openFileLimits, SOFT_LIMIT, softLimitBefore } from '../open-files.ts';
 import { VERSION } from '../own-package.ts';
 import { EXIT, type Globals } from './exit.ts';
@@ -18,13 +18,13 @@ const STOP_LIMIT_MS = 10_000;
  * next, tells systemd, and returns when a signal has ended it. SIGTERM and SIGINT drain and stop, a second one stops at once;
  * SIGHUP applies the configuration again, once the start is over.
  */
-export async function start(globals: Globals & { join?: string }): Promise<number> {
-  const { join, config: named } = globals;
+export async function start(globals: Globals & { join?: string; log?: LogForm }): Promise<number> {
+  const { join, config: named, log: form } = globals;
   const file = join === undefined ? named : await (await import('./enrol.ts')).enrol(globals, join);
   const { config, problems } = await loadConfig({ file, cwd: process.cwd() });
   for (const problem of problems) process.stderr.write(`${placeOf(problem)} ${problem.code} ${problem.message}\n`);
   if (!config) return EXIT.failed;
-  const log = openLog(config.core.log.level);
+  const log = openLog(config.core.log.level, form);
   boundYoungGeneration();
   warnOfSurroundings(log);
   const notify = await openNotify(log);

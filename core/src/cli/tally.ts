@@ -1,4 +1,5 @@
 import type { Asked } from './asked.ts';
+import { wrapped } from './cells.ts';
 import { EXIT } from './exit.ts';
 import { countText, list } from './print.ts';
 
@@ -6,7 +7,7 @@ import { countText, list } from './print.ts';
 export type Fate = 'finished' | 'failed' | 'refused' | 'late' | 'left' | 'unsent' | 'lacking';
 
 /** In the order in which they are told. */
-const WORDS: Readonly<Record<Exclude<Fate, 'lacking'>, string>> = {
+export const WORDS: Readonly<Record<Exclude<Fate, 'lacking'>, string>> = {
   finished: 'finished',
   failed: 'failed',
   refused: 'refused',
@@ -15,21 +16,32 @@ const WORDS: Readonly<Record<Exclude<Fate, 'lacking'>, string>> = {
   unsent: 'not sent',
 };
 
+/** The outcome of one node. */
+export interface Outcome {
+  readonly node: string;
+  readonly fate: Fate;
+  /** What went wrong, in a word: the code of an error, or how a command ended. */
+  readonly why?: string | undefined;
+  readonly token?: string | undefined;
+  /** How long it took, as seen from here. */
+  readonly tookMs?: number;
+  /** What it said, as lines to print; where it was refused, why. */
+  readonly text?: string;
+}
+
 /** What came of a request to several nodes. */
 export class Tally {
-  readonly #outcomes: { node: string; fate: Fate; why: string }[] = [];
+  readonly outcomes: Outcome[] = [];
+  /** Those that went wrong: refused, failed, or not ended in time. */
+  readonly troubles: Outcome[] = [];
   readonly #held: string[] = [];
 
-  constructor(
-    private readonly asked: Asked,
-    /** Whether it was for all nodes that have the action. */
-    readonly all: boolean,
-    private readonly waits: boolean,
-  ) {}
+  constructor(private readonly asked: Asked) {}
 
-  /** Counts a node; `why` is the code of what went wrong. */
-  add(node: string, fate: Fate, why = ''): void {
-    this.#outcomes.push({ node, fate, why });
+  add(outcome: Outcome): void {
+    this.outcomes.push(outcome);
+    const { fate } = outcome;
+    if (fate === 'failed' || fate === 'refused' || fate === 'late') this.troubles.push(outcome);
   }
 
   /** Counts a node whose request waits at the router. */
@@ -45,26 +57,37 @@ export class Tally {
     return this.#count('finished') > 0 ? EXIT.done : EXIT.failed;
   }
 
-  /** How many came to which end, then who did not finish, and why. */
-  text(): string {
+  /** How many came to which end, then who did not finish, and why; in lines of at most `width` cells, if that is known. */
+  text(width?: number): string {
     const fates = (Object.keys(WORDS) as (keyof typeof WORDS)[]).filter((fate) => this.#count(fate) > 0);
     const total = fates.reduce((sum, fate) => sum + this.#count(fate), 0);
     const counts = fates.map((fate) => `${this.#count(fate)} ${this.#word(fate)}`);
     const lacking = this.#count('lacking');
     const lack = lacking === 0 ? '' : `; ${countText(lacking, 'node')} without ${this.asked.action} left out`;
+    // Who was not asked at all may be asked again: those are named in full.
+    const named = (nodes: readonly string[], fate: Fate) =>
+      list(nodes, width === undefined || fate === 'unsent' ? Number.POSITIVE_INFINITY : 10);
     const lines: [string, string][] = fates
       .filter((fate) => fate !== 'finished')
       .flatMap((fate) =>
-        [...Map.groupBy(this.#of(fate), ({ why }) => why)].map(([why, those]): [string, string] => {
-          const nodes = list(those.map(({ node }) => node));
+        [...Map.groupBy(this.#of(fate), ({ why = '' }) => why)].map(([why, those]): [string, string] => {
+          const nodes = named(
+            those.map(({ node }) => node),
+            fate,
+          );
           return [WORDS[fate], `${why === '' ? '' : `${why}: `}${nodes}${this.#hint(why)}`];
         }),
       );
-    if (!this.waits && this.#held.length > 0) lines.push(['held', list(this.#held)]);
-    const width = Math.max(0, ...lines.map(([word]) => word.length));
+    if (this.asked.onlyAccepted && this.#held.length > 0) lines.push(['held', named(this.#held, 'finished')]);
+    const head = Math.max(0, ...lines.map(([word]) => word.length));
+    const below = lines.flatMap(([word, text]) =>
+      (width === undefined ? [text] : wrapped(text, Math.max(20, width - head - 4))).map(
+        (line, i) => `  ${(i === 0 ? word : '').padEnd(head)}  ${line}\n`,
+      ),
+    );
     return [
       `${this.asked.action} on ${countText(total, 'node')}: ${counts.join(', ') || 'nothing came of it'}${lack}\n`,
-      ...lines.map(([word, text]) => `  ${word.padEnd(width)}  ${text}\n`),
+      ...below,
     ].join('');
   }
 
@@ -75,8 +98,7 @@ export class Tally {
   }
 
   #word(fate: keyof typeof WORDS): string {
-    if (fate !== 'finished' || !this.asked.ackOnly) return WORDS[fate];
-    return this.waits ? 'answered' : 'accepted';
+    return fate === 'finished' ? finishedWord(this.asked) : WORDS[fate];
   }
 
   #count(fate: Fate): number {
@@ -84,6 +106,12 @@ export class Tally {
   }
 
   #of(fate: Fate) {
-    return this.#outcomes.filter((outcome) => outcome.fate === fate);
+    return this.outcomes.filter((outcome) => outcome.fate === fate);
   }
+}
+
+/** What a request came to that went well. */
+export function finishedWord({ onlyAccepted, isRead }: Asked): string {
+  if (onlyAccepted) return 'accepted';
+  return isRead ? 'answered' : 'finished';
 }

@@ -22,6 +22,8 @@ export interface Loaded {
   problems: Problem[];
   /** The config file, absolute; '' where none was found. */
   file: string;
+  /** What that file holds, with its places; undefined where none was found. */
+  source: Source | undefined;
   /** All files read, the config file first. */
   files: string[];
 }
@@ -44,7 +46,7 @@ const SOCKET_PATH_LIMIT = 107;
 export async function loadConfig({ file, cwd, systemFolder = '/etc/centreond' }: LoadOptions): Promise<Loaded> {
   const found = await findSource(file, cwd, systemFolder);
   if ('problem' in found)
-    return { config: undefined, scope: undefined, problems: [found.problem], file: '', files: [] };
+    return { config: undefined, scope: undefined, problems: [found.problem], file: '', source: undefined, files: [] };
   const folder = dirname(found.source.file);
   const main = readPart(found.source, ConfigFile);
   const fragments = await readFragments(folder);
@@ -69,7 +71,8 @@ export async function loadConfig({ file, cwd, systemFolder = '/etc/centreond' }:
     broken || !core || !clients
       ? undefined
       : { ...scope, files, core: { ...core, id: core.id ?? defaultId(), dataDir, socket }, clients };
-  return { config, scope, problems: inOrder(problems, scope.file), file: scope.file, files };
+  const { source } = found;
+  return { config, scope, problems: inOrder(problems, scope.file), file: scope.file, source, files };
 }
 
 /**

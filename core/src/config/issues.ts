@@ -3,6 +3,7 @@ import type { ErrorObject } from 'ajv/dist/2020.js';
 import type { z } from 'zod';
 import { type Problem, problem } from '../errors.ts';
 import { describe, kindOf, near } from '../words.ts';
+import { TEXT_FORMATS, UNIQUE_KEYWORD } from './formats.ts';
 import type { LeafCode, LeafIssue } from './leaves.ts';
 import { formatPath, type Path, type Source } from './source.ts';
 
@@ -63,7 +64,11 @@ export function zodProblems(
  */
 export function ajvProblems(errors: readonly ErrorObject[], source: Source, base: Path): Problem[] {
   const tell = new Telling(source, kindOf);
-  return bestForms(errors).map((error) => {
+  const best = bestForms(errors);
+  // A format has the better words for what a pattern says beside it.
+  const formatted = new Set(best.filter(({ keyword }) => keyword === 'format').map(({ instancePath }) => instancePath));
+  const told = best.filter(({ keyword, instancePath }) => keyword !== 'pattern' || !formatted.has(instancePath));
+  return told.map((error) => {
     const path = [...base, ...pathOf(error.instancePath)];
     const { params, parentSchema = {} } = error;
     switch (error.keyword) {
@@ -74,7 +79,8 @@ export function ajvProblems(errors: readonly ErrorObject[], source: Source, base
       }
       case 'required': {
         const key = String(params.missingProperty);
-        const type: unknown = parentSchema.properties?.[key]?.type;
+        const { type, enum: values }: { type?: unknown; enum?: unknown } = parentSchema.properties?.[key] ?? {};
+        if (Array.isArray(values)) return tell.missing([...path, key], `one of ${values.join(', ')}`);
         return tell.missing([...path, key], typeof type === 'string' ? KINDS[type] : undefined);
       }
       case 'type': {
@@ -93,7 +99,11 @@ export function ajvProblems(errors: readonly ErrorObject[], source: Source, base
         return tell.badValue(path, bound(word, params.limit, of));
       }
       case 'format':
-        return tell.badValue(path, SECRET_FORMATS.has(params.format) ? SECRET_REMEDY : `${error.message}`);
+        return tell.badValue(path, SECRET_FORMATS.has(params.format) ? SECRET_REMEDY : formatFault(error));
+      case UNIQUE_KEYWORD: {
+        const other = formatPath([...path.slice(0, -2), params.other, params.key]);
+        return tell.badValue(path, `is the same as ${other}; give each its own`);
+      }
       case 'anyOf':
       case 'oneOf':
         return tell.badValue(path, 'fits none of the forms that it may have');
@@ -103,9 +113,14 @@ export function ajvProblems(errors: readonly ErrorObject[], source: Source, base
   });
 }
 
+function formatFault({ params, data, message = 'has a wrong format' }: ErrorObject): string {
+  return TEXT_FORMATS[String(params.format)]?.(String(data)) ?? message;
+}
+
 /** Of the errors with the forms of an anyOf or oneOf, keeps those with the form that was probably meant. */
 function bestForms(errors: readonly ErrorObject[]): ErrorObject[] {
-  const kept = new Set(errors);
+  // What a form of a discriminated union has against the value is told by itself.
+  const kept = new Set(errors.filter(({ keyword }) => keyword !== 'if'));
   for (const choice of errors) {
     if (!kept.has(choice) || (choice.keyword !== 'anyOf' && choice.keyword !== 'oneOf')) continue;
     const prefix = `${choice.schemaPath}/`;

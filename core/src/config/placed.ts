@@ -1,7 +1,13 @@
 import { dirname, resolve } from 'node:path';
-import { isSecretReference, SECRET_FORMAT, SECRET_REFERENCE_FORMAT } from '@centreond/plugin-sdk/json-schema';
+import {
+  isOtherForm,
+  isSecretReference,
+  SECRET_FORMAT,
+  SECRET_REFERENCE_FORMAT,
+} from '@centreond/plugin-sdk/json-schema';
 import type { Json, JsonObject } from '@centreond/protocol';
 import type { PluginEntry } from './entry.ts';
+import { FILE_FORMATS } from './formats.ts';
 import { pathOf, valueAt } from './issues.ts';
 import type { Manifest } from './manifest.ts';
 import type { Path } from './source.ts';
@@ -43,11 +49,48 @@ export function secretVariables({ config, source }: PluginEntry, manifest: Manif
   return [...placing.variables];
 }
 
+/** A file that an entry's `config` names, with the format that says what must hold of it: the way to it there, and its absolute path. */
+export interface FilePlace {
+  readonly way: Path;
+  readonly path: string;
+  readonly format: string;
+}
+
+/** The files that an entry's `config` names, each once. */
+export function filesOf({ config, source }: PluginEntry, manifest: Manifest): FilePlace[] {
+  const placing = new Placing(dirname(source.file), manifest.config ?? {});
+  placing.place(config as JsonObject);
+  return [...placing.files.values()];
+}
+
+/**
+ * The keyword of a property that says where its value comes from if it is omitted: JSON pointers into the config, and `TZ` for the time
+ * zone of the plugin's process. The first that is there counts.
+ */
+const ELSE_KEYWORD = 'centreond-else';
+
+/** A setting that an entry's `config` omits, and where its value comes from then. */
+export interface OmittedPlace {
+  readonly way: Path;
+  readonly sources: readonly string[];
+}
+
+/** The settings that an entry's `config` omits and whose schema says where their values come from then. */
+export function omittedOf({ config, source }: PluginEntry, manifest: Manifest): OmittedPlace[] {
+  const placing = new Placing(dirname(source.file), manifest.config ?? {});
+  placing.place(config as JsonObject);
+  return [...placing.omitted.values()];
+}
+
 class Placing {
   /** Of the references to secrets met so far. */
   readonly variables = new Set<string>();
   /** The secrets met so far, by the way to them. */
   readonly secrets = new Map<string, SecretPlace>();
+  /** The files met so far, by the way to them. */
+  readonly files = new Map<string, FilePlace>();
+  /** The omitted settings met so far, by the way to them. */
+  readonly omitted = new Map<string, OmittedPlace>();
 
   constructor(
     private readonly folder: string,
@@ -58,7 +101,7 @@ class Placing {
     if (typeof value === 'string') return this.#text(value, schema, way);
     if (typeof value !== 'object' || value === null) return value;
     let placed = value;
-    for (const branch of this.#branches(schema)) placed = this.place(placed, branch, way) as typeof value;
+    for (const branch of this.#branches(schema, value)) placed = this.place(placed, branch, way) as typeof value;
     if (Array.isArray(placed)) {
       const { items, prefixItems } = schema;
       const first = Array.isArray(prefixItems) ? prefixItems : [];
@@ -66,6 +109,7 @@ class Placing {
     }
     const { properties, additionalProperties } = schema;
     const known = schemaOf(properties);
+    this.#noteOmitted(known, placed, way);
     return Object.fromEntries(
       Object.entries(placed).map(([key, item]) => {
         const of = Object.hasOwn(known, key) ? known[key] : additionalProperties;
@@ -74,9 +118,23 @@ class Placing {
     );
   }
 
+  #noteOmitted(known: Schema, value: object, way: Path): void {
+    for (const [key, property] of Object.entries(known)) {
+      const sources = schemaOf(property)[ELSE_KEYWORD];
+      if (!Array.isArray(sources) || Object.hasOwn(value, key)) continue;
+      const place = { way: [...way, key], sources: sources.map(String) };
+      this.omitted.set(JSON.stringify(place.way), place);
+    }
+  }
+
   #text(text: string, schema: Schema, way: Path): string {
     const { format } = schema;
     if (format === PATH_FORMAT) return resolve(this.folder, text);
+    if (typeof format === 'string' && Object.hasOwn(FILE_FORMATS, format)) {
+      const path = resolve(this.folder, text);
+      this.files.set(JSON.stringify(way), { way, path, format });
+      return path;
+    }
     if (format === SECRET_FORMAT || format === SECRET_REFERENCE_FORMAT) {
       const reference = text.startsWith(FILE) ? FILE + resolve(this.folder, text.slice(FILE.length)) : text;
       // Of a union, another branch may take the text as it is.
@@ -87,16 +145,23 @@ class Placing {
       return reference;
     }
     // Resolved twice is resolved once: what is absolute stays so.
-    return this.#branches(schema).reduce((placed, branch) => this.#text(placed, branch, way), text);
+    return this.#branches(schema, text).reduce((placed, branch) => this.#text(placed, branch, way), text);
   }
 
-  /** The schemas that hold for the same value; those of a union all, since what differs is by whom it was written. */
-  #branches({ $ref, allOf, anyOf, oneOf }: Schema): Schema[] {
+  /** The schemas that hold for `value`; those of a union all, but for forms that have another constant. */
+  #branches({ $ref, allOf, anyOf, oneOf }: Schema, value: Json): Schema[] {
     const referred = typeof $ref === 'string' ? this.#referred($ref) : undefined;
-    return [referred, allOf, anyOf, oneOf]
+    const forms = [anyOf, oneOf].flat().filter((form) => !this.#isOther(schemaOf(form), value));
+    return [referred, allOf, forms]
       .flat()
       .filter((one) => one !== undefined)
       .map(schemaOf);
+  }
+
+  #isOther(form: Schema, value: Json): boolean {
+    const { $ref } = form;
+    const schema = typeof $ref === 'string' ? schemaOf(this.#referred($ref)) : form;
+    return typeof value === 'object' && value !== null && isOtherForm(schema, value);
   }
 
   #referred(reference: string): unknown {

@@ -1,8 +1,14 @@
-import { isSecretReference, SECRET_FORMAT, SECRET_REFERENCE_FORMAT } from '@centreond/plugin-sdk/json-schema';
+import {
+  byDiscriminator,
+  isSecretReference,
+  SECRET_FORMAT,
+  SECRET_REFERENCE_FORMAT,
+} from '@centreond/plugin-sdk/json-schema';
 import { type JsonObject, reasonOf } from '@centreond/protocol';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { fault, type Problem, problem } from '../errors.ts';
 import type { PluginEntry } from './entry.ts';
+import { TEXT_FORMATS, UNIQUE } from './formats.ts';
 import { ajvProblems, valueAt } from './issues.ts';
 import { MANIFEST_FILE, type Manifest } from './manifest.ts';
 import { placedConfig, secretsOf } from './placed.ts';
@@ -21,8 +27,11 @@ export function validatePluginConfig(entry: PluginEntry, manifest: Manifest): Pr
   const ajv = new Ajv2020({ allErrors: true, strict: false, verbose: true, logger: false });
   for (const format of [SECRET_FORMAT, SECRET_REFERENCE_FORMAT])
     ajv.addFormat(format, { type: 'string', validate: isSecretReference });
+  for (const [format, faultOf] of Object.entries(TEXT_FORMATS))
+    ajv.addFormat(format, { type: 'string', validate: (text: string) => faultOf(text) === undefined });
+  ajv.addKeyword(UNIQUE);
   try {
-    const validate = ajv.compile(asWritten(schema));
+    const validate = ajv.compile(byDiscriminator(asWritten(schema)));
     if (validate(config)) return [];
     return ajvProblems(validate.errors ?? [], source, base);
   } catch (error) {

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { RESERVED_TYPES, TYPE_PATTERN } from '@centreond/plugin-sdk/internal';
+import { LABEL } from '@centreond/plugin-sdk/nodes';
 import { isAction, isIdentity, isTarget } from '@centreond/protocol';
 import { z } from 'zod';
 import { describe } from '../words.ts';
@@ -19,6 +20,12 @@ function identity(description: string) {
 
 // 43 characters hold 258 bits, so the last one of a canonical SHA-256 ends in two zero bits.
 const FINGERPRINT = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
+
+/** Whether `text` is the fingerprint of a key. */
+export function isFingerprint(text: string): boolean {
+  return FINGERPRINT.test(text);
+}
+
 const ADDRESS = /^tcp:\/\/(?<host>\*|\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]{1,64}):(?<port>\*|[0-9]{1,5})$/;
 
 function parseListen(value: unknown): string | Refusal {
@@ -54,7 +61,7 @@ const Client = z
       'CONFIG_BAD_FINGERPRINT',
       'a fingerprint',
       { description: "RFC 7638 thumbprint of the client's key.", pattern: FINGERPRINT.source },
-      (value) => FINGERPRINT.test(value),
+      isFingerprint,
     ),
     roles: z.array(z.enum(ROLES)).min(1).describe('What it may do: client, node, router, admin.'),
     actions: z
@@ -163,7 +170,15 @@ const Plugins = z.array(PluginPart).default([]).describe('The plugins to host, i
 const Core = z
   .strictObject({
     id: identity("This router's node id; the host's name when left out.").optional(),
-    name: z.string().min(1).max(255).describe('A label for people.').optional(),
+    name: z.string().min(1).max(255).describe('What people call it.').optional(),
+    labels: z
+      .record(
+        z.string().regex(LABEL.key, 'must be a small letter and up to 62 of a-z 0-9 _ . -'),
+        z.string().max(LABEL.characters),
+      )
+      .refine((labels) => Object.keys(labels).length <= LABEL.most, `must be at most ${LABEL.most} labels`)
+      .default({})
+      .describe('What it is chosen by where it is a node (call --label), such as site: paris.'),
     dataDir: leaf(
       'CONFIG_BAD_VALUE',
       'a path',
@@ -186,20 +201,32 @@ const Core = z
       .describe('The encrypted door; none when left out.'),
     store: z
       .strictObject({
-        driver: z.enum(['sqlite']).default('sqlite'),
+        driver: z.enum(['sqlite']).default('sqlite').describe('What keeps it.'),
         // An acknowledged request has to be on disk, so nothing weaker is offered.
-        synchronous: z.enum(['full', 'extra']).default('full'),
+        synchronous: z
+          .enum(['full', 'extra'])
+          .default('full')
+          .describe("SQLite's pragma: both have what was acknowledged on disk, extra also the names in the folder."),
         retention: duration('How long ended tokens are kept.', { min: DAY, max: 36_500 * DAY }).prefault('7d'),
         maxSize: size('Size at which old tokens are purged.', 16 * MIB, 1_024 ** 5).prefault('4GiB'),
       })
       .prefault({})
       .describe('The history on disk.'),
     limits: Limits,
-    session: z.strictObject({ idle: duration('Idle sessions end after this.').prefault('24h') }).prefault({}),
+    session: z
+      .strictObject({ idle: duration('Idle sessions end after this.').prefault('24h') })
+      .prefault({})
+      .describe('Sessions at the encrypted door.'),
     maxMessage: size('The largest message taken.', 8_192, 256 * MIB).prefault('16MiB'),
     log: z
-      .strictObject({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info') })
-      .prefault({}),
+      .strictObject({
+        level: z
+          .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+          .default('info')
+          .describe('The least that is logged.'),
+      })
+      .prefault({})
+      .describe("The daemon's log, on standard error."),
   })
   .prefault({})
   .describe('The router itself.');

@@ -135,7 +135,10 @@ export class Admission {
       if (!known) {
         // A replay of an unknown key's HELO can do no more than count twice.
         trust.seenUnknown(cid, address);
-        throw new Refused('its key is unknown; it is listed now, `centreond keys accept` lets it in', { cid });
+        throw new Refused('its key is unknown; it is listed now, `centreond keys accept` lets it in', {
+          cid,
+          listed: true,
+        });
       }
       const nonce = this.#nonces.add(cid, hello.n.toString('latin1'), hello.ts, clock);
       if (nonce === 'seen') throw new Refused('it is a replay', who);

@@ -5,6 +5,7 @@ import type { Closing } from '../closing.ts';
 import type { Config } from '../config/config.ts';
 import type { Log } from '../log.ts';
 import { VERSION } from '../own-package.ts';
+import type { Chronicle } from '../router/chronicle.ts';
 import type { Tickets } from '../router/instance-link.ts';
 import type { Peer } from '../router/peer.ts';
 import { ExternalDoor } from './external.ts';
@@ -24,6 +25,7 @@ export interface DoorsOptions {
   refused(identity: string, cause: string): void;
   /** Keeps the key of each identity that was let in. */
   readonly store: { pin(identity: string, key: string): Promise<void> };
+  readonly chronicle: Pick<Chronicle, 'tell'>;
   readonly clock: Clock;
   readonly log: Log;
   readonly closing: Closing;
@@ -43,7 +45,7 @@ export interface Doors {
  * DOOR_NOT_THIS_MACHINE, DOOR_FORBIDDEN or DOOR_CLOSED if one cannot bind.
  */
 export async function openDoors(options: DoorsOptions): Promise<Doors> {
-  const { config, keys, trust, tickets, receive, refused, store, clock, log, closing } = options;
+  const { config, keys, trust, tickets, receive, refused, store, chronicle, clock, log, closing } = options;
   const { id, maxMessage, socket, session, limits } = config;
   const internal = new InternalDoor({ file: socket, maxMessage, clock, log, receive, tickets });
   await internal.start();
@@ -64,6 +66,7 @@ export async function openDoors(options: DoorsOptions): Promise<Doors> {
     connections: limits.connections,
     strangers: limits.strangers,
     idleMs: session.idle,
+    chronicle,
     clock,
     log,
     receive,

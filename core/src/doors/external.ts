@@ -1,11 +1,12 @@
 import { availableParallelism } from 'node:os';
-import { type CentreondError, reasonOf } from '@centreond/protocol';
+import { reasonOf } from '@centreond/protocol';
 import { b64, CIPHERS, type Cipher, type KeyPair, type PublicJwk } from '@centreond/protocol/channel';
 import type { Clock } from '../clock.ts';
-import { fault } from '../errors.ts';
 import { openFileLimits } from '../open-files.ts';
+import type { Chronicle } from '../router/chronicle.ts';
 import type { Peer } from '../router/peer.ts';
 import { Admission, type AdmissionLimits, REFUSAL, Refused } from './admission.ts';
+import { bindFault } from './bindable.ts';
 import { Caller } from './caller.ts';
 import { Bucket } from './limits.ts';
 import { RefusalLog } from './refusal-log.ts';
@@ -58,6 +59,7 @@ export interface DoorOptions {
   connections?: { count: number; perAddress: { count: number } };
   strangers: DoorLimits['strangers'];
   idleMs: number;
+  chronicle: Pick<Chronicle, 'tell'>;
   clock: Clock;
   log: DoorLog;
   limits?: Partial<Omit<DoorLimits, 'strangers'>>;
@@ -102,7 +104,7 @@ export class ExternalDoor {
     this.#options = options;
     this.#limits = { ...LIMITS, strangers, ...options.limits };
     this.#pubkey = `[PUBKEY] [${b64(routerKeys.publicKey.export({ type: 'spki', format: 'der' }))}]`;
-    this.#refusalLog = new RefusalLog({ clock, log });
+    this.#refusalLog = new RefusalLog({ clock, log, chronicle: options.chronicle });
     this.#admission = new Admission({
       routerKeys,
       trust,
@@ -124,6 +126,7 @@ export class ExternalDoor {
         noSession: (caller) => this.#noSession(caller),
         refuse: (caller, cause, fields) => this.#refuse(caller, cause, fields),
         note: (event, fields) => log.info(fields, event),
+        joined: (joined) => options.chronicle.tell('KEY_JOINED', joined),
       },
     });
     trust.onRevoked(({ fingerprint }) => this.#sessions.revoke(fingerprint));
@@ -283,14 +286,6 @@ export class ExternalDoor {
     this.#sessions.close();
     await this.#listener?.close(withinMs);
   }
-}
-
-function bindFault(listen: string, error: unknown): CentreondError {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'EADDRINUSE') return fault('DOOR_IN_USE', { listen });
-  if (code === 'EADDRNOTAVAIL' || code === 'ENODEV') return fault('DOOR_NOT_THIS_MACHINE', { listen });
-  if (code === 'EACCES') return fault('DOOR_FORBIDDEN', { listen });
-  return fault('DOOR_CLOSED', { listen, reason: reasonOf(error) });
 }
 
 function startsWith(frame: Buffer, start: Buffer): boolean {

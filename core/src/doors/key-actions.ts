@@ -1,6 +1,7 @@
 import { Action, Plugin } from '@centreond/plugin-sdk';
 import { failure, isCentreondError } from '@centreond/protocol';
 import { z } from 'zod';
+import type { Chronicle } from '../router/chronicle.ts';
 import { type AskContext, NODE_ID, NOTHING, READ } from '../router/declaring.ts';
 import { reachOf } from './reach.ts';
 import { LONGEST_INVITATION, type Trust } from './trust.ts';
@@ -33,6 +34,7 @@ export interface KeyActionsOptions {
   /** This router's id. */
   readonly id: string;
   readonly trust: Trust;
+  readonly chronicle: Pick<Chronicle, 'tell'>;
   /** The router key's. */
   readonly thumbprint: string;
   /** What the external door listens on; undefined if there is none. */
@@ -64,6 +66,7 @@ export class KeyActions {
   })
   async acceptKey(input: z.output<typeof AcceptKey>) {
     await this.options.trust.accept(input);
+    this.options.chronicle.tell('KEY_ACCEPTED', input);
     return input;
   }
 
@@ -76,7 +79,11 @@ export class KeyActions {
     idempotent: true,
   })
   async revokeKey({ key }: z.output<typeof RevokeKey>) {
-    return { revoked: await this.options.trust.revoke(key) };
+    const revoked = await this.options.trust.revoke(key);
+    const { identity, fingerprint } = revoked;
+    const who = { ...(identity !== undefined && { identity }), ...(fingerprint !== undefined && { fingerprint }) };
+    this.options.chronicle.tell('KEY_REVOKED', { key, ...who });
+    return { revoked };
   }
 
   // Answered in the ACK, which is kept nowhere: the token must be in no history.
@@ -106,6 +113,7 @@ export class KeyActions {
     const { kind: reach, addresses } = reachOf(endpoint);
     try {
       const { token, until } = trust.invite({ seconds: LONGEST_INVITATION, ...input, by: caller.identity });
+      this.options.chronicle.tell('KEY_INVITED', { identity, by: caller.identity });
       return { identity, token, fingerprint: thumbprint, reach, addresses: [...addresses], until };
     } catch (error) {
       throw isCentreondError(error) && error.code === 'KEY_REFUSED' ? refuse(error.message) : error;

@@ -43,6 +43,8 @@ export interface SessionsIo {
   refuse(caller: Caller, cause: string, fields: Record<string, unknown>): void;
   /** A session began or ended: for the log. */
   note(event: string, fields: Record<string, unknown>): void;
+  /** A machine enrolled itself with a join token that `by` made. */
+  joined(node: { identity: string; fingerprint: string; by: string; address: string }): void;
 }
 
 /**
@@ -215,6 +217,7 @@ export class Sessions {
     try {
       const { identity, roles } = trust.enrol(invitation, hello.cid);
       io.note('a node joined', { identity, cid: hello.cid, roles, by: invitation.by, address: caller.address });
+      io.joined({ identity, fingerprint: hello.cid, by: invitation.by, address: caller.address });
       return undefined;
     } catch (error) {
       return `it cannot join: ${reasonOf(error)}`;

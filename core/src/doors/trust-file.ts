@@ -70,3 +70,18 @@ export function readTrust(path: string): TrustRecord {
 export function writeTrust(path: string, record: TrustRecord): void {
   writePrivateFile(path, `${JSON.stringify(record, null, 2)}\n`, true);
 }
+
+/**
+ * Has the revocations in the trust file `from` count in the trust file `to`, an older copy of it: a key that was shut out is not let
+ * in again by a backup. Returns the fingerprints of those that `to` did not have.
+ */
+export function keepRevocations(from: string, to: string): string[] {
+  const record = readTrust(to);
+  const known = new Set(record.revoked.map(({ fingerprint }) => fingerprint));
+  const later = readTrust(from).revoked.filter(({ fingerprint }) => !known.has(fingerprint));
+  if (later.length === 0) return [];
+  const fingerprints = new Set(later.map(({ fingerprint }) => fingerprint));
+  const accepted = record.accepted.filter(({ fingerprint }) => !fingerprints.has(fingerprint));
+  writeTrust(to, { ...record, accepted, revoked: [...record.revoked, ...later] });
+  return [...fingerprints];
+}

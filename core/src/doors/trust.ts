@@ -254,6 +254,33 @@ export class Trust {
     return { fingerprint, identity };
   }
 
+  /**
+   * Why the grant of an identity cannot be changed here, or undefined: there is none, or the configuration gives it.
+   */
+  obstacleToChange(identity: string): string | undefined {
+    if (this.#config.some((grant) => grant.identity === identity)) {
+      return `the config file names ${identity}, under clients.authorized. Change it there, and send the daemon SIGHUP`;
+    }
+    const isKnown = this.#byIdentity.has(identity) || this.#open().some((open) => open.identity === identity);
+    return isKnown ? undefined : `no key of ${identity} has been let in; \`centreond keys list\` shows what there is`;
+  }
+
+  /**
+   * Gives the key of `identity`, with all that it may, to the identity `to`. Throws KEY_REFUSED where that is known already or cannot
+   * be one, or for {@link obstacleToChange}.
+   */
+  rename(identity: string, to: string): Grant {
+    this.reload();
+    const entry = this.#kept.accepted.find((one) => one.identity === identity);
+    const obstacle = this.obstacleToChange(identity) ?? this.#identityObstacle(to);
+    if (obstacle) throw refusal(obstacle);
+    if (!mayBeIdentity(to)) throw refusal(oddIdentity(to));
+    if (!entry) throw refusal(`${identity} has no key yet: withdraw its join token, and make one for ${to}.`);
+    const renamed = { ...entry, identity: to };
+    this.#write({ accepted: this.#kept.accepted.map((one) => (one === entry ? renamed : one)) });
+    return this.#inForce(entry.fingerprint);
+  }
+
   /** Every key that is known: in force, revoked, and seen but unknown; and the join tokens that are open. */
   list(): TrustEntry[] {
     const entries: TrustEntry[] = [];

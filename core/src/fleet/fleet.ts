@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { Closing } from '../closing.ts';
 import type { Log } from '../log.ts';
 import { stillRefused } from '../router/authorize.ts';
+import type { Chronicle } from '../router/chronicle.ts';
 import type { Envelope } from '../router/envelope.ts';
 import type { Events } from '../router/events.ts';
 import type { Grant } from '../router/peer.ts';
@@ -20,6 +21,7 @@ import { LogSync } from './log-sync.ts';
 import { Logs } from './logs.ts';
 import { LostRequests } from './lost-requests.ts';
 import { NodeSessions } from './node-sessions.ts';
+import { NodeWatch } from './node-watch.ts';
 import { PeerRequests } from './peer-requests.ts';
 import { Routes } from './routes.ts';
 import { ServedLinks } from './served-links.ts';
@@ -36,6 +38,7 @@ export interface FleetOptions {
   readonly requests: Requests;
   readonly verbs: Verbs;
   readonly events: Events;
+  readonly chronicle: Pick<Chronicle, 'tell'>;
   /** Who is authorised now. */
   readonly trust: { expects(node: string): boolean; nodes(): string[]; grantOf(identity: string): Grant | undefined };
   readonly held: Bounds;
@@ -49,8 +52,10 @@ export type Fleet = Awaited<ReturnType<typeof openFleet>>;
 
 /** Opens the fleet. Nodes may register, and requests may go to them, from here on. Rejects if the store cannot be read. */
 export async function openFleet(options: FleetOptions) {
-  const { id, maxMessage, store, registry, requests, verbs, events, trust, held, clock, log, closing } = options;
+  const { id, maxMessage, store, registry, requests, verbs, events, chronicle, trust, held, clock, log, closing } =
+    options;
   const routes = new Routes({ id, log, expected: (node) => trust.expects(node), nodes: () => trust.nodes() });
+  new NodeWatch(routes, chronicle);
   const inquiries = new Inquiries({ id, routes });
   const forwarding = new Forwarding({
     id,
@@ -98,7 +103,7 @@ export async function openFleet(options: FleetOptions) {
     ask: askNode,
     rowsOf: toldRows,
   });
-  const nodeSessions = new NodeSessions({ id, routes, requests: peerRequests, events, clock, log });
+  const nodeSessions = new NodeSessions({ id, routes, requests: peerRequests, events, chronicle, clock, log });
   const carriers = new Carriers(routes, verbs);
   new Callers({ verbs, registry, isAuthorised: (identity) => trust.grantOf(identity) !== undefined, log });
   const servedLinks = new ServedLinks({ verbs, log, streamLogs: (peer) => logStreams.serve(peer) });

@@ -323,6 +323,13 @@ export class Forwarding implements Elsewhere, Runner {
     return this.#parcels.has(open);
   }
 
+  /** Whether its node may run a request. Of a held one that was never answered nobody says so. */
+  mayRun(open: OpenRequest): boolean {
+    const parcel = this.#parcels.get(open);
+    if (!parcel) return true;
+    return this.#queues.get(open.target)?.handed.has(parcel) || (parcel.perhaps && !open.envelope.hold);
+  }
+
   /** Drops a request that is over for this router, or delivered. */
   #forget(open: OpenRequest): void {
     const parcel = this.#parcels.get(open);

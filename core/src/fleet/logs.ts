@@ -100,6 +100,14 @@ export class Logs {
     for (const cursor of await this.#options.store.cursors()) this.#cursors.set(cursor.node, cursor);
   }
 
+  /** The node `to` is the node `from` under another id: what is here of its log does not come again. */
+  async inherit(from: string, to: string): Promise<void> {
+    await this.#options.store.inherit(from, to);
+    const cursor = this.#cursors.get(from);
+    if (cursor) this.#cursors.set(to, { ...cursor, node: to });
+    for (const node of [from, to]) this.#leases.delete(node);
+  }
+
   /** The id of the last row of a node's log that is here with all before it, or null. */
   cursorOf(node: string): number | null {
     return this.#cursors.get(node)?.last ?? null;

@@ -1,6 +1,7 @@
 import type { NodeAnnouncement, Subnode } from '@centreond/plugin-sdk/nodes';
 import { newToken, reasonOf } from '@centreond/protocol';
 import type { Log } from '../log.ts';
+import type { Chronicle } from '../router/chronicle.ts';
 import type { Events } from '../router/events.ts';
 import type { Peer } from '../router/peer.ts';
 import type { PeerRequests } from './peer-requests.ts';
@@ -30,6 +31,7 @@ export interface NodeSessionsOptions {
   readonly routes: Routes;
   readonly requests: PeerRequests;
   readonly events: Events;
+  readonly chronicle: Pick<Chronicle, 'tell'>;
   readonly clock: { now(): number; monotonic(): number };
   readonly log: Log;
 }
@@ -146,6 +148,13 @@ export class NodeSessions {
     return true;
   }
 
+  /** Forgets a node that may come no more, and ends its registration. */
+  forget(node: string): void {
+    for (const peer of [...this.#sessions.keys()]) if (peer.identity === node) this.unregister(peer);
+    this.#replaced.delete(node);
+    this.#options.routes.forget(node);
+  }
+
   /** The two latest addresses of a node whose key two machines use by turns; empty for any other node. */
   addressesOf(node: string): string[] {
     return this.#sharedKeys.addressesOf(node);
@@ -156,6 +165,7 @@ export class NodeSessions {
     this.#replaced.delete(identity);
     if (before === undefined || address === undefined) return;
     if (!this.#sharedKeys.replaced(identity, before, address)) return;
+    this.#options.chronicle.tell('NODE_KEY_SHARED', { node: identity, addresses: [before, address] });
     this.#options.log.warn(
       { node: identity, addresses: [before, address] },
       `${identity} connects from ${before} and from ${address} by turns: two machines have its key, and each ends the other's session. Give each machine a key of its own with \`centreond join ID\`.`,

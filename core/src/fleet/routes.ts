@@ -178,6 +178,14 @@ export class Routes {
     this.#changed(touched);
   }
 
+  /** Forgets a node that nobody carries any more. */
+  forget(id: string): void {
+    const touched = new Set<string>();
+    this.#forget(DEPARTED, id, touched);
+    this.#refusals.delete(id);
+    this.#changed(touched);
+  }
+
   #changed(touched: ReadonlySet<string>): void {
     if (touched.size > 0) for (const listener of this.#onChange) listener([...touched]);
   }
@@ -209,6 +217,14 @@ export class Routes {
     return this.pick(target) !== undefined && this.pick(target, hops) === undefined;
   }
 
+  /** What is announced of a node by the best direct way to it, with the reason why it is not up, if that is known. */
+  direct(id: string): NodeAnnouncement | undefined {
+    const path = this.#paths.get(id)?.find(({ via }) => via === id);
+    const node = path && this.#byCarrier.get(path.carrier)?.get(id)?.node;
+    const reason = this.#refusals.get(id);
+    return node && reason !== undefined ? { ...node, reason } : node;
+  }
+
   /** Why no request reaches a node now, as a clause after "the node X"; undefined if nobody said why. */
   whyNot(target: string): string | undefined {
     const [path] = this.#paths.get(target) ?? [];
@@ -220,6 +236,13 @@ export class Routes {
     if (reason === undefined || node?.state === 'up') return undefined;
     const where = path.via === target ? 'is' : `is behind ${path.via}, which is`;
     return `${where} not reached: ${withoutStop(reason)}`;
+  }
+
+  /** The node over which the best way to a node leads, itself where it is direct, and of which kind that is; undefined if there is none. */
+  wayTo(target: string): { readonly via: string; readonly kind: NodeStatus['kind'] } | undefined {
+    const [path] = this.#paths.get(target) ?? [];
+    if (path === undefined) return undefined;
+    return { via: path.via, kind: this.#byCarrier.get(path.carrier)?.get(path.via)?.node.kind ?? 'push' };
   }
 
   /** The actions of a node, where it announced them. */

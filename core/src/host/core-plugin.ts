@@ -32,6 +32,7 @@ import {
 } from '@centreond/protocol';
 import type { Settings } from '../config/config.ts';
 import type { Log } from '../log.ts';
+import type { Chronicle } from '../router/chronicle.ts';
 import type { AskContext } from '../router/declaring.ts';
 import type { Executor, Hearer, PluginStatus } from '../router/executor.ts';
 import { type Grant, Leaving, type Peer, type PeerRole } from '../router/peer.ts';
@@ -235,6 +236,7 @@ export class CorePlugin implements Executor {
 export async function openCorePlugin(
   found: { main: string; package: string; version: string; type: string; as?: string | undefined } & Settings,
   options: Pick<CorePluginOptions, 'maxMessage' | 'log' | 'requests' | 'clock'> & {
+    chronicle: Pick<Chronicle, 'tell'>;
     message(peer: Peer, message: Buffer): void;
   },
 ): Promise<CorePlugin> {
@@ -242,8 +244,9 @@ export async function openCorePlugin(
   const log = lineLogger((line) => logPluginLine(options.log, { plugin: found.type }, redaction.text(line)));
   const peer = new InProcessPeer(found.type, (message) => transport.receive(parseReply(message)));
   const metrics = new PluginMetrics(found.type, options.log);
-  const { clock } = options;
-  const reports = new InstanceReports({ label: found.type, clock, log: options.log, metrics: metrics.open() });
+  const { clock, chronicle } = options;
+  const about = { label: found.type, clock, log: options.log, chronicle };
+  const reports = new InstanceReports({ ...about, metrics: metrics.open() });
   const wire = {
     send: (message: string) => {
       // The SDK of this very process makes the reports: there is nobody to end for a wrong one.

@@ -5,6 +5,7 @@ import type { Clock } from '../clock.ts';
 import type { Closing } from '../closing.ts';
 import type { Config } from '../config/config.ts';
 import type { Log } from '../log.ts';
+import type { Chronicle } from '../router/chronicle.ts';
 import type { Events } from '../router/events.ts';
 import type { Tickets } from '../router/instance-link.ts';
 import type { Peer } from '../router/peer.ts';
@@ -26,6 +27,7 @@ export interface HostOptions {
   readonly registry: Registry;
   readonly requests: Requests;
   readonly events: Events;
+  readonly chronicle: Pick<Chronicle, 'tell'>;
   readonly state: StateStore;
   readonly tickets: Tickets;
   /** The internal door's endpoint, to which instances connect. */
@@ -43,8 +45,8 @@ export interface HostOptions {
  * known. `loader.start()` starts their processes; the internal door must serve by then.
  */
 export async function openHost(options: HostOptions): Promise<Loader> {
-  const { config, folder, registry, requests, events, state, tickets, endpoint, coreActions, clock, log, closing } =
-    options;
+  const { config, folder, registry, requests, events, chronicle, state, tickets, endpoint } = options;
+  const { coreActions, clock, log, closing } = options;
   const mark = markOf(folder);
   const notes = path.join(folder, 'run', 'commands');
   await mkdir(notes, { recursive: true, mode: 0o700 });
@@ -59,6 +61,7 @@ export async function openHost(options: HostOptions): Promise<Loader> {
     registry,
     coreActions,
     requests,
+    chronicle,
     endpoint,
     tickets,
     mark: mark.ofRun,

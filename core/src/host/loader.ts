@@ -132,6 +132,7 @@ export class Loader {
         await this.#remove(type);
         throw error;
       }
+      this.options.chronicle.tell('PLUGIN_LOADED', { plugin: type, version: found.version });
       return { type, actions: actions.map(({ name }) => name) };
     });
   }
@@ -171,6 +172,7 @@ export class Loader {
     return this.#alone(async () => {
       this.#known(type);
       await this.#remove(type);
+      this.options.chronicle.tell('PLUGIN_UNLOADED', { plugin: type });
       return { type };
     });
   }
@@ -192,6 +194,7 @@ export class Loader {
     if (running.host.shared || entry.process === 'shared') await this.#renewShared(found);
     else await this.#replace([found], this.#shared, () => {});
     const { sharedWith } = running.host;
+    this.options.chronicle.tell('PLUGIN_RELOADED', { plugin: manifest.type, version });
     const actions = manifest.actions.map(({ name }) => name);
     return { type: manifest.type, version, actions, ...(sharedWith && { sharedWith: [...sharedWith] }) };
   }

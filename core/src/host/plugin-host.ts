@@ -28,7 +28,7 @@ export interface Prepared {
 }
 
 /** What all versions of a plugin are given. */
-export type PluginHostOptions = Pick<SlotOptions, 'requests' | 'message' | 'ready' | 'gone'>;
+export type PluginHostOptions = Pick<SlotOptions, 'requests' | 'message' | 'ready' | 'gone' | 'chronicle'>;
 
 /** How long a version that was replaced may take to finish what it runs. */
 const DRAIN_MS = 30_000;

@@ -2,6 +2,7 @@ import type { HealthStatus } from '@centreond/plugin-sdk/internal';
 import { type Message, parseData } from '@centreond/protocol';
 import { z } from 'zod';
 import type { Log } from '../log.ts';
+import type { Chronicle } from '../router/chronicle.ts';
 import type { ProcessMetrics } from './metrics.ts';
 
 /** More than 64 metrics take. */
@@ -23,11 +24,15 @@ export function isReport(head: string): boolean {
 
 const Health = z.strictObject({ why: z.string().min(1).exactOptional() });
 
+/** A plugin may change its health often: of one kind, this much of it is told as one event. */
+const QUIET_MS = 10_000;
+
 export interface ReportsOptions {
   /** How the log calls the instance: `weather`, `weather/paris`. */
   readonly label: string;
   readonly clock: { now(): number };
   readonly log: Log;
+  readonly chronicle: Pick<Chronicle, 'tell'>;
   readonly metrics: ProcessMetrics;
 }
 
@@ -92,13 +97,15 @@ export class InstanceReports {
   }
 
   #log(before: HealthStatus | undefined, health: HealthStatus): void {
-    const { label, log } = this.options;
-    if (health.state === 'degraded') {
+    const { label, log, chronicle } = this.options;
+    if (health.state === 'degraded' && health.why !== undefined) {
       const is = before?.state === 'degraded' ? 'is still degraded, now' : 'is degraded';
       log.warn({ plugin: label }, `plugin ${label} ${is}: ${health.why}`);
+      chronicle.tell('PLUGIN_DEGRADED', { plugin: label, why: health.why }, { key: label, withinMs: QUIET_MS });
     } else if (before?.state === 'degraded') {
       const seconds = Math.round((health.since - before.since) / 1000);
       log.info({ plugin: label }, `plugin ${label} is ok again, after ${seconds} s`);
+      chronicle.tell('PLUGIN_OK', { plugin: label }, { key: label, withinMs: QUIET_MS });
     }
   }
 }

@@ -1,6 +1,7 @@
 import type { Manifest } from '@centreond/plugin-sdk/internal';
 import { type CentreondError, FAILED, FINISHED, failure, formatMessage, isTerminal } from '@centreond/protocol';
 import type { Log } from '../log.ts';
+import type { Chronicle } from '../router/chronicle.ts';
 import type { Hearer } from '../router/executor.ts';
 import type { Peer } from '../router/peer.ts';
 import type { OpenRequest } from '../router/request.ts';
@@ -46,6 +47,7 @@ export interface SlotOptions {
   readonly restart: RestartLimits;
   readonly clock: { now(): number };
   readonly log: Log;
+  readonly chronicle: Pick<Chronicle, 'tell'>;
   /** Of all processes of the plugin. */
   readonly metrics: PluginMetrics;
   readonly requests: Pick<Requests, 'row' | 'fail'>;
@@ -141,12 +143,18 @@ export class Slot {
     if (this.#instance || this.state === 'starting' || this.#dying || !this.serves) return;
     clearTimeout(this.#timer);
     this.state = state === 'starting' ? 'starting' : 'restarting';
-    const { clock, log } = this.options;
+    const { clock, log, chronicle } = this.options;
     const over = await this.options.startTurn();
     if (this.#instance || !this.serves) return over();
     this.state = 'starting';
     this.#starts++;
-    const reports = new InstanceReports({ label: this.#label, clock, log, metrics: this.options.metrics.open() });
+    const reports = new InstanceReports({
+      label: this.#label,
+      clock,
+      log,
+      chronicle,
+      metrics: this.options.metrics.open(),
+    });
     await new Promise<void>((settled) => {
       const instance: InstanceProcess = this.options.launch(
         { ...this.options.instance, id: this.id },
@@ -157,6 +165,7 @@ export class Slot {
             this.reason = undefined;
             this.lastUsed = clock.now();
             log.info({ plugin: this.#label, pid: instance.pid }, `plugin ${this.#label} is ready`);
+            if (state === 'restarting') chronicle.tell('PLUGIN_RESTARTED', { plugin: this.#label });
             settled();
             this.options.ready(instance);
             this.options.room(this);
@@ -315,7 +324,7 @@ export class Slot {
     cause: string,
     { ordered, isBystander }: { ordered: boolean; isBystander: boolean },
   ): void {
-    const { log } = this.options;
+    const { log, chronicle } = this.options;
     if (ordered) {
       this.state = 'idle';
       return;
@@ -334,6 +343,7 @@ export class Slot {
       this.state = 'restarting';
       const ms = Math.round(next);
       log.warn({ plugin: this.#label, tail }, `plugin ${this.#label} ended (${cause}); it starts again in ${ms} ms`);
+      chronicle.tell('PLUGIN_ENDED', { plugin: this.#label, cause, againMs: ms });
       this.#timer = setTimeout(() => void this.start('restarting'), next);
     }
     if (!wasReady) this.options.startFailed(this, cause);
@@ -344,11 +354,12 @@ export class Slot {
   }
 
   #quarantine(state: 'failed' | 'quarantined', cause: string, tail: readonly string[]): void {
-    const { log, restart } = this.options;
+    const { log, restart, chronicle } = this.options;
     this.state = state;
     const often = `it ended more than ${restart.max} times within ${restart.withinMs / 1000} s, last: ${cause}`;
     this.reason = state === 'failed' ? cause : often;
     log.error({ plugin: this.#label, tail }, `plugin ${this.#label} is ${state}: ${this.reason}`);
+    chronicle.tell('PLUGIN_QUARANTINED', { plugin: this.#label, state, reason: this.reason });
     this.options.quarantined(this, this.reason);
   }
 

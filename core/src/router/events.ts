@@ -1,6 +1,7 @@
 import type { Manifest } from '@centreond/plugin-sdk/internal';
 import { type CoreEvents, failure, formatMessage, parseReply } from '@centreond/protocol';
 import type { Log } from '../log.ts';
+import type { Chronicle } from './chronicle.ts';
 import type { Hearer } from './executor.ts';
 import type { Peer } from './peer.ts';
 import type { Registry } from './registry.ts';
@@ -33,8 +34,10 @@ export class Events {
     private readonly registry: Registry,
     private readonly log: Log,
     verbs: Verbs,
+    chronicle: Pick<Chronicle, 'onTold'>,
   ) {
     verbs.on('HEARD', 'plugin', (peer, message) => this.#heard(peer, message));
+    chronicle.onTold((happening) => this.emit('HAPPENED', { ...happening }));
   }
 
   /** Emits one of the core's own events. */

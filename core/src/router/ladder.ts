@@ -19,6 +19,7 @@ import {
 import type { Log } from '../log.ts';
 import type { Accepted, RequestRecord, TokenStore } from '../store/token-store.ts';
 import { actsForAll, refusalFor } from './authorize.ts';
+import type { Chronicle } from './chronicle.ts';
 import type { Elsewhere } from './elsewhere.ts';
 import { type Envelope, ownerOf, readEnvelope } from './envelope.ts';
 import type { Followers } from './followers.ts';
@@ -35,6 +36,8 @@ export const WAIT_LIMIT_MS = 24 * 3600 * 1000;
 
 /** Bytes within which action and token are found. */
 const HEAD_BYTES = 400;
+/** Refusals of one identity with BUSY are told as one event in this time. */
+const BUSY_QUIET_MS = 10_000;
 /** Below this many bytes a message is read before it may be refused as BUSY. */
 const READ_LENGTH = 16 * 1024;
 
@@ -60,6 +63,7 @@ export interface LadderOptions {
   readonly elsewhere: Elsewhere;
   readonly verbs: Verbs;
   readonly telemetry: Telemetry;
+  readonly chronicle: Pick<Chronicle, 'tell'>;
   readonly clock: { now(): number };
   readonly log: Log;
 }
@@ -377,6 +381,8 @@ export class Ladder {
       this.#options.log.error({ err: error, reference, token }, `internal error ${reference}: ${reasonOf(error)}`);
       told = failure('INTERNAL', { reference });
     }
+    const { code, message } = told as CentreondError;
+    if (code === 'BUSY') this.#options.chronicle.tell('BUSY', { identity: peer.identity, message }, repeated(peer));
     peer.send(formatAck(token, 1, JSON.stringify((told as CentreondError).toData())));
   }
 }
@@ -401,6 +407,11 @@ function recordOf({ token, owner, action, target, data, envelope, acceptedAt }: 
 
 function duplicateAck(token: string): string {
   return formatAck(token, 0, '{"duplicate":true}');
+}
+
+/** One peer may be refused as often as it sends. */
+function repeated({ identity: key }: Peer) {
+  return { key, withinMs: BUSY_QUIET_MS };
 }
 
 /** DATA's JSON as it arrived: to write it anew costs as much as to read it. Begins with `{` and ends with `}`; `{}` if it is empty. */

@@ -10,6 +10,8 @@ import type { Telemetry } from './telemetry.ts';
 export interface StatusOptions {
   readonly id: string;
   readonly version: string;
+  /** What this router is chosen by where it is a node. */
+  readonly labels: Readonly<Record<string, string>>;
   /** The router key's. */
   readonly thumbprint: string;
   readonly store: Pick<TokenStore, 'epoch'>;
@@ -48,7 +50,7 @@ export class StatusActions {
 
   @Action('INFORMATION', { ...READ, title: 'Ask what runs here, with figures', input: NOTHING, access: 'client' })
   information() {
-    const { id, version, clock, registry, telemetry, requests, store, counters } = this.options;
+    const { id, version, labels, clock, registry, telemetry, requests, store, counters } = this.options;
     const plugins = registry.plugins.map(({ manifest, executor }) => ({
       ...executor.status(),
       codes: manifest.codes,
@@ -61,6 +63,7 @@ export class StatusActions {
     return {
       id,
       version,
+      labels,
       epoch: store.epoch,
       time: clock.now(),
       uptimeSeconds: Math.floor((clock.now() - this.#startedAt) / 1000),

@@ -17,6 +17,7 @@ export const PIN = 3;
 export const KEEP = 4;
 export const ADOPT = 5;
 export const RENAME = 6;
+export const INHERIT = 7;
 
 /**
  * Calls on their way to the writer, flat: cloning many small objects between threads is what would cost. Each kind takes
@@ -88,9 +89,15 @@ export function pushPin(batch: Batch, identity: string, key: string): void {
   batch.texts.push(identity, key);
 }
 
-export function pushRename(batch: Batch, epoch: string): void {
+export function pushRename(batch: Batch, epoch: string, skipped: number): void {
   batch.kinds.push(RENAME);
   batch.texts.push(epoch);
+  batch.numbers.push(skipped);
+}
+
+export function pushInherit(batch: Batch, from: string, to: string): void {
+  batch.kinds.push(INHERIT);
+  batch.texts.push(from, to);
 }
 
 /** `value` undefined: forgets `key`. */
@@ -134,7 +141,8 @@ export type Call =
     }
   | { kind: typeof PIN; identity: string; key: string }
   | ({ kind: typeof ADOPT } & LogPage)
-  | { kind: typeof RENAME; epoch: string }
+  | { kind: typeof RENAME; epoch: string; skipped: number }
+  | { kind: typeof INHERIT; from: string; to: string }
   | { kind: typeof KEEP; type: string; key: string; value: string | undefined; limit: number };
 
 /** The calls of a batch. */
@@ -178,7 +186,8 @@ export function readCalls(batch: Batch): Call[] {
   };
   return batch.kinds.map((kind): Call => {
     if (kind === ADOPT) return { kind, ...page() };
-    if (kind === RENAME) return { kind, epoch: text() };
+    if (kind === RENAME) return { kind, epoch: text(), skipped: number() };
+    if (kind === INHERIT) return { kind, from: text(), to: text() };
     if (kind === ACCEPT) return { kind, request: request(), rowData: text(), number: number() };
     if (kind === APPEND) return { kind, row: row(), requestId: number() };
     if (kind === PIN) return { kind, identity: text(), key: text() };
@@ -269,4 +278,5 @@ export type WriterSettings = Pick<StoreOptions, 'file' | 'synchronous' | 'retent
   /** When the store was opened, in seconds by the wall clock and by the monotonic one. */
   readonly wall: number;
   readonly monotonic: number;
+  readonly lockMs: number;
 };

@@ -28,6 +28,7 @@ function prepare(db: Database.Database) {
           WHERE s.id = ? AND e.epoch = ?`,
       )
       .pluck(),
+    epoch: db.prepare<[number], string>('SELECT epoch FROM centreond_epoch WHERE node = ?').pluck(),
     setEpoch: db.prepare('INSERT OR REPLACE INTO centreond_epoch VALUES (?, ?)'),
     moveCursor: db.prepare('UPDATE centreond_synchistory SET ctime = ?, last_id = ? WHERE id = ?'),
     addCursor: db.prepare('INSERT INTO centreond_synchistory (ctime, last_id, id) VALUES (?, ?, ?)'),
@@ -87,6 +88,15 @@ export class ForeignLogs {
     return { ids, owners, cursor: this.#moveCursor(node, page, transaction.now) };
   }
 
+  /** The log of `to` stands where that of `from` does, within a transaction. Throws what SQLite throws. */
+  inherit(from: string, to: string, now: number): void {
+    const [former, number] = [this.#numberOf(from), this.#numberOf(to)];
+    const epoch = this.#sql.epoch.get(former);
+    if (epoch === undefined) return;
+    this.#sql.setEpoch.run(number, epoch);
+    this.#move(number, this.#sql.cursor.get(former, epoch) ?? 0, now);
+  }
+
   /** Stores one row and adds its id to `ids`. Returns who owns the request that it counts for, or nothing. */
   #adoptRow(row: ForeignRow, known: StoredRequest | undefined, ids: number[], transaction: Transaction): string {
     const { end, insertRow, insertOrigin } = this.#sql;
@@ -120,17 +130,19 @@ export class ForeignLogs {
 
   /** Moves a node's cursor where the page follows on it. Returns where it stands. */
   #moveCursor(node: number, { epoch, from, last }: LogPage, now: number): number {
-    const { cursor, setEpoch, moveCursor, addCursor } = this.#sql;
-    const move = (to: number) => {
-      if (moveCursor.run(now, to, node).changes === 0) addCursor.run(now, to, node);
-      return to;
-    };
+    const { cursor, setEpoch } = this.#sql;
     let at = cursor.get(node, epoch);
     if (at === undefined) {
       setEpoch.run(node, epoch);
-      at = move(0);
+      at = this.#move(node, 0, now);
     }
-    return from !== undefined && from <= at && last > at ? move(last) : at;
+    return from !== undefined && from <= at && last > at ? this.#move(node, last, now) : at;
+  }
+
+  #move(node: number, to: number, now: number): number {
+    const { moveCursor, addCursor } = this.#sql;
+    if (moveCursor.run(now, to, node).changes === 0) addCursor.run(now, to, node);
+    return to;
   }
 
   #setAside(node: number, epoch: string, { originId, reason, text }: SetAside, now: number): void {

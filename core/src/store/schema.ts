@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS \`centreond_synchistory\` (
 );
 CREATE INDEX IF NOT EXISTS idx_centreond_synchistory_id ON centreond_synchistory (id);
 
--- Facts about the database itself: schema, epoch, former_epochs, clock_back.
+-- Facts about the database itself: schema, epoch, former_epochs, clock_back, purged_up_to, purge_clock, least_id.
 CREATE TABLE centreond_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 -- Who first used a token, and for what. log = 1: known from PUTLOG only. The id is one of the history's numbering, never

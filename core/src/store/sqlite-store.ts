@@ -1,7 +1,18 @@
 import { chmodSync, closeSync, existsSync, fchmodSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { type CentreondError, failure, isTerminal, reasonOf } from '@centreond/protocol';
-import { type Batch, ENDED, KNOWN, type Odd, pushAdopt, pushKeep, pushPin, pushPut, pushRename } from './batch.ts';
+import {
+  type Batch,
+  ENDED,
+  KNOWN,
+  type Odd,
+  pushAdopt,
+  pushInherit,
+  pushKeep,
+  pushPin,
+  pushPut,
+  pushRename,
+} from './batch.ts';
 import { HistoryReader } from './history-reader.ts';
 import { APPEND_PATIENCE, RequestWrites } from './request-writes.ts';
 import { newEpoch } from './schema.ts';
@@ -77,6 +88,8 @@ class SqliteStore implements TokenStore {
   readonly #timer: NodeJS.Timeout;
   #purging: Promise<{ rows: number; requests: number }> | undefined;
   #closing: Promise<void> | undefined;
+  #lastPurge: StoreCounters['lastPurge'] = null;
+  #purgeDueAt: number;
 
   constructor(options: StoreOptions, queue: WriteQueue, reader: HistoryReader) {
     this.#options = options;
@@ -84,7 +97,12 @@ class SqliteStore implements TokenStore {
     this.#reader = reader;
     this.#writes = new RequestWrites(queue, options);
     this.#epoch = queue.epoch;
-    this.#timer = setInterval(() => this.#purgeUnasked(), PURGE_EVERY_MS);
+    const due = () => options.clock.now() + PURGE_EVERY_MS;
+    this.#purgeDueAt = due();
+    this.#timer = setInterval(() => {
+      this.#purgeDueAt = due();
+      this.#purgeUnasked();
+    }, PURGE_EVERY_MS);
     this.#timer.unref();
     queue.onNearlyFull = () => this.#purgeUnasked();
     queue.onWritten = () => {
@@ -160,6 +178,17 @@ class SqliteStore implements TokenStore {
     );
   }
 
+  inherit(from: string, to: string): Promise<void> {
+    return this.#write(
+      from.length + to.length,
+      1,
+      (batch) => pushInherit(batch, from, to),
+      (_id, _ctime, odd) => {
+        if (odd?.refused) throw this.#refused(odd, '', '');
+      },
+    );
+  }
+
   cursors(): Promise<Cursor[]> {
     return this.#reader.ask({ kind: 'cursors' });
   }
@@ -188,12 +217,12 @@ class SqliteStore implements TokenStore {
     return this.#reader.ask({ kind: 'purgedUpTo' });
   }
 
-  renewEpoch(): Promise<void> {
+  renewEpoch(skipped = 0): Promise<void> {
     const epoch = newEpoch();
     return this.#write(
       epoch.length,
       1,
-      (batch) => pushRename(batch, epoch),
+      (batch) => pushRename(batch, epoch, skipped),
       (_id, _ctime, odd) => {
         if (odd?.refused) throw this.#refused(odd, '', '');
         this.#epoch = epoch;
@@ -305,10 +334,12 @@ class SqliteStore implements TokenStore {
       .purge()
       .then(({ rows, requests, failed }) => {
         if (failed !== undefined) throw failure('STORE_FAILED', { reason: failed });
+        this.#lastPurge = { at: this.#options.clock.now(), rows, requests };
         if (rows + requests > 0) {
           const { file, log, retentionSeconds } = this.#options;
           const what = `${rows} rows and ${requests} requests were purged from the token store`;
           log.info({ file, rows, requests, retentionSeconds }, what);
+          this.#options.purged?.({ rows, requests });
         }
         return { rows, requests };
       })
@@ -326,7 +357,8 @@ class SqliteStore implements TokenStore {
   }
 
   counters(): StoreCounters {
-    return { ...this.#queue.counters };
+    const { retentionSeconds } = this.#options;
+    return { ...this.#queue.counters, retentionSeconds, lastPurge: this.#lastPurge, nextPurgeAt: this.#purgeDueAt };
   }
 
   close(): Promise<void> {

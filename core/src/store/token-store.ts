@@ -219,12 +219,16 @@ export interface StoreOptions {
   maxBytes: number;
   /** What may wait for the disk before calls get `BUSY`: 200,000 calls and 256 MiB if left out; twice that for appends. */
   queue?: { calls: number; bytes: number };
+  /** Milliseconds for which a write waits for another process that has the database locked: 5000 if left out. */
+  lockMs?: number;
   /** Pages of rows that wait to be read, in all and of one identity. */
   reads: { count: number; perIdentity: { count: number } };
   clock: { now(): number; monotonic(): number };
   log: StoreLog;
   /** A thread of the store ended by itself: nothing can be stored or read any more. Called once. */
   died?(error: Error): void;
+  /** A purge has ended, and removed something. */
+  purged?(removed: { readonly rows: number; readonly requests: number }): void;
 }
 
 /** An entry of what a plugin keeps; `value` is JSON text. */
@@ -248,7 +252,7 @@ export interface StateStore {
   ): Promise<{ entries: StateEntry[]; more: boolean }>;
 }
 
-export interface StoreCounters {
+export interface WriteCounters {
   /** Rows written since the store was opened. */
   rows: number;
   /** Transactions that wrote them. */
@@ -268,6 +272,16 @@ export interface StoreCounters {
   /** Rows and requests purged since the store was opened. */
   purgedRows: number;
   purgedRequests: number;
+}
+
+/** The figures of a store. Times are in milliseconds since the epoch. */
+export interface StoreCounters extends WriteCounters {
+  /** How long rows are kept, by the config. */
+  retentionSeconds: number;
+  /** When a purge ended last, and what it removed; null before the first. */
+  lastPurge: { at: number; rows: number; requests: number } | null;
+  /** When the next one begins at the latest. */
+  nextPurgeAt: number;
 }
 
 /**
@@ -307,6 +321,8 @@ export interface TokenStore {
    * counts and is terminal ends its token; all others end nothing. Resolves with what became of each row, and the cursor.
    */
   adopt(page: LogPage): Promise<{ rows: Adopted[]; cursor: number }>;
+  /** The node `to` is the node `from` under another id: its log stands where that one's does, in the same database of it. */
+  inherit(from: string, to: string): Promise<void>;
   /** Where the logs of all nodes stand. */
   cursors(): Promise<Cursor[]>;
   /** The newest row that a node wrote itself, of those that match; undefined if none is stored. */
@@ -317,8 +333,11 @@ export interface TokenStore {
   end(): Promise<number>;
   /** Names this database: random, new when the database is new. */
   readonly epoch: string;
-  /** Gives this database another name: it is an older copy of one that went on. */
-  renewEpoch(): Promise<void>;
+  /**
+   * Gives this database another name: it is an older copy of one that went on. Where `skipped` is given, so many ids are left out:
+   * the rows that come now have higher ones than those that the other wrote meanwhile, up to that number.
+   */
+  renewEpoch(skipped?: number): Promise<void>;
   /** The names that this database had before, the newest first, 8 at most. */
   formerEpochs(): Promise<string[]>;
   /** The highest id that a purge has removed: a row up to it that is missing may have been here. */

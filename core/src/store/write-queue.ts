@@ -3,7 +3,7 @@ import { type CentreondError, failure, reasonOf } from '@centreond/protocol';
 import type { Batch, FromWriter, Outcome, Purged, ToWriter, WriterSettings } from './batch.ts';
 import { Lane, type Load, type Waiting } from './lane.ts';
 import { Thread } from './thread.ts';
-import type { StoreCounters, StoreOptions } from './token-store.ts';
+import type { StoreOptions, WriteCounters } from './token-store.ts';
 
 const QUEUE = { calls: 200_000, bytes: 256 * 1024 * 1024 };
 /** As many calls are sent to a writer that is busy; fewer wait for it, so that they share a transaction. */
@@ -48,7 +48,7 @@ export class WriteQueue {
   #onExit: (() => void) | undefined;
   #fault = { reason: '', at: 0 };
   #lastHurry = Number.NEGATIVE_INFINITY;
-  readonly counters: StoreCounters;
+  readonly counters: WriteCounters;
   /** The number of the latest accept whose outcome is known. */
   #settledAccept = 0;
   /** Names the database. */
@@ -85,12 +85,13 @@ export class WriteQueue {
 
   /** Starts the writer. Rejects with a plain Error that says why the database cannot be used. */
   static async open(options: StoreOptions): Promise<WriteQueue> {
-    const { file, synchronous, retentionSeconds, maxBytes, clock } = options;
+    const { file, synchronous, retentionSeconds, maxBytes, clock, lockMs = 5000 } = options;
     const settings: WriterSettings = {
       file,
       synchronous,
       retentionSeconds,
       maxBytes,
+      lockMs,
       wall: Math.floor(clock.now() / 1000),
       monotonic: clock.monotonic() / 1000,
     };

@@ -7,6 +7,7 @@ import {
   type Batch,
   type Call,
   type FullDraft,
+  INHERIT,
   KEEP,
   type Odd,
   type Outcome,
@@ -36,6 +37,9 @@ import type { LogPage, RequestRecord } from './token-store.ts';
 const CHECKPOINT_PAGES = 500;
 /** The disk's failures. Any other is one call's own: its batches are then done again call by call. */
 const OF_THE_DISK = /^SQLITE_(FULL|IOERR|CORRUPT|NOTADB|READONLY|BUSY|LOCKED|NOMEM|CANTOPEN|PERM|PROTOCOL)/;
+
+/** The fact that says which id a row gets at the least. */
+const LEAST_ID = 'least_id';
 
 /** No request has this id. */
 const NOT_ACCEPTED = -1;
@@ -113,6 +117,7 @@ export class Writer {
   readonly purge: Purge;
   /** The id that the next row gets; read anew for each transaction. */
   #nextId = 0;
+  #leastId: number;
   /** Whole seconds of the transaction under way. */
   #now = 0;
   /** The highest ctime written, and by how many seconds the clock ever fell behind it. */
@@ -130,7 +135,7 @@ export class Writer {
   readonly epoch: string;
 
   constructor(settings: WriterSettings) {
-    const db = new Database(settings.file, { timeout: 5000 });
+    const db = new Database(settings.file, { timeout: settings.lockMs });
     // For a new database only; the default of 4096 costs an eighth more time.
     db.pragma('page_size = 8192');
     db.pragma('journal_mode = WAL');
@@ -146,6 +151,7 @@ export class Writer {
     this.#sql = prepare(db);
     this.#clockBack = Number(readMeta(db, 'clock_back'));
     this.epoch = readMeta(db, 'epoch');
+    this.#leastId = Number(readMeta(db, LEAST_ID));
     this.#lastCtime = this.#sql.lastCtime.get() ?? 0;
     this.#foreignLogs = new ForeignLogs(db);
     this.purge = new Purge(db, settings);
@@ -220,7 +226,7 @@ export class Writer {
     this.#acceptedNow = [];
     begin.run();
     try {
-      this.#nextId = (lastId.get() ?? 0) + 1;
+      this.#nextId = Math.max((lastId.get() ?? 0) + 1, this.#leastId);
       // Readers turn "ctime above" into "id above", which is exact only if they know how far ctime ever went back.
       const back = this.#lastCtime - this.#now;
       if (back > this.#clockBack) this.#sql.setMeta.run('clock_back', String(back));
@@ -246,9 +252,19 @@ export class Writer {
     if (call.kind === PUT) return this.#put(call.row, call.owner, call.anyToken, call.own);
     if (call.kind === ADOPT) return { page: this.#adopt(call) };
     if (call.kind === RENAME) {
+      if (call.skipped > 0) {
+        // Also after a rollback: ids may be left out, and never given twice.
+        this.#nextId += call.skipped;
+        this.#leastId = this.#nextId;
+        this.#sql.setMeta.run(LEAST_ID, String(this.#leastId));
+      }
       const former = [readMeta(this.#db, 'epoch'), ...formerEpochs(this.#db)].slice(0, FORMER_EPOCHS);
       this.#sql.setMeta.run('former_epochs', former.join(' '));
       this.#sql.setMeta.run('epoch', call.epoch);
+      return 0;
+    }
+    if (call.kind === INHERIT) {
+      this.#foreignLogs.inherit(call.from, call.to, this.#now);
       return 0;
     }
     if (call.kind === KEEP) return this.#keep(call.type, call.key, call.value, call.limit);

@@ -11,8 +11,10 @@ const SENTENCES = {
   INVALID_DATA: (d: { action: string; reason: string }) => `${d.action} does not take this DATA: ${d.reason}.`,
   UNKNOWN_ACTION: (d: { action: string; near: string | undefined }) =>
     `No plugin here declares the action ${d.action}${d.near ? `; did you mean ${d.near}?` : '.'} \`centreond plugins\` lists what there is.`,
-  UNKNOWN_TARGET: (d: { target: string; router: string }) =>
-    `No node ${d.target} is known to the router ${d.router}. Leave TARGET empty for the router itself, or link the node first.`,
+  UNKNOWN_TARGET: (d: { target: string; router: string; why?: string }) =>
+    d.why === undefined
+      ? `No node ${d.target} is known to the router ${d.router}. Leave TARGET empty for the router itself, or link the node first.`
+      : `The node ${d.target} ${d.why}. Send the request to another node if need be.`,
   UNKNOWN_INSTANCE: (d: { type: string; id: string; known: readonly string[] }) =>
     `There is no instance ${d.type}${d.id === '' ? '' : `/${d.id}`}. There is: ${d.known.join(', ') || 'none'}.`,
   NODE_UNREACHABLE: (d: { target: string; why?: string }) =>

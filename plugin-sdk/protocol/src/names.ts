@@ -1,3 +1,5 @@
+import type { Json } from './frame.ts';
+
 /** Events that the core emits. */
 export interface NodeRegistered {
   id: string;
@@ -6,9 +8,20 @@ export interface NodeRegistered {
   actions: string[];
   nodes: string[];
 }
+/** Something that happened on this router, as GETEVENTS has it: besides these, the fields of its kind. */
+export interface Happened {
+  id: number;
+  /** In milliseconds since the epoch. */
+  time: number;
+  kind: string;
+  /** A sentence for people. */
+  text: string;
+  [field: string]: Json;
+}
 export interface CoreEvents {
   REGISTERNODE: NodeRegistered;
   UNREGISTERNODE: { id: string };
+  HAPPENED: Happened;
 }
 
 /**

@@ -19,7 +19,7 @@ export const RESERVED_TYPES: ReadonlySet<string> = new Set(['core', 'local', 'sh
 export const LONGEST_GRACE_SECONDS = 86_400;
 
 /** Events that only the core emits. */
-const CORE_EVENTS: ReadonlySet<string> = new Set(['REGISTERNODE', 'UNREGISTERNODE']);
+const CORE_EVENTS: ReadonlySet<string> = new Set(['REGISTERNODE', 'UNREGISTERNODE', 'HAPPENED']);
 
 const ACCESS = ['client', 'node', 'router', 'admin', 'internal'];
 const EFFECTS = ['read', 'write', 'destructive'];

@@ -273,7 +273,7 @@ export function Action<In extends Schema, Out extends Schema>(name: string, opti
   };
 }
 
-const CORE_EVENTS: readonly string[] = ['REGISTERNODE', 'UNREGISTERNODE'] satisfies (keyof CoreEvents)[];
+const CORE_EVENTS: readonly string[] = ['REGISTERNODE', 'UNREGISTERNODE', 'HAPPENED'] satisfies (keyof CoreEvents)[];
 
 type Hears<F extends (...args: never[]) => unknown, E extends string> =
   Parameters<F> extends []

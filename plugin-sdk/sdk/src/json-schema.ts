@@ -1,6 +1,9 @@
 import { reasonOf } from '@centreond/protocol';
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
+import { byDiscriminator } from './discriminated.ts';
 import type { JsonSchema, Schema } from './schema.ts';
+
+export { byDiscriminator, isOtherForm } from './discriminated.ts';
 
 /** A JSON Schema as the router reads it. */
 export interface RouterSchema {
@@ -55,10 +58,11 @@ function compile(schema: JsonSchema, extent: Extent): ValidateFunction {
     logger: false,
   }).addFormat(SECRET_REFERENCE_FORMAT, { type: 'string', validate: isSecretReference });
   const { ajv } = compiler;
+  const told = byDiscriminator(schema);
   try {
-    return ajv.compile(schema);
+    return ajv.compile(told);
   } finally {
-    ajv.removeSchema(schema);
+    ajv.removeSchema(told);
   }
 }
 
@@ -96,8 +100,11 @@ function sizeOf(value: unknown, limit: number): number {
 }
 
 function faultText({ errors }: ValidateFunction): string {
-  const texts = constantsFirst(errors ?? []).map(({ instancePath, params, keyword, message, parentSchema }) => {
+  // What a form of a union has against the value is told by itself.
+  const own = (errors ?? []).filter(({ keyword }) => keyword !== 'if');
+  const texts = constantsFirst(own).map(({ instancePath, params, keyword, message, parentSchema }) => {
     const at = instancePath === '' ? 'it' : instancePath.slice(1).replaceAll('/', '.');
+    if (keyword === 'enum') return `${at} must be one of ${(params.allowedValues as unknown[]).map(String).join(', ')}`;
     if (keyword === 'additionalProperties') return `${at} must not have the key '${params.additionalProperty}'`;
     if (keyword === 'const') {
       const meaning: unknown = parentSchema?.description;

@@ -36,7 +36,11 @@ const Resync = z.strictObject({
 });
 
 const Config = z.strictObject({
-  database: z.string().regex(/^\//, 'must be an absolute path').describe('the SQLite database'),
+  database: z
+    .string()
+    .min(1)
+    .meta({ format: 'file-writable' })
+    .describe('the SQLite database; relative to the config file'),
   busySeconds: z.int().min(1).max(300).default(30).describe('how long to wait for others that write to it'),
   resync: z
     .union([z.literal(false), Resync])

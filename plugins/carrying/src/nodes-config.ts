@@ -11,6 +11,8 @@ export function nodesConfig<N extends NodeSettings>(kind: Pick<NodeKind<N>, 'sch
     .array(kind.schema)
     .max(NODES_LIMIT)
     .default([])
+    // The same for `centreond check`.
+    .meta({ 'centreond-unique': 'id' })
     .describe('the nodes that this router reaches; only a change of the config changes these');
   return z.strictObject({ nodes }).superRefine(({ nodes }, context) => {
     const issue = (i: number, key: string, message: string) =>

@@ -1,5 +1,5 @@
+import { SCHEDULE_FORM, scheduleFault, timeZoneOf, type ZoneOrFault } from '@centreond/plugin-sdk/schedule';
 import { z } from 'zod';
-import { machineTimeZone, SCHEDULE_FORM, scheduleFault } from './schedule.ts';
 
 /** Runs that are made up for at most, wait for their turn at most, or go on at once at most, for one definition. */
 export const RUNS_LIMIT = 100;
@@ -16,10 +16,16 @@ const schedule = z
   .string()
   .max(200)
   .regex(SCHEDULE_FORM, 'must have five or six fields (with seconds), or be a name such as @daily')
+  .meta({ format: 'cron' })
   .describe(
     'five fields, or six with seconds in front, as croner reads them; or @hourly, @daily, @weekly, @monthly, @yearly',
   );
-const timeZone = z.string().min(1).max(64).describe("an IANA name; the config's timeZone when left out");
+const timeZone = z
+  .string()
+  .min(1)
+  .max(64)
+  .meta({ format: 'timezone' })
+  .describe("an IANA name; the config's timeZone when left out");
 const action = z.string().regex(/^[A-Z][A-Z0-9_-]{0,63}$/, 'must be the name of an action');
 const target = z
   .string()
@@ -77,27 +83,43 @@ export const Config = z
     // No default: the manifest would have the time zone of the machine that built it.
     timeZone: timeZone.exactOptional().describe("where a definition does not say; the machine's when left out"),
     definitions: z
-      .array(Definition)
+      .array(Definition.extend({ timeZone: timeZone.exactOptional().meta({ 'centreond-else': ['/timeZone', 'TZ'] }) }))
       .max(DEFINITIONS_LIMIT)
       .default([])
+      // The same for `centreond check`.
+      .meta({ 'centreond-unique': 'id' })
       .describe('what is to be fired; only a change of the config changes these'),
   })
   .superRefine((config, context) => {
     const seen = new Set<string>();
+    const own = zoneOfConfig(config);
     for (const [i, definition] of config.definitions.entries()) {
       const issue = (key: string, message: string) =>
         context.addIssue({ code: 'custom', path: ['definitions', i, key], message });
       if (seen.has(definition.id)) issue('id', `is the id of two definitions: ${definition.id}`);
       seen.add(definition.id);
-      const fault = scheduleFault(
-        definition.schedule,
-        definition.timeZone ?? config.timeZone ?? machineTimeZone(),
-        Date.now(),
-      );
+      const zone = zoneFor(definition, own);
+      if ('fault' in zone) {
+        issue('timeZone', zone.fault);
+        continue;
+      }
+      const fault = scheduleFault(definition.schedule, zone.zone, Date.now());
       if (fault) issue('schedule', fault);
     }
   });
 export type Config = z.output<typeof Config>;
+
+/** The time zone of definitions that name none: the config's, else that of the process. */
+export function zoneOfConfig({ timeZone }: { readonly timeZone?: string }): ZoneOrFault {
+  return timeZone === undefined ? timeZoneOf(process.env) : { zone: timeZone };
+}
+
+/** The time zone of a definition, `own` being that of definitions that name none. */
+export function zoneFor({ timeZone }: Pick<Definition, 'timeZone'>, own: ZoneOrFault): ZoneOrFault {
+  if (timeZone !== undefined) return { zone: timeZone };
+  if ('zone' in own) return own;
+  return { fault: `is omitted, and ${own.fault}; or name a timeZone here or in the config of the plugin` };
+}
 
 const Time = z.iso.datetime();
 

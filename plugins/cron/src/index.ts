@@ -22,11 +22,21 @@ import {
   TRANSPORT,
   type Transport,
 } from '@centreond/plugin-sdk';
+import { scheduleFault, type ZoneOrFault } from '@centreond/plugin-sdk/schedule';
 import { z } from 'zod';
-import { Change, Config, changed, DEFINITIONS_LIMIT, Definition, Id, ShownDefinition } from './definition.ts';
+import {
+  Change,
+  Config,
+  changed,
+  DEFINITIONS_LIMIT,
+  Definition,
+  Id,
+  ShownDefinition,
+  zoneFor,
+  zoneOfConfig,
+} from './definition.ts';
 import { CODES, Job, type JobServices, TITLED_CODES } from './job.ts';
 import { Journal } from './journal.ts';
-import { machineTimeZone, scheduleFault } from './schedule.ts';
 
 const PREFIX = 'definition:';
 /** The clock may be set and the machine may sleep: what is due is looked up at least as often. */
@@ -44,7 +54,8 @@ const Deleted = z.strictObject({ id: z.string(), deleted: z.boolean().describe('
 export default class CronPlugin {
   readonly #jobs = new Map<string, Job>();
   readonly #services: JobServices;
-  readonly #timeZone: string;
+  /** Of definitions that name none. */
+  readonly #zone: ZoneOrFault;
   #changing: Promise<unknown> = Promise.resolve();
   #timer: Disposable | undefined;
   #sync: Disposable | undefined;
@@ -59,7 +70,7 @@ export default class CronPlugin {
     @inject(INSTANCE) { type }: Instance,
     @inject(CLOCK) private readonly clock: Clock,
   ) {
-    this.#timeZone = config.timeZone ?? machineTimeZone();
+    this.#zone = zoneOfConfig(config);
     this.#services = { type, state, tokens, transport, log, clock };
   }
 
@@ -175,7 +186,7 @@ export default class CronPlugin {
 
   async #add(definition: Definition, source: Job['source']): Promise<Job> {
     const journal = await Journal.open(definition.id, this.#services);
-    const job = new Job(definition, source, this.#timeZone, journal, this.#services);
+    const job = new Job(definition, source, this.#zone, journal, this.#services);
     this.#jobs.set(definition.id, job);
     job.resume();
     return job;
@@ -254,10 +265,14 @@ export default class CronPlugin {
 
   #check(action: string, definition: Definition): void {
     const fault = this.#fault(definition);
-    if (fault !== undefined) throw failure('INVALID_DATA', { action, reason: `schedule: ${fault}` });
+    if (fault !== undefined) throw failure('INVALID_DATA', { action, reason: fault });
   }
 
-  #fault({ schedule, timeZone = this.#timeZone }: Definition): string | undefined {
-    return scheduleFault(schedule, timeZone, this.clock.now());
+  /** What is wrong with when a definition is due, and with which key of it. */
+  #fault(definition: Definition): string | undefined {
+    const zone = zoneFor(definition, this.#zone);
+    if ('fault' in zone) return `timeZone: ${zone.fault}`;
+    const fault = scheduleFault(definition.schedule, zone.zone, this.clock.now());
+    return fault === undefined ? undefined : `schedule: ${fault}`;
   }
 }

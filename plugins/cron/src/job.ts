@@ -13,10 +13,10 @@ import {
   type TokenStore,
   type Transport,
 } from '@centreond/plugin-sdk';
+import { Schedule, type ZoneOrFault } from '@centreond/plugin-sdk/schedule';
 import { isTerminal } from '@centreond/protocol';
-import { type Definition, isoSecond, RUNS_LIMIT, type ShownDefinition, tokenOf } from './definition.ts';
+import { type Definition, isoSecond, RUNS_LIMIT, type ShownDefinition, tokenOf, zoneFor } from './definition.ts';
 import type { Ending, Journal, OpenRun } from './journal.ts';
-import { Schedule } from './schedule.ts';
 
 /** Codes of the plugin's rows, each under the token that the run has or would have had. */
 export const CODES = { SKIPPED: 110, MISSED: 111, REFUSED: 112 } as const;
@@ -62,12 +62,12 @@ export class Job {
   constructor(
     definition: Definition,
     readonly source: 'config' | 'state',
-    private readonly timeZone: string,
+    private readonly zone: ZoneOrFault,
     private readonly journal: Journal,
     private readonly services: JobServices,
   ) {
     this.#definition = definition;
-    this.#schedule = new Schedule(definition.schedule, definition.timeZone ?? timeZone);
+    this.#schedule = scheduleOf(definition, zone);
     this.#seen = journal.through;
     this.#plan();
   }
@@ -89,7 +89,7 @@ export class Job {
   /** Changes the definition. Runs under way go on as they were. A new schedule counts from now. */
   update(definition: Definition): void {
     this.#definition = definition;
-    this.#schedule = new Schedule(definition.schedule, definition.timeZone ?? this.timeZone);
+    this.#schedule = scheduleOf(definition, this.zone);
     this.#plan();
   }
 
@@ -312,6 +312,13 @@ export class Job {
       counts: { ...journal.counts },
     };
   }
+}
+
+/** The schedule of a definition that was checked; `own` is the zone of those that name none. */
+function scheduleOf(definition: Definition, own: ZoneOrFault): Schedule {
+  const zone = zoneFor(definition, own);
+  if ('fault' in zone) throw new TypeError(`${definition.id}: timeZone ${zone.fault}`);
+  return new Schedule(definition.schedule, zone.zone);
 }
 
 /** Resolves after `ms`, or as soon as `signal` aborts. */

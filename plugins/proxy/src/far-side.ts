@@ -1,5 +1,5 @@
 import { NodeId } from '@centreond/carrying';
-import type { Link, NodeState, Subnode } from '@centreond/plugin-sdk/nodes';
+import { LABEL, type Link, type NodeState, type Subnode } from '@centreond/plugin-sdk/nodes';
 import { z } from 'zod';
 
 const ANSWER_LIMIT_MS = 5000;
@@ -12,6 +12,10 @@ const Information = z.object({
   actions: ActionNames,
   /** Milliseconds since the epoch. */
   time: z.number().optional(),
+  labels: z
+    .record(z.string().regex(LABEL.key), z.string().max(LABEL.characters))
+    .refine((labels) => Object.keys(labels).length <= LABEL.most)
+    .optional(),
 });
 const Nodes = z.object({
   nodes: z.array(
@@ -30,6 +34,7 @@ export interface About {
   readonly version: string;
   readonly actions: readonly string[];
   readonly clockSkewSeconds?: number;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 /** Asks what the router at the other end is, and how far its clock is ahead of ours. Rejects as `link.send` does. */
@@ -37,10 +42,11 @@ export async function readAbout(link: Link): Promise<About> {
   const [clock, start] = [Date.now(), performance.now()];
   const { data } = await link.send('INFORMATION', {}, { timeoutMs: ANSWER_LIMIT_MS });
   const middle = clock + (performance.now() - start) / 2;
-  const { version, actions, time } = Information.parse(data);
+  const { version, actions, time, labels } = Information.parse(data);
   return {
     version,
     actions: [...actions].sort(),
+    ...(labels && { labels }),
     ...(time !== undefined && { clockSkewSeconds: Math.round(time - middle) / 1000 }),
   };
 }

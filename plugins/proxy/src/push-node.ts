@@ -76,7 +76,8 @@ export class PushNode implements CarriedNode {
   }
 
   announcement(): NodeAnnouncement {
-    const { id, name, score, address } = this.config;
+    const { id, name, labels, score, address } = this.config;
+    const { labels: own, ...about } = this.#about ?? {};
     return {
       id,
       kind: 'push',
@@ -85,7 +86,8 @@ export class PushNode implements CarriedNode {
       ...(this.#state !== 'up' && { reason: this.#reason.slice(0, REASON_CHARACTERS) }),
       ...(name !== undefined && { name }),
       ...(score !== undefined && { score }),
-      ...this.#about,
+      ...about,
+      ...((labels ?? own) && { labels: { ...own, ...labels } }),
       subnodes: this.#subnodes,
       ...(this.#lastPing !== undefined && { lastPing: this.#lastPing }),
       ...(this.#lastPong !== undefined && { lastPong: this.#lastPong }),

@@ -1,7 +1,12 @@
 import type { JsonObject, Transport } from '@centreond/plugin-sdk';
 import { z } from 'zod';
 
-const Information = z.object({ id: z.string(), version: z.string(), actions: z.array(z.string()) });
+const Information = z.object({
+  id: z.string(),
+  version: z.string(),
+  actions: z.array(z.string()),
+  labels: z.record(z.string(), z.string()).default({}),
+});
 const Nodes = z.object({
   nodes: z.array(
     z.object({
@@ -30,7 +35,7 @@ export class Announcement {
       this.transport.send('INFORMATION', {}),
       this.transport.send('CONSTATUS', {}),
     ]);
-    const { id, version, actions } = Information.parse(about.data);
+    const { id, version, actions, labels } = Information.parse(about.data);
     this.id = id;
     const nodes = new Map<string, JsonObject>();
     const add = (node: { id: string; score: number; actions?: string[] }) => {
@@ -47,6 +52,7 @@ export class Announcement {
     return {
       id,
       ...(this.name !== undefined && { name: this.name }),
+      ...(Object.keys(labels).length > 0 && { labels }),
       version,
       actions: [...actions].sort(),
       nodes: plain ? entries.map((entry) => String(entry.id)) : entries,

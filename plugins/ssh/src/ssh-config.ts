@@ -6,11 +6,11 @@ const ADDRESS = /^(?:\[([0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?)\]|([A-Za-z0-9._-]{1
 
 const ELSEWHERE = 'a daemon is a node of the plugin proxy (@centreond/plugin-proxy), under its nodes or by ADDNODE';
 
-const File = z
+const KeyFile = z
   .string()
   .min(1)
   .refine((path) => path.startsWith('/'), 'must be an absolute path where it is not of the config file')
-  .meta({ format: 'centreond-path' });
+  .meta({ format: 'private-key' });
 const Secret = z
   .string()
   // No pattern: by the format the core says what a secret has to be.
@@ -31,7 +31,7 @@ export const SshConfig = z
       .regex(ADDRESS, 'must be host:port, or host for port 22')
       .describe('host:port of its SSH server; port 22 if omitted'),
     user: z.string().min(1).max(255).describe('the account to run as'),
-    key: File.exactOptional().describe('the private key, a file'),
+    key: KeyFile.exactOptional().describe('the private key, a file'),
     passphrase: Secret.exactOptional().describe('what the key is encrypted with, as file:PATH or env:NAME'),
     password: Secret.exactOptional().describe("the account's password, as file:PATH or env:NAME"),
     hostKey: z

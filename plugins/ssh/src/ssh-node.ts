@@ -53,7 +53,7 @@ export class SshNode implements CarriedNode {
   }
 
   announcement(): NodeAnnouncement {
-    const { id, name, score, address } = this.#config;
+    const { id, name, labels, score, address } = this.#config;
     const { state, why, version, sight } = this.#connection;
     const { hostname: _, ...seen } = sight ?? { hostname: '' };
     return {
@@ -64,6 +64,7 @@ export class SshNode implements CarriedNode {
       actions: ACTIONS,
       ...(state !== 'up' && { reason: `it ${why}`.slice(0, REASON_CHARACTERS) }),
       ...(name !== undefined && { name }),
+      ...(labels && { labels }),
       ...(score !== undefined && { score }),
       ...(version !== '' && { version }),
       ...seen,

@@ -33,7 +33,7 @@ function plugin(instances: Record<string, typeof ok | typeof bad | null>): Plugi
 }
 
 test('names the worst instance with its key, and counts the others', () => {
-  const since = 'is degraded since 2026-11-28 12:30:00';
+  const since = 'is degraded since 2026-11-28 12:30:00 +00:00';
   expect(healthLines([plugin({ 1: bad })])).toEqual([`weather ${since}: its disk is �[31mfull\n`]);
   expect(healthLines([plugin({ paris: ok, rome: bad })])).toEqual([`weather/rome ${since}: its disk is �[31mfull\n`]);
   expect(healthLines([plugin({ paris: bad, rome: bad })])[0]).toContain(`${since}; so is 1 other instance of it: `);

@@ -54,7 +54,7 @@ describe('the table of nodes', () => {
       'web-7     東京のウェブ  ssh   up           0.7 ms  -12.4 s !  1 s     -       -        2',
       'nice                    pull  connecting   -       -          never   120345  0.1.0    -',
       '',
-      'warning  paris-1 is unreachable: no answer for 14 min, since 2026-11-25 11:45:50.',
+      'warning  paris-1 is unreachable: no answer for 14 min, since 2026-11-25 11:45:50 +00:00.',
       'warning  nice is connecting: it never answered.',
       "warning  The clock of web-7 is 12.4 s behind this router's.",
       '',
@@ -67,7 +67,7 @@ describe('the table of nodes', () => {
       `warning  lyon is unreachable: ${reason}.`,
     );
     expect(shown([node('lyon', { ...AWAY, reason: 'The handshake was refused.' })])).toContain(
-      'warning  lyon is unreachable: no answer for 14 min, since 2026-11-25 11:45:50; The handshake was refused.',
+      'warning  lyon is unreachable: no answer for 14 min, since 2026-11-25 11:45:50 +00:00; The handshake was refused.',
     );
   });
 
@@ -154,7 +154,7 @@ test('one node is told in full, its actions in lines that fit', () => {
     view({ width: 60 }),
   );
   expect(text).toMatch(/^paris-1 \(Paris\) is unreachable\n {2}kind {8}pull\n {2}address {5}10\.0\.0\.7:41522\n/);
-  expect(text).toContain('last PONG   2026-11-25 11:45:50, 14 min ago\n');
+  expect(text).toContain('last PONG   2026-11-25 11:45:50 +00:00, 14 min ago\n');
   expect(text).toMatch(/ {2}actions {5}ACTION_0 .*ACTION_29\n {2}subnodes {4}bergen\n/s);
   expect(text).toMatch(/\nwarning {2}paris-1 is unreachable: no answer for 14 min, since .*\n$/);
   for (const line of text.split('\n').slice(0, -2)) expect(line.length).toBeLessThanOrEqual(60);

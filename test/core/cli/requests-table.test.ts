@@ -28,7 +28,7 @@ test('shows when, who, what, where, how it ended and how long it took, a line ea
     ),
   ).toBe(
     [
-      'WHEN                 WHO     ACTION   TARGET  STATE    TOOK    TOKEN',
+      'WHEN +00:00          WHO     ACTION   TARGET  STATE    TOOK    TOKEN',
       `11:59:00             @local  COMMAND  paris   open     1 min   ${TOKEN}`,
       `2026-11-27 08:13:20  alice   COMMAND  -       TIMEOUT  16 min  ${TOKEN}`,
       '',

@@ -140,6 +140,7 @@ describe('what is read', () => {
         session: { idle: 86_400_000 },
         maxMessage: 16 * 1024 ** 2,
         log: { level: 'info' },
+        labels: {},
       });
       expect(config?.core.id).toMatch(/^[A-Za-z0-9._-]{1,64}$/);
       expect(config?.core.external).toBeUndefined();
@@ -152,6 +153,7 @@ describe('what is read', () => {
     core: {
       id: 'central',
       name: 'Paris',
+      labels: { site: 'paris', role: 'web' },
       dataDir: '../data',
       external: { listen: 'tcp://[::1]:*' },
       store: { driver: 'sqlite', synchronous: 'extra', retention: '24h', maxSize: '64MiB' },
@@ -331,6 +333,14 @@ describe('every mistake, at its place', () => {
       'plugins:\n  - package: x\n    env: { PORT: 8080, CENTREOND_ZMTP: libzmq, "a=b": c, FINE: "" }\n',
       ['3:18 CONFIG_WRONG_TYPE', '3:40 CONFIG_BAD_VALUE', '3:55 CONFIG_BAD_VALUE'],
     ],
+    [
+      `core: { labels: { Site: a, rack: 12, "9x": b, zone: ${'x'.repeat(129)}, fine.one-1_: "" } }\n`,
+      ['1:25 CONFIG_BAD_VALUE', '1:34 CONFIG_WRONG_TYPE', '1:44 CONFIG_BAD_VALUE', '1:53 CONFIG_BAD_VALUE'],
+    ],
+    [
+      `core: { labels: { ${Array.from({ length: 33 }, (_, i) => `l${i}: x`).join(', ')} } }\n`,
+      ['1:17 CONFIG_BAD_VALUE'],
+    ],
     ['core: { session: { idle: 0s } }\n', ['1:26 CONFIG_BAD_DURATION']],
     ['core: { session: { idle: 25d } }\n', ['1:26 CONFIG_BAD_DURATION']],
     ['core: { store: { retention: 23h } }\n', ['1:29 CONFIG_BAD_DURATION']],
@@ -454,7 +464,7 @@ describe('suggestions', () => {
     ['core: { listen: x }', 'did you mean core.external.listen?'],
     ['trust: strict', 'did you mean clients.trust?'],
     ['dataDir: x', 'did you mean core.dataDir?'],
-    ['core: { zebra: x }', 'it takes id, name, dataDir, external, store, limits, session, maxMessage, log.'],
+    ['core: { zebra: x }', 'it takes id, name, labels, dataDir, external, store, limits, session, maxMessage, log.'],
     ['clients: { trust: stritc }', 'must be one of pending, strict, not "stritc"; did you mean strict?'],
     ['clients: { trust: whatever }', 'must be one of pending, strict, not "whatever".'],
     ['core: { maxMessage: 16 }', 'core.maxMessage has no unit: 16. A size is a whole number and B, KiB, MiB or GiB'],

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { loadConfig, type Scope } from '../../../core/dist/config/config.js';
 import { type Discovered, findPlugins } from '../../../core/dist/config/discovery.js';
 import { configSchema } from '../../../core/dist/config/editor-schema.js';
@@ -457,6 +458,12 @@ describe("a plugin's own settings", () => {
     expect(await mistakes('      auth: { kind: none, file: x }')).toEqual([
       '4:27 CONFIG_UNKNOWN_KEY plugins[0].config.auth has no key file; it takes kind.',
     ]);
+    expect(await mistakes('      auth: { kind: nome }')).toEqual([
+      '4:21 CONFIG_BAD_VALUE plugins[0].config.auth.kind must be one of key, none; did you mean none?',
+    ]);
+    expect(await mistakes('      auth: { file: x }')).toEqual([
+      '4:13 CONFIG_MISSING_KEY plugins[0].config.auth.kind is missing. It takes one of key, none.',
+    ]);
     expect(await mistakes('      auth: 5')).toEqual([
       '4:13 CONFIG_WRONG_TYPE plugins[0].config.auth must be a mapping, not a number.',
     ]);
@@ -468,6 +475,43 @@ describe("a plugin's own settings", () => {
     ]);
     expect(await mistakes('      mode: 5')).toEqual([
       '4:13 CONFIG_BAD_VALUE plugins[0].config.mode fits none of the forms that it may have.',
+    ]);
+  });
+
+  test('of forms that a constant tells apart, only the one that is named', async () => {
+    const Node = z.discriminatedUnion('type', [
+      z.strictObject({ type: z.literal('push'), address: z.string(), fingerprint: z.string(), score: z.int() }),
+      z.strictObject({
+        type: z.enum(['ssh', 'sftp']),
+        address: z.string().regex(/:/, 'must be host:port'),
+        auth: z.discriminatedUnion('kind', [
+          z.strictObject({ kind: z.literal('key'), file: z.string() }),
+          z.strictObject({ kind: z.literal('agent') }),
+        ]),
+      }),
+    ]);
+    // By reference, as zod writes what it meets twice.
+    const config = z.toJSONSchema(z.strictObject({ nodes: z.array(Node), first: Node.optional() }), { reused: 'ref' });
+    install(join(folder, 'weather'), 'weather', { config: { ...config } });
+    const { problems } = await find(`plugins:
+  - package: ./weather
+    config:
+      nodes:
+        - { type: ssh, address: 5, user: root, auth: { kind: key, path: /key } }
+        - { type: push, address: "lyon:1", fingerprint: x }
+        - { type: shh, address: "lyon:1" }
+        - { address: "lyon:1" }
+        - { type: sftp, address: "lyon:1", auth: { kind: agent } }
+`);
+    const told = problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
+    expect(told.map((p) => `${p.line}:${p.column} ${p.message}`)).toEqual([
+      '5:33 plugins[0].config.nodes[0].address must be text, not a number.',
+      '5:36 plugins[0].config.nodes[0] has no key user; it takes type, address, auth.',
+      '5:54 plugins[0].config.nodes[0].auth.file is missing. It takes text.',
+      '5:67 plugins[0].config.nodes[0].auth has no key path; it takes kind, file.',
+      '6:11 plugins[0].config.nodes[1].score is missing. It takes a whole number.',
+      '7:19 plugins[0].config.nodes[2].type must be one of push, ssh, sftp; did you mean ssh?',
+      '8:11 plugins[0].config.nodes[3].type is missing. It takes one of push, ssh, sftp.',
     ]);
   });
 

@@ -27,6 +27,8 @@ export interface OpenDoor {
   left: string[];
   /** The identities and moduli that were pinned. */
   pinned: [string, string][];
+  /** The events that were told. */
+  told: Record<string, unknown>[];
   /** A connection to it. */
   wire(routingId?: string, read?: boolean): Wire;
   /** The causes of the refusals so far. */
@@ -80,12 +82,13 @@ export async function openDoor(clients?: Partial<ClientsConfig>, options?: Parti
       ...clients,
     },
   });
-  const heard: Pick<OpenDoor, 'log' | 'got' | 'peers' | 'left' | 'pinned'> = {
+  const heard: Pick<OpenDoor, 'log' | 'got' | 'peers' | 'left' | 'pinned' | 'told'> = {
     log: [],
     got: [],
     peers: [],
     left: [],
     pinned: [],
+    told: [],
   };
   const note = (fields: object, message: string) => {
     heard.log.push({ fields: { ...fields }, message });
@@ -100,6 +103,7 @@ export async function openDoor(clients?: Partial<ClientsConfig>, options?: Parti
     maxMessage: 1024 * 1024,
     strangers: STRANGERS,
     idleMs: 24 * 3_600_000,
+    chronicle: { tell: (kind, fields) => void heard.told.push({ kind, ...fields }) },
     clock,
     log: { info: note, warn: note, error: note },
     receive(peer, message) {

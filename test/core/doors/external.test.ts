@@ -388,6 +388,7 @@ function stub(at: OpenDoor) {
     maxMessage: 1024,
     strangers: STRANGERS,
     idleMs: 1000,
+    chronicle: { tell() {} },
     clock: at.clock,
     log: { info() {}, warn() {}, error() {} },
     receive() {},

@@ -457,6 +457,7 @@ describe('the table', () => {
         noSession: nothing,
         refuse: nothing,
         note: nothing,
+        joined: nothing,
       },
     });
     const connection = { open: true, address: '10.0.0.7:4711', send: (frame: Buffer | string) => sent.push(frame) };

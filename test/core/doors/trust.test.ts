@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { joinKeyOf } from '@centreond/protocol/channel';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type ClientsConfig, isFingerprint, Trust } from '../../../core/dist/doors/trust.js';
 import type { Grant, Role } from '../../../core/dist/router/peer.js';
@@ -191,6 +192,49 @@ describe('a revocation', () => {
     expect(trust.accept({ fingerprint: F2, identity: 'bob', roles: client }).identity).toBe('bob');
     expect(make([configured('alice', F1)]).lookup(F1)).toBeUndefined();
   });
+});
+
+describe('another identity for a key', () => {
+  test('has all that the former one had, and ends its session; over restarts too', () => {
+    const trust = make();
+    trust.enrol(joined(trust, 'oslo', ['behind']), F1);
+    const ended: string[] = [];
+    trust.onRevoked((grant) => ended.push(grant.identity));
+    const grant = { identity: 'bergen', fingerprint: F1, roles: ['node'], subnodes: ['behind'] };
+    expect(trust.rename('oslo', 'bergen')).toEqual(grant);
+    expect(ended).toEqual(['oslo']);
+    for (const one of [trust, make()]) {
+      expect(one.lookup(F1)).toEqual(grant);
+      expect(one.grantOf('oslo')).toBeUndefined();
+      expect(one.nodes()).toEqual(['bergen']);
+      expect(one.isRevoked(F1)).toBe(false);
+    }
+  });
+
+  test('is refused for what the configuration names, what is unknown, and an identity that is taken or is none', () => {
+    const trust = make([configured('paris', F2)]);
+    trust.accept({ fingerprint: F1, identity: 'oslo', roles: ['node'] });
+    joined(trust, 'rome');
+    const refusal = (from: string, to: string) => expect(() => trust.rename(from, to));
+    refusal('paris', 'york').toThrow('the config file names paris, under clients.authorized');
+    refusal('york', 'bergen').toThrow('no key of york has been let in');
+    refusal('rome', 'bergen').toThrow('rome has no key yet');
+    refusal('oslo', 'paris').toThrow('paris already has the key');
+    refusal('oslo', 'all').toThrow('cannot be an identity');
+    expect(trust.grantOf('oslo')?.fingerprint).toBe(F1);
+    expect(trust.obstacleToChange('oslo')).toBeUndefined();
+    expect(trust.obstacleToChange('rome')).toBeUndefined();
+  });
+
+  /** The invitation of a new join token. */
+  function joined(trust: Trust, identity: string, subnodes: string[] = []) {
+    const { token } = trust.invite({ identity, seconds: 60, by: 'root', subnodes });
+    const body = Buffer.from('a HELO');
+    const mac = createHmac('sha256', joinKeyOf(token)).update('centreond/1 join client\0').update(body).digest();
+    const invitation = trust.invitationOf({ body, mac });
+    if (!invitation) throw new Error('no invitation');
+    return invitation;
+  }
 });
 
 describe('the file', () => {

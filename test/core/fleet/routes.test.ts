@@ -132,6 +132,23 @@ describe('what is known of nodes', () => {
   });
 });
 
+test('a node that is forgotten is known no more, nor why it was not let in; one that somebody carries stays', () => {
+  const { table } = routes();
+  const [a, b] = ['a', 'b'].map(carrier) as [Carrier, Carrier];
+  table.announce(a, [up('x', { kind: 'pull', subnodes: ['y'] })]);
+  table.announce(b, [up('z', { kind: 'ssh' })]);
+  expect([table.wayTo('y'), table.wayTo('z'), table.wayTo('none')]).toEqual([
+    { via: 'x', kind: 'pull' },
+    { via: 'z', kind: 'ssh' },
+    undefined,
+  ]);
+  table.left(a);
+  table.refused('x', 'its key was revoked');
+  for (const id of ['x', 'z', 'none']) table.forget(id);
+  expect([table.knows('x'), table.knows('y'), table.knows('z')]).toEqual([false, false, true]);
+  expect(table.status().map(({ id }) => id)).toEqual(['z']);
+});
+
 describe('why a node is not reached', () => {
   test('is what its announcement says, or that of the node which it is behind', () => {
     const { table } = routes();

@@ -18,6 +18,7 @@ function paris() {
     routes: new Routes({ id: 'central', log: log as never }),
     requests: new PeerRequests(new Verbs(log as never)),
     events: { emit() {} } as never,
+    chronicle: { tell() {} },
     clock: { now: () => time.ms, monotonic: () => time.ms },
     log: log as never,
   });

@@ -32,6 +32,7 @@ ${pluginSource(`isolation: 'core'`, body, methods)}`;
     log,
     requests: { row: () => undefined },
     clock: Date,
+    chronicle: { tell() {} },
     message: (_, bytes) => void sent.push(String(bytes)),
   });
   const health = { state: 'degraded', why: 'it shares a process', since: expect.any(Number) };
@@ -66,7 +67,14 @@ ${pluginSource(`isolation: 'core'`, body, methods)}`;
     type: 'sample',
   };
   const requests = { row: () => undefined };
-  const plugin = await openCorePlugin(found, { maxMessage: 1e6, log, requests, clock: Date, message: () => {} });
+  const plugin = await openCorePlugin(found, {
+    maxMessage: 1e6,
+    log,
+    requests,
+    clock: Date,
+    chronicle: { tell() {} },
+    message: () => {},
+  });
   await plugin.stop();
   expect(lines.map(({ level, msg }) => [level, msg])).toEqual([
     [20, 'one'],

@@ -1,5 +1,7 @@
 import type { Manifest } from '@centreond/plugin-sdk/internal';
 import { beforeEach, expect, test } from 'vitest';
+import { CLOCK } from '../../../core/dist/clock.js';
+import { Chronicle } from '../../../core/dist/router/chronicle.js';
 import { Events } from '../../../core/dist/router/events.js';
 import type { Executor, Hearer } from '../../../core/dist/router/executor.js';
 import type { Peer } from '../../../core/dist/router/peer.js';
@@ -19,11 +21,13 @@ let registry: Registry;
 let log: TestLog;
 let verbs: Verbs;
 let events: Events;
+let chronicle: Chronicle;
 beforeEach(() => {
   registry = new Registry();
   log = new TestLog();
   verbs = new Verbs(log as never);
-  events = new Events(registry, log as never, verbs);
+  chronicle = new Chronicle(CLOCK);
+  events = new Events(registry, log as never, verbs, chronicle);
 });
 
 const news = { type: 'object', properties: { n: { type: 'integer' } }, required: ['n'], additionalProperties: false };
@@ -128,4 +132,13 @@ test("the core's own events reach their listeners", () => {
   events.emit('UNREGISTERNODE', { id: 'paris' });
   events.emit('REGISTERNODE', { id: 'paris', version: '1', actions: [], nodes: [] });
   expect(hearer.heard).toEqual([expect.stringContaining('{"id":"paris"}')]);
+});
+
+test('what is told to the operator is an event for plugins as well', () => {
+  const hearer = new TestHearer('watch');
+  const listens = [{ event: 'HAPPENED', method: 'hear' }];
+  const manifest = { type: 'watch', actions: [], emits: [], listens, instances: { pool: 1 } };
+  registry.add(manifest as unknown as Manifest, { hearers: () => [hearer] } as unknown as Executor);
+  chronicle.tell('NODE_DOWN', { node: 'paris', state: 'unreachable', reason: 'its link has ended' });
+  expect(hearer.heard).toEqual([expect.stringMatching(/^\[EVENT\] \[HAPPENED\] \[1\] \{.*"node":"paris".*\}$/)]);
 });

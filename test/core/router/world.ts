@@ -1,8 +1,10 @@
 import type { ActionManifest, Manifest } from '@centreond/plugin-sdk/internal';
 import { type JsonObject, parseReply } from '@centreond/protocol';
+import { CLOCK } from '../../../core/dist/clock.js';
 import { PluginHost, type PluginVersion } from '../../../core/dist/host/plugin-host.js';
 import { replace } from '../../../core/dist/host/replacement.js';
 import type { RestartLimits } from '../../../core/dist/host/supervisor.js';
+import { Chronicle } from '../../../core/dist/router/chronicle.js';
 import type { Elsewhere } from '../../../core/dist/router/elsewhere.js';
 import { Followers } from '../../../core/dist/router/followers.js';
 import { Ladder } from '../../../core/dist/router/ladder.js';
@@ -135,6 +137,7 @@ export class World {
   readonly given: string[] = [];
   readonly registry = new Registry();
   readonly telemetry = new Telemetry();
+  readonly chronicle = new Chronicle(CLOCK);
   readonly verbs = new Verbs(this.log as never);
   readonly elsewhere = new FakeElsewhere();
   readonly followers: Followers;
@@ -180,11 +183,18 @@ export class World {
       elsewhere,
       verbs,
       telemetry,
+      chronicle: this.chronicle,
       clock,
       log,
     });
     const nothing = () => {};
-    this.host = new PluginHost(this.version(declared), { requests, message: nothing, ready: nothing, gone: nothing });
+    this.host = new PluginHost(this.version(declared), {
+      requests,
+      chronicle: this.chronicle,
+      message: nothing,
+      ready: nothing,
+      gone: nothing,
+    });
     registry.add(declared, this.host);
   }
 

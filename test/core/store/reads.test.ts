@@ -28,7 +28,7 @@ test('pages take turns between identities, and one entry is found before all of 
   const order: string[] = [];
   const read = (as: string) =>
     store.queryText({ id: 0, as, limit: 1000, maxBytes: 1e8 }).then(() => void order.push(as));
-  const greedy = Array.from({ length: 200 }, () => read('greedy'));
+  const greedy = Array.from({ length: 50 }, () => read('greedy'));
   const found = store.find('big').then(() => void order.push('found'));
   const modest = read('modest');
   await Promise.all([...greedy, found, modest]);
@@ -40,11 +40,11 @@ test("one identity's questions for one entry do not hold up another's", async ()
   const store = await opened();
   await fill(store, 1);
   let answered = 0;
-  const greedy = Array.from({ length: 50_000 }, () => store.find('big', 'greedy').then(() => void answered++));
+  const greedy = Array.from({ length: 10_000 }, () => store.find('big', 'greedy').then(() => void answered++));
   await store.find('big', 'modest');
   expect(answered).toBeLessThan(1000);
   await Promise.all(greedy);
-  expect(answered).toBe(50_000);
+  expect(answered).toBe(10_000);
 });
 
 test('what the last run left open is read in pages that are bounded in number and in bytes', async () => {

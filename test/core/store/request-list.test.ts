@@ -1,13 +1,22 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import Database from 'better-sqlite3';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RequestList } from '../../../core/dist/store/request-list.js';
+import { openStore } from '../../../core/dist/store/sqlite-store.js';
 import type { ListedRequest, RequestFilter, TokenStore } from '../../../core/dist/store/token-store.js';
-import { allRows, DAY, draft, folder, opened, request, START, TestClock } from './opened.ts';
+import { allRows, DAY, draft, folder, opened, options, request, START, TestClock } from './opened.ts';
 
 async function scene(): Promise<{ store: TokenStore; clock: TestClock }> {
   const clock = new TestClock();
   const store = await opened({ clock });
+  await play(store, clock);
+  return { store, clock };
+}
+
+/** Requests of two owners, for this router and a node, of which some have ended, and a row that PUTLOG wrote. */
+async function play(store: TokenStore, clock: TestClock): Promise<void> {
   const make = async (token: string, change: Parameters<typeof request>[1], end?: [number, string]) => {
     clock.seconds += 10;
     await store.accept(request(token, change), '{}');
@@ -20,7 +29,13 @@ async function scene(): Promise<{ store: TokenStore; clock: TestClock }> {
   await make('b2', { owner: 'bob', target: 'paris' });
   await make('a3', {});
   await store.put(draft('note', 10), { owner: 'alice', own: { ...request('put-1'), action: 'PUTLOG' } });
-  return { store, clock };
+}
+
+/** A file for a database that all tests of a describe block read. */
+function fileForAll(): string {
+  const dir = mkdtempSync(path.join(tmpdir(), 'centreond-store-'));
+  afterAll(() => rmSync(dir, { recursive: true }));
+  return path.join(dir, 'history.sdb');
 }
 
 const list = async (store: TokenStore, filter: Partial<RequestFilter> = {}) =>
@@ -45,27 +60,6 @@ describe('requests', () => {
     });
     expect(all[0]).toMatchObject({ endedAt: null, code: null, error: null });
     expect(all[4]).toMatchObject({ code: 2, error: null });
-  });
-
-  test.each<[Partial<RequestFilter>, string[]]>([
-    [{ token: 'b1' }, ['b1']],
-    [{ owner: 'bob' }, ['b2', 'b1']],
-    [{ action: 'COMMAND' }, ['a2']],
-    [{ node: 'paris' }, ['b2', 'b1']],
-    [{ node: '' }, ['a3', 'a2', 'a1']],
-    [{ state: 'open' }, ['a3', 'b2']],
-    [{ state: 'failed' }, ['a2']],
-    [{ state: 'finished' }, ['b1', 'a1']],
-    [{ state: 'open', owner: 'bob', node: 'paris', action: 'WEATHER' }, ['b2']],
-    [{ state: 'failed', token: 'a1' }, []],
-    [{ since: START + 32 }, ['a3', 'b2', 'b1']],
-    [{ until: START + 21 }, ['a2', 'a1']],
-    [{ since: START + 21, until: START + 32 }, ['b1', 'a2']],
-    [{ mine: 'bob' }, ['b2', 'b1']],
-    [{ mine: 'bob', owner: 'alice' }, []],
-  ])('%j', async (filter, expected) => {
-    const { store } = await scene();
-    expect(await tokens(store, filter)).toEqual(expected);
   });
 
   test('come in pages, each of which goes on below the last id of the one before', async () => {
@@ -141,6 +135,37 @@ describe('requests', () => {
   });
 });
 
+describe('requests are found by', () => {
+  const file = fileForAll();
+  let store: TokenStore;
+  beforeAll(async () => {
+    const clock = new TestClock();
+    store = await openStore(options({ file, clock }));
+    await play(store, clock);
+  });
+  afterAll(() => store.close());
+
+  test.each<[Partial<RequestFilter>, string[]]>([
+    [{ token: 'b1' }, ['b1']],
+    [{ owner: 'bob' }, ['b2', 'b1']],
+    [{ action: 'COMMAND' }, ['a2']],
+    [{ node: 'paris' }, ['b2', 'b1']],
+    [{ node: '' }, ['a3', 'a2', 'a1']],
+    [{ state: 'open' }, ['a3', 'b2']],
+    [{ state: 'failed' }, ['a2']],
+    [{ state: 'finished' }, ['b1', 'a1']],
+    [{ state: 'open', owner: 'bob', node: 'paris', action: 'WEATHER' }, ['b2']],
+    [{ state: 'failed', token: 'a1' }, []],
+    [{ since: START + 32 }, ['a3', 'b2', 'b1']],
+    [{ until: START + 21 }, ['a2', 'a1']],
+    [{ since: START + 21, until: START + 32 }, ['b1', 'a2']],
+    [{ mine: 'bob' }, ['b2', 'b1']],
+    [{ mine: 'bob', owner: 'alice' }, []],
+  ])('%j', async (filter, expected) => {
+    expect(await tokens(store, filter)).toEqual(expected);
+  });
+});
+
 describe('since and until', () => {
   test('hold for the time of acceptance, whatever steps the clock made back', async () => {
     const clock = new TestClock();
@@ -186,26 +211,21 @@ describe('since and until', () => {
 });
 
 describe('a page', () => {
-  /** A store with so many requests, as `of` describes them, which have ended. */
-  async function crowd(count: number, of: (i: number) => { owner: string; action: string; failed: boolean }) {
-    const file = path.join(folder(), 'history.sdb');
-    await (await opened({ file })).close();
+  /** A store of 300,000 requests that have ended: bob's one, and as many that alice's WEATHER failed as carol's COMMAND succeeded. */
+  const file = fileForAll();
+  beforeAll(async () => {
+    await (await openStore(options({ file }))).close();
     const db = new Database(file);
-    const add = db.prepare('INSERT INTO centreond_request VALUES (?, ?, ?, 0, 0, ?, ?, ?, ?, ?)');
-    const fail = db.prepare('INSERT INTO centreond_failed VALUES (?)');
-    db.transaction(() => {
-      for (let i = 1; i <= count; i++) {
-        const { owner, action, failed } = of(i);
-        add.run(i, `t${i}`, START, owner, action, '', '', '{}');
-        if (failed) fail.run(i);
-      }
-    })();
+    db.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
+      INSERT INTO centreond_request
+      SELECT i, 't' || i, ${START}, 0, 0, CASE WHEN i = 1 THEN 'bob' WHEN i % 2 THEN 'alice' ELSE 'carol' END,
+        CASE WHEN i % 2 THEN 'WEATHER' ELSE 'COMMAND' END, '', '', '{}' FROM n;
+      INSERT INTO centreond_failed SELECT id FROM centreond_request WHERE owner = 'alice'`);
     db.close();
-    return file;
-  }
+  });
 
   /** Reads the page that finds nothing: how often it let others in, and by which plan each of its statements ran. */
-  async function read(file: string, filter: Partial<RequestFilter>): Promise<{ pauses: number; plans: string[] }> {
+  async function read(filter: Partial<RequestFilter>): Promise<{ pauses: number; plans: string[] }> {
     const texts = new Set<string>();
     const db = new Database(file, { readonly: true, verbose: (text) => texts.add(String(text)) });
     let pauses = 0;
@@ -224,17 +244,13 @@ describe('a page', () => {
     return { pauses, plans };
   }
 
-  const of = (owner: string, action: string, failed: boolean) => ({ owner, action, failed });
-  const disjoint = (i: number) =>
-    i === 1 ? of('bob', 'WEATHER', false) : i % 2 ? of('alice', 'WEATHER', true) : of('carol', 'COMMAND', false);
-
   test.each<[string, Partial<RequestFilter>]>([
     ['a client with few requests asks for failed ones', { mine: 'bob', state: 'failed' }],
     ['a client with few requests asks for an action of many', { mine: 'bob', action: 'COMMAND' }],
     ['a node is asked for that has none', { node: 'paris', state: 'finished', owner: 'alice' }],
     ['a token is not known', { token: 'nobody', state: 'failed' }],
   ])('reads few entries where %s', async (_, filter) => {
-    const { pauses } = await read(await crowd(150_000, disjoint), filter);
+    const { pauses } = await read(filter);
     expect(pauses).toBe(0);
   });
 
@@ -243,7 +259,7 @@ describe('a page', () => {
     ['that action never failed', { action: 'COMMAND', state: 'failed' }],
     ['what this router is asked for never failed', { node: '', action: 'COMMAND', state: 'failed' }],
   ])('lets others in, and reads no request but only an index, where %s', async (_, filter) => {
-    const { pauses, plans } = await read(await crowd(300_000, disjoint), filter);
+    const { pauses, plans } = await read(filter);
     expect(pauses).toBeGreaterThan(1);
     expect(plans.filter((detail) => detail.startsWith('SEARCH r USING COVERING INDEX'))).not.toEqual([]);
     expect(plans.filter((detail) => /^SCAN r\b|TEMP B-TREE/.test(detail))).toEqual([]);

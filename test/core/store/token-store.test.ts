@@ -352,7 +352,7 @@ test('a call that SQLite cannot take fails alone, not those beside it', async ()
 
 test('where the disk fails, nothing that was asked for before that was known is written: it would overtake', async () => {
   const file = path.join(folder(), 'history.sdb');
-  const store = await opened({ file });
+  const store = await opened({ file, lockMs: 200 });
   await store.accept(request('t1'), '{}');
   const other = new Database(file);
   other.exec('BEGIN IMMEDIATE');

@@ -26,6 +26,12 @@ function hostsOf(host: string, interfaces: typeof networkInterfaces): string[] {
   return [first.address];
 }
 
+/** Whether binding failed since the machine does not have the family of the address. */
+export function lacksFamily(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL' || code === 'EINVAL';
+}
+
 /** `host:port` as it stands in endpoints and logs. An IPv4 address that came over an IPv6 socket is shown as IPv4. */
 export function formatAddress(host: string, port: number): string {
   const plain = withoutMapping(host);

@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { isShortOfFiles } from '../../open-files.ts';
 import { CAUSES, type Cause, Connection, type ConnectionHandlers, type ConnectionHost } from './connection.ts';
-import { formatAddress, originOf, parseEndpoint } from './endpoint.ts';
+import { formatAddress, lacksFamily, originOf, parseEndpoint } from './endpoint.ts';
 
 export interface ListenerLimits {
   /** Connections in all, and from one address (of IPv6: one /64 network). */
@@ -313,9 +313,4 @@ function clearSocket(file: string): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   chmodSync(folder, 0o700);
   if (lstatSync(file, { throwIfNoEntry: false })?.isSocket()) rmSync(file);
-}
-
-function lacksFamily(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL' || code === 'EINVAL';
 }

@@ -14,7 +14,8 @@ const USAGE = `usage: centreond-plugin build [--quiet] [FOLDER…]
   build   writes plugin.manifest.json beside the package.json of each built plugin package (default: this folder);
           --quiet prints nothing but errors
   dev     builds this folder's package, has a router serve it, and builds and reloads it on each change; the router is that of
-          ./centreond.yaml, or of FILE, started if it does not run; without a config it is a temporary one
+          ./centreond.yaml, or of FILE, started if it does not run; without a config it is a temporary one;
+          prints the rows of the plugin's requests as they are written, and the log of a router that it started
           --inspect opens a debugger on the plugin's process
   docs    prints what the plugins declare, as a Markdown page
   types   writes src/centreond.d.ts (or FILE), the types of all actions and events of the plugins that are installed in this

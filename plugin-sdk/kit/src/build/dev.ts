@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { MANIFEST_FILE, type Manifest } from '@centreond/plugin-sdk/internal';
 import { failure, reasonOf } from '@centreond/protocol';
 import { buildManifest } from './build.ts';
+import { DevRows } from './dev-rows.ts';
 import { SourceWatch } from './source-watch.ts';
 
 /** Exit code of `centreond` where no daemon serves. */
@@ -30,7 +31,8 @@ export interface DevOptions {
  * Builds the package, has a daemon serve it, and builds and reloads it on each change of its sources, until `signal` aborts. The
  * daemon is the one that runs for the config; if none runs, it is started, and stopped at the end. If there is no config, one is
  * made that serves this plugin on this machine, in a temporary folder that is removed at the end. Resolves with the exit code.
- * What became of a change is said in one line, and below it the output of a build that failed.
+ * What became of a change is said in one line, and below it the output of a build that failed. The rows of the plugin's requests
+ * follow on standard output as they are written, and on standard error the log of a daemon that was started here.
  */
 export async function dev(options: DevOptions): Promise<number> {
   const { folder, say, signal } = options;
@@ -92,6 +94,8 @@ class DevSession {
   /** The folder of the config that was made, and its file. */
   #temporary: string | undefined;
   #made: string | undefined;
+  #rows: DevRows | undefined;
+  readonly #began = new Date();
 
   constructor(
     private readonly options: DevOptions,
@@ -114,12 +118,28 @@ class DevSession {
     this.#type = type;
     if (!(await this.#runs())) {
       await this.#start();
+      this.#showRows(type);
       return;
     }
+    this.#showRows(type);
     const { code, output } = await this.#centreond('reload', type);
     if (code !== 0) this.#report(changed, `built, but not reloaded: ${output.trim()}`);
     else this.#report(changed, `built and reloaded, ${type} ${version} serves now (${Date.now() - before} ms)`);
     if (code === 0 && this.options.inspect && !this.#daemon) await this.#openInspector();
+  }
+
+  /** From the first time on; a daemon that ran before writes its log elsewhere, so there the ends of processes are shown besides. */
+  #showRows(type: string): void {
+    if (this.#daemon && this.#daemon.exitCode !== null) return;
+    const { folder, say } = this.options;
+    this.#rows ??= new DevRows({
+      command: [process.execPath, this.centreond, ...this.#config()],
+      folder,
+      since: this.#began,
+      exits: this.#daemon === undefined,
+      say,
+    });
+    this.#rows.start(type);
   }
 
   #report(changed: readonly string[], what: string, output = ''): void {
@@ -131,6 +151,7 @@ class DevSession {
 
   /** Stops the daemon that was started here, and removes its temporary folder. */
   async stop(): Promise<void> {
+    await this.#rows?.stop();
     this.#daemon?.kill('SIGTERM');
     await this.#ended;
     if (this.#temporary !== undefined) rmSync(this.#temporary, { recursive: true, force: true });
@@ -191,7 +212,7 @@ class DevSession {
   #start(): Promise<void> {
     const { folder, inspect, say } = this.options;
     const env = { ...process.env, ...(inspect && { CENTREOND_INSPECT: this.#type }) };
-    const daemon = spawn(process.execPath, [this.centreond, ...this.#config(), 'start'], {
+    const daemon = spawn(process.execPath, [this.centreond, ...this.#config(), 'start', '--log', 'text'], {
       cwd: folder,
       env,
       stdio: ['ignore', 'pipe', 'inherit'],

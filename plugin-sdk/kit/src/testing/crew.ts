@@ -19,18 +19,21 @@ const URGENT_SHARE = 16;
 
 /** How the instances of a plugin are started and ended. */
 export interface InstanceHost {
-  /** Starts the instance `id`. Resolves when it is ready; rejects with why it is not. */
-  start(id: string): Promise<void>;
-  /** Hands a message to the instance `id`. */
-  send(id: string, message: string): void;
-  /** Has the instance release what it holds, within its grace, and ends it. Resolves when it is gone. */
-  kill(id: string, reason: CentreondError, progress: (step: string) => void): Promise<void>;
+  /** Starts the instance `id`, which is told from one before it by its address. Resolves when it is ready; rejects with why it is not. */
+  start(address: string, id: string): Promise<void>;
+  /** Hands a message to an instance. */
+  send(address: string, message: string): void;
+  /** Has an instance release what it holds, within its grace, and ends it. Resolves when it is gone. */
+  kill(address: string, reason: CentreondError, progress: (step: string) => void): Promise<void>;
 }
 
 interface Slot {
+  /** Its id, but for one that a reload started. */
+  readonly address: string;
   readonly id: string;
   readonly group: Group;
-  state: 'idle' | 'starting' | 'ready' | 'dying';
+  /** `leaving`: a reload has replaced it, and it goes on with what it runs. */
+  state: 'idle' | 'starting' | 'ready' | 'dying' | 'leaving';
   /** What it runs, by the name under which it speaks of it: the token, or `?` and a number for what is answered in the ACK. */
   readonly running: Map<string, TestRequest>;
 }
@@ -48,6 +51,7 @@ export class Crew implements Runner {
   /** The fields from the input to the key; undefined for a plugin that has none. */
   readonly #keyPath: readonly string[] | undefined;
   #numbers = 0;
+  #reloads = 0;
   /** Why nothing is run any more. */
   gone: CentreondError | undefined;
 
@@ -56,8 +60,8 @@ export class Crew implements Runner {
     private readonly manifest: Manifest,
     private readonly requests: TestRequests,
     private readonly host: InstanceHost,
-    private readonly ready: (id: string) => void,
-    private readonly vacant: (id: string) => void,
+    private readonly isReady: (address: string) => void,
+    private readonly vacant: (address: string) => void,
     only?: string,
   ) {
     const { instances } = manifest;
@@ -73,11 +77,11 @@ export class Crew implements Runner {
 
   /** The ids of the instances that there are. */
   get ids(): readonly string[] {
-    return [...this.#slots.keys()];
+    return [...this.#slots.values()].filter(({ state }) => state !== 'leaving').map(({ id }) => id);
   }
-  /** The ids of those that are ready. */
-  get readyIds(): readonly string[] {
-    return [...this.#slots.values()].filter(({ state }) => state === 'ready').map(({ id }) => id);
+  /** The addresses of those that are ready. */
+  get ready(): readonly string[] {
+    return [...this.#slots.values()].filter(({ state }) => state === 'ready').map(({ address }) => address);
   }
 
   /** Whether the instances run nothing that is open. */
@@ -90,12 +94,22 @@ export class Crew implements Runner {
   #group(key: string, ids: readonly string[]): Group {
     const group: Group = { slots: [], waiting: new Map() };
     for (const id of ids) {
-      const slot: Slot = { id, group, state: 'idle', running: new Map() };
-      group.slots.push(slot);
-      this.#slots.set(id, slot);
+      this.#add({ address: id, id, group, state: 'idle', running: new Map() });
     }
     this.#groups.set(key, group);
     return group;
+  }
+
+  #add(slot: Slot): Slot {
+    slot.group.slots.push(slot);
+    this.#slots.set(slot.address, slot);
+    return slot;
+  }
+
+  #remove({ address, group }: Slot): void {
+    this.#slots.delete(address);
+    const at = group.slots.findIndex((slot) => slot.address === address);
+    if (at >= 0) group.slots.splice(at, 1);
   }
 
   /** Starts what runs from the beginning, and the instances `keys`. Rejects with why one does not start. */
@@ -107,13 +121,13 @@ export class Crew implements Runner {
   async #start(slot: Slot): Promise<void> {
     slot.state = 'starting';
     try {
-      await this.host.start(slot.id);
+      await this.host.start(slot.address, slot.id);
     } catch (error) {
       slot.state = 'idle';
       throw error;
     }
     slot.state = 'ready';
-    this.ready(slot.id);
+    this.isReady(slot.address);
     this.#drain(slot);
   }
 
@@ -180,7 +194,7 @@ export class Crew implements Runner {
     this.requests.started(request);
     const worksOn = action.runs === 'here' || request.answered ? target : '';
     const $ = { from: owner, deadline: request.deadline, ...(worksOn !== '' && { target: worksOn }) };
-    this.host.send(slot.id, formatMessage(action.name, token, number, { $, ...data }));
+    this.host.send(slot.address, formatMessage(action.name, token, number, { $, ...data }));
   }
 
   #drain(slot: Slot, action?: string): void {
@@ -199,7 +213,7 @@ export class Crew implements Runner {
       for (const [name, one] of slot.running) {
         if (one !== request) continue;
         const number = name.startsWith('?') ? name.slice(1) : '';
-        this.host.send(slot.id, formatMessage('ABORT', request.token, number, reason.toData()));
+        this.host.send(slot.address, formatMessage('ABORT', request.token, number, reason.toData()));
       }
     }
   }
@@ -208,18 +222,18 @@ export class Crew implements Runner {
     this.#groups.get(this.#keyOf(request))?.waiting.get(request.action.name)?.remove(request);
   }
 
-  /** Instance `id` wrote a row, or the end, of `token`. */
-  row(id: string, token: string, code: number, data: Json): void {
-    this.#said(id, token, token, code, data);
+  /** An instance wrote a row, or the end, of `token`. */
+  row(address: string, token: string, code: number, data: Json): void {
+    this.#said(address, token, token, code, data);
   }
 
-  /** Instance `id` answered the request with this number. */
-  answered(id: string, number: string, code: number, data: JsonObject): void {
-    this.#said(id, `?${number}`, '', code === 0 ? 2 : FAILED, data);
+  /** An instance answered the request with this number. */
+  answered(address: string, number: string, code: number, data: JsonObject): void {
+    this.#said(address, `?${number}`, '', code === 0 ? 2 : FAILED, data);
   }
 
-  #said(id: string, name: string, token: string, code: number, data: Json): void {
-    const slot = this.#slots.get(id);
+  #said(address: string, name: string, token: string, code: number, data: Json): void {
+    const slot = this.#slots.get(address);
     const request = slot?.running.get(name);
     if (!slot || !request) {
       this.requests.dropped(token, '', code);
@@ -263,9 +277,9 @@ export class Crew implements Runner {
       killed.map(async (slot) => {
         if (slot.state !== 'ready') return;
         slot.state = 'dying';
-        await this.host.kill(slot.id, reason, progress);
+        await this.host.kill(slot.address, reason, progress);
         slot.state = 'idle';
-        this.vacant(slot.id);
+        this.vacant(slot.address);
         for (const request of [...slot.running.values()].reverse()) this.#lost(request, this.#killed(request));
         slot.running.clear();
         const waits = [...slot.group.waiting.values()].some((queue) =>
@@ -276,6 +290,40 @@ export class Crew implements Runner {
     );
   }
 
+  /**
+   * Starts a successor of each instance that is ready; from then on the ones before it take nothing more. Resolves with the addresses
+   * of those. Rejects with why a successor does not start; then all is as it was.
+   */
+  async reload(): Promise<readonly string[]> {
+    const before = [...this.#slots.values()].filter(({ state }) => state === 'ready');
+    const number = ++this.#reloads;
+    const started: Slot[] = [];
+    try {
+      for (const { id, group } of before) {
+        const address = `${id} of reload ${number}`;
+        started.push(this.#add({ address, id, group, state: 'idle', running: new Map() }));
+        await this.#start(started.at(-1) as Slot);
+      }
+    } catch (error) {
+      for (const slot of started) this.#remove(slot);
+      throw error;
+    }
+    for (const slot of before) {
+      slot.state = 'leaving';
+      slot.group.slots.splice(slot.group.slots.indexOf(slot), 1);
+    }
+    return before.map(({ address }) => address);
+  }
+
+  /** An instance that a reload has replaced is gone: what it still ran is lost with it. */
+  left(address: string): void {
+    const slot = this.#slots.get(address);
+    if (!slot) return;
+    this.#remove(slot);
+    this.vacant(address);
+    for (const request of [...slot.running.values()].reverse()) this.#lost(request, this.#killed(request));
+  }
+
   /** Nothing is run any more, for `why`: what is open ends with what `reasonFor` says. */
   end(why: CentreondError, reasonFor: (token: string) => CentreondError): void {
     this.gone ??= why;
@@ -284,8 +332,9 @@ export class Crew implements Runner {
     }
     for (const slot of this.#slots.values()) {
       slot.running.clear();
+      this.vacant(slot.address);
+      if (slot.state === 'leaving') this.#slots.delete(slot.address);
       slot.state = 'idle';
-      this.vacant(slot.id);
     }
   }
 

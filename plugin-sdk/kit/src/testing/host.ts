@@ -136,6 +136,7 @@ export class TestHost implements AsyncDisposable {
       state: this.state,
       only: this.#instance,
       instances: this.#instances,
+      crash: () => void this.#child?.kill('SIGKILL'),
     });
   }
 

@@ -13,6 +13,7 @@ import {
 } from '@centreond/protocol';
 import type { Answer, TestAction } from './answers.ts';
 import type { InstanceHost } from './crew.ts';
+import type { TestFaults } from './faults.ts';
 import { InProcessInstance, turn } from './instance.ts';
 import { type LateRow, type LogLine, logInto } from './log-lines.ts';
 import { type TestCall, type TestOutcome, TestRouter } from './test-router.ts';
@@ -85,7 +86,12 @@ class Processes implements InstanceHost {
   });
   readonly state: Map<string, Json>;
   readonly router: TestRouter;
+  /** By address. */
   readonly running = new Map<string, InProcessInstance>();
+  /** Those that a reload has replaced. */
+  readonly leaving = new Map<string, InProcessInstance>();
+  /** Timers of instances that have stopped. */
+  timersLeft = 0;
 
   #config: JsonObject;
 
@@ -98,28 +104,40 @@ class Processes implements InstanceHost {
     const { state = {}, clock = MACHINE_CLOCK, transport = {}, maxRequests } = options;
     this.state = new Map(Object.entries(structuredClone(state)));
     const shared = { manifest, clock, maxMessage: MAX_MESSAGE, state: this.state, maxRequests };
-    this.router = new TestRouter({ ...shared, answers: transport, instances: this });
+    this.router = new TestRouter({ ...shared, answers: transport, instances: this, crash: () => this.crash() });
   }
 
-  async start(id: string): Promise<void> {
+  get all(): readonly InProcessInstance[] {
+    return [...this.leaving.values(), ...this.running.values()];
+  }
+
+  async start(address: string, id: string): Promise<void> {
     const { target } = this;
     const { link, clock = MACHINE_CLOCK } = this.options;
     const config = this.#config;
-    const toRouter = (message: string) => this.router.receive(id, message);
-    const parts = { target, id, config, clock, maxMessage: MAX_MESSAGE, log: this.logger, link, toRouter };
+    const toRouter = (message: string) => this.router.receive(address, message);
+    const rowsTaken = () => this.router.faults.rowsTaken;
+    const parts = { target, id, config, clock, maxMessage: MAX_MESSAGE, log: this.logger, link, toRouter, rowsTaken };
     const instance = new InProcessInstance(parts);
-    this.running.set(id, instance);
-    await instance.start();
+    this.running.set(address, instance);
+    try {
+      await instance.start();
+    } catch (error) {
+      this.running.delete(address);
+      instance.end();
+      throw error;
+    }
   }
 
-  send(id: string, message: string): void {
-    this.running.get(id)?.receive(message);
+  send(address: string, message: string): void {
+    (this.running.get(address) ?? this.leaving.get(address))?.receive(message);
   }
 
-  async kill(id: string, reason: CentreondError, progress: (step: string) => void): Promise<void> {
+  async kill(address: string, reason: CentreondError, progress: (step: string) => void): Promise<void> {
     const { kill } = this.manifest;
-    const instance = this.running.get(id);
+    const instance = this.running.get(address);
     if (!instance) return;
+    const { id } = instance;
     const graceSeconds = kill?.graceSeconds ?? 0;
     if (kill) progress(`instance ${id}: released by the plugin within ${graceSeconds} s`);
     await instance.release(id, reason, graceSeconds * 1000);
@@ -134,12 +152,65 @@ class Processes implements InstanceHost {
     await this.router.crew.restart();
   }
 
+  /** Starts a successor of every instance, with `config` or as before. The result ends those before. */
+  async reload(config: JsonObject = this.#config): Promise<() => Promise<void>> {
+    const before = this.#config;
+    this.#config = configOf(this.manifest, config);
+    const addresses = await this.router.crew.reload().catch((error: unknown) => {
+      this.#config = before;
+      throw error;
+    });
+    for (const address of addresses) {
+      const instance = this.running.get(address);
+      if (instance) this.leaving.set(address, instance);
+      this.running.delete(address);
+    }
+    return async () => {
+      await Promise.all(addresses.map((address) => this.#leave(address)));
+    };
+  }
+
+  async #leave(address: string): Promise<void> {
+    const instance = this.leaving.get(address);
+    if (!instance) return;
+    await instance.drain(STOP_LIMIT_MS);
+    try {
+      await this.stop(instance);
+    } finally {
+      this.leaving.delete(address);
+      this.router.crew.left(address);
+    }
+  }
+
+  /** Stops an instance, as SIGTERM does a process, and ends it. Rejects with what its `stop()` throws. */
+  async stop(instance: InProcessInstance, isOver?: () => boolean): Promise<void> {
+    try {
+      await instance.stop(STOP_LIMIT_MS, isOver);
+    } finally {
+      this.timersLeft += instance.timers;
+      instance.end();
+    }
+  }
+
+  /** Ends every instance as the death of its process does. */
+  crash(): void {
+    const { type } = this.manifest;
+    for (const instance of this.all) instance.end();
+    this.leaving.clear();
+    const reason = (token: string) => failure('PLUGIN_CRASHED', { type, token, cause: 'the test' });
+    this.router.end(this.gone('crashed'), reason);
+  }
+
+  gone(state: string): CentreondError {
+    return failure('NOT_READY', { type: this.manifest.type, state, reason: 'the test has ended it' });
+  }
+
   /** Ends every instance for good as KILL does. Resolves with whether each kill handler kept within its grace. */
   async killAll(id: string, reason: CentreondError): Promise<boolean> {
     const { kill } = this.manifest;
     const graceMs = (kill?.graceSeconds ?? 0) * 1000 + RELEASE_MS;
-    const released = await Promise.all([...this.running.values()].map((one) => one.release(id, reason, graceMs)));
-    for (const instance of this.running.values()) instance.end();
+    const released = await Promise.all(this.all.map((one) => one.release(id, reason, graceMs)));
+    for (const instance of this.all) instance.end();
     return kill === null || released.every((within) => within);
   }
 }
@@ -162,21 +233,20 @@ export class TestedPlugin<P extends object> implements AsyncDisposable {
    * none has started.
    */
   get plugin(): P & Lifecycle {
-    const [id] = this.#processes.running.keys();
-    if (id !== undefined) return this.instance(id);
+    if (this.#first) return this.#first.plugin as P & Lifecycle;
     const reason = 'no instance has started; name its key in the option keys, or make a request';
     throw failure('INVALID_PLUGIN', { plugin: this.manifest.type, reason });
   }
   /** The instance `id`: a key, or `1` to the size of the pool. Throws UNKNOWN_INSTANCE. */
   instance(id: string): P & Lifecycle {
-    const instance = this.#processes.running.get(id);
+    const instance = [...this.#processes.running.values()].find((one) => one.id === id);
     if (instance) return instance.plugin as P & Lifecycle;
     const { type } = this.manifest;
     throw failure('UNKNOWN_INSTANCE', { type, id, known: this.instances.map((one) => `${type}/${one}`) });
   }
   /** The ids of the instances that have started. */
   get instances(): readonly string[] {
-    return [...this.#processes.running.keys()];
+    return [...this.#processes.running.values()].map(({ id }) => id);
   }
   /** How the plugin's first instance said last that it fares; undefined before its first report. */
   get health(): ReportedHealth | undefined {
@@ -204,6 +274,14 @@ export class TestedPlugin<P extends object> implements AsyncDisposable {
   /** What the plugin logged, in order. */
   get log(): readonly LogLine[] {
     return this.#processes.log;
+  }
+  /** How many timers of its `CLOCK` the plugin had left behind whenever it was stopped: a process would wait for them to end. */
+  get timersLeft(): number {
+    return this.#processes.timersLeft;
+  }
+  /** What goes wrong between the plugin and the router, when a test wants it to. */
+  get faults(): TestFaults {
+    return this.#processes.router.faults;
   }
   /** What the plugin keeps. */
   get state(): ReadonlyMap<string, Json> {
@@ -270,9 +348,9 @@ export class TestedPlugin<P extends object> implements AsyncDisposable {
     const { type } = this.manifest;
     const { router } = this.#processes;
     const killed = (token: string) => failure('PLUGIN_KILLED', { type, token });
-    router.gone ??= this.#gone('killed');
+    router.gone ??= this.#processes.gone('killed');
     const within = await this.#processes.killAll(id, killed('these requests'));
-    router.end(this.#gone('killed'), killed);
+    router.end(this.#processes.gone('killed'), killed);
     return within;
   }
 
@@ -281,18 +359,16 @@ export class TestedPlugin<P extends object> implements AsyncDisposable {
    * with ACTION_FAILED where `stop()` throws.
    */
   async stop(): Promise<void> {
-    const { router, running } = this.#processes;
+    const { router, all } = this.#processes;
     if (router.gone) return;
-    const why = this.#gone('stopped');
+    const why = this.#processes.gone('stopped');
     router.gone = why;
     await turn(); // what was just sent is there by now
     try {
-      await Promise.all(
-        [...running.values()].map((instance) => instance.stop(STOP_LIMIT_MS, () => router.crew.isIdle)),
-      );
+      await Promise.all(all.map((instance) => this.#processes.stop(instance, () => router.crew.isIdle)));
     } finally {
+      this.#processes.leaving.clear();
       router.end(why, (token) => failure('INTERRUPTED', { token }));
-      for (const instance of running.values()) instance.end();
     }
   }
 
@@ -301,10 +377,7 @@ export class TestedPlugin<P extends object> implements AsyncDisposable {
    * PLUGIN_CRASHED. {@link restart} starts it again.
    */
   crash(): void {
-    const { type } = this.manifest;
-    const { router, running } = this.#processes;
-    for (const instance of running.values()) instance.end();
-    router.end(this.#gone('crashed'), (token) => failure('PLUGIN_CRASHED', { type, token, cause: 'the test' }));
+    this.#processes.crash();
   }
 
   /**
@@ -316,11 +389,16 @@ export class TestedPlugin<P extends object> implements AsyncDisposable {
     await this.#processes.restart(options.config);
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.stop();
+  /**
+   * Starts the plugin beside itself, with `config` if given, as RELOADPLUGIN does: requests and events go to the new instances, and the
+   * old ones go on with what they have until the returned function is called, which waits for their requests and stops them. Rejects
+   * as {@link testPlugin} does; then the old ones stay.
+   */
+  reload(options: { readonly config?: JsonObject } = {}): Promise<() => Promise<void>> {
+    return this.#processes.reload(options.config);
   }
 
-  #gone(state: string): CentreondError {
-    return failure('NOT_READY', { type: this.manifest.type, state, reason: 'the test has ended it' });
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
   }
 }

@@ -4,6 +4,7 @@ export type { Answer, AnsweredRequest, TestAction } from './answers.ts';
 export { FakeClock } from './clock.ts';
 export { assertPluginContract, type ContractOptions, checkPluginContract, type Ending } from './contract.ts';
 export { FakeLink } from './fake-link.ts';
+export type { Held, TestFaults } from './faults.ts';
 export type { Finding, FindingCode } from './findings.ts';
 export { type HostOptions, type Leftovers, startHost, type TestHost } from './host.ts';
 export { type TestedPlugin, type TestOptions, testPlugin } from './in-process.ts';

@@ -33,6 +33,8 @@ export interface InstanceParts {
   readonly link?: ((options: LinkOptions) => Link) | undefined;
   /** Takes a message of the instance. */
   toRouter(message: string): void;
+  /** A promise while the router takes no rows. */
+  rowsTaken?(): Promise<void> | undefined;
 }
 
 /** The clock of one instance: its timers end with it, as those of a process do. */
@@ -62,6 +64,11 @@ class InstanceClock extends TimerClock implements Disposable {
     if (this.#isOver) timer[Symbol.dispose]();
     else this.#timers.add(own);
     return own;
+  }
+
+  /** How many have neither run nor been cancelled. */
+  get size(): number {
+    return this.#timers.size;
   }
 
   [Symbol.dispose](): void {
@@ -122,7 +129,9 @@ export class InProcessInstance {
     this.send(message);
   }
 
-  ready(): undefined {}
+  ready(): Promise<void> | undefined {
+    return this.parts.rowsTaken?.();
+  }
 
   /** Aborts what runs and calls the kill handler, and waits for it at most `graceMs`. Resolves with whether it kept within that. */
   release(id: string, reason: CentreondError, graceMs: number): Promise<boolean> {
@@ -136,9 +145,22 @@ export class InProcessInstance {
     });
   }
 
+  get id(): string {
+    return this.parts.id;
+  }
+  /** Timers of its clock that have neither run nor been cancelled. */
+  get timers(): number {
+    return this.#clock.size;
+  }
   /** Whether it runs nothing. */
   get isIdle(): boolean {
     return (this.#runtime?.inFlight ?? 0) === 0;
+  }
+
+  /** Resolves once it runs nothing, or after `limitMs`. */
+  async drain(limitMs: number): Promise<void> {
+    const limit = Date.now() + limitMs;
+    while (!this.isIdle && Date.now() < limit) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 
   /**

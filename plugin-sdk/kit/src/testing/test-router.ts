@@ -24,6 +24,7 @@ import {
 import { type Answer, type TestAction, toldError } from './answers.ts';
 import { TestCoreActions } from './core-actions.ts';
 import { Crew, type InstanceHost } from './crew.ts';
+import { TestFaults } from './faults.ts';
 import { TestHistory } from './history.ts';
 import { type Asking, TestLadder } from './ladder.ts';
 import type { LateRow } from './log-lines.ts';
@@ -71,6 +72,8 @@ export interface TestRouterOptions {
   /** The one instance that takes every request; if omitted, those that the manifest declares. */
   readonly only?: string;
   readonly instances: InstanceHost;
+  /** Ends the instances as the death of their processes does. */
+  crash(): void;
 }
 
 /**
@@ -84,6 +87,7 @@ export class TestRouter {
   readonly callers: TestCallers;
   /** The nodes that requests may name as TARGET: those of the test, and those that the plugin carries. */
   readonly nodes: TestNodes;
+  readonly faults: TestFaults;
   /** @internal */
   readonly crew: Crew;
   readonly #requests: TestRequests;
@@ -93,6 +97,7 @@ export class TestRouter {
 
   constructor(readonly options: TestRouterOptions) {
     const { manifest, clock, maxMessage, answers, instances, maxRequests = OPEN_LIMIT } = options;
+    this.faults = new TestFaults(() => options.crash());
     this.history = new TestHistory(clock);
     this.#requests = new TestRequests(this.history, clock, maxRequests);
     const hears = (event: string) => this.#hearers(event);
@@ -101,10 +106,10 @@ export class TestRouter {
     const take = (peer: TestPeer, message: string) => this.#take(peer, message);
     this.callers = new TestCallers({ type: manifest.type, toInstance, take });
     const { services, callers } = this;
-    const ready = (id: string) => services.ready(id);
-    const vacant = (id: string) => {
-      services.gone(id);
-      callers.gone(id);
+    const ready = (address: string) => services.ready(address);
+    const vacant = (address: string) => {
+      services.gone(address);
+      callers.gone(address);
     };
     this.crew = new Crew(manifest, this.#requests, instances, ready, vacant, options.only);
     this.nodes = new TestNodes(this.services, this.#requests, answers);
@@ -229,7 +234,8 @@ export class TestRouter {
     return { action, token, target, data, envelope: deadline === undefined ? undefined : { deadline }, unchecked };
   }
 
-  #take(peer: TestPeer, message: string): void {
+  /** `accepted` is told of the action of a message that is not refused, once its ACK is sent. */
+  #take(peer: TestPeer, message: string, accepted: (action: string) => void = () => {}): void {
     let token = '';
     let action = '';
     const refuse = (error: unknown) => {
@@ -255,6 +261,7 @@ export class TestRouter {
         const text = formatAck(ack.token, 0, JSON.stringify(ack.data));
         peer.send(action === 'PING' ? `[PONG] [${token}] [] ${text.slice(text.indexOf('{'))}` : text);
         ack.after?.();
+        accepted(action);
       };
       if (taken instanceof Promise) taken.then(answer, refuse);
       else answer(taken);
@@ -272,18 +279,23 @@ export class TestRouter {
 
   /** The plugin is gone, or takes nothing more: what is open ends with what `reasonFor` says, and so does what comes. */
   end(why: CentreondError, reasonFor: (token: string) => CentreondError): void {
+    this.faults.ended();
     this.crew.end(why, reasonFor);
   }
 
-  /** Takes a message of the instance `id`: a row, an answer, an event, or a request of the plugin's own. */
-  receive(id: string, text: string): void {
+  /** Takes a message of an instance: a row, an answer, an event, or a request of the plugin's own. */
+  receive(address: string, text: string): void {
     if (text.startsWith('[ROW] ')) {
       const { token, target, data } = parseMessage(text);
-      this.crew.row(id, token, Number(target), parseJson(data) as Json);
+      this.faults.pass('ROW', () => this.crew.row(address, token, Number(target), parseJson(data) as Json));
     } else if (text.startsWith('[ANSWER] ')) {
       const { token: number, target, data } = parseMessage(text);
-      this.crew.answered(id, number, Number(target), parseData(data));
-    } else if (!this.services.receive(text) && !this.callers.receive(id, text)) this.#take(this.#instance(id), text);
+      this.crew.answered(address, number, Number(target), parseData(data));
+    } else if (!this.services.receive(text) && !this.callers.receive(address, text)) {
+      const peer = this.#instance(address);
+      const [, action = ''] = /^\[([A-Z][A-Z0-9_-]*)\]/.exec(text) ?? [];
+      this.faults.pass(action, () => this.#take(peer, text, (one) => this.faults.taken(one)));
+    }
   }
 
   #instance(id: string): TestPeer {
@@ -306,9 +318,9 @@ export class TestRouter {
     const { manifest } = this.options;
     const listener = manifest.listens.find((listens) => listens.event === event);
     if (!listener) return [];
-    const { readyIds } = this.crew;
-    if ('key' in manifest.instances && listener.in !== 'one') return readyIds;
-    return readyIds.length > 0 ? readyIds.slice(0, 1) : undefined;
+    const { ready } = this.crew;
+    if ('key' in manifest.instances && listener.in !== 'one') return ready;
+    return ready.length > 0 ? ready.slice(0, 1) : undefined;
   }
 }
 

@@ -166,6 +166,7 @@ export class Scene {
       maxMessage: 1024 * 1024,
       strangers: { perSecond: 1e9, perAddress: { perSecond: 1e9 } },
       idleMs: IDLE_MS,
+      chronicle: { tell() {} },
       clock: this.clock,
       log: { info: log, warn: log, error: (fields, event) => this.#failed(fields, event) },
       limits: { sweepMs: ENDLESS_MS, concurrency: 2, pendingMs: PENDING_MS, stallMs: STALL_MS },

@@ -2,7 +2,7 @@ import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { reasonOf } from '@centreond/protocol';
 import Database from 'better-sqlite3';
-import { fault } from './errors.ts';
+import { fault } from '../errors.ts';
 
 /** How long to wait for the pid of a daemon that has just taken the folder, in steps. */
 const PID_STEPS = 10;
@@ -97,11 +97,17 @@ async function exists(folder: string): Promise<boolean> {
   }
 }
 
+/** The pid of the process that says in the folder that it holds it; undefined if there is none. */
+export async function daemonOf(folder: string): Promise<number | undefined> {
+  const pid = Number(await readFile(pidFileOf(folder), 'utf8').catch(() => ''));
+  return pid > 0 && (await exists(`/proc/${pid}`).catch(() => true)) ? pid : undefined;
+}
+
 /** The pid of the process that holds the folder; undefined if it has not written that yet. */
 async function holderOf(folder: string): Promise<number | undefined> {
   for (let step = 0; step < PID_STEPS; step++) {
-    const pid = Number(await readFile(pidFileOf(folder), 'utf8').catch(() => ''));
-    if (pid > 0 && (await exists(`/proc/${pid}`).catch(() => true))) return pid;
+    const pid = await daemonOf(folder);
+    if (pid !== undefined) return pid;
     await new Promise((resolve) => setTimeout(resolve, PID_STEP_MS));
   }
   return undefined;

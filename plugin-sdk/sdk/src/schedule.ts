@@ -1,15 +1,16 @@
-import { reasonOf } from '@centreond/plugin-sdk';
+import { reasonOf } from '@centreond/protocol';
 import { Cron } from 'croner';
+import { timeZoneFault } from './time-zone.ts';
+
+export { timeZoneFault, timeZoneOf, type ZoneOrFault } from './time-zone.ts';
 
 /** The form of a schedule: five or six fields, or a name such as `@daily`. croner says the rest. */
 export const SCHEDULE_FORM = /^(@[a-z]+|\S+( +\S+){4,5})$/;
 
-/** The time zone of this machine. */
-export function machineTimeZone(): string {
-  return Intl.DateTimeFormat().resolvedOptions().timeZone;
-}
-
-/** When a definition is due: croner's reading of its pattern in its time zone. Times are milliseconds since the epoch. */
+/**
+ * When a schedule is due in a time zone. Fields are read as croner reads them; day of month and weekday together as Vixie cron: both
+ * have to match if one of them starts with `*`, else either. Times are milliseconds since the epoch.
+ */
 export class Schedule {
   readonly #cron: Cron;
 
@@ -18,8 +19,11 @@ export class Schedule {
     readonly pattern: string,
     readonly timeZone: string,
   ) {
+    const fields = pattern.trim().split(/ +/);
+    const days = fields.length < 5 ? [] : [fields.at(-3), fields.at(-1)];
+    const domAndDow = days.some((field) => /^[*?]/.test(field ?? ''));
     // Without a function and paused: croner only computes, the timers are the plugin's own.
-    this.#cron = new Cron(pattern, { timezone: timeZone, mode: '5-or-6-parts', paused: true });
+    this.#cron = new Cron(pattern, { timezone: timeZone, mode: '5-or-6-parts', paused: true, domAndDow });
   }
 
   /** The first time after `after`, if there is one. */
@@ -39,14 +43,11 @@ export class Schedule {
   }
 }
 
-/** What is wrong with a schedule, or undefined. */
+/** What is wrong with a schedule in the zone, or undefined: a clause. One that never comes due after `now` is wrong, too. */
 export function scheduleFault(pattern: string, timeZone: string, now: number): string | undefined {
   if (!SCHEDULE_FORM.test(pattern)) return 'must have five or six fields (with seconds), or be a name such as @daily';
-  try {
-    Intl.DateTimeFormat('en', { timeZone });
-  } catch {
-    return `the time zone ${timeZone} is not known here; use a name such as Europe/Paris`;
-  }
+  const unknown = timeZoneFault(timeZone);
+  if (unknown !== undefined) return unknown;
   try {
     return new Schedule(pattern, timeZone).next(now) === undefined ? 'never comes due' : undefined;
   } catch (error) {

@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, wr
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { DataFolder } from '../../core/dist/data-folder.js';
-import { ROOT } from '../daemon-process.ts';
+import { DataFolder } from '../../../core/dist/data-folder/data-folder.js';
+import { ROOT } from '../../daemon-process.ts';
 
 function temporary(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'centreond-folder-'));
@@ -45,7 +45,7 @@ test('a folder that cannot be made is refused with a sentence: below /proc, belo
   const file = path.join(temporary(), 'file');
   writeFileSync(file, '');
   // In a process of its own: what it guards against is a call that never returns.
-  const module = path.join(ROOT, 'core/dist/data-folder.js');
+  const module = path.join(ROOT, 'core/dist/data-folder/data-folder.js');
   const script = `import { DataFolder } from ${JSON.stringify(module)};
     await DataFolder.take(process.argv[1]).catch((error) => console.log(error.code, error.message));`;
   for (const folder of ['/proc/1/centreond/var', '/proc/centreond', path.join(file, 'var')]) {
