@@ -11,6 +11,30 @@ import { DaemonProcess, ROOT } from '../daemon-process.ts';
 export const SECRETS = { ops: 'the-secret-of-ops-0123456789', reader: 'the-secret-of-reader-0123' } as const;
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
+/** A small fleet, with a node in each state and one behind another. */
+export const FIVE = [
+  {
+    id: 'paris-1',
+    state: 'up',
+    kind: 'pull',
+    address: '10.1.0.4:41522',
+    version: '0.1.0',
+    roundTripMs: 3.4,
+    labels: { site: 'paris' },
+    subnodes: ['inner-1'],
+  },
+  { id: 'paris-2', state: 'up', kind: 'pull', address: '10.1.0.5:41999', version: '0.1.0', labels: { site: 'paris' } },
+  { id: 'lyon-1', state: 'connecting', kind: 'push', labels: { site: 'lyon' }, reason: 'its link is being opened' },
+  {
+    id: 'lyon-2',
+    state: 'unreachable',
+    kind: 'ssh',
+    labels: { site: 'lyon' },
+    reason: 'its host key is not the one in the config',
+  },
+  { id: 'nice-1', state: 'up', kind: 'push', labels: { site: 'nice' } },
+];
+
 async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

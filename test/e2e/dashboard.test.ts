@@ -4,32 +4,10 @@ import { connect } from '@centreond/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CHROMIUM, NO_CHROMIUM } from '../chromium.ts';
 import { newIdentity, until } from '../daemon-process.ts';
-import { barriers, DashboardStage, logIn, overflow, SECRETS, type Visit } from './dashboard-stage.ts';
+import { DashboardStage, FIVE, logIn, SECRETS, type Visit } from './dashboard-stage.ts';
 
 const stage = new DashboardStage();
 
-const FIVE = [
-  {
-    id: 'paris-1',
-    state: 'up',
-    kind: 'pull',
-    address: '10.1.0.4:41522',
-    version: '0.1.0',
-    roundTripMs: 3.4,
-    labels: { site: 'paris' },
-    subnodes: ['inner-1'],
-  },
-  { id: 'paris-2', state: 'up', kind: 'pull', address: '10.1.0.5:41999', version: '0.1.0', labels: { site: 'paris' } },
-  { id: 'lyon-1', state: 'connecting', kind: 'push', labels: { site: 'lyon' }, reason: 'its link is being opened' },
-  {
-    id: 'lyon-2',
-    state: 'unreachable',
-    kind: 'ssh',
-    labels: { site: 'lyon' },
-    reason: 'its host key is not the one in the config',
-  },
-  { id: 'nice-1', state: 'up', kind: 'push', labels: { site: 'nice' } },
-];
 const SITES = ['lille', 'lyon', 'nantes', 'nice', 'paris'];
 const FIVE_HUNDRED = Array.from({ length: 500 }, (_, index) => ({
   id: `node-${index + 1}`,
@@ -337,47 +315,4 @@ describe.skipIf(CHROMIUM === undefined)(`the dashboard, in a browser${NO_CHROMIU
     await until('it asks again', () => asked >= 3);
     await stage.leave(visit);
   });
-
-  const LOOKS = (['light', 'dark'] as const).flatMap((colorScheme) =>
-    [1440, 390].map((width) => ({ colorScheme, width })),
-  );
-  test.each(LOOKS)(
-    'keeps nobody out and fits at $width px, $colorScheme',
-    { timeout: 180_000 },
-    async ({ colorScheme, width }) => {
-      const { token } = await stage.call('COMMAND', { command: ['sh', '-c', 'echo one; echo two >&2'] });
-      await expect(
-        connect({
-          ...stage.daemon.door(newIdentity(`waiting-${colorScheme}-${width}`, stage.daemon.folder)),
-          timeoutMs: 2000,
-        }),
-      ).rejects.toThrow();
-      const login = await stage.visit({ colorScheme, viewport: { width, height: 900 } });
-      expect(await barriers(login.page)).toEqual([]);
-      expect(await overflow(login.page)).toBeLessThanOrEqual(0);
-      await stage.leave(login);
-      const visit = await stage.enter('ops', { colorScheme, viewport: { width, height: 900 } });
-      const places: [hash: string, shown: string][] = [
-        ['#/nodes', 'its host key is not the one in the config'],
-        ['#/map', 'this router'],
-        ['#/nodes/paris-1', 'Its last requests'],
-        ['#/plugins', 'Slowest plugin'],
-        ['#/plugins/action', 'Slowest instance'],
-        ['#/requests', 'COMMAND'],
-        [`#/requests/${token}`, 'exitCode'],
-        ['#/call', 'Run a command'],
-        ['#/call/COMMAND?on=paris-1', 'This router, central'],
-        ['#/keys', 'pending'],
-        ['#/events', 'Events'],
-        ['#/nowhere', 'There is no such page'],
-      ];
-      for (const [hash, shown] of places) {
-        await stage.goTo(visit, hash);
-        await visit.page.locator('main').getByText(shown).first().waitFor();
-        expect({ hash, barriers: await barriers(visit.page) }).toEqual({ hash, barriers: [] });
-        expect({ hash, isTooWide: (await overflow(visit.page)) > 0 }).toEqual({ hash, isTooWide: false });
-      }
-      await stage.leave(visit);
-    },
-  );
 });
