@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { Empty, Fault, Loading } from '../parts/notices.tsx';
 import { Filter, Page, Segments } from '../parts/page.tsx';
 import { type RequestFilters, SPANS, tokenIn } from '../requests/filters.ts';
@@ -97,17 +97,7 @@ function Fields({ query, onChange }: FieldsProps) {
     actions.filter(({ reply }) => reply === 'row').map(({ name }) => name),
   );
   const text = (name: string, label: string, list?: string) => (
-    <label class="field-inline">
-      <span>{label}</span>
-      <input
-        type="text"
-        spellcheck={false}
-        autocomplete="off"
-        list={list}
-        value={query[name] ?? ''}
-        onChange={({ currentTarget }) => onChange({ [name]: currentTarget.value.trim() })}
-      />
-    </label>
+    <TextFilter label={label} list={list} value={query[name] ?? ''} onChange={(value) => onChange({ [name]: value })} />
   );
   return (
     <>
@@ -130,5 +120,33 @@ function Fields({ query, onChange }: FieldsProps) {
         </select>
       </label>
     </>
+  );
+}
+
+interface TextFilterProps {
+  readonly label: string;
+  readonly value: string;
+  readonly list: string | undefined;
+  onChange(value: string): void;
+}
+
+/** A text that filters once it is complete: after Enter, or when one leaves it. */
+function TextFilter({ label, value, list, onChange }: TextFilterProps) {
+  // What is being typed is kept here: the page is drawn again each second.
+  const [typed, setTyped] = useState(value);
+  useEffect(() => setTyped(value), [value]);
+  return (
+    <label class="field-inline">
+      <span>{label}</span>
+      <input
+        type="text"
+        spellcheck={false}
+        autocomplete="off"
+        list={list}
+        value={typed}
+        onInput={({ currentTarget }) => setTyped(currentTarget.value)}
+        onChange={({ currentTarget }) => onChange(currentTarget.value.trim())}
+      />
+    </label>
   );
 }
