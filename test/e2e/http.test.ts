@@ -178,6 +178,8 @@ describe('who may call', () => {
       plugins: { actions: { name: string }[] }[];
     };
     const names = plugins.flatMap(({ actions }) => actions.map(({ name }) => name)).filter((name) => name in MATRIX);
+    // By HTTP it is a stream.
+    names.splice(names.indexOf('FOLLOW'), 1);
     expect(names.length).toBeGreaterThan(25);
     for (const name of names) {
       // DATA that no action takes: what may be called refuses that, and nothing is done.

@@ -1,0 +1,2 @@
+/** Styles are built into a file beside the scripts. */
+declare module '*.css';
