@@ -2,11 +2,22 @@ import { spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { until } from '../daemon-process.ts';
 import { ROOT, tempFolder } from '../plugin-sdk/temp-package.ts';
 import { startAsTheUnit } from './as-the-unit.ts';
 import { Machine } from './machine.ts';
 
-const TOOLS = ['mmdebstrap', 'dpkg-deb', 'unshare', 'nsenter', 'setpriv', 'ip', 'systemd-analyze', 'python3'];
+const TOOLS = [
+  'mmdebstrap',
+  'dpkg-deb',
+  'unshare',
+  'nsenter',
+  'setpriv',
+  'ip',
+  'systemd-analyze',
+  'python3',
+  'buildah',
+];
 const missing = TOOLS.filter((tool) => spawnSync('which', [tool]).status !== 0);
 const isRoot = process.getuid?.() === 0;
 const why = missing.length > 0 ? `${missing.join(', ')} not found` : isRoot ? undefined : 'only root can make a chroot';
@@ -124,6 +135,73 @@ describe.skipIf(why !== undefined)('the Debian package', () => {
     const after = await filesOf(debian);
     expect(after.filter((file) => !before.includes(file))).toEqual([]);
     expect(before.filter((file) => !after.includes(file))).toEqual([]);
+  });
+});
+
+describe.skipIf(why !== undefined)('the container', () => {
+  const buildah = (...args: string[]) => {
+    const store = ['--root', path.join(folder, 'images'), '--runroot', path.join(folder, 'images-run')];
+    return memory.must('buildah', ...store, '--storage-driver', 'overlay', ...args);
+  };
+  const BASE = 'docker.io/library/debian:bookworm-slim';
+  let root = '';
+  let words: { Entrypoint: string[]; Cmd: string[]; User: string; Healthcheck: { Test: string[] } };
+
+  beforeAll(async () => {
+    await memory.must('rm', String(next));
+    // In place of the image of that name, which is as clean a Debian: no registry is asked.
+    const scratch = (await buildah('from', 'scratch')).trim();
+    await buildah('add', '--quiet', scratch, base, '/');
+    await buildah('commit', '--quiet', '--rm', scratch, BASE);
+    const file = path.join(ROOT, 'config/Containerfile');
+    const options = ['--isolation', 'chroot', '--network', 'host', '--pull-never', '--format', 'docker'];
+    await buildah('build', ...options, '--file', file, '--tag', 'centreond', folder);
+    const { Docker } = JSON.parse(await buildah('inspect', '--type', 'image', 'centreond'));
+    words = Docker.config;
+    root = (await buildah('mount', (await buildah('from', '--pull-never', 'centreond')).trim())).trim();
+  });
+
+  /** Starts a container whose process 1 is `command`, and leaves an orphan of a command behind. */
+  async function withOrphan(command: readonly string[]): Promise<{ container: Machine; orphan: number }> {
+    const container = await Machine.container(memory, root, command);
+    onTestFinished(() => container.close());
+    await until('it is ready', () => container.printed.includes('is ready'), 60_000);
+    await container.does('rm -f /tmp/orphan');
+    // Its own number, and not that of the shell around it, which ends once the orphan has left its group.
+    const line =
+      'setsid sh -c "echo \\$\\$ > /tmp/orphan; exec sleep 0.1" > /dev/null 2>&1 & until [ -s /tmp/orphan ]; do sleep 0.1; done';
+    await container.does(
+      `centreond call COMMAND '${JSON.stringify({ command: ['sh', '-c', line] })}'`,
+      'own',
+      words.User,
+    );
+    const orphan = Number(await container.does('cat /tmp/orphan'));
+    return { container, orphan };
+  }
+
+  const stateOf = async (container: Machine, pid: number) => {
+    const { stdout } = await container.run(`cat /proc/${pid}/stat`);
+    return /\) (\w)/.exec(stdout)?.[1] ?? 'gone';
+  };
+
+  test('runs as its user, is healthy, reaps what commands leave behind, and stops on SIGTERM', async () => {
+    expect(words.User).toBe('centreond');
+    const { container, orphan } = await withOrphan([...words.Entrypoint, ...words.Cmd]);
+    expect(await container.does('cat /proc/1/comm')).toBe('tini\n');
+    expect(container.printed).not.toContain('PID 1');
+    const [kind, ...health] = words.Healthcheck.Test;
+    expect(kind).toBe('CMD');
+    expect(await container.does(health.join(' '), 'own', words.User)).toContain('central');
+    await until('the orphan was reaped', async () => (await stateOf(container, orphan)) === 'gone');
+    container.signal('SIGTERM');
+    expect(await container.ended()).toBe(0);
+  });
+
+  test('without an init the daemon says what it does not do, and a zombie stays', async () => {
+    const { container, orphan } = await withOrphan(['centreond', ...words.Cmd]);
+    expect(container.printed).toMatch(/PID 1 .*tini/);
+    await until('the orphan has ended', async () => /Z|gone/.test(await stateOf(container, orphan)));
+    expect(await stateOf(container, orphan)).toBe('Z');
   });
 });
 

@@ -33,7 +33,8 @@ const CONTAINER = `
 echo up
 root=$1; shift
 mount -t proc proc "$root/proc"
-exec chroot --userspec=centreond "$root" /bin/sh -c 'cd /var/lib/centreond && exec "$@"' sh "$@"
+# A change of user takes away that it is killed with its parent.
+exec chroot --userspec=centreond "$root" setpriv --pdeathsig KILL /bin/sh -c 'cd /var/lib/centreond && exec "$@"' sh "$@"
 `;
 
 /**
@@ -133,7 +134,8 @@ export class Machine {
   }
 
   async close(): Promise<void> {
-    this.#holder.kill('SIGKILL');
+    const { exitCode, signalCode } = this.#holder;
+    if (exitCode === null && signalCode === null) this.signal('SIGKILL');
     await this.ended();
   }
 }

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { type ExecFileSyncOptionsWithStringEncoding, execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ROOT } from '../daemon-process.ts';
@@ -23,7 +23,9 @@ export function setting(key: string): string {
 export function systemCalls(): Set<string> {
   const groups = new Map<string, string[]>();
   let group = '';
-  const listed = execFileSync('systemd-analyze', ['syscall-filter', '--no-pager'], { encoding: 'utf8' });
+  // It warns that it cannot ask the kernel for the names of the others.
+  const options: ExecFileSyncOptionsWithStringEncoding = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] };
+  const listed = execFileSync('systemd-analyze', ['syscall-filter', '--no-pager'], options);
   for (const line of listed.split('\n')) {
     if (line.startsWith('@')) group = line.trim();
     if (line.startsWith('@')) groups.set(group, []);
