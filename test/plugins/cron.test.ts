@@ -134,9 +134,7 @@ describe('a time zone', () => {
     );
     await on.plugin({ timeZone: undefined, definitions: [{ ...hourly, timeZone: 'Asia/Tokyo' }] });
     expect(await on.call('GETCRON', {})).toMatchObject({ definitions: [{ timeZone: 'Asia/Tokyo' }] });
-    await expect(on.call('ADDCRON', { ...hourly, id: 'other' })).rejects.toThrow(
-      `timeZone: is omitted, and ${named}`,
-    );
+    await expect(on.call('ADDCRON', { ...hourly, id: 'other' })).rejects.toThrow(`timeZone: is omitted, and ${named}`);
   });
 
   it('is read out of TZ where that names a file', async () => {

@@ -73,7 +73,7 @@ function warnOfSurroundings(log: Log): void {
   }
   if (process.pid !== 1) return;
   log.warn(
-    'centreond runs as PID 1 and does not reap the orphans of commands: start the container with an init (docker run --init)',
+    'centreond runs as PID 1 and does not reap the orphans of commands: start it by an init (tini -- centreond start, or docker run --init)',
   );
 }
 
