@@ -121,7 +121,9 @@ async function stage(folder: string): Promise<void> {
   cpSync(path.join(node, 'bin/node'), path.join(lib, 'bin/node'));
   const core = path.join(lib, 'node_modules/@centreond/core');
   rewrite(path.join(core, 'bin/centreond'), 'exec node ', `exec /${LIB}/bin/node `);
-  rewrite(path.join(core, 'bin/centreond.js'), /^#!.*/, `#!/${LIB}/bin/node`);
+  // Started by that Node.js alone.
+  rewrite(path.join(core, 'bin/centreond.js'), /^#!.*\n/, '');
+  chmodSync(path.join(core, 'bin/centreond.js'), 0o644);
   mkdirSync(path.join(folder, 'usr/bin'));
   symlinkSync(`../lib/centreond/node_modules/@centreond/core/bin/centreond`, path.join(folder, 'usr/bin/centreond'));
 
@@ -174,7 +176,7 @@ async function pack(folder: string, out: string, version: string): Promise<strin
   put(folder, 'DEBIAN/md5sums', sums(folder));
   mkdirSync(out, { recursive: true });
   const file = path.join(out, `centreond_${debian}_amd64.deb`);
-  const args = ['--root-owner-group', '-Zzstd', '-z9', '--build', folder, file];
+  const args = ['--root-owner-group', '-Zxz', '-z1', '--build', folder, file];
   await run('dpkg-deb', args, { env: { ...process.env, SOURCE_DATE_EPOCH: date } });
   return file;
 }
