@@ -399,15 +399,16 @@ test('a reload takes the tokens as they are now, on the same port', async () => 
 });
 
 test('a stop does not wait for those who wait', async () => {
-  const waiting = call('alice', 'SLEEP', { ms: 1900 }, '?wait=600s');
+  const waiting = call('alice', 'COMMAND', { command: 'sleep 60' }, '?wait=600s');
   await until('it runs', async () => {
-    const { requests } = (await ask('ops', 'GET', '/api/requests?action=SLEEP&state=open')).body as {
-      requests: object[];
-    };
-    return requests.length > 0;
+    const asked = await ask('ops', 'GET', '/api/requests?action=COMMAND&state=open');
+    return (asked.body as { requests: object[] }).requests.length > 0;
   });
   expect((await daemon.cli('reload', 'http')).code).toBe(0);
-  expect((await waiting).status).toBe(202);
+  const { status, body } = await waiting;
+  expect(status).toBe(202);
+  const { body: cancelled } = await ask('ops', 'DELETE', `/api/requests/${String(body.token)}`);
+  expect(cancelled).toMatchObject({ cancelled: true });
 });
 
 test('guessing is slow, and an address that guesses waits while others do not', async () => {
