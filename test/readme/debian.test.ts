@@ -166,16 +166,15 @@ describe.skipIf(why !== undefined)('the container', () => {
     const container = await Machine.container(memory, root, command);
     onTestFinished(() => container.close());
     await until('it is ready', () => container.printed.includes('is ready'), 60_000);
-    await container.does('rm -f /tmp/orphan');
-    // Its own number, and not that of the shell around it, which ends once the orphan has left its group.
-    const line =
-      'setsid sh -c "echo \\$\\$ > /tmp/orphan; exec sleep 0.1" > /dev/null 2>&1 & until [ -s /tmp/orphan ]; do sleep 0.1; done';
-    await container.does(
-      `centreond call COMMAND '${JSON.stringify({ command: ['sh', '-c', line] })}'`,
-      'own',
-      words.User,
-    );
+    await container.does('rm -f /tmp/orphan /tmp/end');
+    // It outlives the shell that started it, which ends once the orphan has left its group.
+    const orphaned = 'echo \\$\\$ > /tmp/orphan; until [ -e /tmp/end ]; do sleep 0.1; done';
+    const line = `setsid sh -c "${orphaned}" > /dev/null 2>&1 & until [ -s /tmp/orphan ]; do sleep 0.1; done`;
+    const data = JSON.stringify({ command: ['sh', '-c', line] });
+    await container.does(`centreond call COMMAND '${data}'`, 'own', words.User);
     const orphan = Number(await container.does('cat /tmp/orphan'));
+    expect(await stateOf(container, orphan)).toMatch(/[SR]/);
+    await container.does('touch /tmp/end');
     return { container, orphan };
   }
 
