@@ -5,6 +5,7 @@ import { restore } from '../data-folder/restore.ts';
 import { openLog } from '../log.ts';
 import { cliFault, configOf, misuse } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
+import { ownName } from './own-name.ts';
 import { countText, printJson, shortPath } from './print.ts';
 
 /** `backup FILE`: all that this machine's daemon keeps, in one new file. It may run meanwhile. */
@@ -52,7 +53,7 @@ export async function restoreFrom(globals: Globals & { force?: boolean }, file: 
       ...revoked.map((key) => `  revoked   ${key}, since then: it stays so`),
       'Keys that were accepted or revoked after that time and are not listed here have to be again: `centreond keys list` shows them.',
       'Next:',
-      `  npx centreond start${option}`,
+      `  ${ownName()} start${option}`,
       '',
     ].join('\n'),
   );

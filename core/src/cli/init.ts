@@ -5,6 +5,7 @@ import { fault } from '../errors.ts';
 import { writePrivateFile } from '../private-file.ts';
 import { misuse } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
+import { ownName } from './own-name.ts';
 import { printJson } from './print.ts';
 
 /** Writes a config file to begin with, and says what to type next. Exit 1 where there is one already: it stays as it is. */
@@ -22,7 +23,7 @@ export function init({ config: named, json, id = 'central' }: Globals & { id?: s
   else {
     const option = named === undefined ? '' : ` --config ${shown}`;
     process.stdout.write(
-      `${shown}: the router ${id}, open to this machine alone at tcp://127.0.0.1:5555. Next:\n  npx centreond check${option}\n  npx centreond start${option}\n`,
+      `${shown}: the router ${id}, open to this machine alone at tcp://127.0.0.1:5555. Next:\n  ${ownName()} check${option}\n  ${ownName()} start${option}\n`,
     );
   }
   return EXIT.done;

@@ -3,6 +3,7 @@ import { formatJoinCode, isDoorAddress } from '../doors/join-code.ts';
 import type { KeyActions } from '../doors/key-actions.ts';
 import { cliFault, misuse, openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
+import { ownName } from './own-name.ts';
 import { printJson } from './print.ts';
 
 export interface JoinOptions extends Globals {
@@ -31,7 +32,7 @@ export async function join(options: JoinOptions, identity: string): Promise<numb
   const { token, fingerprint, until, reach } = joining;
   const address = addressOf(options, joining);
   const code = formatJoinCode({ identity, address, router: fingerprint, token });
-  const line = `npx centreond start --join ${code}`;
+  const line = `${ownName()} start --join ${code}`;
   if (options.json) {
     printJson({ identity, line, code, router: client.id, fingerprint, address, reach, until });
     return EXIT.done;
@@ -69,8 +70,8 @@ function guidance(
     `  router    ${router}, ${address}`,
     `  key       ${fingerprint}`,
     `  valid     once, until ${new Date(until).toISOString().slice(0, 19)}Z (${minutes} min); keep it to yourself until then`,
-    `  watch     npx centreond nodes, where it is up a moment later`,
-    `  withdraw  npx centreond keys revoke ${identity}`,
+    `  watch     ${ownName()} nodes, where it is up a moment later`,
+    `  withdraw  ${ownName()} keys revoke ${identity}`,
   ];
   if (options.address === undefined && reach === 'loopback') {
     lines.push(

@@ -8,6 +8,7 @@ import { OPEN_FILES_WANTED, openFileLimits, SOFT_LIMIT, softLimitBefore } from '
 import { VERSION } from '../own-package.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { type Notify, openNotify } from './notify.ts';
+import { ownName } from './own-name.ts';
 import { boundYoungGeneration } from './young-generation.ts';
 
 /** Nothing may keep the process beyond this once it was asked to stop. */
@@ -143,8 +144,8 @@ function greeting({ id, fingerprint, endpoint, plugins, problems }: Daemon): str
     'Type in another terminal, in this folder:',
     // Only what is there can be tried.
     plugins.some(({ actions }) => actions.includes('COMMAND'))
-      ? "  npx centreond call COMMAND command='uname -a'"
-      : '  npx centreond plugins',
+      ? `  ${ownName()} call COMMAND command='uname -a'`
+      : `  ${ownName()} plugins`,
     '',
   ];
   return lines.join('\n');
