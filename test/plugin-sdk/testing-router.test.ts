@@ -17,7 +17,7 @@ import {
 } from '@centreond/plugin-sdk';
 import type { Link } from '@centreond/plugin-sdk/nodes';
 import { failure, type NodeRegistered } from '@centreond/protocol';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { ROOT } from './temp-package.ts';
 
@@ -253,6 +253,23 @@ describe('the router of the kit', () => {
     await expect.poll(() => stage.router.gone?.message).toContain('crashed');
     await expect.poll(() => stage.rows.filter(({ token }) => token === 'second').length).toBe(2);
     expect(heard).toBe(false);
+  });
+
+  test('lets nothing settle of what a plugin that died was waiting for', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      await using stage = await testPlugin(StagePlugin, { transport: { OTHER: () => ({}) } });
+      const held = stage.faults.hold('OTHER');
+      const settled = vi.fn();
+      void stage.plugin.transport.send('OTHER', {}, { token: 'left' }).then(settled, settled);
+      await vi.advanceTimersByTimeAsync(10);
+      expect(held.waiting).toBe(1);
+      stage.crash();
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(settled).not.toHaveBeenCalled();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('counts the timers that a stop leaves behind', async () => {

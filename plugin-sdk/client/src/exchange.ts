@@ -186,6 +186,11 @@ export class Exchange {
     this.#follows.fail(error);
   }
 
+  /** Those who asked are gone, as with their process: nothing that is pending settles, and no timer is left. */
+  abandon(): void {
+    for (const waiting of this.#outstanding.all()) if (waiting instanceof Request) waiting.forget();
+  }
+
   /**
    * Takes a LOG, and an ACK or a PONG of what was asked here. Returns false for any other message. Throws {@link FrameError} where it
    * is malformed.

@@ -90,6 +90,11 @@ export abstract class Request implements Waiting {
     this.reject(error);
   }
 
+  /** Ends it without an answer: nobody is left to hear one. */
+  forget(): void {
+    if (!this.isOver) this.end();
+  }
+
   protected end(): void {
     this.#isOver = true;
     this.#timer?.[Symbol.dispose]();

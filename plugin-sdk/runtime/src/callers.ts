@@ -47,6 +47,11 @@ export class Callers {
     return session;
   }
 
+  /** Nothing that is pending settles. */
+  abandon(): void {
+    for (const session of this.#sessions.values()) session.abandon();
+  }
+
   /** Takes CALLED and CALLERDOWN; returns false for any other message. */
   receive({ action, token: number, data }: Message): boolean {
     if (action === 'CALLED') this.#sessions.get(number)?.receive(data);
@@ -81,6 +86,10 @@ class Session implements CallerSession {
       unsent: (timeoutMs) =>
         failure('NOT_CONNECTED', { address: 'the core', seconds: timeoutMs / 1000, reason: 'it is gone' }),
     });
+  }
+
+  abandon(): void {
+    this.#exchange.abandon();
   }
 
   receive(text: string): void {

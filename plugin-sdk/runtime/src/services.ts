@@ -81,6 +81,12 @@ export class LinkTransport implements Pick<Transport, 'link' | 'carry' | 'callAs
     else if (message.action === 'LINKED') this.#served.get(message.token)?.say(message.data);
   }
 
+  /** Its instance is gone without its process, as in a test: nothing that is pending settles. */
+  abandon(): void {
+    this.exchange.abandon();
+    this.#callers.abandon();
+  }
+
   async send(action: string, data: object, options: CallOptions = {}): Promise<Ack> {
     const token = options.token ?? newToken();
     return { token, data: await this.exchange.send(action, data, token, requestOptions(options)) };

@@ -193,6 +193,7 @@ export class InProcessInstance {
   end(): void {
     this.#isGone = true;
     this.#clock[Symbol.dispose]();
+    this.#transport.abandon();
   }
 }
 
