@@ -1,5 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -80,7 +89,9 @@ export class DaemonProcess {
   /** Gives a data folder that is new a key: the daemon's own, of 3072 bits, takes as long to make as the rest of its start. */
   #giveKey(): void {
     const data = path.join(this.folder, 'var');
-    if (existsSync(data) || (this.settings.core && 'dataDir' in this.settings.core)) return;
+    // What belongs to another user is that user's to make.
+    const isOwn = statSync(this.folder).uid === process.getuid?.();
+    if (!isOwn || existsSync(data) || (this.settings.core && 'dataDir' in this.settings.core)) return;
     const keys = path.join(data, 'keys');
     mkdirSync(keys, { recursive: true, mode: 0o700 });
     writeFileSync(path.join(keys, 'router.pem'), rsaKey(), { mode: 0o600 });

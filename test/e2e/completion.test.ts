@@ -64,6 +64,8 @@ describe('the words that may stand on a line', () => {
     expect(await here('requests', '--action', 'ADDC')).toEqual(['ADDCRON']);
     expect(await here('kill', 'c')).toEqual(['core', 'cron']);
     expect(await here('nodes', 'p')).toEqual(['paris-1']);
+    expect(await here('nodes', 'remove', 'p')).toEqual(['paris-1']);
+    expect(await here('nodes', 're')).toEqual(['remove', 'rename']);
     expect(await here('call', 'COMMAND', '--target', 'a,b,p')).toEqual(['a,b,paris-1']);
     expect(await here('requests', '--node=p')).toEqual(['--node=paris-1']);
     expect(await here('call', 'COMMAND', '')).toContain('command=');
@@ -85,8 +87,8 @@ describe('the words that may stand on a line', () => {
     mkdirSync(lonely);
     expect(await words(lonely, 'call', 'PIN')).toEqual(['PING']);
     expect(await words(lonely, 'call', 'COMM')).toEqual([]);
-    expect(await words(lonely, 'nodes', '')).toEqual([]);
-    expect(await words(lonely, '--context', 'none', 'nodes', '')).toEqual([]);
+    expect(await words(lonely, 'nodes', '')).toEqual(['remove', 'rename']);
+    expect(await words(lonely, '--context', 'none', 'nodes', 'p')).toEqual([]);
     expect(await words(lonely, '--config', path.join(lonely, 'none.yaml'), 'log', '')).toEqual([]);
     expect(await words(lonely, '--config', file, 'call', 'COMM')).toEqual(['COMMAND']);
     expect(await words(lonely, 'call', 'no', 'such', 'thing')).toEqual([]);

@@ -75,7 +75,7 @@ test('the command line lists them with their next runs and the outcomes of the l
   await until('one was refused', async () => (await shown('unknown')).lastRun?.outcome === 'refused');
   const { code, stdout } = await daemon.cli('cron', 'list');
   expect(code).toBe(0);
-  expect(stdout).toMatch(/^ID +SCHEDULE +ZONE +ACTION +TARGET +NEXT \(UTC\) +LAST +DUE\n/);
+  expect(stdout).toMatch(/^ID +SCHEDULE +ZONE +ACTION +TARGET +NEXT [+-]\d\d:\d\d +LAST +DUE\n/);
   expect(stdout).toMatch(/^unknown +\* \* \* \* \* \* +\S+ +NOSUCH +- +\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? +refused/m);
   expect(stdout).toMatch(/^unknown: UNKNOWN_ACTION; centreond log cron:unknown:/m);
   const lines = (await daemon.cli('--json', 'cron', 'list')).stdout.trim().split('\n');

@@ -126,7 +126,7 @@ const TALKATIVE = pluginSource(
    async tell() { this.log.warn({ err: new Error('no rain') }, 'it is dry'); return {}; }
    crash() { setTimeout(() => { throw new Error('the roof fell in'); }); return new Promise(() => {}); }`,
 );
-const MOMENT = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`;
+const MOMENT = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d\d:\d\d`;
 
 describe('what developers see of the requests that they make', () => {
   let dev: Dev;

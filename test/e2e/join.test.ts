@@ -140,7 +140,9 @@ describe('one line', () => {
     const shown = JSON.parse((await cli(poller.folder, 'keys', 'show', '--json')).stdout) as { fingerprint: string };
     expect(await keyOf('paris-1')).toMatchObject({ state: 'joined', by: '@local', fingerprint: shown.fingerprint });
     const { stdout } = await central.cli('keys', 'list');
-    expect(stdout).toMatch(/^joined +\S{43} +paris-1 +node +\S+Z, by a token of @local$/m);
+    expect(stdout).toMatch(
+      /^joined +\S{43} +paris-1 +node +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d\d:\d\d, by a token of @local$/m,
+    );
     expect((await central.cli('nodes')).stdout).toMatch(/paris-1 .*\bup\b/);
     // What is asked of it here is answered there.
     expect((await root.request('PING', {}, undefined, 'paris-1')).data).toMatchObject({ id: 'paris-1' });

@@ -54,13 +54,18 @@ async function offered(line: Line): Promise<[string, Candidate[]]> {
     return [partial, values.map((one) => ({ ...one, word: `${head ?? ''}${one.word}` }))];
   }
   if (partial.startsWith('-')) return [partial, line.options().map(optionText)];
-  const verbs = command.commands;
-  if (verbs.length > 0) return [partial, verbs.map((one) => ({ word: one.name(), about: one.description() }))];
+  // `nodes` takes an id, or a verb of its own.
+  const verbs = operands.length > 0 ? [] : command.commands;
+  const offers = verbs.map((one) => ({ word: one.name(), about: one.description() }));
   const named = command.registeredArguments;
   const last = named.at(-1);
   const argument = named[operands.length] ?? (last?.variadic ? last : undefined);
-  if (argument === undefined) return [partial, []];
-  return [partial, await valuesOf(argument.name(), line, partial)];
+  if (argument === undefined) return [partial, offers];
+  const values = await valuesOf(argument.name(), line, partial).catch((error: unknown) => {
+    if (offers.length === 0) throw error;
+    return [];
+  });
+  return [partial, [...values, ...offers]];
 }
 
 /** The values of an option or an argument, by its name. */
@@ -84,7 +89,10 @@ async function valuesOf(name: string, line: Line, partial: string): Promise<Cand
         ? filesAt(partial.slice(1)).map(({ word }) => ({ word: `@${word}` }))
         : keysOf(line.operands, partial, await line.globals());
     case 'id':
-      return line.command.name() === 'nodes' ? nodesOf(await line.globals()) : [];
+      return [line.command, line.command.parent].some((one) => one?.name() === 'nodes')
+        ? nodesOf(await line.globals())
+        : [];
+    case 'old':
     case 'node':
       return nodesOf(await line.globals());
     case 'target':

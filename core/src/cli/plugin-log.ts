@@ -115,7 +115,7 @@ class WatchedPlugin {
 
 /** How many rows are shown in each second. Those that begin or end a request have an allowance of their own, as large. */
 class Allowance {
-  #second = 0;
+  #second = -1;
   #left = { ends: 0, others: 0 };
   #refused = 0;
 
