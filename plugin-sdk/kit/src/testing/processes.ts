@@ -49,10 +49,10 @@ export async function markedProcesses(mark: string): Promise<Found[]> {
     .map(({ pid, command }) => ({ pid, command }));
 }
 
-/** Those of `found` that still live. */
+/** Those of `found` that still live, with what they run now: one may have been found before it became another program. */
 export async function stillAlive(found: readonly Found[]): Promise<Found[]> {
-  const live = new Set((await processes()).map(({ pid }) => pid));
-  return found.filter(({ pid }) => live.has(pid));
+  const pids = new Set(found.map(({ pid }) => pid));
+  return (await processes()).filter(({ pid }) => pids.has(pid)).map(({ pid, command }) => ({ pid, command }));
 }
 
 /** The live processes that descend from `pid`, without itself. */
