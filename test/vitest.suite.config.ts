@@ -5,23 +5,8 @@ import { Verdicts } from './verdicts.ts';
 const { SUITE = '' } = process.env;
 const IS_E2E = SUITE === 'e2e';
 
-/** Suites of which two files run at once. Each has daemons, folders and network namespaces of its own. */
-const PAIRED = ['e2e', 'faults', 'fleet'];
-
-/** Files of these suites that run alone: they measure how fast others are served meanwhile, or how much memory that takes. */
-const ALONE: readonly string[] = [
-  'faults/bounds',
-  'faults/followers',
-  'faults/helo-flood',
-  'faults/liar',
-  'faults/one-message',
-  'faults/push',
-  'faults/strangers',
-  'fleet/backlog',
-  'fleet/files-many',
-  'fleet/fleet',
-  'fleet/soak',
-].map((name) => `${name}.test.ts`);
+/** The suite of which two files run at once. What the others cut, kill and time must not disturb another. */
+const PAIRED = 'e2e';
 
 const root = import.meta.dirname;
 const limits = { testTimeout: IS_E2E ? 60_000 : 600_000, hookTimeout: IS_E2E ? 60_000 : 600_000 };
@@ -51,8 +36,8 @@ export default defineConfig({
     root,
     reporters: ['default', new Verdicts()],
     projects: [
-      project('paired', [`{${PAIRED.join(',')}}/**/*.test.ts`], ALONE, 2),
-      project('alone', [...ALONE, '{fuzz,readme}/**/*.test.ts'], [], 1),
+      project('paired', [`${PAIRED}/**/*.test.ts`], [], 2),
+      project('alone', ['{faults,fleet,fuzz,readme}/**/*.test.ts'], [], 1),
     ],
   },
 });
