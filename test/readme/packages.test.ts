@@ -152,6 +152,7 @@ describe('all packages, installed together', () => {
       action: {},
       cron: { config: { timeZone: 'UTC', definitions: [nightly] } },
       files: { config: { receive: ['./inbox'] } },
+      http: { allowCallers: true, config: { listen: '127.0.0.1:0' } },
       proxy: { config: { nodes: [{ id: 'paris-1', type: 'push', address: NOBODY, fingerprint: FINGERPRINT }] } },
       pull: { allowCore: true, config: { router: { address: NOBODY, fingerprint: FINGERPRINT } } },
       ssh: {},
@@ -172,6 +173,7 @@ describe('all packages, installed together', () => {
       'action',
       'cron',
       'files',
+      'http',
       'proxy',
       'pull',
       'ssh',
@@ -179,7 +181,7 @@ describe('all packages, installed together', () => {
   });
 
   test('are checked: one config names every bundled plugin', async () => {
-    expect((await centreond('check')).stdout).toContain('7 sound plugins');
+    expect((await centreond('check')).stdout).toContain('8 sound plugins');
   });
 
   test('start, and list their actions', async () => {
@@ -198,6 +200,14 @@ describe('all packages, installed together', () => {
     expect(output).not.toContain('not loaded');
     const { stdout } = await centreond('plugins');
     for (const { name } of manifests.flatMap(({ actions }) => actions)) expect(stdout).toContain(name);
+  });
+
+  test('serve HTTP, with the dashboard', async () => {
+    const listens = /listens on (http:\/\/127\.0\.0\.1:\d+)/;
+    await until('it listens', () => listens.test(output));
+    const [, url] = listens.exec(output) ?? [];
+    expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ ok: true });
+    expect(await (await fetch(`${url}/`)).text()).toContain('<script type="module"');
   });
 
   test('run their actions', async () => {
