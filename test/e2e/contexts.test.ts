@@ -110,3 +110,19 @@ test('what cannot be kept or is not there is told with what to write', async () 
   writeFileSync(path.join(home, 'centreond/contexts.json'), '{');
   await refused(1, /contexts\.json, cannot be read: .*Correct it, or move it away/, 'context', 'list');
 });
+
+test.skipIf(process.getuid?.() !== 0)(
+  'of another user, whose HOME was left in the environment, are none (root only)',
+  async () => {
+    await run('context', 'add', 'prod', ...flags);
+    const bin = path.join(ROOT, 'core/bin/centreond.js');
+    const env = { ...process.env, XDG_CONFIG_HOME: home };
+    const who = ['--reuid=65534', '--regid=65534', '--clear-groups'];
+    const child = spawn('setpriv', [...who, process.execPath, bin, 'context', 'list'], { cwd: '/', env });
+    const [said, code] = await Promise.all([
+      text(child.stderr),
+      new Promise<number | null>((resolve) => child.once('close', resolve)),
+    ]);
+    expect([said, code]).toEqual(['', 0]);
+  },
+);

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { reasonOf } from '@centreond/protocol';
@@ -40,10 +40,24 @@ export function readContexts(file: string = contextsFile()): Contexts {
   try {
     return Kept.parse(JSON.parse(readFileSync(file, 'utf8')));
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return { contexts: {} };
+    if (codeOf(error) === 'ENOENT' || isBehindAnother(file)) return { contexts: {} };
     const reason = error instanceof z.ZodError ? z.prettifyError(error) : reasonOf(error);
     throw cliFault('CONTEXTS_UNREADABLE', { path: file, reason });
   }
+}
+
+/** Whether the file is in a folder that is closed to this user: HOME is another's, as `setpriv` and `su` leave it. */
+function isBehindAnother(file: string): boolean {
+  try {
+    statSync(file);
+    return false;
+  } catch (error) {
+    return codeOf(error) === 'EACCES';
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
 /** Writes the file for this user alone. */
