@@ -1,4 +1,11 @@
-import { type CallOptions, isCentreondError, type JsonObject, newToken, type Outcome } from '@centreond/plugin-sdk';
+import {
+  type CallOptions,
+  failure,
+  isCentreondError,
+  type JsonObject,
+  newToken,
+  type Outcome,
+} from '@centreond/plugin-sdk';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Caller } from './callers.ts';
@@ -54,7 +61,7 @@ export function addCalls(server: FastifyInstance, { declared, callerOf, tracepar
       return reply.code(202).send({ token, ...(ack.data.duplicate === true && { duplicate: true }) });
     }
     const over = AbortSignal.any([leftOf(reply), stopping]);
-    const outcome = await outcomeWithin(wait, over, (more) => session.call(name, data, { ...options, ...more }));
+    const outcome = await outcomeWithin(token, wait, over, (more) => session.call(name, data, { ...options, ...more }));
     if (!outcome) return reply.code(202).send({ token });
     const { ok, code, data: output, row } = outcome;
     return { token, ok, code, data: output, node: row.node };
@@ -64,16 +71,18 @@ export function addCalls(server: FastifyInstance, { declared, callerOf, tracepar
 }
 
 /**
- * How a request ends, if it does within `waitMs` of being accepted; undefined if not, or once `over` aborts: then it goes on alone. Rejects
- * with its refusal, or NOT_ACKNOWLEDGED if it was not accepted within a minute.
+ * How a request ends, if it does within `waitMs` of being accepted; undefined if it was accepted and goes on alone, since that time is over
+ * or `over` aborts. Rejects with its refusal, or with what the wait for its ACK ended by: nothing is said to be accepted that may not be.
  */
 async function outcomeWithin(
+  token: string,
   waitMs: number,
   over: AbortSignal,
   call: (options: Pick<CallOptions, 'signal' | 'onRow' | 'timeoutMs'>) => Promise<Outcome>,
 ): Promise<Outcome | undefined> {
   const enough = new AbortController();
   const signal = AbortSignal.any([over, enough.signal]);
+  const began = performance.now();
   let isAccepted = false;
   let timer: NodeJS.Timeout | undefined;
   const onRow = () => {
@@ -83,8 +92,10 @@ async function outcomeWithin(
   try {
     return await call({ signal, onRow, timeoutMs: ACK_MS + waitMs });
   } catch (error) {
-    if (signal.aborted || (isAccepted && isCentreondError(error) && error.code === 'WAIT_OVER')) return undefined;
-    throw error;
+    if (isAccepted && (signal.aborted || (isCentreondError(error) && error.code === 'WAIT_OVER'))) return undefined;
+    throw over.aborted
+      ? failure('NOT_ACKNOWLEDGED', { token, seconds: Math.ceil((performance.now() - began) / 1000) })
+      : error;
   } finally {
     clearTimeout(timer);
   }
