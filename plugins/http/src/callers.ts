@@ -13,8 +13,13 @@ export interface Caller {
   readonly name: string;
   readonly roles: readonly string[];
   readonly session: CallerSession;
-  /** A session of its own for a stream: what it follows ends with it. BUSY beyond 256 at a time. */
-  open(): CallerSession;
+  /** A session of its own for a stream, to be closed once: what it follows ends with it. Throws BUSY beyond 256 at a time. */
+  open(): OpenStream;
+}
+
+export interface OpenStream {
+  readonly session: CallerSession;
+  close(): void;
 }
 
 interface Known extends Caller {
@@ -84,23 +89,15 @@ class Streams {
 
   constructor(private readonly call: () => CallerSession) {}
 
-  open(): CallerSession {
+  open(): OpenStream {
     if (this.#count >= STREAMS) throw failure('BUSY', { what: 'the list of streams of this caller', limit: STREAMS });
     this.#count++;
     const session = this.call();
-    let isOpen = true;
-    return {
-      identity: session.identity,
-      call: (...asked) => session.call(...asked),
-      send: (...asked) => session.send(...asked),
-      query: (filter) => session.query(filter),
-      follow: (...asked) => session.follow(...asked),
-      close: () => {
-        if (isOpen) this.#count--;
-        isOpen = false;
-        session.close();
-      },
+    const close = () => {
+      this.#count--;
+      session.close();
     };
+    return { session, close };
   }
 }
 

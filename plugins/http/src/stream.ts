@@ -27,7 +27,7 @@ export async function stream(
   stopping: AbortSignal,
   events: (session: CallerSession, signal: AbortSignal) => AsyncIterable<ServerSentEvent>,
 ): Promise<void> {
-  const session = caller.open();
+  const { session, close } = caller.open();
   const signal = AbortSignal.any([leftOf(reply), stopping]);
   const source = events(session, signal)[Symbol.asyncIterator]();
   const first = source.next();
@@ -35,7 +35,7 @@ export async function stream(
     // A refusal comes at once, and is an answer like any other. Where nothing happens yet, the stream begins all the same.
     await Promise.race([first, pause(REFUSED_WITHIN_MS, undefined, { ref: false })]);
   } catch (error) {
-    session.close();
+    close();
     throw error;
   }
   reply.hijack();
@@ -59,7 +59,7 @@ export async function stream(
     if (!signal.aborted) raw.write(`event: error\ndata: ${JSON.stringify(answerOf(error).body)}\n\n`);
   } finally {
     clearInterval(alive);
-    session.close();
+    close();
     await source.return?.();
     raw.end();
   }
@@ -72,7 +72,7 @@ function headersOf(reply: FastifyReply): Record<string, string> {
 function drained({ raw }: FastifyReply, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     // A reader that does not read loses its place.
-    const limit = setTimeout(() => raw.destroy(), READ_WITHIN_MS);
+    const limit = setTimeout(() => raw.destroy(), READ_WITHIN_MS).unref();
     const done = () => {
       clearTimeout(limit);
       raw.off('drain', done);
