@@ -289,6 +289,27 @@ describe('a command that ends', () => {
     expect(running(seconds)).toEqual([]);
   });
 
+  it('is read to its end, also by a process that was too busy to hear that for a second', async () => {
+    const [pid, go] = [newFile(), newFile()];
+    const script = `echo $$ > ${pid}.new; mv ${pid}.new ${pid}; until [ -e ${go} ]; do :; done; echo out`;
+    const runs = new Runs(new Marks({}, () => {}), new Pipes(() => {}));
+    const asker = { token: 't-1', give: async () => {}, unkillable: () => {} };
+    const what = { argv: ['sh', '-c', script], cwd: undefined, env: { PATH } };
+    const result = runs.run(what, new AbortController(), asker);
+    await until(() => existsSync(pid), 'it runs');
+    const busy = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+    const ended = (child: number) => readFileSync(`/proc/${child}/stat`, 'latin1').includes(') Z ');
+    // Its end is noticed with that of another, in one look at the system that was before its output came.
+    const other = spawn('echo', ['x']);
+    other.stdout.once('data', () => {
+      writeFileSync(go, '');
+      while (!ended(Number(readFileSync(pid, 'utf8')))) busy(5);
+      setImmediate(() => busy(1100));
+    });
+    while (!ended(other.pid as number)) busy(5);
+    expect(await result).toMatchObject({ exitCode: 0, stdout: 'out\n', truncated: false });
+  });
+
   it('runs 200 at once', async () => {
     const on = await plugin();
     const gate = newFile();

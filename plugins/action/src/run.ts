@@ -1,5 +1,5 @@
-import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
-import { Output } from '@centreond/command';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { heldOpen, Output, readFor } from '@centreond/command';
 import { isCentreondError } from '@centreond/plugin-sdk';
 import { ProcessGroup } from './group.ts';
 import { type CommandProcess, type Launch, launch } from './launch.ts';
@@ -10,9 +10,7 @@ import type { Pipes } from './pipes.ts';
 const STOP_GRACE_MS = 2_000;
 /** The same, for what a command that ended by itself left in its group. */
 const REMAINS_GRACE_MS = 500;
-/** How long an output is still read that a process outside of the group holds open. */
-const PIPE_GRACE_MS = 1_000;
-/** The same, where the command was stopped: what it wrote last is in the pipe already. */
+/** How long the outputs of a command that was stopped are still read: what it wrote last is in the pipes already. */
 const LAST_WORDS_MS = 100;
 
 /** How a command ended. `exitCode` is null where a signal ended it. */
@@ -148,21 +146,15 @@ async function follow(
   const end = await Promise.race([exited, stopped]);
   if (!end) {
     if (!(await group.end(STOP_GRACE_MS))) unkillable(group.pid);
-    await Promise.race([closed, pause(LAST_WORDS_MS, undefined, { ref: false })]);
+    await Promise.race([closed, readFor(LAST_WORDS_MS, [stdout, stderr])]);
     // Handed over, but not waited for: the reason of the stop may be that nobody takes them.
     void Promise.allSettled([stdout.finish(), stderr.finish()]);
     throw stop.signal.reason;
   }
   if (group.signal(0) && !(await group.end(REMAINS_GRACE_MS))) unkillable(group.pid);
   mark.release();
-  await Promise.race([closed, stopped, heldOpen(stdout, stderr)]);
+  await Promise.race([closed, stopped, heldOpen([stdout, stderr])]);
   await Promise.race([Promise.all([stdout.finish(), stderr.finish()]), stopped]);
   if (lost) throw lost.error;
   return { ...end, stdout: stdout.text, stderr: stderr.text, truncated: stdout.truncated || stderr.truncated };
-}
-
-/** Resolves when nobody but a process outside of the group can be why an output is still open. */
-async function heldOpen(...outputs: readonly Output[]): Promise<void> {
-  do await pause(PIPE_GRACE_MS, undefined, { ref: false });
-  while (outputs.some((output) => output.blocked));
 }

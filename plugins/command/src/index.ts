@@ -1,4 +1,4 @@
 // What plugins that run commands share, on this machine or on another.
 export { CommandInput, CommandOutput, mostSeconds, OUTPUT, Seconds } from './contract.ts';
-export { Output } from './output.ts';
+export { heldOpen, Output, readFor } from './output.ts';
 export { joinWords, QuoteError, splitWords } from './words.ts';

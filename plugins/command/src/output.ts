@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 
 /** Bytes of one stream that are kept; the rest is read and dropped. */
 const KEPT_BYTES = 1024 * 1024;
@@ -7,6 +8,8 @@ const KEPT_BYTES = 1024 * 1024;
 const CHUNK_CHARS = 32 * 1024;
 /** …or is so old. */
 const CHUNK_MS = 50;
+/** How long an output is still read after its command ended, where something else holds it open. */
+const HELD_GRACE_MS = 1000;
 
 /**
  * One output stream of a command: keeps its first 1 MiB as text, and hands the same text on in chunks, slowed down by what takes
@@ -43,6 +46,10 @@ export class Output {
   /** Whether there was more than what was kept. */
   get truncated(): boolean {
     return this.#truncated;
+  }
+  /** Bytes that were read and kept. */
+  get keptBytes(): number {
+    return KEPT_BYTES - this.#room;
   }
   /** Whether reading waits for what takes the chunks. */
   get blocked(): boolean {
@@ -93,4 +100,21 @@ export class Output {
     // Not after the chunk before: on a stop nobody may wait, and chunks keep the order of the calls.
     await Promise.all([this.#giving, rest === '' ? undefined : this.#give(rest)]);
   }
+}
+
+/** Resolves after `ms`, once all is read that had come by then: a process that was busy hears its timers before its pipes. */
+export async function readFor(ms: number, outputs: readonly Output[]): Promise<void> {
+  await pause(ms, undefined, { ref: false });
+  const kept = () => outputs.reduce((sum, { keptBytes }) => sum + keptBytes, 0);
+  let before: number;
+  do {
+    before = kept();
+    await nextTurn();
+  } while (kept() > before);
+}
+
+/** Resolves when nobody but a process outside of the command's group can be why an output is still open. */
+export async function heldOpen(outputs: readonly Output[]): Promise<void> {
+  do await readFor(HELD_GRACE_MS, outputs);
+  while (outputs.some((output) => output.blocked));
 }

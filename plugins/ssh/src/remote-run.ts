@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { joinWords, Output } from '@centreond/command';
+import { heldOpen, joinWords, Output } from '@centreond/command';
 import { CentreondError, failure } from '@centreond/plugin-sdk';
 import type { ClientChannel } from 'ssh2';
 import { HeadCut } from './head-cut.ts';
@@ -11,8 +11,6 @@ import type { SshLink } from './ssh-link.ts';
 const START_LIMIT_MS = 20_000;
 /** How long it may take to end one: 2 s between SIGTERM and SIGKILL, 5 s after that, and the way there and back. */
 const STOP_LIMIT_MS = 12_000;
-/** How long an output is still read that a process outside of the command's group holds open. */
-const PIPE_GRACE_MS = 1000;
 /** How often it is looked at whether somebody still takes the output of what is stopped. */
 const LOOK_MS = 100;
 const SHOWN_CHARS = 200;
@@ -107,7 +105,7 @@ class RemoteRun {
       if (!end) await this.#breakOff(head, [stdout, stderr]);
       if (!end) throw this.stop.signal.aborted ? this.stop.signal.reason : this.#unseen();
       const read = Promise.all([this.#closed, stdout.closed, stderr.closed]);
-      await Promise.race([read, this.#stopped, heldOpen(stdout, stderr)]);
+      await Promise.race([read, this.#stopped, heldOpen([stdout, stderr])]);
       if (this.#stdout.refusal) throw this.#notStarted(this.#stdout.refusal[0] ?? '', stderr.text);
       await Promise.race([Promise.all([stdout.finish(), stderr.finish()]), this.#stopped]);
       if (this.#lost) throw this.#lost.error;
@@ -190,10 +188,4 @@ class RemoteRun {
 /** OpenSSH names those that are its own `SIG@openssh.com`. */
 function signalOf(name: string | undefined): string {
   return name === undefined || name.includes('@') ? 'unknown' : name;
-}
-
-/** Resolves when nobody but a process outside of the group can be why an output is still open. */
-async function heldOpen(...outputs: readonly Output[]): Promise<void> {
-  do await pause(PIPE_GRACE_MS, undefined, { ref: false });
-  while (outputs.some((output) => output.blocked));
 }
