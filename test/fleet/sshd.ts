@@ -1,13 +1,25 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import type { JsonObject } from '@centreond/protocol';
 
 const SSHD = '/usr/sbin/sshd';
-/** Where sshd wants an empty folder when root starts it; packages make it, and a machine that just booted does not have it. */
+/** Where sshd wants a folder when root starts it; packages make it, and a machine that just booted does not have it. */
 const PRIVSEP = '/run/sshd';
+/** What each of these servers puts into a folder that one of them made: the last to leave removes it. */
+const PRIVSEP_USER = 'centreond-test-';
 
 /** Why there can be no sshd here, or undefined. */
 export const noSshd: string | undefined = existsSync(SSHD)
@@ -24,7 +36,7 @@ export class Sshd {
   /** What it logged. */
   log = '';
   #child: ChildProcess | undefined;
-  #madePrivsep = false;
+  #privsep: string | undefined;
   readonly #settings: readonly string[];
 
   /** `settings` are lines of its config, over those below. */
@@ -52,10 +64,7 @@ export class Sshd {
 
   /** Starts it, or starts it again on the same port. */
   async start(): Promise<this> {
-    if (process.getuid?.() === 0 && !existsSync(PRIVSEP)) {
-      mkdirSync(PRIVSEP);
-      this.#madePrivsep = true;
-    }
+    if (process.getuid?.() === 0) this.#privsep ??= usePrivsep();
     this.port ||= await freePort();
     const file = path.join(this.folder, 'config');
     const lines = [
@@ -126,7 +135,26 @@ export class Sshd {
   async dispose(): Promise<void> {
     await this.stop();
     rmSync(this.folder, { recursive: true, force: true });
-    if (this.#madePrivsep) rmSync(PRIVSEP, { recursive: true, force: true });
+    if (this.#privsep !== undefined) leavePrivsep(this.#privsep);
+    this.#privsep = undefined;
+  }
+}
+
+/** The file that says that PRIVSEP is in use; undefined where the system made the folder. */
+function usePrivsep(): string | undefined {
+  if (existsSync(PRIVSEP) && !readdirSync(PRIVSEP).some((name) => name.startsWith(PRIVSEP_USER))) return undefined;
+  mkdirSync(PRIVSEP, { recursive: true });
+  const file = path.join(PRIVSEP, `${PRIVSEP_USER}${randomUUID()}`);
+  writeFileSync(file, '');
+  return file;
+}
+
+function leavePrivsep(file: string): void {
+  rmSync(file, { force: true });
+  try {
+    rmdirSync(PRIVSEP);
+  } catch {
+    // another server uses it
   }
 }
 
