@@ -63,7 +63,9 @@ describe.each(versions)('what centreond %s wrote', (version) => {
     expect(ended('open')).toMatchObject({ code: 1, error: 'OUTCOME_UNKNOWN' });
     expect(ended('held')).toMatchObject({ code: null, endedAt: null });
     await client.send('CANCEL', { token: 'held' });
-    expect((await client.query({ token: 'held' })).at(-1)?.data).toMatchObject({ error: 'CANCELLED' });
+    await expect
+      .poll(async () => (await client.query({ token: 'held' })).at(-1)?.data)
+      .toMatchObject({ error: 'CANCELLED' });
   });
 
   test('what its plugins kept is there', () => {
