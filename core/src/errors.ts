@@ -63,8 +63,11 @@ const SENTENCES = {
   // Joining a router.
   JOIN_CODE: (d: { what: string }) =>
     `The join code ${d.what}. Copy the whole line that \`centreond join\` printed, and paste it again.`,
-  JOIN_FOLDER_TAKEN: (d: { path: string; what: string; identity: string }) =>
-    `${d.path} ${d.what}; it is left as it is. Paste the line in an empty folder, or add --config ${d.identity}/centreond.yaml to it, which makes one.`,
+  JOIN_FOLDER_TAKEN: (d: { path: string; what: string; identity: string; system: boolean }) =>
+    `${d.path} ${d.what}; it is left as it is. ` +
+    (d.system
+      ? `To make this machine ${d.identity} instead, stop its daemon (systemctl stop centreond) and add --replace to the line: what is there is moved aside.`
+      : `Paste the line in an empty folder, or add to it --config ${d.identity}/centreond.yaml, which makes one, or --replace, which moves what is there aside.`),
   JOIN_REFUSED: (d: { address: string; identity: string; key: string }) =>
     `The router at ${d.address} does not let this machine join as ${d.identity}. The line works once and for a time: \`centreond join ${d.identity}\` there makes a new one. ` +
     `If that is refused too, look at the clocks, which may differ by two minutes, and at the router's log, which names the cause (this machine's key is ${d.key}).`,

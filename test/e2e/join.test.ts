@@ -82,7 +82,7 @@ class Poller {
 
 /** What a shell makes of the line, after `npx centreond`: no character of it means anything to a shell. */
 function wordsOf(line: string): string[] {
-  expect(line).toMatch(/^npx centreond start --join [A-Za-z0-9_.-]+( --config [a-z0-9/.-]+)?$/);
+  expect(line).toMatch(/^npx centreond start( --join [A-Za-z0-9_.-]+)?( --config [a-z0-9/.-]+)?( --replace)?$/);
   return line.split(' ').slice(2);
 }
 
@@ -247,6 +247,38 @@ describe('a line is not taken, and nothing changes', () => {
     await until('it joined', async () => (await keyOf('lyon-1'))?.state === 'joined', START_MS);
     await until('its config is written', () => existsSync(taken.file('lyon-1/centreond.yaml')), START_MS);
     await taken.end('SIGKILL');
+  });
+
+  test('but with --replace, which moves aside what is there once the router has let the node in', async () => {
+    const taken = new Poller('replaced');
+    const config = '{"core":{"id":"mine"},"plugins":[]}';
+    writeFileSync(taken.file('centreond.yaml'), config);
+    await taken.paste('npx centreond start');
+    const key = readFileSync(taken.file('var/keys/router.pem'), 'utf8');
+    const { line } = await join('lyon-2');
+    expect((await taken.fail(`${line} --replace`)).stderr).toMatch(/^DATA_DIR_TAKEN: .*The daemon with pid \d+/);
+    await taken.end('SIGTERM');
+    const nobody = (await join('lyon-3', '--address', 'tcp://127.0.0.1:9')).line;
+    expect((await taken.fail(`${nobody} --replace`)).stderr).toMatch(/^JOIN_UNREACHABLE/);
+    expect(readFileSync(taken.file('centreond.yaml'), 'utf8')).toBe(config);
+    expect(readFileSync(taken.file('var/keys/router.pem'), 'utf8')).toBe(key);
+    expect((await taken.paste(`${line} --replace`)).id).toBe('lyon-2');
+    expect(await keyOf('lyon-2')).toMatchObject({ state: 'joined' });
+    const [aside, former] = [
+      globSync('var/replaced-*', { cwd: taken.folder }),
+      globSync('*.replaced-*', { cwd: taken.folder }),
+    ];
+    expect([aside.length, former.length]).toEqual([1, 1]);
+    expect(readFileSync(taken.file(aside[0] as string, 'keys/router.pem'), 'utf8')).toBe(key);
+    expect(readFileSync(taken.file(former[0] as string), 'utf8')).toBe(config);
+    for (const each of [aside[0], former[0]]) expect(taken.stderr).toContain(`aside   ${each}`);
+    await taken.end('SIGTERM');
+    // It is the node of that line by now, which replaces nothing more.
+    expect((await taken.paste(`${line} --replace`)).id).toBe('lyon-2');
+    expect(globSync('var/replaced-*', { cwd: taken.folder })).toEqual(aside);
+    await taken.end('SIGTERM');
+    const alone = await taken.fail('npx centreond start --replace');
+    expect([alone.code, alone.stderr]).toEqual([2, expect.stringContaining('--replace is for --join CODE')]);
   });
 
   test('where no router answers, and it stays good', async () => {

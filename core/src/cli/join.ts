@@ -65,8 +65,9 @@ function guidance(
   const minutes = Math.max(1, Math.round((until - Date.now()) / 60_000));
   const others = addresses.filter((one) => one !== address);
   const lines = [
-    `Paste the line below on the machine that is to be ${identity}, in an empty folder there where centreond is installed.`,
-    'It makes a key, pins this router, writes the config and starts; pasted again, it goes on where it was.',
+    `Paste the line below on the machine that is to be ${identity}, in an empty folder there where centreond is installed;`,
+    'where its Debian package is, as root, without npx. It makes a key, pins this router, writes the config and starts;',
+    'pasted again, it goes on where it was.',
     `  router    ${router}, ${address}`,
     `  key       ${fingerprint}`,
     `  valid     once, until ${new Date(until).toISOString().slice(0, 19)}Z (${minutes} min); keep it to yourself until then`,

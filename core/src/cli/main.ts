@@ -60,6 +60,7 @@ export function commandLine(): Command {
     .command('start')
     .description('be the daemon, in the foreground')
     .option('--join <code>', 'become a node of the router whose `centreond join` made the code, then start')
+    .option('--replace', 'with --join: move the config and the data of another daemon aside that are in its place')
     .addOption(
       new Option('--log <form>', 'the log as json or text (default: text on a terminal)').choices(['json', 'text']),
     )

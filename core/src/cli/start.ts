@@ -14,14 +14,29 @@ import { boundYoungGeneration } from './young-generation.ts';
 /** Nothing may keep the process beyond this once it was asked to stop. */
 const STOP_LIMIT_MS = 10_000;
 
+export interface StartOptions extends Globals {
+  readonly join?: string;
+  readonly replace?: boolean;
+  readonly log?: LogForm;
+}
+
 /**
- * Runs the daemon in the foreground, after making this machine a node if there is a join code. Says on standard output what to type
- * next, tells systemd, and returns when a signal has ended it. SIGTERM and SIGINT drain and stop, a second one stops at once;
- * SIGHUP applies the configuration again, once the start is over.
+ * Runs the daemon in the foreground, after making this machine a node if there is a join code; where the system's package is, that
+ * is all. Says on standard output what to type next, tells systemd, and returns when a signal has ended it. SIGTERM and SIGINT
+ * drain and stop, a second one stops at once; SIGHUP applies the configuration again, once the start is over.
  */
-export async function start(globals: Globals & { join?: string; log?: LogForm }): Promise<number> {
-  const { join, config: named, log: form } = globals;
-  const file = join === undefined ? named : await (await import('./enrol.ts')).enrol(globals, join);
+export async function start(globals: StartOptions): Promise<number> {
+  const { join, replace, config: named, log: form } = globals;
+  if (replace && join === undefined)
+    throw (await import('./connection.ts')).misuse(
+      '--replace is for --join CODE, which takes the place of what is there.',
+    );
+  const enrolled = join === undefined ? undefined : await (await import('./enrol.ts')).enrol(globals, join);
+  if (enrolled?.system) {
+    process.stderr.write('The system starts it, as a user of its own: systemctl start centreond\n');
+    return EXIT.done;
+  }
+  const file = enrolled?.file ?? named;
   const { config, problems } = await loadConfig({ file, cwd: process.cwd() });
   for (const problem of problems) process.stderr.write(`${placeOf(problem)} ${problem.code} ${problem.message}\n`);
   if (!config) return EXIT.failed;

@@ -28,6 +28,9 @@ export interface Loaded {
   files: string[];
 }
 
+/** Where a package of the system has the config and the data of its daemon. */
+export const SYSTEM = { config: '/etc/centreond', data: '/var/lib/centreond' } as const;
+
 export interface LoadOptions {
   /** The file of --config; searched for when left out. */
   file?: string | undefined;
@@ -43,7 +46,7 @@ const SOCKET_PATH_LIMIT = 107;
  * Finds and reads the config with its fragments and checks everything but each plugin's own part (`config`), which only
  * {@link validatePluginConfig} can. Reports every mistake at once, each with its place. Never throws.
  */
-export async function loadConfig({ file, cwd, systemFolder = '/etc/centreond' }: LoadOptions): Promise<Loaded> {
+export async function loadConfig({ file, cwd, systemFolder = SYSTEM.config }: LoadOptions): Promise<Loaded> {
   const found = await findSource(file, cwd, systemFolder);
   if ('problem' in found)
     return { config: undefined, scope: undefined, problems: [found.problem], file: '', source: undefined, files: [] };

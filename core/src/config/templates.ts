@@ -7,10 +7,11 @@ export function routerConfig(id: string): string {
   return filled('router.yaml', { id: JSON.stringify(id).padEnd(33) });
 }
 
-/** The config file of a node that connects to its router by itself: what it runs, and that link. */
-export function pollerConfig({ identity, address, router }: PollerConfig): string {
+/** The config file of a node that connects to its router by itself: what it runs, and that link. `dataDir` is relative to the file. */
+export function pollerConfig({ identity, address, router }: PollerConfig, dataDir = './var'): string {
   const values = {
     identity: JSON.stringify(identity),
+    dataDir,
     address: JSON.stringify(address),
     router: JSON.stringify(router),
   };

@@ -14,10 +14,12 @@ import { entriesOf, withStaging } from './staging.ts';
 export const HISTORY = 'history.sdb';
 /** The router's key, by its name in a data folder. */
 export const ROUTER_KEY = path.join('keys', 'router.pem');
-/** What a restore moves aside is kept in the data folder under this name and a time. */
+/** What a restore, or a join, moves aside is kept in the data folder under this name and a time. */
 export const REPLACED = 'replaced-';
 /** In a data folder, a restore that is under way. */
 export const RESTORING = '.restoring-';
+/** In a data folder, the key of a node that is about to take the place of what is there. */
+export const JOINING = '.joining';
 
 /** Files beside a database, whose content a copy of it has. */
 export const BESIDE_DATABASE = /-(wal|shm|journal)$/;
@@ -73,10 +75,11 @@ export async function backUp({ id, dataDir }: { id: string; dataDir: string }, f
   }
 }
 
-/** Whether an entry of a data folder outlives the run of a daemon, and is not what a restore put aside. */
+/** Whether an entry of a data folder outlives the run of a daemon, and is not what was put aside. */
 export function isKept(name: string): boolean {
   const [top = ''] = name.split(path.sep);
-  return top !== 'run' && !/^lock(-|$)/.test(top) && !top.startsWith(REPLACED) && !top.startsWith(RESTORING);
+  const passing = top === 'run' || top === JOINING || /^lock(-|$)/.test(top) || top.startsWith(RESTORING);
+  return !passing && !top.startsWith(REPLACED);
 }
 
 /** Copies what a data folder keeps to `content`, a new folder. What belongs to a run of the daemon is not part of it. */

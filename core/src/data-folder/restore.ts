@@ -1,14 +1,4 @@
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  lchownSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { chmodSync, existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { reasonOf } from '@centreond/protocol';
 import { extract } from 'tar';
@@ -19,9 +9,10 @@ import { keepRevocations } from '../doors/trust-file.ts';
 import { fault } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { openStore } from '../store/sqlite-store.ts';
-import { BESIDE_DATABASE, HISTORY, isKept, REPLACED, RESTORING, ROUTER_KEY, synced } from './backup.ts';
+import { BESIDE_DATABASE, HISTORY, RESTORING, ROUTER_KEY, synced } from './backup.ts';
 import { DataFolder } from './data-folder.ts';
 import { CONTENT, digestOf, MANIFEST, type Manifest, readManifest } from './manifest.ts';
+import { contentOf, giveTo, moveAside, ownerFor } from './replaced.ts';
 import { entriesOf, withStaging } from './staging.ts';
 
 /**
@@ -82,15 +73,6 @@ export async function restore(
   }
 }
 
-/** What a data folder keeps already; of a folder that was made and never used, nothing. */
-function contentOf(dataDir: string): string[] {
-  return readdirSync(dataDir).filter((name) => {
-    if (!isKept(name)) return false;
-    const entry = path.join(dataDir, name);
-    return !statSync(entry).isDirectory() || readdirSync(entry).length > 0;
-  });
-}
-
 /** Unpacks a backup and compares all of it with what its manifest says. */
 async function unpack(file: string, staging: string): Promise<Manifest> {
   const broken = (what: string) => fault('BACKUP_BROKEN', { file, what });
@@ -139,34 +121,9 @@ async function putBack({ core }: Config, file: string, log: Log): Promise<void> 
 
 /** Moves what is there aside and the content in its place. Resolves with where the former is. */
 async function exchange(dataDir: string, content: string, present: readonly string[]): Promise<string | undefined> {
-  let aside: string | undefined;
-  if (present.length > 0) {
-    aside = path.join(dataDir, `${REPLACED}${new Date().toISOString().replaceAll(':', '-')}`);
-    mkdirSync(aside, { mode: 0o700 });
-    for (const name of present) renameSync(path.join(dataDir, name), path.join(aside, name));
-  }
+  const aside = moveAside(dataDir, present);
   // Folders that were made and never used may be in the way: a rename replaces them.
   for (const name of readdirSync(content)) renameSync(path.join(content, name), path.join(dataDir, name));
   await synced(dataDir);
   return aside;
-}
-
-interface Owner {
-  readonly uid: number;
-  readonly gid: number;
-}
-
-/** Whose the restored files are to be where root restores: the owner of the folder, or of the first one above it. */
-function ownerFor(dataDir: string): Owner | undefined {
-  if (process.getuid?.() !== 0) return undefined;
-  let at = dataDir;
-  while (!existsSync(at)) at = path.dirname(at);
-  const { uid, gid } = statSync(at);
-  return uid === 0 ? undefined : { uid, gid };
-}
-
-function giveTo(dataDir: string, { uid, gid }: Owner): void {
-  const { files, folders, others } = entriesOf(dataDir);
-  chownSync(dataDir, uid, gid);
-  for (const name of [...files, ...folders, ...others]) lchownSync(path.join(dataDir, name), uid, gid);
 }
