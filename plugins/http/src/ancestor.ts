@@ -1,7 +1,7 @@
 import type { HistoryRow, JsonObject } from '@centreond/plugin-sdk';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Caller } from './callers.ts';
+import type { Admission } from './admission.ts';
 import { dataOf } from './calls.ts';
 import { refusal } from './failure.ts';
 import { partOf } from './query.ts';
@@ -22,14 +22,10 @@ const Nodes = z.object({ nodes: z.array(Node) });
  * The paths of the daemon that centreond descends from, as scripts use them: a command here and on a node, the log of its token, and two
  * questions.
  */
-export function addAncestorPaths(
-  server: FastifyInstance,
-  callerOf: (request: FastifyRequest) => Caller,
-  traceparentOf: (request: FastifyRequest) => string | undefined,
-): void {
+export function addAncestorPaths(server: FastifyInstance, admission: Admission): void {
   const command = async (request: FastifyRequest, target: string) => {
-    const { session } = callerOf(request);
-    const traceparent = traceparentOf(request);
+    const { session } = admission.callerOf(request);
+    const traceparent = admission.traceparentOf(request);
     const options = { target, ...(traceparent !== undefined && { traceparent }) };
     const { token } = await session.send('COMMAND', commandOf(request.body), options);
     return { token };
@@ -38,16 +34,16 @@ export function addAncestorPaths(
   server.post('/api/nodes/:id/core/action/command', (request) => command(request, partOf(request, 'id')));
   server.get('/api/nodes/:id/log/:token', async (request) => {
     const token = partOf(request, 'token');
-    const rows = await callerOf(request).session.query({ token, limit: ROWS });
+    const rows = await admission.callerOf(request).session.query({ token, limit: ROWS });
     if (rows.length > 0) return { data: rows.map(asText), message: 'Logs found', token };
     return { error: 'no_log', message: 'No log found for token', data: [], token };
   });
   server.get('/api/internal/thumbprint', async (request) => {
-    const { data } = await callerOf(request).session.send('GETTHUMBPRINT', {});
+    const { data } = await admission.callerOf(request).session.send('GETTHUMBPRINT', {});
     return { action: 'getthumbprint', data, message: 'ok' };
   });
   server.get('/api/internal/constatus', async (request) => {
-    const { data } = await callerOf(request).session.send('CONSTATUS', {});
+    const { data } = await admission.callerOf(request).session.send('CONSTATUS', {});
     const { nodes } = Nodes.parse(data);
     const byId = nodes.map(({ id, kind = 'push', lastPing = -1, lastPong = -1, subnodes = [] }) => [
       id,

@@ -8,7 +8,7 @@ import {
 } from '@centreond/plugin-sdk';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Caller } from './callers.ts';
+import type { Admission } from './admission.ts';
 import { refusal } from './failure.ts';
 import type { DeclaredActions } from './manifests.ts';
 import { Duration, partOf, queryOf } from './query.ts';
@@ -29,15 +29,13 @@ const Options = z.strictObject({
 
 export interface CallsOptions {
   readonly declared: DeclaredActions;
-  callerOf(request: FastifyRequest): Caller;
+  readonly admission: Admission;
   /** Aborts when the plugin stops. */
   readonly stopping: AbortSignal;
-  /** The traceparent under which a request goes on. */
-  traceparentOf(request: FastifyRequest): string | undefined;
 }
 
 /** Routes that make requests: here, and on a node. */
-export function addCalls(server: FastifyInstance, { declared, callerOf, traceparentOf, stopping }: CallsOptions): void {
+export function addCalls(server: FastifyInstance, { declared, admission, stopping }: CallsOptions): void {
   const call = async (request: FastifyRequest, reply: FastifyReply, target: string) => {
     const name = partOf(request, 'action');
     const { wait, token = newToken(), hold } = queryOf(request, Options);
@@ -46,8 +44,8 @@ export function addCalls(server: FastifyInstance, { declared, callerOf, tracepar
     // Its rows would go nowhere.
     if (name === 'FOLLOW') throw refusal('NOT_FOUND', { method: 'POST', path: '/api/actions/FOLLOW' });
     const data = dataOf(request.body);
-    const { session } = callerOf(request);
-    const traceparent = traceparentOf(request);
+    const { session } = admission.callerOf(request);
+    const traceparent = admission.traceparentOf(request);
     const options = {
       token,
       target,

@@ -15,8 +15,9 @@ import {
   type Transport,
 } from '@centreond/plugin-sdk';
 import type { FastifyInstance, FastifyListenOptions } from 'fastify';
+import type { Spans } from './admission.ts';
 import { addressOf, Config } from './config.ts';
-import { makeServer, type Spans } from './server.ts';
+import { makeServer } from './server.ts';
 import type { Traces } from './traces.ts';
 
 const SECRET_LENGTH = 16;

@@ -1,7 +1,7 @@
 import type { JsonObject } from '@centreond/plugin-sdk';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Caller } from './callers.ts';
+import type { Admission } from './admission.ts';
 import { refusal } from './failure.ts';
 import { partOf, queryOf, Whole } from './query.ts';
 import { type ServerSentEvent, stream } from './stream.ts';
@@ -27,18 +27,18 @@ const Happened = z.object({
 });
 
 export interface ReadsOptions {
-  callerOf(request: FastifyRequest): Caller;
+  readonly admission: Admission;
   /** Aborts when the plugin stops. */
   readonly stopping: AbortSignal;
 }
 
 /** Routes that read: history, requests, the fleet, what runs, and what happens. */
-export function addReads(server: FastifyInstance, { callerOf, stopping }: ReadsOptions): void {
+export function addReads(server: FastifyInstance, { admission, stopping }: ReadsOptions): void {
   const ask = async (request: FastifyRequest, action: string, data: object = {}): Promise<JsonObject> =>
-    (await callerOf(request).session.send(action, data)).data;
+    (await admission.callerOf(request).session.send(action, data)).data;
 
   server.get('/api/whoami', async (request) => {
-    const { name, roles, session } = callerOf(request);
+    const { name, roles, session } = admission.callerOf(request);
     const { id, version } = await ask(request, 'PING');
     return { name, identity: session.identity, roles, router: { id, version } };
   });
@@ -48,7 +48,7 @@ export function addReads(server: FastifyInstance, { callerOf, stopping }: ReadsO
   server.get('/api/requests', (request) => ask(request, 'GETREQUESTS', queryOf(request, Filters)));
   server.delete('/api/requests/:token', async (request) => {
     const token = partOf(request, 'token');
-    const { ok, data } = await callerOf(request).session.call('CANCEL', { token }, { timeoutMs: 30_000 });
+    const { ok, data } = await admission.callerOf(request).session.call('CANCEL', { token }, { timeoutMs: 30_000 });
     return { ...(data as JsonObject), token, ok };
   });
   server.get('/api/log/:token', async (request) => {
@@ -63,7 +63,7 @@ export function addReads(server: FastifyInstance, { callerOf, stopping }: ReadsO
   server.get('/api/log/:token/stream', (request, reply) => {
     const token = partOf(request, 'token');
     return stream(
-      callerOf(request),
+      admission.callerOf(request),
       reply,
       stopping,
       async function* (session, signal): AsyncGenerator<ServerSentEvent> {
@@ -78,7 +78,7 @@ export function addReads(server: FastifyInstance, { callerOf, stopping }: ReadsO
   });
   server.get('/api/events', (request, reply) => {
     return stream(
-      callerOf(request),
+      admission.callerOf(request),
       reply,
       stopping,
       async function* (session, signal): AsyncGenerator<ServerSentEvent> {

@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { type Clock, isCentreondError, type Logger, type Transport } from '@centreond/plugin-sdk';
 import cors from '@fastify/cors';
-import type { Span } from '@opentelemetry/api';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import { Admission, type Spans } from './admission.ts';
 import { addAncestorPaths } from './ancestor.ts';
 import { parseBody } from './body.ts';
-import { type Caller, Callers } from './callers.ts';
+import { Callers } from './callers.ts';
 import { addCalls } from './calls.ts';
 import type { Config } from './config.ts';
 import { addDashboard } from './dashboard.ts';
@@ -27,11 +27,7 @@ const LONGEST_TOKEN = 3 * 255;
 /** How old the answer of /readyz may be. */
 const READY_FRESH_MS = 1000;
 
-/** As W3C Trace Context writes it; another one is ignored. */
-const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
-
 const STREAMS = new Set(['/api/log/:token/stream', '/api/events']);
-const NO_TOKEN = new Set(['/healthz', '/readyz']);
 
 export interface ServerOptions {
   readonly config: Config;
@@ -43,13 +39,6 @@ export interface ServerOptions {
   readonly traces: Spans | undefined;
   /** Aborts when the plugin stops: streams end. */
   readonly stopping: AbortSignal;
-}
-
-/** What makes the spans of requests. */
-export interface Spans {
-  begin(method: string, route: string, traceparent: string | undefined): Span;
-  end(span: Span, status: number): void;
-  traceparentOf(span: Span): string;
 }
 
 /** The HTTP server with all its routes, not yet listening. Rejects if the files of `tls` cannot be read, or the router does not let a caller in. */
@@ -71,39 +60,47 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
 
   const callers = new Callers(config.tokens, transport, clock);
   await callers.enter();
-  const known = new WeakMap<FastifyRequest, Caller>();
-  const spans = new WeakMap<FastifyRequest, Span>();
-  const callerOf = (request: FastifyRequest): Caller => {
-    const caller = known.get(request);
-    if (!caller) throw refusal('UNAUTHENTICATED');
-    return caller;
-  };
-
+  server.addHook('onClose', async () => callers.close());
+  const admission = new Admission(callers, traces);
+  const metrics = new HttpMetrics();
   // Before the login: a page is to be able to read a refusal.
   if (config.allowedOrigins.length > 0) {
     await server.register(cors, { origin: [...config.allowedOrigins], methods: ['GET', 'POST', 'DELETE'] });
   }
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('*', { parseAs: 'string' }, async (_: FastifyRequest, body: string) => parseBody(body));
-  const metrics = new HttpMetrics();
-  server.addHook('onRequest', async (request) => {
-    const { url: route } = request.routeOptions;
-    if (traces && route?.startsWith('/api/')) {
-      spans.set(request, traces.begin(request.method, route, textOf(request.headers.traceparent)));
-    }
-    if (route === undefined || NO_TOKEN.has(route) || request.method === 'OPTIONS') return;
-    if (!route.startsWith('/api/') && route !== '/metrics') return;
-    known.set(request, callers.authenticate(request.headers.authorization, request.ip));
+  server.addHook('onRequest', async (request) => admission.admit(request));
+  server.addHook('onSend', async (_, reply) => {
+    reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer');
   });
   server.addHook('onResponse', async (request, reply) => {
     const { url: route = 'none' } = request.routeOptions;
     if (!STREAMS.has(route)) metrics.answered(request.method, route, reply.statusCode, reply.elapsedTime / 1000);
-    const span = spans.get(request);
-    if (span) traces?.end(span, reply.statusCode);
+    admission.left(request, reply.statusCode);
   });
-  server.addHook('onSend', async (_, reply) => {
-    reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer');
+  answerFaults(server, log);
+
+  addHealth(server, readiness(transport, clock));
+  const declared = new DeclaredActions(transport, clock);
+  addCalls(server, { declared, admission, stopping });
+  addReads(server, { admission, stopping });
+  addAncestorPaths(server, admission);
+  server.get('/api/openapi.json', async () => openApiOf(await declared.plugins(), version));
+  server.get('/metrics', async (request, reply) => {
+    const { session } = admission.callerOf(request);
+    const [information, constatus] = await Promise.all([
+      session.send('INFORMATION', {}),
+      session.send('CONSTATUS', {}),
+    ]);
+    const text = await routerMetrics(information.data, constatus.data);
+    return reply.type('text/plain; version=0.0.4; charset=utf-8').send(`${text}\n${await metrics.registry.metrics()}`);
   });
+  await addDashboard(server);
+  return server;
+}
+
+/** Answers what fails, and what there is not, by the table of errors. */
+function answerFaults(server: FastifyInstance, log: Logger): void {
   server.setErrorHandler((error, request, reply) => {
     const { status, body } = answerOf(error);
     if (!isCentreondError(error) && status >= 500)
@@ -115,36 +112,15 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
     const { status, body } = answerOf(refusal('NOT_FOUND', { method: request.method, path: pathOf(request.url) }));
     return reply.code(status).send(body);
   });
+}
 
+/** What a load balancer asks: whether the plugin serves, and whether the router answers. */
+function addHealth(server: FastifyInstance, ready: () => Promise<boolean>): void {
   server.get('/healthz', async () => ({ ok: true }));
-  const ready = readiness(transport, clock);
   server.get('/readyz', async (_, reply) => {
     const isReady = await ready();
     return reply.code(isReady ? 200 : 503).send({ ok: isReady });
   });
-  const declared = new DeclaredActions(transport, clock);
-  const traceparent = (request: FastifyRequest) => {
-    const span = spans.get(request);
-    if (span && traces) return traces.traceparentOf(span);
-    const given = textOf(request.headers.traceparent);
-    return given !== undefined && TRACEPARENT.test(given) ? given : undefined;
-  };
-  addCalls(server, { declared, callerOf, traceparentOf: traceparent, stopping });
-  addReads(server, { callerOf, stopping });
-  addAncestorPaths(server, callerOf, traceparent);
-  server.get('/api/openapi.json', async () => openApiOf(await declared.plugins(), version));
-  server.get('/metrics', async (request, reply) => {
-    const { session } = callerOf(request);
-    const [information, constatus] = await Promise.all([
-      session.send('INFORMATION', {}),
-      session.send('CONSTATUS', {}),
-    ]);
-    const text = await routerMetrics(information.data, constatus.data);
-    return reply.type('text/plain; version=0.0.4; charset=utf-8').send(`${text}\n${await metrics.registry.metrics()}`);
-  });
-  await addDashboard(server);
-  server.addHook('onClose', async () => callers.close());
-  return server;
 }
 
 /** Ends a connection of an address that has its share of them. A proxy that is named by its address has no share. */
@@ -180,10 +156,6 @@ function readiness(transport: Pick<Transport, 'send'>, clock: Clock): () => Prom
     );
     return answer;
   };
-}
-
-function textOf(header: string | string[] | undefined): string | undefined {
-  return typeof header === 'string' ? header : undefined;
 }
 
 function pathOf(url: string): string {
