@@ -194,6 +194,20 @@ describe.skipIf(CHROMIUM === undefined)(`the dashboard, in a browser${NO_CHROMIU
     await stage.leave(visit);
   });
 
+  test('keeps a call for a node that is away, if asked to', async () => {
+    const visit = await stage.enter('ops', {}, ['/api/nodes/lyon-2/']);
+    const { page } = visit;
+    await stage.goTo(visit, '#/call/ECHO?on=lyon-2');
+    await page.getByRole('button', { name: 'Call on lyon-2' }).click();
+    await page.getByText(/lyon-2 .*its host key is not the one in the config/).waitFor();
+    await page.getByLabel('If a node is away').selectOption('keep the call for an hour');
+    await page.getByRole('button', { name: 'Call on lyon-2' }).click();
+    await page.getByText('accepted', { exact: true }).waitFor();
+    const { requests } = await stage.ask('GET', 'requests?node=lyon-2&state=open');
+    expect(requests).toMatchObject([{ action: 'ECHO', target: 'lyon-2', endedAt: null }]);
+    await stage.leave(visit);
+  });
+
   test('cancels what runs', async () => {
     const { token } = await stage.ask('POST', 'actions/COMMAND', { command: 'sleep 600' });
     const visit = await stage.enter();

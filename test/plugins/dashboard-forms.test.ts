@@ -231,4 +231,7 @@ test('a token is a UUID of version 7, and a call names it', () => {
   expect(token).toBe('01234567-89ab-7fff-bfff-ffffffffffff');
   expect(callPath('COMMAND', '', 'T:1')).toBe('actions/COMMAND?token=T%3A1');
   expect(callPath('COMMAND', 'a/b', 'T')).toBe('nodes/a%2Fb/actions/COMMAND?token=T');
+  expect(callPath('COMMAND', 'a', 'T', '1h')).toBe('nodes/a/actions/COMMAND?token=T&hold=1h');
+  // Here nothing is away.
+  expect(callPath('COMMAND', '', 'T', '1h')).toBe('actions/COMMAND?token=T');
 });

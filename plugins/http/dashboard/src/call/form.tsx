@@ -13,6 +13,7 @@ import { hrefOf } from '../state/address.ts';
 import { goTo } from '../state/place.ts';
 import { useSession } from '../state/session.ts';
 import { Batch, type BatchCall } from './batch.tsx';
+import { Hold } from './hold.tsx';
 import { Targets } from './targets.tsx';
 import { callPath, newToken } from './token.ts';
 
@@ -30,6 +31,7 @@ export function CallForm({ action, query }: CallFormProps) {
   const field = useMemo(() => fieldOf(action.input), [action.input]);
   const [editor, setEditor] = useState(() => initialEditor(field, query.data));
   const [targets, setTargets] = useState<readonly string[]>(() => (query.on ? query.on.split(',') : ['']));
+  const [hold, setHold] = useState('');
   const [isTried, setTried] = useState(false);
   const [isAsking, setAsking] = useState<Json>();
   const [isBusy, setBusy] = useState(false);
@@ -54,7 +56,7 @@ export function CallForm({ action, query }: CallFormProps) {
         token.current = undefined;
         await callEach(data, base);
       } else {
-        const path = callPath(action.name, targets[0] ?? '', base);
+        const path = callPath(action.name, targets[0] ?? '', base, hold);
         if (action.reply === 'ack') setAnswer(await api.ask(path, Answer, { method: 'POST', body: data }));
         else {
           const called = await api.ask(path, Called, { method: 'POST', body: data });
@@ -82,7 +84,7 @@ export function CallForm({ action, query }: CallFormProps) {
       for (let at = left.shift(); at !== undefined; at = left.shift()) {
         const { target, token: own } = calls[at] as BatchCall;
         try {
-          await api.ask(callPath(action.name, target, own), Answer, { method: 'POST', body: data });
+          await api.ask(callPath(action.name, target, own, hold), Answer, { method: 'POST', body: data });
         } catch (thrown) {
           calls[at] = { target, token: own, error: thrown };
           setBatch([...calls]);
@@ -127,6 +129,7 @@ export function CallForm({ action, query }: CallFormProps) {
         <section class="call-targets">
           <h2>Where</h2>
           <Targets action={action.name} picked={targets} onPicked={setTargets} />
+          {action.reply !== 'ack' && targets.some((target) => target !== '') && <Hold value={hold} onPick={setHold} />}
         </section>
       </div>
       {issues.length > 0 && (

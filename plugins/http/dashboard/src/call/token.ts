@@ -8,8 +8,9 @@ export function newToken(now: number, random: (bytes: Uint8Array<ArrayBuffer>) =
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
 
-/** The path of a call, on a node or here. */
-export function callPath(action: string, target: string, token: string): string {
+/** The path of a call, on a node or here. `hold` is how long it is kept for a node that is away, such as `1h`; empty: not at all. */
+export function callPath(action: string, target: string, token: string, hold = ''): string {
   const where = target === '' ? '' : `nodes/${encodeURIComponent(target)}/`;
-  return `${where}actions/${encodeURIComponent(action)}?${new URLSearchParams({ token })}`;
+  const query = new URLSearchParams({ token, ...(target !== '' && hold !== '' && { hold }) });
+  return `${where}actions/${encodeURIComponent(action)}?${query}`;
 }
