@@ -397,3 +397,13 @@ describe('over sessions that end and begin', () => {
     at.exchange.end(new Error('over'));
   });
 });
+
+test('a repeat may say another deadline or trace: the router takes it for the same, too', async () => {
+  const { exchange, sent, tell } = overSessions();
+  const first = exchange.send('A', { n: 1, m: 2 }, 't', { envelope: { deadline: 5 } });
+  const again = exchange.send('A', { m: 2, n: 1 }, 't', { envelope: { deadline: 6, traceparent: 'x' } });
+  expect(await codeOf(exchange.send('A', { n: 1, m: 2 }, 't', { target: 'paris' }))).toBe('TOKEN_REUSED');
+  expect(sent.length).toBe(2);
+  for (const data of ['{}', '{"duplicate":true}']) tell(accept('t', data));
+  await Promise.all([first, again]);
+});

@@ -15,7 +15,7 @@ import { aborted } from './follower.ts';
 import { Follows } from './follows.ts';
 import { pageOf } from './history-rows.ts';
 import { Outstanding } from './outstanding.ts';
-import { type RequestOptions, requestOf } from './request-options.ts';
+import { isRepeat, type RequestOptions, requestOf } from './request-options.ts';
 import { AckRequest, CallRequest, Request, Room, type Waiting } from './requests.ts';
 import { RowQueue } from './row-queue.ts';
 
@@ -218,7 +218,7 @@ export class Exchange {
     if (this.#gone) throw this.#gone;
     signal?.throwIfAborted();
     const pending = this.#outstanding.first(token);
-    if (pending && pending.text !== text) throw failure('TOKEN_REUSED', { token, action: pending.action });
+    if (pending && !isRepeat(text, pending.text)) throw failure('TOKEN_REUSED', { token, action: pending.action });
     const bytes = Buffer.byteLength(text);
     const { maxMessage: limit } = this.#options.wire;
     // Before the first session nobody knows the limit; the router then tells.
