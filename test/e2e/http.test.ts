@@ -349,7 +349,7 @@ describe('beside the API', () => {
     for (const line of [
       /^centreond_info\{router="central",version="[^"]+"\} 1$/m,
       /^centreond_requests_accepted_total [1-9]/m,
-      /^centreond_plugin_ready\{plugin="http",state="ready"\} 1$/m,
+      /^centreond_plugin_ready\{plugin="http"\} 1$/m,
       /^centreond_http_requests_total\{method="POST",route="\/api\/actions\/:action",status="200"\} [1-9]/m,
     ]) {
       expect(text).toMatch(line);

@@ -82,7 +82,7 @@ export function routerMetrics(information: JsonObject, constatus: JsonObject): P
       new Counter({ name: `centreond_requests_${metric}_total`, help, registers: [registry] }).inc(value);
     } else gauge(metric, help).set(value);
   }
-  const ready = gauge('plugin_ready', 'Whether the plugin serves.', 'plugin', 'state');
+  const ready = gauge('plugin_ready', 'Whether the plugin serves.', 'plugin');
   const waiting = gauge('plugin_waiting_requests', 'Requests that wait for the plugin.', 'plugin');
   const own = gauge('plugin_metric', 'The metrics that plugins declare themselves.', 'plugin', 'name', 'kind');
   const inFlight = gauge('instance_running_requests', 'Requests that the process runs.', 'plugin', 'instance');
@@ -90,7 +90,7 @@ export function routerMetrics(information: JsonObject, constatus: JsonObject): P
   const memory = gauge('instance_memory_bytes', 'Resident memory of the process.', 'plugin', 'instance');
   const figures = gauge('action_figure', 'What the router measured of an action.', 'action', 'figure');
   for (const { type: plugin, state, waiting: queued, instances, metrics, actions } of plugins) {
-    ready.set({ plugin, state }, state === 'ready' ? 1 : 0);
+    ready.set({ plugin }, state === 'ready' ? 1 : 0);
     waiting.set({ plugin }, queued);
     for (const { name, kind, value } of metrics) own.set({ plugin, name, kind }, value);
     for (const { id: instance, inFlight: running, restarts: restarted, rss } of instances) {
