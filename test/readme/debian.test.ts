@@ -1,11 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../daemon-process.ts';
 import { ROOT, tempFolder } from '../plugin-sdk/temp-package.ts';
 import { startAsTheUnit } from './as-the-unit.ts';
+import { DebianHost } from './debian-host.ts';
 import { Machine } from './machine.ts';
+import { blocksOf } from './page.ts';
 
 const TOOLS = [
   'mmdebstrap',
@@ -135,6 +137,65 @@ describe.skipIf(why !== undefined)('the Debian package', () => {
     const after = await filesOf(debian);
     expect(after.filter((file) => !before.includes(file))).toEqual([]);
     expect(before.filter((file) => !after.includes(file))).toEqual([]);
+  });
+});
+
+describe.skipIf(why !== undefined)('the page for Debian, typed on two clean machines', () => {
+  const blocks = blocksOf('core/docs/debian.md');
+  const hosts = new Map<string, DebianHost>();
+  const address = '10.77.0.1';
+  beforeAll(async () => {
+    const central = await Machine.debian(memory, path.join(folder, 'central'), base);
+    const paris = await Machine.debian(memory, path.join(folder, 'paris'), base);
+    await Machine.connect([central, paris], [address, '10.77.0.2']);
+    for (const [name, machine] of Object.entries({ central, paris })) hosts.set(name, new DebianHost(machine));
+    for (const { machine } of hosts.values()) {
+      for (const [file, name] of [
+        [current, 'VERSION'],
+        [next, 'NEWER'],
+      ])
+        await memory.must('cp', String(file), path.join(machine.root, `root/centreond_${name}_amd64.deb`));
+      await machine.does(`echo ${address} central.example >> /etc/hosts`);
+    }
+  });
+  afterAll(async () => {
+    for (const host of hosts.values()) await host.close();
+  });
+
+  /** Types the next block, which stands below that heading, and resolves with what it printed. */
+  async function typeNext(heading: string): Promise<string> {
+    const block = blocks.shift();
+    expect(block?.heading).toBe(heading);
+    const said = await hosts.get(block?.machine ?? '')?.type(block?.text ?? '');
+    const line = hosts.get('central')?.machine.file('/root/line.txt') ?? '';
+    // What a person carries from one machine to the other.
+    if (existsSync(line)) copyFileSync(line, hosts.get('paris')?.machine.file('/root/line.txt') ?? '');
+    return said ?? '';
+  }
+
+  test('a router, and a second node that takes the place of the router that its package had started', async () => {
+    expect(await typeNext('The first router')).toMatch(/central.*stdout +centreond$/ms);
+    expect(await typeNext('The first router')).toContain('1 sound plugin');
+    expect(await typeNext('The second node')).toMatch(
+      /aside +\/var\/lib\/centreond\/replaced-.*systemctl start centreond/s,
+    );
+    expect(await typeNext('The second node')).toMatch(/finished \(2\)/);
+    const { machine } = hosts.get('paris') as DebianHost;
+    expect(
+      await machine.does("stat -c '%a %U %n' /etc/centreond/centreond.yaml /var/lib/centreond/keys/router.pem"),
+    ).toBe('644 root /etc/centreond/centreond.yaml\n600 centreond /var/lib/centreond/keys/router.pem\n');
+  });
+
+  test('a plugin that is wrong, why, and corrected', async () => {
+    expect(await typeNext('A plugin')).toMatch(/cron\.yaml:1:\d+ .*61/);
+    expect(await typeNext('A plugin')).toMatch(/sound plugins.*hourly/s);
+    expect(await typeNext('A plugin')).toMatch(/cron/);
+  });
+
+  test('an upgrade', async () => {
+    expect(await typeNext('An upgrade')).toMatch(/paris/);
+    expect(await hosts.get('paris')?.machine.does('centreond cron list')).toContain('hourly');
+    expect(blocks).toEqual([]);
   });
 });
 

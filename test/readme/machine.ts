@@ -65,6 +65,21 @@ export class Machine {
     return Machine.#open(memory.#enter('--mount'), DEBIAN, root, tarball);
   }
 
+  /** Lays a cable between two machines, which have these addresses then. */
+  static async connect(ends: readonly [Machine, Machine], addresses: readonly [string, string]): Promise<void> {
+    const [one, other] = ends;
+    await one.#ip('link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(other.#init));
+    for (const [i, end] of ends.entries()) {
+      await end.#ip('addr', 'add', `${addresses[i]}/24`, 'dev', 'eth0');
+      await end.#ip('link', 'set', 'eth0', 'up');
+    }
+  }
+
+  async #ip(...words: string[]): Promise<void> {
+    const { code, stderr } = await ran([...this.#enter('--net'), 'ip', ...words]);
+    if (code !== 0) throw new Error(`ip ${words.join(' ')}: exit ${code}\n${stderr}`);
+  }
+
   /** A container with the files in `root`, in the memory of another machine, whose process 1 is `words`. */
   static container(memory: Machine, root: string, words: readonly string[]): Promise<Machine> {
     return Machine.#open(memory.#enter('--mount'), CONTAINER, root, ...words);

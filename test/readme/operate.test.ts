@@ -5,25 +5,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { processesWith } from '../daemon-process.ts';
 import { environment, LocalRegistry, PACKAGES } from '../plugin-sdk/local-registry.ts';
 import { ROOT, tempFolder } from '../plugin-sdk/temp-package.ts';
+import { type Block, blocksOf } from './page.ts';
 import { Terminal } from './terminal.ts';
-
-/** A shell block of the pages: below which heading it stands, on which machine it is typed, and what. */
-interface Block {
-  readonly heading: string;
-  readonly machine: string;
-  readonly text: string;
-}
-
-/** The shell blocks of a page, in order. */
-function blocksOf(page: string): Block[] {
-  const text = readFileSync(path.join(ROOT, page), 'utf8');
-  return text.split(/^## /m).flatMap((section) => {
-    const [heading = ''] = section.split('\n', 1);
-    return [...section.matchAll(/^```sh\n# on (\w+)\n(.*?)^```$/gms)].map(([, machine = '', block = '']) => {
-      return { heading, machine, text: block };
-    });
-  });
-}
 
 const PAGES = ['core/docs/operate.md', 'core/README.md'];
 const BLOCKS = PAGES.flatMap(blocksOf);
