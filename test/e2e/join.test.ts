@@ -277,6 +277,14 @@ describe('a line is not taken, and nothing changes', () => {
     expect((await taken.paste(`${line} --replace`)).id).toBe('lyon-2');
     expect(globSync('var/replaced-*', { cwd: taken.folder })).toEqual(aside);
     await taken.end('SIGTERM');
+    const hidden = new Poller('hidden-too');
+    mkdirSync(hidden.file('config/var'), { recursive: true });
+    writeFileSync(hidden.file('config/centreond.yaml'), config);
+    expect((await hidden.paste(`${(await join('lyon-4')).line} --replace`)).id).toBe('lyon-4');
+    expect(globSync('config/centreond.yaml*', { cwd: hidden.folder })).toEqual([
+      expect.stringContaining('config/centreond.yaml.replaced-'),
+    ]);
+    await hidden.end('SIGTERM');
     const alone = await taken.fail('npx centreond start --replace');
     expect([alone.code, alone.stderr]).toEqual([2, expect.stringContaining('--replace is for --join CODE')]);
   });

@@ -21,6 +21,8 @@ export interface NodeHome {
   readonly config: Config | undefined;
   /** Whether the config or the data of another daemon is there, to be moved aside. */
   readonly replaces: boolean;
+  /** The config file of that daemon. */
+  readonly former: string | undefined;
   /** Whether it is the place of the system's package: the system starts the daemon, as a user of its own. */
   readonly system: boolean;
 }
@@ -43,24 +45,28 @@ export async function findHome({ config: named, replace = false }: HomeOptions, 
     if (!replace) throw fault('JOIN_FOLDER_TAKEN', { path: shortPath(where), what, system, ...joining });
     replaces = true;
   };
-  if (existsSync(file)) {
-    const other = await othersConfig(file, joining, replace);
-    if (typeof other === 'object') return { file, dataDir: other.core.dataDir, config: other, replaces, system };
-    taken(file, other);
-  } else if (named === undefined) {
-    const hidden = await configHidden(file);
-    if (hidden !== undefined) taken(hidden, 'is the config of a daemon that ran here');
-  }
+  const former = existsSync(file) ? file : named === undefined ? await configHidden(file) : undefined;
+  if (former === file) {
+    const other = replace
+      ? await loadConfig({ file, cwd: process.cwd() })
+      : { config: await configOf({ config: file }) };
+    const what = other.config ? differenceFrom(other.config, joining) : 'cannot be read';
+    if (other.config && what === undefined) {
+      return { ...place, dataDir: other.config.core.dataDir, config: other.config, replaces, former: undefined };
+    }
+    taken(file, what ?? '');
+  } else if (former !== undefined) taken(former, 'is the config of a daemon that ran here');
+  if (former !== undefined) await refuseWhileRunning(former);
   const whose = readPrivateFile(ownerFile(dataDir))?.text.trim();
   if (whose === undefined ? existsSync(path.join(dataDir, 'history.sdb')) : whose !== joining.identity) {
     const other = whose === undefined ? 'of another daemon' : `of ${whose}, not of ${joining.identity}`;
     taken(dataDir, `holds the key and history ${other}`);
   }
   await rehearse(place, joining);
-  return { ...place, config: undefined, replaces };
+  return { ...place, config: undefined, replaces, former };
 }
 
-/** Where --config says, else the place of the system's package where root types in no folder of another daemon, else here. */
+/** Where --config says; else here, unless it is root where the system's package is and there is no centreond.yaml here. */
 function placeOf(named: string | undefined): Pick<NodeHome, 'file' | 'dataDir' | 'system'> {
   const file = path.resolve(named ?? 'centreond.yaml');
   if (!/\.ya?ml$/.test(file)) {
@@ -75,21 +81,13 @@ function placeOf(named: string | undefined): Pick<NodeHome, 'file' | 'dataDir' |
     : { file, dataDir: path.join(path.dirname(file), 'var'), system };
 }
 
-/** The config of a node that joined before; what `file` is instead, as the predicate of a sentence. */
-async function othersConfig(file: string, joining: JoinCode, replace: boolean): Promise<Config | string> {
-  if (!replace) {
-    const config = await configOf({ config: file });
-    return differenceFrom(config, joining) ?? config;
-  }
-  const { config, scope } = await loadConfig({ file, cwd: process.cwd() });
-  // One that is broken may be replaced, and not under a daemon that runs.
+/** Throws DATA_DIR_TAKEN while a daemon runs with the config `file`. */
+async function refuseWhileRunning(file: string): Promise<void> {
+  const { scope } = await loadConfig({ file, cwd: process.cwd() });
   const pid = scope && (await daemonOf(scope.core.dataDir));
-  const what = config ? differenceFrom(config, joining) : 'cannot be read';
-  if (config && what === undefined) return config;
   if (scope && pid !== undefined) {
     throw fault('DATA_DIR_TAKEN', { path: scope.core.dataDir, holder: `The daemon with pid ${pid}` });
   }
-  return what ?? '';
 }
 
 /** The config of a daemon that ran here and that `file`, which is found before any other in its folder, would hide. */
@@ -122,13 +120,14 @@ function textOf({ file, dataDir }: Pick<NodeHome, 'file' | 'dataDir'>, joining: 
 }
 
 /** Moves the config and the data of another daemon aside. Returns where they are. */
-export function replaceOther({ file, dataDir }: NodeHome): string[] {
+export function replaceOther({ former, dataDir }: NodeHome): string[] {
   const aside: string[] = [];
   const data = moveAside(dataDir, contentOf(dataDir));
   if (data !== undefined) aside.push(data);
-  if (existsSync(file)) {
-    aside.push(`${file}.replaced-${timeInName()}`);
-    renameSync(file, aside.at(-1) as string);
+  if (former !== undefined) {
+    const place = `${former}.replaced-${timeInName()}`;
+    renameSync(former, place);
+    aside.push(place);
   }
   return aside;
 }
