@@ -102,9 +102,9 @@ function core(): RolldownOptions {
     input: {
       centreond: path.join(CORE, 'dist/cli/main.js'),
       child: path.join(CORE, 'dist/host/child.js'),
-      'writer-thread': path.join(CORE, 'dist/store/writer-thread.js'),
-      reader: path.join(CORE, 'dist/store/reader.js'),
-      'copy-thread': path.join(CORE, 'dist/store/copy-thread.js'),
+      'writer-thread': path.join(CORE, 'dist/store/sqlite/writer-thread.js'),
+      reader: path.join(CORE, 'dist/store/sqlite/reader.js'),
+      'copy-thread': path.join(CORE, 'dist/store/sqlite/copy-thread.js'),
       ...Object.fromEntries(shared.map(({ entry, file }) => [entry, file])),
     },
     external: [...EXTERNAL, FROM_THE_CONFIG],

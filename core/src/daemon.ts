@@ -25,7 +25,7 @@ import { Registry } from './router/registry.ts';
 import { Requests } from './router/requests.ts';
 import { Telemetry } from './router/telemetry.ts';
 import { Verbs } from './router/verbs.ts';
-import { openStore } from './store/sqlite-store.ts';
+import { openStore } from './store/open-store.ts';
 
 /** What a stop may take in all. Each step of the closing list has a limit of its own below it. */
 const STOP_MS = 9500;

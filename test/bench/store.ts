@@ -8,9 +8,9 @@ import { parseArgs } from 'node:util';
 import { newToken } from '@centreond/protocol';
 import { Limits } from '../../core/dist/config/limits.js';
 import { emptyBatch, pushAccept, pushAppend } from '../../core/dist/store/batch.js';
-import { openStore } from '../../core/dist/store/sqlite-store.js';
+import { openStore } from '../../core/dist/store/open-store.js';
+import { Writer } from '../../core/dist/store/sqlite/writer.js';
 import type { ForeignRow, RequestRecord, TokenStore } from '../../core/dist/store/token-store.js';
-import { Writer } from '../../core/dist/store/writer.js';
 import { quantile } from '../fleet/report.ts';
 
 const { values } = parseArgs({

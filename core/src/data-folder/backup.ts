@@ -6,7 +6,7 @@ import { create } from 'tar';
 import { loadKey } from '../doors/keys.ts';
 import { fault } from '../errors.ts';
 import { VERSION } from '../own-package.ts';
-import { copyDatabase, isDatabase } from '../store/copy.ts';
+import { copyDatabase, isDatabase } from '../store/sqlite/copy.ts';
 import { CONTENT, digestOf, FORMAT, MANIFEST, type Manifest } from './manifest.ts';
 import { entriesOf, withStaging } from './staging.ts';
 

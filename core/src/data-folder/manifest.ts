@@ -4,7 +4,7 @@ import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { isIdentity, reasonOf } from '@centreond/protocol';
 import { z } from 'zod';
-import { SCHEMA_VERSION } from '../store/schema.ts';
+import { SCHEMA_VERSION } from '../store/sqlite/schema.ts';
 
 /** The version of the form below. */
 export const FORMAT = 1;

@@ -8,7 +8,7 @@ import { loadKey } from '../doors/keys.ts';
 import { keepRevocations } from '../doors/trust-file.ts';
 import { fault } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { openStore } from '../store/sqlite-store.ts';
+import { openStore } from '../store/open-store.ts';
 import { BESIDE_DATABASE, HISTORY, RESTORING, ROUTER_KEY, synced } from './backup.ts';
 import { DataFolder } from './data-folder.ts';
 import { CONTENT, digestOf, MANIFEST, type Manifest, readManifest } from './manifest.ts';

@@ -6,7 +6,7 @@ import type {
   RequestRecord,
   RowDraft,
   SetAside,
-  StoreOptions,
+  StoreSettings,
 } from './token-store.ts';
 
 /** What one call asks of the writer. */
@@ -267,16 +267,24 @@ export type ToWriter =
   | { kind: 'purge'; wall: number; monotonic: number }
   | { kind: 'close' };
 
+/** `away`: nothing can be written until `back`. Meanwhile what is under way may stay unanswered. */
 export type FromWriter =
   | { kind: 'ready'; bytes: number; epoch: string }
   | { kind: 'unusable'; reason: string }
   | { kind: 'fault'; reason: string }
+  | { kind: 'away'; reason: string }
+  | { kind: 'back' }
   | Outcome
   | Purged;
 
-export type WriterSettings = Pick<StoreOptions, 'file' | 'synchronous' | 'retentionSeconds' | 'maxBytes'> & {
+export type WriterSettings = Pick<StoreSettings, 'synchronous' | 'retentionSeconds' | 'maxBytes'> & {
   /** When the store was opened, in seconds by the wall clock and by the monotonic one. */
   readonly wall: number;
   readonly monotonic: number;
-  readonly lockMs: number;
 };
+
+/** What a writer is told of the settings of its store. */
+export function writerSettings({ synchronous, retentionSeconds, maxBytes, clock }: StoreSettings): WriterSettings {
+  const [wall, monotonic] = [Math.floor(clock.now() / 1000), clock.monotonic() / 1000];
+  return { synchronous, retentionSeconds, maxBytes, wall, monotonic };
+}

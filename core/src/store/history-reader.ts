@@ -2,9 +2,9 @@ import type { Worker } from 'node:worker_threads';
 import { type CentreondError, failure, reasonOf } from '@centreond/protocol';
 import { Shares } from '../shares.ts';
 import { Turns } from '../turns.ts';
-import type { Answers, FromReader, Question, ReaderSettings, ToReader } from './reader.ts';
-import { Thread } from './thread.ts';
-import type { StoreOptions } from './token-store.ts';
+import type { Answers, FromReader, Question, ToReader } from './questions.ts';
+import type { Thread } from './thread.ts';
+import type { StoreSettings } from './token-store.ts';
 
 /** Pages that the reader reads side by side, one of each identity: between their pieces it answers everything else. */
 const PAGES = { atOnce: 8, ofOne: 1 };
@@ -32,7 +32,7 @@ class Lane {
 
   constructor(
     private readonly most: { readonly atOnce: number; readonly ofOne: number },
-    limits: StoreOptions['reads'],
+    limits: StoreSettings['reads'],
   ) {
     this.shares = new Shares('reads of the history', limits);
   }
@@ -63,7 +63,7 @@ class Lane {
  */
 export class HistoryReader {
   readonly #worker: Worker;
-  readonly #options: Pick<StoreOptions, 'node' | 'died'>;
+  readonly #options: Pick<StoreSettings, 'node' | 'died'>;
   readonly #asked = new Map<number, Asked>();
   readonly #pages: Lane;
   readonly #entries = new Lane(ENTRIES, ENTRY_READS);
@@ -72,7 +72,7 @@ export class HistoryReader {
   #broken: string | undefined;
   #onExit: (() => void) | undefined;
 
-  private constructor(worker: Worker, options: Pick<StoreOptions, 'node' | 'died' | 'reads'>) {
+  private constructor(worker: Worker, options: Pick<StoreSettings, 'node' | 'died' | 'reads'>) {
     this.#worker = worker;
     this.#options = options;
     this.#pages = new Lane(PAGES, options.reads);
@@ -86,18 +86,12 @@ export class HistoryReader {
     });
   }
 
-  /** Starts the reader's thread, which loads its code while the writer prepares the database. */
-  static start(): Thread<FromReader> {
-    return new Thread('reader.js', 'store-reader');
-  }
-
-  /** Lets the reader open a database that the writer has prepared. Rejects with a plain Error. */
+  /** Lets the reader in `thread` open a database that the writer has prepared, by `settings`. Rejects with a plain Error. */
   static async open(
     thread: Thread<FromReader>,
-    options: Pick<StoreOptions, 'file' | 'node' | 'died' | 'reads'>,
+    settings: object,
+    options: Pick<StoreSettings, 'node' | 'died' | 'reads'>,
   ): Promise<HistoryReader> {
-    const { file, node } = options;
-    const settings: ReaderSettings = { file, node };
     thread.worker.postMessage(settings);
     await thread.ready();
     return new HistoryReader(thread.worker, options);

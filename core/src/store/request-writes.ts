@@ -1,6 +1,6 @@
 import { failure, isTerminal } from '@centreond/protocol';
 import { type Odd, pushAccept, pushAppend } from './batch.ts';
-import type { Accepted, RequestRecord, Row, RowDraft, StoreOptions } from './token-store.ts';
+import type { Accepted, RequestRecord, Row, RowDraft, StoreSettings } from './token-store.ts';
 import { refusalOf, Write } from './write.ts';
 import type { WriteQueue } from './write-queue.ts';
 
@@ -18,7 +18,7 @@ interface OpenToken {
 /** Records requests and the rows of this router under their tokens. */
 export class RequestWrites {
   readonly #queue: WriteQueue;
-  readonly #options: Pick<StoreOptions, 'node' | 'maxBytes'>;
+  readonly #options: Pick<StoreSettings, 'node' | 'maxBytes'>;
   readonly #open = new Map<string, OpenToken>();
   /** The accepts whose outcome is not known, each by its promise. */
   readonly #underWay = new Map<Promise<Accepted>, Accept>();
@@ -26,7 +26,7 @@ export class RequestWrites {
   readonly #failed = new WeakMap<Promise<Accepted>, number>();
   #lastNumber = 0;
 
-  constructor(queue: WriteQueue, options: Pick<StoreOptions, 'node' | 'maxBytes'>) {
+  constructor(queue: WriteQueue, options: Pick<StoreSettings, 'node' | 'maxBytes'>) {
     this.#queue = queue;
     this.#options = options;
   }

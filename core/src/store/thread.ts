@@ -8,9 +8,9 @@ export class Thread<Said extends { kind: string }> {
   readonly worker: Worker;
   readonly #said: Promise<Said>;
 
-  /** Starts the module `file` of this folder; `name` is what its death is reported by. */
-  constructor(file: string, name: string, workerData?: object) {
-    this.worker = new Worker(new URL(`./${file}`, import.meta.url), {
+  /** Starts the module `file`; `name` is what its death is reported by. */
+  constructor(file: URL, name: string, workerData?: object) {
+    this.worker = new Worker(file, {
       name,
       workerData,
       resourceLimits: RESOURCE_LIMITS,

@@ -1,4 +1,4 @@
-/** What the daemon asks of its token store. A driver (SQLite: `sqlite-store.ts`) opens one; nothing here knows which. */
+/** What the daemon asks of its token store. A driver (`sqlite/`, `postgres/`) is behind it; `open-store.ts` selects which. */
 
 /** A request as it was accepted: what a restart needs to settle it and a repeat is compared with. */
 export interface RequestRecord {
@@ -206,9 +206,8 @@ export interface StoreLog {
   error(fields: object, message: string): void;
 }
 
-export interface StoreOptions {
-  /** The database. Its folder is made where there is none (0700), the files are 0600. */
-  file: string;
+/** What a store is told, whatever its driver. */
+export interface StoreSettings {
   /** This router's id: the node of what is written here. */
   node: string;
   /** `full`: resolved means fsynced. The others trade the last moments before a power cut for speed. */
@@ -219,8 +218,6 @@ export interface StoreOptions {
   maxBytes: number;
   /** What may wait for the disk before calls get `BUSY`: 200,000 calls and 256 MiB if left out; twice that for appends. */
   queue?: { calls: number; bytes: number };
-  /** Milliseconds for which a write waits for another process that has the database locked: 5000 if left out. */
-  lockMs?: number;
   /** Pages of rows that wait to be read, in all and of one identity. */
   reads: { count: number; perIdentity: { count: number } };
   clock: { now(): number; monotonic(): number };
@@ -230,6 +227,16 @@ export interface StoreOptions {
   /** A purge has ended, and removed something. */
   purged?(removed: { readonly rows: number; readonly requests: number }): void;
 }
+
+/** A store in a file of SQLite. */
+export interface SqliteOptions extends StoreSettings {
+  /** The database. Its folder is made where there is none (0700), the files are 0600. */
+  file: string;
+  /** Milliseconds for which a write waits for another process that has the database locked: 5000 if left out. */
+  lockMs?: number;
+}
+
+export type StoreOptions = SqliteOptions;
 
 /** An entry of what a plugin keeps; `value` is JSON text. */
 export interface StateEntry {
@@ -266,7 +273,7 @@ export interface WriteCounters {
   /** Calls that wait for their transaction, and the characters that they hold. */
   queued: number;
   queuedBytes: number;
-  /** Bytes that the database uses (the write-ahead log not counted), and the limit. */
+  /** Bytes that rows and requests use, and the limit. SQLite: pages of the database. PostgreSQL: rows, requests and what plugins keep, index entries estimated. */
   bytes: number;
   maxBytes: number;
   /** Rows and requests purged since the store was opened. */

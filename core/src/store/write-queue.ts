@@ -1,9 +1,9 @@
 import type { Worker } from 'node:worker_threads';
 import { type CentreondError, failure, reasonOf } from '@centreond/protocol';
-import type { Batch, FromWriter, Outcome, Purged, ToWriter, WriterSettings } from './batch.ts';
+import type { Batch, FromWriter, Outcome, Purged, ToWriter } from './batch.ts';
 import { Lane, type Load, type Waiting } from './lane.ts';
-import { Thread } from './thread.ts';
-import type { StoreOptions, WriteCounters } from './token-store.ts';
+import type { Thread } from './thread.ts';
+import type { StoreSettings, WriteCounters } from './token-store.ts';
 
 const QUEUE = { calls: 200_000, bytes: 256 * 1024 * 1024 };
 /** As many calls are sent to a writer that is busy; fewer wait for it, so that they share a transaction. */
@@ -31,7 +31,9 @@ const SAME_FAULT_MS = 60_000;
  */
 export class WriteQueue {
   readonly #worker: Worker;
-  readonly #options: StoreOptions;
+  readonly #options: StoreSettings;
+  /** Where the database is, for the log. */
+  readonly #place: object;
   readonly #own = new Lane(OWN_ROWS, OWN_CHARACTERS);
   readonly #bulk = new Lane(BULK_ROWS, BULK_CHARACTERS);
   #ownInARow = 0;
@@ -43,6 +45,8 @@ export class WriteQueue {
   #closed = false;
   /** Why nothing can be written any more. */
   #broken: string | undefined;
+  /** Why nothing can be written for now. */
+  #away: string | undefined;
   #onIdle: (() => void) | undefined;
   #onPurged: ((purged: Purged) => void) | undefined;
   #onExit: (() => void) | undefined;
@@ -58,8 +62,14 @@ export class WriteQueue {
   /** Called where a purge should not wait for its time; at most every 5 s. */
   onNearlyFull: () => void = () => {};
 
-  private constructor(options: StoreOptions, worker: Worker, { bytes, epoch }: { bytes: number; epoch: string }) {
+  private constructor(
+    options: StoreSettings,
+    place: object,
+    worker: Worker,
+    { bytes, epoch }: { bytes: number; epoch: string },
+  ) {
     this.#options = options;
+    this.#place = place;
     this.#worker = worker;
     this.epoch = epoch;
     this.counters = {
@@ -83,26 +93,19 @@ export class WriteQueue {
     });
   }
 
-  /** Starts the writer. Rejects with a plain Error that says why the database cannot be used. */
-  static async open(options: StoreOptions): Promise<WriteQueue> {
-    const { file, synchronous, retentionSeconds, maxBytes, clock, lockMs = 5000 } = options;
-    const settings: WriterSettings = {
-      file,
-      synchronous,
-      retentionSeconds,
-      maxBytes,
-      lockMs,
-      wall: Math.floor(clock.now() / 1000),
-      monotonic: clock.monotonic() / 1000,
-    };
-    const thread = new Thread<FromWriter>('writer-thread.js', 'store-writer', settings);
-    return new WriteQueue(options, thread.worker, await thread.ready());
+  /**
+   * Takes over the writer that `thread` starts; `place` says in the log where the database is. Rejects with a plain Error that
+   * says why the database cannot be used.
+   */
+  static async open(options: StoreSettings, place: object, thread: Thread<FromWriter>): Promise<WriteQueue> {
+    return new WriteQueue(options, place, thread.worker, await thread.ready());
   }
 
   /** Why a call of `size` characters cannot be taken now; `patience` widens the bounds. */
   refusal(size: number, patience: number): CentreondError | undefined {
     if (this.#closed) return failure('STOPPING', { router: this.#options.node });
     if (this.#broken !== undefined) return failure('STORE_FAILED', { reason: this.#broken });
+    if (this.#away !== undefined) return failure('STORE_FAILED', { reason: this.#away });
     const { queued, queuedBytes } = this.counters;
     const { calls, bytes } = this.#options.queue ?? QUEUE;
     if (queued >= calls * patience)
@@ -191,6 +194,24 @@ export class WriteQueue {
       this.#onPurged?.(message);
       this.#onPurged = undefined;
     } else if (message.kind === 'fault') this.#report(message.reason);
+    else if (message.kind === 'away') this.#leave(message.reason);
+    else if (message.kind === 'back') this.#return();
+  }
+
+  /** The database is gone for now: what was not sent yet is refused, and so is what comes. */
+  #leave(reason: string): void {
+    this.#away = reason;
+    this.#report(reason);
+    const error = failure('STORE_FAILED', { reason });
+    for (const waiting of [...this.#own.clear(), ...this.#bulk.clear()]) this.#refuse(waiting, error);
+    if (this.counters.queued === 0) this.#onIdle?.();
+  }
+
+  #return(): void {
+    if (this.#away === undefined) return;
+    this.#away = undefined;
+    this.#fault = { reason: '', at: 0 };
+    this.#options.log.info(this.#place, 'the token store is back');
   }
 
   #settle(outcome: Outcome): void {
@@ -256,7 +277,7 @@ export class WriteQueue {
     const now = performance.now();
     if (reason === this.#fault.reason && now - this.#fault.at < SAME_FAULT_MS) return;
     this.#fault = { reason, at: now };
-    this.#options.log.error({ file: this.#options.file, reason }, 'the token store failed');
+    this.#options.log.error({ ...this.#place, reason }, 'the token store failed');
   }
 
   #break(reason: string): void {

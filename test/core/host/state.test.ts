@@ -3,7 +3,7 @@ import type { Json } from '@centreond/protocol';
 import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { PluginState } from '../../../core/dist/host/state.js';
-import { openStore } from '../../../core/dist/store/sqlite-store.js';
+import { openStore } from '../../../core/dist/store/open-store.js';
 import type { TokenStore } from '../../../core/dist/store/token-store.js';
 import { folder, opened, options } from '../store/opened.ts';
 

@@ -2,8 +2,9 @@ import path from 'node:path';
 import Database from 'better-sqlite3';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type RawRow, Scan } from '../../../core/dist/store/scan.js';
-import { openStore } from '../../../core/dist/store/sqlite-store.js';
+import { openStore } from '../../../core/dist/store/open-store.js';
+import type { RawRow } from '../../../core/dist/store/row-text.js';
+import { Scan } from '../../../core/dist/store/sqlite/scan.js';
 import type {
   Accepted,
   Filter,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import { Limits } from '../../../core/dist/config/limits.js';
-import { openStore } from '../../../core/dist/store/sqlite-store.js';
+import { openStore } from '../../../core/dist/store/open-store.js';
 import type { RequestRecord, Row, RowDraft, StoreOptions, TokenStore } from '../../../core/dist/store/token-store.js';
 
 export const DAY = 24 * 3600;

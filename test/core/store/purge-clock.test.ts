@@ -1,8 +1,8 @@
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { PurgeClock } from '../../../core/dist/store/purge-clock.js';
-import { prepareDatabase } from '../../../core/dist/store/schema.js';
+import { PurgeClock } from '../../../core/dist/store/sqlite/purge-clock.js';
+import { prepareDatabase } from '../../../core/dist/store/sqlite/schema.js';
 import type { TokenStore } from '../../../core/dist/store/token-store.js';
 import { allRows, DAY, draft, folder, opened, request, START, TestLog } from './opened.ts';
 

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { RequestList } from '../../../core/dist/store/request-list.js';
-import { openStore } from '../../../core/dist/store/sqlite-store.js';
+import { openStore } from '../../../core/dist/store/open-store.js';
+import { RequestList } from '../../../core/dist/store/sqlite/request-list.js';
 import type { ListedRequest, RequestFilter, TokenStore } from '../../../core/dist/store/token-store.js';
 import { allRows, DAY, draft, folder, opened, options, request, START, TestClock } from './opened.ts';
 

@@ -1,7 +1,8 @@
 import Database from 'better-sqlite3';
 import { afterEach, expect, test, vi } from 'vitest';
-import { type RawRow, Scan } from '../../../core/dist/store/scan.js';
-import { prepareDatabase } from '../../../core/dist/store/schema.js';
+import type { RawRow } from '../../../core/dist/store/row-text.js';
+import { Scan } from '../../../core/dist/store/sqlite/scan.js';
+import { prepareDatabase } from '../../../core/dist/store/sqlite/schema.js';
 
 afterEach(() => {
   vi.restoreAllMocks();

@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
-import { openStore } from '../../../core/dist/store/sqlite-store.js';
+import { openStore } from '../../../core/dist/store/open-store.js';
 import type { Accepted, LogPage, Row } from '../../../core/dist/store/token-store.js';
 import { allRows, draft, folder, opened, options, request, START, TestClock, unsettled } from './opened.ts';
 

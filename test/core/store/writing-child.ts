@@ -4,7 +4,7 @@
  */
 import { writeSync } from 'node:fs';
 import { Limits } from '../../../core/dist/config/limits.js';
-import { openStore } from '../../../core/dist/store/sqlite-store.js';
+import { openStore } from '../../../core/dist/store/open-store.js';
 
 const [, , file = '', seed = '1'] = process.argv;
 const silent = { info: () => {}, warn: () => {}, error: () => {} };

@@ -1,16 +1,12 @@
 import type { Database } from 'better-sqlite3';
+import { MIN_AGE, START_AT, STOP_AT } from '../purge-pace.ts';
 import { PurgeClock } from './purge-clock.ts';
 import { notePurged } from './schema.ts';
 
-/** Nothing younger than this is ever purged, in seconds. */
-const MIN_AGE = 24 * 3600;
 /** What a chunk may take, so that a commit that waits for it does not notice. */
 const CHUNK_MS = 3;
 const SMALLEST_CHUNK = 50;
 const LARGEST_CHUNK = 1000;
-/** Above this part of the size limit the oldest rows go, until the lower one is reached. */
-const START_AT = 0.95;
-const STOP_AT = 0.9;
 
 interface Limits {
   retentionSeconds: number;

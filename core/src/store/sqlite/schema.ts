@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import type { Database } from 'better-sqlite3';
+import { newEpoch } from '../epoch.ts';
 
 /** The version of the tables below. A database of a higher one is not opened. */
 export const SCHEMA_VERSION = 1;
@@ -121,11 +121,6 @@ CREATE INDEX IF NOT EXISTS centreond_request_by_target ON centreond_request (tar
 /** apart = 1: a row of another node that counts for no request made here. */
 const APART = 'ALTER TABLE centreond_origin ADD COLUMN apart INTEGER NOT NULL DEFAULT 0;';
 
-/** A name for a database. */
-export function newEpoch(): string {
-  return randomBytes(16).toString('hex');
-}
-
 /** Sets up the connection and makes the tables where there are none. Throws a plain Error that says what is wrong. */
 export function prepareDatabase(db: Database): void {
   const exists = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'centreond_meta'").get();
@@ -179,9 +174,6 @@ function assumePurged(db: Database): void {
   const upTo = 'SELECT coalesce(max(id), 0) FROM centreond_history';
   db.prepare(`INSERT OR IGNORE INTO centreond_meta VALUES (?, CAST((${upTo}) AS TEXT))`).run(PURGED);
 }
-
-/** So many former names of a database are kept. */
-export const FORMER_EPOCHS = 8;
 
 /** The names that the database had before, the newest first. */
 export function formerEpochs(db: Database): string[] {

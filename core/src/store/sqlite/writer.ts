@@ -17,7 +17,10 @@ import {
   type Refusal,
   readCalls,
   type WriterSettings,
-} from './batch.ts';
+} from '../batch.ts';
+import { FORMER_EPOCHS } from '../epoch.ts';
+import type { StoredRequest } from '../questions.ts';
+import type { LogPage, RequestRecord } from '../token-store.ts';
 import { ForeignLogs } from './foreign-logs.ts';
 import { Purge } from './purge.ts';
 import {
@@ -27,11 +30,9 @@ import {
   LATE_REQUEST,
   LATEST_END,
   SELECT_KNOWN,
-  type StoredRequest,
   storedRequest,
 } from './records.ts';
-import { FORMER_EPOCHS, formerEpochs, prepareDatabase, readMeta } from './schema.ts';
-import type { LogPage, RequestRecord } from './token-store.ts';
+import { formerEpochs, prepareDatabase, readMeta } from './schema.ts';
 
 /** Pages in the write-ahead log at which it is copied into the database, once the answers are out: a call may wait for that. */
 const CHECKPOINT_PAGES = 500;
@@ -108,6 +109,12 @@ function prepare(db: Database.Database) {
   };
 }
 
+/** What the writer is told of its database. */
+export interface SqliteWriterSettings extends WriterSettings {
+  readonly file: string;
+  readonly lockMs: number;
+}
+
 /** The connection that owns the database for writing. */
 export class Writer {
   readonly #db: Database.Database;
@@ -134,7 +141,7 @@ export class Writer {
   bytes = 0;
   readonly epoch: string;
 
-  constructor(settings: WriterSettings) {
+  constructor(settings: SqliteWriterSettings) {
     const db = new Database(settings.file, { timeout: settings.lockMs });
     // For a new database only; the default of 4096 costs an eighth more time.
     db.pragma('page_size = 8192');

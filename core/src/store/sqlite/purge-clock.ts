@@ -1,8 +1,7 @@
 import type { Database } from 'better-sqlite3';
+import { paced } from '../purge-pace.ts';
 import { readMeta } from './schema.ts';
 
-/** The purge's clock moves at most so many times as fast as time really passes, forwards and backwards. */
-const FASTEST = 24;
 const KEY = 'purge_clock';
 
 /**
@@ -26,8 +25,7 @@ export class PurgeClock {
   tick(wall: number, monotonic: number): number {
     const passed = this.#readAt === undefined ? 0 : Math.max(0, monotonic - this.#readAt);
     const before = this.#seconds ?? this.#newestRow() ?? wall;
-    const reach = FASTEST * passed;
-    const seconds = Math.min(Math.max(wall, before - reach), before + reach);
+    const seconds = paced(before, wall, passed);
     this.#readAt = monotonic;
     this.#seconds = seconds;
     this.#db.prepare('INSERT OR REPLACE INTO centreond_meta VALUES (?, ?)').run(KEY, String(seconds));

@@ -1,5 +1,3 @@
-import { chmodSync, closeSync, existsSync, fchmodSync, mkdirSync, openSync } from 'node:fs';
-import path from 'node:path';
 import { type CentreondError, failure, isTerminal, reasonOf } from '@centreond/protocol';
 import {
   type Batch,
@@ -13,9 +11,9 @@ import {
   pushPut,
   pushRename,
 } from './batch.ts';
-import { HistoryReader } from './history-reader.ts';
+import { newEpoch } from './epoch.ts';
+import type { HistoryReader } from './history-reader.ts';
 import { APPEND_PATIENCE, RequestWrites } from './request-writes.ts';
-import { newEpoch } from './schema.ts';
 import type {
   Accepted,
   Adopted,
@@ -37,49 +35,29 @@ import type {
   RowDraft,
   StateStore,
   StoreCounters,
-  StoreOptions,
+  StoreSettings,
   TokenStore,
 } from './token-store.ts';
 import { refusalOf, Write } from './write.ts';
-import { WriteQueue } from './write-queue.ts';
+import type { WriteQueue } from './write-queue.ts';
 
 const PURGE_EVERY_MS = 60_000;
 const ONE_ROW = { rows: 1, lane: 'own' } as const;
 
-/** Opens the store, in two threads of its own. Rejects with `STORE_UNUSABLE`. */
-export async function openStore(asked: StoreOptions): Promise<TokenStore> {
-  const options = { ...asked, file: path.resolve(asked.file) };
-  let reading: ReturnType<typeof HistoryReader.start> | undefined;
-  let queue: WriteQueue | undefined;
-  try {
-    reading = HistoryReader.start();
-    makePrivate(options.file);
-    queue = await WriteQueue.open(options);
-    const reader = await HistoryReader.open(reading, options);
-    return new SqliteStore(options, queue, reader);
-  } catch (error) {
-    await Promise.all([queue?.close(), reading?.worker.terminate()]);
-    throw failure('STORE_UNUSABLE', {
-      file: options.file,
-      reason: reasonOf(error),
-    });
-  }
+/** Where a database is, as the log shows it. */
+export type Place = Readonly<Record<string, string>>;
+
+/** The two threads of a driver, ready to be asked, and where their database is. */
+export interface Threads {
+  readonly queue: WriteQueue;
+  readonly reader: HistoryReader;
+  readonly place: Place;
 }
 
-/** Makes the file before SQLite does: its log and its index take over the mode. */
-function makePrivate(file: string): void {
-  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-  const fd = openSync(file, 'a', 0o600);
-  try {
-    fchmodSync(fd, 0o600);
-  } finally {
-    closeSync(fd);
-  }
-  for (const beside of [`${file}-wal`, `${file}-shm`]) if (existsSync(beside)) chmodSync(beside, 0o600);
-}
-
-class SqliteStore implements TokenStore {
-  readonly #options: StoreOptions;
+/** A store whose database is written by one thread and read by another. The driver is what runs in them. */
+export class ThreadedStore implements TokenStore {
+  readonly #options: StoreSettings;
+  readonly #place: Place;
   readonly #queue: WriteQueue;
   readonly #reader: HistoryReader;
   readonly #writes: RequestWrites;
@@ -91,8 +69,9 @@ class SqliteStore implements TokenStore {
   #lastPurge: StoreCounters['lastPurge'] = null;
   #purgeDueAt: number;
 
-  constructor(options: StoreOptions, queue: WriteQueue, reader: HistoryReader) {
+  constructor(options: StoreSettings, { queue, reader, place }: Threads) {
     this.#options = options;
+    this.#place = place;
     this.#queue = queue;
     this.#reader = reader;
     this.#writes = new RequestWrites(queue, options);
@@ -336,9 +315,9 @@ class SqliteStore implements TokenStore {
         if (failed !== undefined) throw failure('STORE_FAILED', { reason: failed });
         this.#lastPurge = { at: this.#options.clock.now(), rows, requests };
         if (rows + requests > 0) {
-          const { file, log, retentionSeconds } = this.#options;
+          const { log, retentionSeconds } = this.#options;
           const what = `${rows} rows and ${requests} requests were purged from the token store`;
-          log.info({ file, rows, requests, retentionSeconds }, what);
+          log.info({ ...this.#place, rows, requests, retentionSeconds }, what);
           this.#options.purged?.({ rows, requests });
         }
         return { rows, requests };
@@ -352,7 +331,7 @@ class SqliteStore implements TokenStore {
   #purgeUnasked(): void {
     if (this.#purging || this.#closing) return;
     this.purge().catch((error: unknown) => {
-      this.#options.log.error({ file: this.#options.file, reason: reasonOf(error) }, 'purging the token store failed');
+      this.#options.log.error({ ...this.#place, reason: reasonOf(error) }, 'purging the token store failed');
     });
   }
 

@@ -1,9 +1,9 @@
 import { FAILED } from '@centreond/protocol';
 import type { Database } from 'better-sqlite3';
+import type { ListedRequest, RequestFilter } from '../token-store.ts';
 import { LATEST_END } from './records.ts';
 import { type Plan, RequestPlans } from './request-plan.ts';
 import { readMeta } from './schema.ts';
-import type { ListedRequest, RequestFilter } from './token-store.ts';
 
 /** DATA is shown up to so many bytes of its text. */
 const DATA_BYTES = 4096;

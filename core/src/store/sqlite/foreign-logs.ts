@@ -1,8 +1,9 @@
 import { FAILED, isTerminal } from '@centreond/protocol';
 import type Database from 'better-sqlite3';
-import { ENDED, KNOWN, type PageDone } from './batch.ts';
-import { END_REQUEST, FAIL_REQUEST, INSERT_ROW, type StoredRequest } from './records.ts';
-import type { ForeignRow, LogPage, SetAside } from './token-store.ts';
+import { ENDED, KNOWN, type PageDone } from '../batch.ts';
+import type { StoredRequest } from '../questions.ts';
+import type { ForeignRow, LogPage, SetAside } from '../token-store.ts';
+import { END_REQUEST, FAIL_REQUEST, INSERT_ROW } from './records.ts';
 
 /** Rows that were set aside are kept up to so many, and each up to so many characters. */
 const ASIDE_ROWS = 10_000;

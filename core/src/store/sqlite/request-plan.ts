@@ -1,5 +1,5 @@
 import type { Database, Statement } from 'better-sqlite3';
-import type { RequestFilter } from './token-store.ts';
+import type { RequestFilter } from '../token-store.ts';
 
 /** Entries of an index up to which one statement reads all of them. */
 const FEW = 1000;

@@ -1,9 +1,7 @@
 import type { Database, Statement } from 'better-sqlite3';
+import type { RawRow } from '../row-text.ts';
+import type { Filter } from '../token-store.ts';
 import { readMeta } from './schema.ts';
-import type { Filter } from './token-store.ts';
-
-/** id, token, type, node (null: this router), code, etime, ctime, data. */
-export type RawRow = [number, string | null, string, string | null, number, number, number, string | null];
 
 /** Where one way to find rows gives way to another. */
 export interface ScanSizes {

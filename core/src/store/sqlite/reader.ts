@@ -1,24 +1,24 @@
 /** The worker thread that reads: a large page stalls neither the router nor the writer. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type MessagePort, parentPort } from 'node:worker_threads';
-import { collectStartGarbage } from '@centreond/plugin-runtime/start-garbage';
-import { reasonOf } from '@centreond/protocol';
+import { parentPort } from 'node:worker_threads';
 import Database from 'better-sqlite3';
-import { SELECT_KNOWN, SELECT_OPEN, type StoredRequest, storedRequest } from './records.ts';
-import { RequestList } from './request-list.ts';
-import { type RawRow, Scan } from './scan.ts';
-import { formerEpochs, purgedUpTo } from './schema.ts';
+import { ENTRY_OVERHEAD, ownTurn, PageBound, ROW_OVERHEAD } from '../page-bound.ts';
+import { type Answering, serveQuestions } from '../question-port.ts';
+import type { Answers, Columns, Question, StoredRequest } from '../questions.ts';
+import { type LogRow, logText, type RawRow, rowText } from '../row-text.ts';
 import type {
   Cursor,
   Filter,
-  ForeignRowFilter,
   ForeignRowHead,
   ListedRequest,
   OwnLog,
   PageText,
   RequestFilter,
   StateEntry,
-} from './token-store.ts';
+} from '../token-store.ts';
+import { SELECT_KNOWN, SELECT_OPEN, storedRequest } from './records.ts';
+import { RequestList } from './request-list.ts';
+import { Scan } from './scan.ts';
+import { formerEpochs, purgedUpTo } from './schema.ts';
 
 /** The first message to the reader. */
 export interface ReaderSettings {
@@ -27,117 +27,7 @@ export interface ReaderSettings {
   node: string;
 }
 
-/** What the reader is asked. */
-export type Question =
-  | { kind: 'unsettled'; after: number; limit: number; maxBytes: number }
-  | { kind: 'requests'; filter: RequestFilter }
-  | { kind: 'find'; token: string; as: string }
-  | { kind: 'pinned'; identity: string }
-  | { kind: 'kept'; type: string; key: string }
-  | { kind: 'entries'; as: string; type: string; prefix: string; after: string; maxBytes: number }
-  | { kind: 'cursors' }
-  | { kind: 'end' }
-  | { kind: 'formerEpochs' }
-  | { kind: 'purgedUpTo' }
-  | ({ kind: 'foreign' } & ForeignRowFilter)
-  | { kind: 'log'; as: string; after: number; limit: number; maxBytes: number }
-  | { kind: 'page'; filter: Filter }
-  | { kind: 'text'; filter: Filter };
-
-/** A page's rows, flat: id, code, etime, ctime and token, type, node, data of each. */
-export interface Columns {
-  numbers: number[];
-  texts: string[];
-  more: boolean;
-}
-
-export interface Answers {
-  unsettled: StoredRequest[];
-  requests: { requests: ListedRequest[]; more: boolean };
-  find: StoredRequest | undefined;
-  pinned: string | undefined;
-  kept: string | undefined;
-  entries: { entries: StateEntry[]; more: boolean };
-  cursors: Cursor[];
-  end: number;
-  formerEpochs: string[];
-  purgedUpTo: number;
-  foreign: ForeignRowHead | undefined;
-  log: OwnLog;
-  page: Columns;
-  text: PageText;
-}
-
-export type ToReader = { kind: 'ask'; number: number; question: Question } | { kind: 'close' };
-
-export type FromReader =
-  | { kind: 'ready' }
-  | { kind: 'unusable'; reason: string }
-  | { kind: 'answer'; number: number; answer: Answers[keyof Answers]; failed: string | undefined };
-
-/** What a row costs beside its token and data, in a page's bytes. */
-const ROW_OVERHEAD = 200;
-/** The same for an entry of a plugin's state, whose key may need escapes. */
-const ENTRY_OVERHEAD = 300;
-/** A page that has rows ends after this long, so that one that looks for few rows among many comes in parts. */
-const PAGE_MS = 2000;
-
-/** id, token, type, node (null: this router), code, etime, data, and for another node's row its epoch and id there. */
-type LogRow = [
-  number,
-  string | null,
-  string,
-  string | null,
-  number,
-  number,
-  string | null,
-  string | null,
-  number | null,
-];
-
-let lastTurn = Promise.resolve();
-
-/** Resolves when others have been let in. Pages do not go on together: each piece has a turn of the event loop to itself. */
-function ownTurn(): Promise<void> {
-  lastTurn = lastTurn.then(() => nextTurn());
-  return lastTurn;
-}
-
-/** Where a page ends: after so many rows, before so many bytes, or after a while if it has rows. */
-class PageBound {
-  /** Whether there is, or may be, a further row. */
-  more = false;
-  readonly #started = performance.now();
-  #size = 0;
-  #count = 0;
-
-  constructor(
-    private readonly limit: number,
-    private readonly maxBytes: number,
-  ) {}
-
-  get #isLate(): boolean {
-    return this.#count > 0 && performance.now() - this.#started > PAGE_MS;
-  }
-
-  /** Whether a row of so many bytes still belongs to the page. */
-  takes(bytes: number): boolean {
-    this.#size += ROW_OVERHEAD + bytes;
-    this.more = this.#count === this.limit || (this.#count > 0 && this.#size > this.maxBytes) || this.#isLate;
-    if (this.more) return false;
-    this.#count++;
-    return true;
-  }
-
-  /** Lets other questions in. Resolves with whether the page goes on. */
-  async pause(): Promise<boolean> {
-    await ownTurn();
-    this.more = this.#isLate;
-    return !this.more;
-  }
-}
-
-class Reader {
+class Reader implements Answering {
   readonly #db: Database.Database;
   readonly #node: string;
   readonly #scan: Scan;
@@ -254,13 +144,11 @@ class Reader {
     const rows: string[] = [];
     let last = after;
     let size = 0;
-    for (const [id, token, type, node, code, etime, data, epoch, originId] of this.#sql.log.iterate(after, limit + 1)) {
-      size += ROW_OVERHEAD + Buffer.byteLength(data ?? '');
+    for (const row of this.#sql.log.iterate(after, limit + 1)) {
+      size += ROW_OVERHEAD + Buffer.byteLength(row[6] ?? '');
       if (rows.length === limit || (rows.length > 0 && size > maxBytes)) return { rows, last, more: true };
-      const origin = epoch === null ? '' : `,"origin":{"epoch":${JSON.stringify(epoch)},"id":${originId}}`;
-      const names = `"token":${JSON.stringify(token ?? '')},"type":${JSON.stringify(type)},"node":${JSON.stringify(node ?? this.#node)}`;
-      rows.push(`{"id":${id},${names},"code":${code},"etime":${etime},"data":${data ?? 'null'}${origin}}`);
-      last = id;
+      rows.push(logText(row, this.#node));
+      last = row[0];
     }
     return { rows, last, more: false };
   }
@@ -280,10 +168,7 @@ class Reader {
     let last = 0;
     const more = await this.#each(filter, (row) => {
       last = row[0];
-      const names = `"token":${JSON.stringify(row[1] ?? '')},"type":${JSON.stringify(row[2])},"node":${JSON.stringify(row[3] ?? this.#node)}`;
-      parts.push(
-        `{"id":${last},${names},"code":${row[4]},"etime":${row[5]},"ctime":${row[6]},"data":${row[7] ?? 'null'}}`,
-      );
+      parts.push(rowText(row, this.#node));
     });
     return { text: `[${parts.join(',')}]`, count: parts.length, last, more };
   }
@@ -306,40 +191,6 @@ class Reader {
   }
 }
 
-function serve(port: MessagePort, settings: ReaderSettings): void {
-  const send = (message: FromReader) => port.postMessage(message);
-  let reader: Reader;
-  try {
-    reader = new Reader(settings);
-  } catch (error) {
-    send({ kind: 'unusable', reason: reasonOf(error) });
-    port.close();
-    return;
-  }
-  const underWay = new Set<Promise<void>>();
-  const answer = async (number: number, question: Question) => {
-    try {
-      send({ kind: 'answer', number, answer: await reader.answer(question), failed: undefined });
-    } catch (error) {
-      send({ kind: 'answer', number, answer: undefined, failed: reasonOf(error) });
-    }
-  };
-  port.on('message', (message: ToReader) => {
-    if (message.kind === 'ask') {
-      const answered = answer(message.number, message.question);
-      underWay.add(answered);
-      void answered.then(() => underWay.delete(answered));
-      return;
-    }
-    void Promise.all(underWay).then(() => {
-      reader.close();
-      port.close();
-    });
-  });
-  send({ kind: 'ready' });
-  collectStartGarbage();
-}
-
 // The first message names the database, once the writer has prepared it.
 const port = parentPort;
-port?.once('message', (settings: ReaderSettings) => serve(port, settings));
+port?.once('message', (settings: ReaderSettings) => void serveQuestions(port, () => new Reader(settings)));

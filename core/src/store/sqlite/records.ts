@@ -1,4 +1,4 @@
-import type { KnownRequest } from './token-store.ts';
+import type { StoredRequest } from '../questions.ts';
 
 const COLUMNS =
   'r.token, r.owner, r.action, r.target, r.data, r.envelope, r.etime, r.ctime, r.log, r.id, o.id IS NOT NULL';
@@ -27,11 +27,6 @@ export const FAIL_REQUEST = 'INSERT OR IGNORE INTO centreond_failed VALUES (?)';
 
 /** Marks the request with the id `?` as one that is younger than its id. */
 export const LATE_REQUEST = 'INSERT OR IGNORE INTO centreond_late VALUES (?)';
-
-export interface StoredRequest {
-  id: number;
-  request: KnownRequest;
-}
 
 /** A row of the two statements above, read as an array. */
 export function storedRequest(row: readonly unknown[]): StoredRequest {

@@ -2,15 +2,15 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { collectStartGarbage } from '@centreond/plugin-runtime/start-garbage';
 import { reasonOf } from '@centreond/protocol';
-import type { FromWriter, ToWriter, WriterSettings } from './batch.ts';
-import { Writer } from './writer.ts';
+import type { FromWriter, ToWriter } from '../batch.ts';
+import { type SqliteWriterSettings, Writer } from './writer.ts';
 
 /** Waiting batches join a transaction until it has this many calls, or characters. */
 const CALLS_PER_TRANSACTION = 2000;
 const SIZE_PER_TRANSACTION = 8 * 1024 * 1024;
 
 /** Serves the other end of `port`: batches as they come, and between two of them one chunk of a purge. */
-function serve(port: MessagePort, settings: WriterSettings): void {
+function serve(port: MessagePort, settings: SqliteWriterSettings): void {
   const send = (message: FromWriter) => port.postMessage(message);
   let writer: Writer;
   try {
@@ -105,4 +105,4 @@ function serve(port: MessagePort, settings: WriterSettings): void {
   collectStartGarbage();
 }
 
-if (parentPort) serve(parentPort, workerData as WriterSettings);
+if (parentPort) serve(parentPort, workerData as SqliteWriterSettings);

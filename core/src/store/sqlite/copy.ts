@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { failure, reasonOf } from '@centreond/protocol';
+import { Thread } from '../thread.ts';
 import type { CopySettings, FromCopier } from './copy-thread.ts';
-import { Thread } from './thread.ts';
 
 /** What a file of SQLite begins with. */
 const MAGIC = Buffer.from('SQLite format 3\0');
@@ -25,7 +25,11 @@ export async function copyDatabase(from: string, to: string): Promise<{ readonly
   try {
     const settings: CopySettings = { from, to };
     closeSync(openSync(to, 'wx', 0o600));
-    const { schema } = await new Thread<FromCopier>('copy-thread.js', 'store-copy', settings).ready();
+    const { schema } = await new Thread<FromCopier>(
+      new URL('./copy-thread.js', import.meta.url),
+      'store-copy',
+      settings,
+    ).ready();
     return { schema };
   } catch (error) {
     throw failure('STORE_UNUSABLE', { file: from, reason: reasonOf(error) });
