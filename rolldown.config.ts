@@ -19,6 +19,8 @@ const EXTERNAL = [/^better-sqlite3/, /^node-unix-socket/, /^ssh2/, /^zeromq/, /^
 const FOR_TRACES = /^@opentelemetry\//;
 /** Plugins get these from the process that they run in. */
 const FROM_THE_CORE = /^@centreond\/(plugin-sdk|protocol)(\/|$)/;
+/** What pg would load if it were asked to, or ran elsewhere. */
+const FOR_OTHER_HOSTS = ['pg-native', /^cloudflare:/];
 /** Loaded only by configs in TypeScript, where they are installed. */
 const FROM_THE_CONFIG = /^typescript$/;
 
@@ -104,10 +106,12 @@ function core(): RolldownOptions {
       child: path.join(CORE, 'dist/host/child.js'),
       'writer-thread': path.join(CORE, 'dist/store/sqlite/writer-thread.js'),
       reader: path.join(CORE, 'dist/store/sqlite/reader.js'),
+      'pg-writer-thread': path.join(CORE, 'dist/store/postgres/pg-writer-thread.js'),
+      'pg-reader-thread': path.join(CORE, 'dist/store/postgres/pg-reader-thread.js'),
       'copy-thread': path.join(CORE, 'dist/store/sqlite/copy-thread.js'),
       ...Object.fromEntries(shared.map(({ entry, file }) => [entry, file])),
     },
-    external: [...EXTERNAL, FROM_THE_CONFIG],
+    external: [...EXTERNAL, FROM_THE_CONFIG, ...FOR_OTHER_HOSTS],
     transform: { define: { SHARED_IN_BUNDLE: JSON.stringify(files) } },
     plugins: [withMaps, licences],
     // Hidden: each process of a plugin would read the maps of the core's modules, to show what its own code threw.

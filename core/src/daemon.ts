@@ -2,6 +2,7 @@ import { STARTED } from '@centreond/protocol';
 import { CLOCK } from './clock.ts';
 import { Closing } from './closing.ts';
 import { type Config, loadConfig, restartRemarks } from './config/config.ts';
+import { storePlaceOf } from './config/store-place.ts';
 import { coreActionNames, coreActions, coreManifest } from './core-actions.ts';
 import { DataFolder } from './data-folder/data-folder.ts';
 import { openDoors } from './doors/doors.ts';
@@ -77,7 +78,8 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   for (const warning of trust.warnings) log.warn(warning);
   const chronicle = new Chronicle(clock);
   const store = await openStore({
-    ...{ file: folder.file('history.sdb'), node: id, synchronous, retentionSeconds: retention / 1000, maxBytes },
+    ...storePlaceOf(config, folder.file('history.sdb'), process.env),
+    ...{ node: id, synchronous, retentionSeconds: retention / 1000, maxBytes },
     ...{ reads: limits.reads, clock, log, died, purged: (removed) => chronicle.tell('PURGED', removed) },
   });
   closing.push('the store', 3000, () => store.close());

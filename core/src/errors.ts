@@ -90,6 +90,8 @@ const SENTENCES = {
     `The backup ${d.file} was made by centreond ${d.version}, and this one, which is older, does not know its form. Nothing was changed; install that version first.`,
   BACKUP_OF_ANOTHER: (d: { file: string; of: string; id: string }) =>
     `The backup ${d.file} is of the router ${d.of}, and the config says that this one is ${d.id}. Nothing was changed; set core.id to ${d.of}, or take a backup of ${d.id}.`,
+  HISTORY_IN_POSTGRES: (d: { id: string; dataDir: string }) =>
+    `The history of ${d.id} is in PostgreSQL: pg_dump backs it up, and pg_restore puts it back while no router runs on it (then \`SELECT centreond_restored()\` there). Of this machine, keep a copy of ${d.dataDir} and of the config with its secrets beside that.`,
   // Plugins, before any of their code runs.
   PLUGIN_NOT_FOUND: (d: { package: string; searched: readonly string[] }) =>
     `No package ${d.package} in ${d.searched.join(', ')}. Install it there (npm install ${d.package}), or give the path to its folder.`,

@@ -62,6 +62,7 @@ export async function loadConfig({ file, cwd, systemFolder = SYSTEM.config }: Lo
     ...fragments.problems,
     ...parts.flatMap((part) => part.problems),
     ...clientProblems(found.source, main.value),
+    ...storeProblems(found.source, main.value),
     ...packageProblems(parts),
     ...sharedProcessProblems(parts),
     ...folderProblems(found.source, dataDir, socket),
@@ -184,6 +185,24 @@ function clientProblems(source: Source, value: unknown): Problem[] {
     problems.push(problem('CONFIG_NO_EFFECT', source.keyAt(where), details, 'warning'));
   }
   return problems;
+}
+
+/** `url` and the driver that it is for go together. */
+function storeProblems(source: Source, value: unknown): Problem[] {
+  const [path, url] = [
+    ['core', 'store'],
+    ['core', 'store', 'url'],
+  ];
+  const isPostgres = valueAt(value, [...path, 'driver']) === 'postgres';
+  const hasUrl = valueAt(value, url) !== undefined;
+  const where = formatPath(url);
+  if (isPostgres && !hasUrl) {
+    const hint = 'Write file:PATH, with postgresql://USER:PASSWORD@HOST:PORT/DATABASE in that file (mode 0600).';
+    return [problem('CONFIG_MISSING_KEY', source.keyAt([...path, 'driver']), { where, hint })];
+  }
+  if (isPostgres || !hasUrl) return [];
+  const reason = 'is for driver: postgres, and this store is a file of SQLite; set that driver, or remove the url';
+  return [problem('CONFIG_BAD_VALUE', source.keyAt(url), { where, reason })];
 }
 
 function packageProblems(parts: readonly Part<unknown>[]): Problem[] {

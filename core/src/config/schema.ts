@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { describe } from '../words.ts';
 import { DAY, duration, leaf, MIB, size, text } from './leaves.ts';
 import { Limits } from './limits.ts';
+import { isReference } from './secret.ts';
 import type { Refusal } from './units.ts';
 
 function identity(description: string) {
@@ -44,6 +45,14 @@ function parsePath(value: unknown): string | Refusal {
   if (value.includes('\0')) return { refused: 'holds a zero byte' };
   if (value.startsWith('~')) return { refused: 'starts with ~, which only a shell expands' };
   return value;
+}
+
+/** A URL that may hold a password: what is said of it never shows it. */
+function parseUrl(value: unknown): string | Refusal {
+  if (typeof value !== 'string') return { refused: `must be a URL, not ${describe(value)}` };
+  if (isReference(value)) return value;
+  if (/^postgres(ql)?:\/\/./.test(value)) return value;
+  return { refused: 'is not a URL of PostgreSQL; write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE' };
 }
 
 /** The router's id where the file names none: the host's name, as far as an identity can hold it. */
@@ -201,12 +210,26 @@ const Core = z
       .describe('The encrypted door; none when left out.'),
     store: z
       .strictObject({
-        driver: z.enum(['sqlite']).default('sqlite').describe('What keeps it.'),
+        driver: z
+          .enum(['sqlite', 'postgres'])
+          .default('sqlite')
+          .describe('What keeps it: a file in dataDir, or a database of PostgreSQL 14 or later.'),
+        url: leaf(
+          'CONFIG_BAD_VALUE',
+          'a URL',
+          {
+            description:
+              'With postgres: postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or file:PATH or env:NAME of what holds that.',
+          },
+          parseUrl,
+        ).optional(),
         // An acknowledged request has to be on disk, so nothing weaker is offered.
         synchronous: z
           .enum(['full', 'extra'])
           .default('full')
-          .describe("SQLite's pragma: both have what was acknowledged on disk, extra also the names in the folder."),
+          .describe(
+            "SQLite's pragma: both have what was acknowledged on disk, extra also the names in the folder. PostgreSQL: both are synchronous_commit = on.",
+          ),
         retention: duration('How long ended tokens are kept.', { min: DAY, max: 36_500 * DAY }).prefault('7d'),
         maxSize: size('Size at which old tokens are purged.', 16 * MIB, 1_024 ** 5).prefault('4GiB'),
       })

@@ -6,6 +6,11 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** The value of a secret, or what is wrong with what a reference names: the rest of a sentence, which never holds the value. */
 export type SecretOrReason = { readonly value: string } | { readonly reason: string; readonly isUnset?: true };
 
+/** Whether a text names a secret instead of being one. */
+export function isReference(text: string): boolean {
+  return /^(file|env):/.test(text);
+}
+
 const LARGEST_BYTES = 64 * 1024;
 /** Others may do nothing with the file of a secret, and its group may not change it. */
 const TOO_OPEN = 0o027;

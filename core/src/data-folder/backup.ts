@@ -3,6 +3,7 @@ import { link, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { isCentreondError, reasonOf } from '@centreond/protocol';
 import { create } from 'tar';
+import type { Config } from '../config/config.ts';
 import { loadKey } from '../doors/keys.ts';
 import { fault } from '../errors.ts';
 import { VERSION } from '../own-package.ts';
@@ -36,10 +37,11 @@ export interface Backup {
 
 /**
  * Writes all that the data folder of the router `id` keeps into `file`, a new tar file with mode 0600, whether a daemon runs on the
- * folder or not. Databases are copied as of one moment each. Rejects with NOTHING_TO_BACK_UP, FILE_EXISTS, BACKUP_FAILED or
- * STORE_UNUSABLE; then there is no file.
+ * folder or not. Databases are copied as of one moment each. Rejects with HISTORY_IN_POSTGRES, NOTHING_TO_BACK_UP,
+ * FILE_EXISTS, BACKUP_FAILED or STORE_UNUSABLE; then there is no file.
  */
-export async function backUp({ id, dataDir }: { id: string; dataDir: string }, file: string): Promise<Backup> {
+export async function backUp({ id, dataDir, store: { driver } }: Config['core'], file: string): Promise<Backup> {
+  if (driver === 'postgres') throw fault('HISTORY_IN_POSTGRES', { id, dataDir });
   const key = loadKey(path.join(dataDir, ROUTER_KEY));
   const store = path.join(dataDir, HISTORY);
   if (!key || !statSync(store, { throwIfNoEntry: false })) throw fault('NOTHING_TO_BACK_UP', { path: dataDir });

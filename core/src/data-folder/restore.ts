@@ -33,15 +33,16 @@ export interface Restored {
 
 /**
  * Puts the backup `file` into the data folder of `config`. Nothing there is changed until all of the backup has been checked. With
- * `force` what is there already is moved aside first, and its revocations stay in force. Rejects with DATA_DIR_TAKEN while a daemon
- * runs on the folder, RESTORE_NOT_EMPTY, BACKUP_NEWER, BACKUP_BROKEN or BACKUP_OF_ANOTHER.
+ * `force` what is there already is moved aside first, and its revocations stay in force. Rejects with HISTORY_IN_POSTGRES, with
+ * DATA_DIR_TAKEN while a daemon runs on the folder, RESTORE_NOT_EMPTY, BACKUP_NEWER, BACKUP_BROKEN or BACKUP_OF_ANOTHER.
  */
 export async function restore(
   config: Config,
   file: string,
   { force, log }: { force: boolean; log: Log },
 ): Promise<Restored> {
-  const { dataDir, id } = config.core;
+  const { dataDir, id, store } = config.core;
+  if (store.driver === 'postgres') throw fault('HISTORY_IN_POSTGRES', { id, dataDir });
   const owner = ownerFor(dataDir);
   const folder = await DataFolder.take(dataDir);
   try {

@@ -230,13 +230,21 @@ export interface StoreSettings {
 
 /** A store in a file of SQLite. */
 export interface SqliteOptions extends StoreSettings {
+  driver?: 'sqlite';
   /** The database. Its folder is made where there is none (0700), the files are 0600. */
   file: string;
   /** Milliseconds for which a write waits for another process that has the database locked: 5000 if left out. */
   lockMs?: number;
 }
 
-export type StoreOptions = SqliteOptions;
+/** A store in a database of PostgreSQL. */
+export interface PostgresOptions extends StoreSettings {
+  driver: 'postgres';
+  /** `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`. It is never logged. */
+  url: string;
+}
+
+export type StoreOptions = SqliteOptions | PostgresOptions;
 
 /** An entry of what a plugin keeps; `value` is JSON text. */
 export interface StateEntry {

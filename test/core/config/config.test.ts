@@ -345,6 +345,11 @@ describe('every mistake, at its place', () => {
     ['core: { session: { idle: 25d } }\n', ['1:26 CONFIG_BAD_DURATION']],
     ['core: { store: { retention: 23h } }\n', ['1:29 CONFIG_BAD_DURATION']],
     ['core: { dataDir: ~/var }\n', ['1:18 CONFIG_BAD_VALUE']],
+    ['core: { store: { driver: postgres } }\n', ['1:18 CONFIG_MISSING_KEY']],
+    ['core: { store: { url: "file:./url" } }\n', ['1:18 CONFIG_BAD_VALUE']],
+    ['core: { store: { driver: sqlite, url: "env:URL" } }\n', ['1:34 CONFIG_BAD_VALUE']],
+    ['core: { store: { driver: postgres, url: "mysql://a:b@c/d" } }\n', ['1:41 CONFIG_BAD_VALUE']],
+    ['core: { store: { driver: postgres, url: 5432 } }\n', ['1:41 CONFIG_BAD_VALUE']],
   ])('%j', async (text, expected) => {
     write('centreond.yaml', text);
     const loaded = await load();

@@ -1,4 +1,3 @@
-import path from 'node:path';
 import Database from 'better-sqlite3';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -16,7 +15,8 @@ import type {
   RowDraft,
   TokenStore,
 } from '../../../core/dist/store/token-store.js';
-import { DAY, folder, options, START, TestClock, unsettled } from './opened.ts';
+import { eachDriver, type Place } from './drivers.ts';
+import { DAY, options, START, TestClock, unsettled } from './opened.ts';
 
 const RETENTION = 2 * DAY;
 
@@ -136,7 +136,7 @@ class Model {
   }
 }
 
-type Step = (store: TokenStore, model: Model, clock: TestClock, file: string) => Promise<void>;
+type Step = (store: TokenStore, model: Model, clock: TestClock, place: Place) => Promise<void>;
 type Write = (on: TokenStore | Model) => unknown;
 
 async function result(made: () => unknown): Promise<Result> {
@@ -238,7 +238,7 @@ async function scanned(file: string, asked: Filter): Promise<number[]> {
 
 const query = filter.map(
   ({ like, target, ...given }): Step =>
-    async (store, model, _clock, file) => {
+    async (store, model, _clock, place) => {
       const row = model.rows[like % Math.max(model.rows.length, 1)] ?? { ctime: START, etime: START, id: 0 };
       const asked: Filter = { limit: given.limit, maxBytes: 1e6 };
       if (given.token !== undefined) asked.token = given.token;
@@ -259,7 +259,7 @@ const query = filter.map(
         last: wanted.rows.at(-1)?.id ?? 0,
         more: wanted.more,
       });
-      expect(await scanned(file, asked)).toEqual(wanted.rows.map((r) => r.id));
+      if ('file' in place) expect(await scanned(place.file, asked)).toEqual(wanted.rows.map((r) => r.id));
     },
 );
 const find = token.map(
@@ -294,42 +294,43 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.constant('reopen' as const) },
 );
 
-test('any sequence of calls comes to what a naive model of the store says', { timeout: 600_000 }, async () => {
-  const dir = folder();
-  let run = 0;
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60, size: 'max' }), async (steps) => {
-      const clock = new TestClock();
-      const model = new Model(clock);
-      const at = options({
-        file: path.join(dir, `${run++}.sdb`),
-        clock,
-        retentionSeconds: RETENTION,
-        synchronous: 'off',
-      });
-      let store = await openStore(at);
-      model.opened();
-      try {
-        for (const step of steps) {
-          if (step !== 'reopen') {
-            await step(store, model, clock, at.file);
-            continue;
+eachDriver(({ part, place }) => {
+  test('any sequence of calls comes to what a naive model of the store says', { timeout: 600_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60, size: 'max' }), async (steps) => {
+        const clock = new TestClock();
+        const model = new Model(clock);
+        const at = await place();
+        const settings = options({
+          ...at,
+          clock,
+          retentionSeconds: RETENTION,
+          synchronous: 'off',
+        });
+        let store = await openStore(settings);
+        model.opened();
+        try {
+          for (const step of steps) {
+            if (step !== 'reopen') {
+              await step(store, model, clock, at);
+              continue;
+            }
+            await store.close();
+            store = await openStore(settings);
+            model.opened();
+            const open = [...model.requests.values()].filter((request) => request.state === 'open');
+            const left = await unsettled(store);
+            expect(left.map((request) => request.token).sort()).toEqual(open.map((o) => o.token).sort());
           }
+        } finally {
           await store.close();
-          store = await openStore(at);
-          model.opened();
-          const open = [...model.requests.values()].filter((request) => request.state === 'open');
-          const left = await unsettled(store);
-          expect(left.map((request) => request.token).sort()).toEqual(open.map((o) => o.token).sort());
         }
-      } finally {
-        await store.close();
-      }
-    }),
-    {
-      numRuns: Number(process.env.STORE_MODEL_RUNS ?? 8),
-      interruptAfterTimeLimit: 300_000,
-      markInterruptAsFailure: true,
-    },
-  );
+      }),
+      {
+        numRuns: Number(process.env.STORE_MODEL_RUNS ?? 8 * part),
+        interruptAfterTimeLimit: 300_000,
+        markInterruptAsFailure: true,
+      },
+    );
+  });
 });

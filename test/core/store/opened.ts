@@ -4,7 +4,14 @@ import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import { Limits } from '../../../core/dist/config/limits.js';
 import { openStore } from '../../../core/dist/store/open-store.js';
-import type { RequestRecord, Row, RowDraft, StoreOptions, TokenStore } from '../../../core/dist/store/token-store.js';
+import type {
+  RequestRecord,
+  Row,
+  RowDraft,
+  StoreOptions,
+  StoreSettings,
+  TokenStore,
+} from '../../../core/dist/store/token-store.js';
 
 export const DAY = 24 * 3600;
 /** 2026-01-01, in seconds. */
@@ -61,9 +68,9 @@ export function folder(): string {
   return dir;
 }
 
-export function options(change: Partial<StoreOptions> = {}): StoreOptions {
-  return {
-    file: '',
+/** What a store is opened with; `url` for one in PostgreSQL. */
+export function options({ file = '', url, lockMs, ...change }: Change = {}): StoreOptions {
+  const settings: StoreSettings = {
     node: 'central',
     synchronous: 'full',
     retentionSeconds: 7 * DAY,
@@ -73,10 +80,14 @@ export function options(change: Partial<StoreOptions> = {}): StoreOptions {
     log: new TestLog(),
     ...change,
   };
+  if (url !== undefined) return { ...settings, driver: 'postgres', url };
+  return { ...settings, file, ...(lockMs !== undefined && { lockMs }) };
 }
 
-/** A store in a folder of its own (or `change.file`), closed after the test. */
-export async function opened(change: Partial<StoreOptions> = {}): Promise<TokenStore> {
+type Change = Partial<StoreSettings> & { file?: string; url?: string; lockMs?: number };
+
+/** A store of SQLite in a folder of its own (or `change.file`), closed after the test. */
+export async function opened(change: Change = {}): Promise<TokenStore> {
   const file = change.file ?? path.join(folder(), 'history.sdb');
   const store = await openStore(options({ ...change, file }));
   onTestFinished(() => store.close());

@@ -1,5 +1,5 @@
 /**
- * A process that writes through a store until it is killed: FILE SEED. A line on stdout for each thing that the store
+ * A process that writes through a store until it is killed: FILE SEED, or the URL of a database in the place of FILE. A line on stdout for each thing that the store
  * said is on disk (`accept TOKEN ID`, `append TOKEN ID CODE`) or refused (`refused CODE`).
  */
 import { writeSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { openStore } from '../../../core/dist/store/open-store.js';
 const [, , file = '', seed = '1'] = process.argv;
 const silent = { info: () => {}, warn: () => {}, error: () => {} };
 const store = await openStore({
-  file,
+  ...(/^postgresql:/.test(file) ? { driver: 'postgres' as const, url: file } : { file }),
   node: 'central',
   synchronous: 'full',
   retentionSeconds: 7 * 24 * 3600,

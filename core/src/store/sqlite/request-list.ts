@@ -1,13 +1,11 @@
 import { FAILED } from '@centreond/protocol';
 import type { Database } from 'better-sqlite3';
+import { DATA_BYTES, errorOf, listedData } from '../listed-request.ts';
 import type { ListedRequest, RequestFilter } from '../token-store.ts';
 import { LATEST_END } from './records.ts';
 import { type Plan, RequestPlans } from './request-plan.ts';
 import { readMeta } from './schema.ts';
 
-/** DATA is shown up to so many bytes of its text. */
-const DATA_BYTES = 4096;
-const ERROR_CHARACTERS = 255;
 /** How long a piece is to keep other questions waiting. */
 const PIECE_MS = 8;
 /** Ids that a piece looks at: at first, at least and at most. */
@@ -133,7 +131,7 @@ export class RequestList {
       endedAt: endedAt ?? null,
       code: code ?? null,
       error: code === FAILED ? errorOf(endData ?? '') : null,
-      data: bytes > DATA_BYTES ? JSON.stringify(headOf(text)) : text || '{}',
+      data: listedData(text, bytes),
     };
   }
 
@@ -156,22 +154,5 @@ export class RequestList {
       end = middle;
     }
     return { below, above };
-  }
-}
-
-/** The first 4 KiB, and of the last character all or nothing. */
-function headOf(text: string): string {
-  const bytes = Buffer.from(text);
-  let end = Math.min(DATA_BYTES, bytes.length);
-  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
-  return bytes.toString('utf8', 0, end);
-}
-
-function errorOf(data: string): string | null {
-  try {
-    const { error } = JSON.parse(data) as { error?: unknown };
-    return typeof error === 'string' ? error.slice(0, ERROR_CHARACTERS) : null;
-  } catch {
-    return null;
   }
 }

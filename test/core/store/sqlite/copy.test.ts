@@ -2,8 +2,8 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
-import { copyDatabase, isDatabase } from '../../../core/dist/store/sqlite/copy.js';
-import { allRows, DAY, draft, folder, opened, request, START, TestClock, unsettled } from './opened.ts';
+import { copyDatabase, isDatabase } from '../../../../core/dist/store/sqlite/copy.js';
+import { allRows, DAY, draft, folder, opened, request, START, TestClock, unsettled } from '../opened.ts';
 
 test('a copy of a store that is written to is one moment of it: sound, each row with its request, none from later', async () => {
   const dir = folder();

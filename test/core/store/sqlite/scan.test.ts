@@ -1,8 +1,8 @@
 import Database from 'better-sqlite3';
 import { afterEach, expect, test, vi } from 'vitest';
-import type { RawRow } from '../../../core/dist/store/row-text.js';
-import { Scan } from '../../../core/dist/store/sqlite/scan.js';
-import { prepareDatabase } from '../../../core/dist/store/sqlite/schema.js';
+import type { RawRow } from '../../../../core/dist/store/row-text.js';
+import { Scan } from '../../../../core/dist/store/sqlite/scan.js';
+import { prepareDatabase } from '../../../../core/dist/store/sqlite/schema.js';
 
 afterEach(() => {
   vi.restoreAllMocks();
