@@ -9,6 +9,7 @@ import Database from 'better-sqlite3';
 import { DaemonProcess, processesWith, ROOT, seconds, until } from '../daemon-process.ts';
 import { quantile } from '../fleet/report.ts';
 import { makeTables } from '../plugins/acl-tables.ts';
+import { pssOf } from './pss.ts';
 
 const { values } = parseArgs({ options: { json: { type: 'boolean', default: false } } });
 const ROUNDS = 5;
@@ -22,12 +23,6 @@ interface Weight {
   readonly pssMb: number;
   readonly startMs: number;
   readonly stopMs: number;
-}
-
-/** Proportional set size of a process, in megabytes. */
-function pssOf(pid: number): number {
-  const [, kib] = /^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1')) ?? [];
-  return (Number(kib) * 1024) / 1e6;
 }
 
 /** The process `pid` and all that came from it. */
@@ -48,7 +43,7 @@ async function weigh(daemon: DaemonProcess): Promise<Weight> {
       await pause(IDLE_MS);
       const pids = family(daemon.pid);
       processes = pids.length;
-      pssMb = Math.round(pids.reduce((sum, pid) => sum + pssOf(pid), 0));
+      pssMb = Math.round(pids.reduce((sum, pid) => sum + pssOf(pid), 0) / 1e6);
     }
     stops.push(await ms(() => daemon.end('SIGTERM')));
   }

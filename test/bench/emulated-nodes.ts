@@ -1,0 +1,73 @@
+// Emulated nodes in a process of their own, which ends with its parent. See emulated-orders.ts for what it is told and tells.
+import { setTimeout as pause } from 'node:timers/promises';
+import { EmulatedNode } from './emulated-node.ts';
+import { emulatedId, Order, type Told } from './emulated-orders.ts';
+import { PrimePairs } from './prime-pairs.ts';
+
+const TELL_EVERY_MS = 20;
+const WRITE_EVERY_MS = 20;
+/** How long the last rows may take. */
+const LAST_ROWS_MS = 30_000;
+/** Of a row at rest: the size of a measurement or of a line of a cron job. */
+const NOTE = 'x'.repeat(100);
+
+const nodes: EmulatedNode[] = [];
+const registered = new Set<number>();
+let isTelling = false;
+
+function tell(told: Told): void {
+  process.send?.(told);
+}
+
+function count(index: number, isRegistered: boolean): void {
+  if (isRegistered) registered.add(index);
+  else registered.delete(index);
+  if (isTelling) return;
+  isTelling = true;
+  setTimeout(() => {
+    isTelling = false;
+    tell({ told: 'registered', nodes: registered.size });
+  }, TELL_EVERY_MS);
+}
+
+function connect({ address, router, primes, first, count: many }: Extract<Order, { order: 'connect' }>): void {
+  const pairs = PrimePairs.from(primes);
+  const keys = Array.from({ length: many }, (_, i) => pairs.key(first + i));
+  for (const [i, pair] of keys.entries()) {
+    nodes.push(
+      new EmulatedNode({
+        id: emulatedId(first + i),
+        keys: pair,
+        address,
+        router,
+        registered: (isRegistered) => count(i, isRegistered),
+      }),
+    );
+  }
+}
+
+async function write(seconds: number): Promise<void> {
+  const lagsMs: number[] = [];
+  const total = nodes.length * seconds;
+  const startedAt = performance.now();
+  for (let rows = 0; rows < total; ) {
+    const due = Math.min(total, Math.floor(((performance.now() - startedAt) / 1000) * nodes.length));
+    for (; rows < due; rows++) {
+      const number = rows % nodes.length;
+      const row = { token: `at-rest:${emulatedId(number)}`, type: 'PUTLOG', code: 10, data: { rows, note: NOTE } };
+      nodes[number]?.log.write(row, (tookMs) => lagsMs.push(tookMs));
+    }
+    await pause(WRITE_EVERY_MS);
+  }
+  const storedInTime = lagsMs.length;
+  const limit = performance.now() + LAST_ROWS_MS;
+  while (lagsMs.length < total && performance.now() < limit) await pause(WRITE_EVERY_MS);
+  tell({ told: 'written', rows: total, storedInTime, lagsMs });
+}
+
+process.on('message', (message) => {
+  const order = Order.parse(message);
+  if (order.order === 'connect') connect(order);
+  else void write(order.seconds);
+});
+process.once('disconnect', () => process.exit(0));

@@ -1,0 +1,42 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
+import { EmulatedFleet } from '../bench/emulated-fleet.ts';
+import { emulatedId } from '../bench/emulated-orders.ts';
+
+// The nodes of `npm run bench:fleet`, few of them.
+const COUNT = 20;
+const LIMIT_MS = 30_000;
+const Row = z.object({ target: z.string(), node: z.string(), code: z.int(), data: z.object({ exitCode: z.int() }) });
+const fleet = new EmulatedFleet(COUNT);
+const ids = Array.from({ length: COUNT }, (_, i) => emulatedId(i));
+
+beforeAll(async () => {
+  await fleet.start();
+  fleet.connect();
+  await fleet.whenUp(LIMIT_MS);
+});
+afterAll(() => fleet.dispose());
+
+/** The node of each terminal row that a command to all nodes prints. */
+async function commandToAll(): Promise<string[]> {
+  const { code, stdout } = await fleet.daemon.cli('call', 'COMMAND', 'command=true', '--target', 'all', '--json');
+  expect(code).toBe(0);
+  const lines = stdout.trim().split('\n');
+  const rows = lines.map((line) => Row.parse(JSON.parse(line)));
+  expect(rows.every((row) => row.code === 2 && row.target === row.node)).toBe(true);
+  return rows.map(({ node }) => node).sort();
+}
+
+test('emulated nodes run a command sent to all of them, and stream their logs', async () => {
+  expect(await commandToAll()).toEqual(ids);
+  const { rows, lagsMs } = await fleet.write(1);
+  expect(rows).toBe(COUNT);
+  expect(lagsMs).toHaveLength(COUNT);
+});
+
+test('emulated nodes come back to a router that was killed', async () => {
+  await fleet.daemon.end('SIGKILL');
+  await fleet.daemon.start();
+  await fleet.whenUp(LIMIT_MS);
+  expect(await commandToAll()).toEqual(ids);
+});
