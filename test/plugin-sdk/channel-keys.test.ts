@@ -1,9 +1,17 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { H, keyPairOf, openBox, publicKeyFromSpki, publicKeyOf, signAsClient } from '@centreond/protocol/channel';
+import {
+  H,
+  keyPairOf,
+  openBox,
+  publicKeyFromSpki,
+  publicKeyOf,
+  sealBox,
+  signAsClient,
+} from '@centreond/protocol/channel';
 import { describe, expect, test } from 'vitest';
 import { newKeys } from './test-router.ts';
 
-const { jwk, privateKey } = newKeys();
+const { jwk, privateKey, publicKey } = newKeys();
 const rsa = (modulusLength: number, publicExponent = 65537) =>
   generateKeyPairSync('rsa', { modulusLength, publicExponent }).publicKey.export({ format: 'der', type: 'spki' });
 
@@ -32,6 +40,13 @@ describe('a key that is refused says why', () => {
   test('and so does a box that does not open', async () => {
     await expect(openBox(privateKey, Buffer.alloc(256))).rejects.toThrow("does not open under this router's key");
   });
+});
+
+test('boxes open side by side, and after one that does not', async () => {
+  const boxes = await Promise.all(['a', 'b', 'c'].map((text) => sealBox(publicKey, Buffer.from(text))));
+  await expect(openBox(privateKey, Buffer.alloc(256))).rejects.toThrow();
+  const opened = await Promise.all(boxes.map((box) => openBox(privateKey, box)));
+  expect(opened.map(String)).toEqual(['a', 'b', 'c']);
 });
 
 test('H counts the bytes of a text, not its characters', () => {

@@ -7,6 +7,7 @@ import {
   sign,
   subtle,
   verify,
+  type webcrypto,
 } from 'node:crypto';
 import { failure, reasonOf } from '../errors.ts';
 
@@ -202,10 +203,24 @@ export async function sealBox(key: KeyObject, plaintext: Buffer): Promise<Buffer
   return Buffer.from(await subtle.encrypt(BOX, key.toCryptoKey(OAEP, false, ['encrypt']), plaintext));
 }
 
+/** Keys that open boxes, by the keys that they are copies of. */
+const openers = new WeakMap<KeyObject, webcrypto.CryptoKey>();
+
+/** Node locks a key while it is in use, and the event loop waits for that lock: a copy does not wait for signatures. */
+function openerOf(key: KeyObject): webcrypto.CryptoKey {
+  let opener = openers.get(key);
+  if (!opener) {
+    const der = key.export({ type: 'pkcs8', format: 'der' });
+    opener = createPrivateKey({ key: der, type: 'pkcs8', format: 'der' }).toCryptoKey(OAEP, false, ['decrypt']);
+    openers.set(key, opener);
+  }
+  return opener;
+}
+
 /** Opens a HELO's box off the event loop. Throws BROKEN_HANDSHAKE. */
 export async function openBox(key: KeyObject, box: Buffer): Promise<Buffer> {
   try {
-    return Buffer.from(await subtle.decrypt(BOX, key.toCryptoKey(OAEP, false, ['decrypt']), box));
+    return Buffer.from(await subtle.decrypt(BOX, openerOf(key), box));
   } catch {
     throw failure('BROKEN_HANDSHAKE', {
       reason: "the box does not open under this router's key",
