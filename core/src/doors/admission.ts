@@ -36,6 +36,11 @@ export class Refused extends Error {
   }
 }
 
+/** The client has left before its handshake had its turn. */
+export class Abandoned extends Error {
+  override readonly name = 'Abandoned';
+}
+
 export interface AdmissionOptions {
   routerKeys: KeyPair;
   trust: Trust;
@@ -88,8 +93,11 @@ export class Admission {
     );
   }
 
-  /** Admits the HELO `frame` that came from `address`. Rejects with {@link Refused}. */
-  async admit(frame: Buffer, address: string): Promise<Admitted> {
+  /**
+   * Admits the HELO `frame` that came from `address`. Rejects with {@link Refused}; with {@link Abandoned} if `isGone` says, at its
+   * turn, that nobody waits for the answer.
+   */
+  async admit(frame: Buffer, address: string, isGone: () => boolean = () => false): Promise<Admitted> {
     const { trust, clock, routerKeys } = this.options;
     let hello: Hello;
     try {
@@ -128,6 +136,7 @@ export class Admission {
     const { queued } = this.options.limits;
     await this.#turn(known ? queued : Math.ceil(queued / 16), who);
     try {
+      if (isGone()) throw new Abandoned();
       const isSigned = await verifyHello(hello).catch((error: unknown) => {
         throw new Refused('its form is wrong', { ...who, reason: reasonOf(error) });
       });

@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts';
 import type { Chronicle } from '../log/chronicle.ts';
 import { openFileLimits } from '../open-files.ts';
 import type { Peer } from '../router/peer.ts';
-import { Admission, type AdmissionLimits, REFUSAL, Refused } from './admission.ts';
+import { Abandoned, Admission, type AdmissionLimits, REFUSAL, Refused } from './admission.ts';
 import { bindFault } from './bindable.ts';
 import { Caller } from './caller.ts';
 import { Bucket } from './limits.ts';
@@ -83,7 +83,7 @@ const RESERVE = { part: 0.25, least: 128, most: 4096 };
  * messages and nothing of what they mean.
  */
 export class ExternalDoor {
-  readonly #counters = { refused: 0, unanswered: 0, noSession: 0, ignored: 0, unsent: 0 };
+  readonly #counters = { refused: 0, abandoned: 0, unanswered: 0, noSession: 0, ignored: 0, unsent: 0 };
   readonly #options: DoorOptions;
   readonly #limits: DoorLimits;
   readonly #sessions: Sessions;
@@ -232,16 +232,19 @@ export class ExternalDoor {
       this.#refuse(caller, 'its connection begins too many handshakes', {});
       return;
     }
-    this.#admission.admit(frame, caller.host).then(
-      (admitted) => this.#guard('a handshake', () => this.#sessions.offer(caller, admitted, order)),
-      (error: unknown) => {
-        if (error instanceof Refused) this.#refuse(caller, error.message, error.fields);
-        else {
-          this.#options.log.error({ err: error }, 'a handshake failed here');
-          this.#refuse(caller, 'it failed here', { reason: reasonOf(error) });
-        }
-      },
-    );
+    this.#admission
+      .admit(frame, caller.host, () => !caller.connection.open)
+      .then(
+        (admitted) => this.#guard('a handshake', () => this.#sessions.offer(caller, admitted, order)),
+        (error: unknown) => {
+          if (error instanceof Abandoned) this.#counters.abandoned++;
+          else if (error instanceof Refused) this.#refuse(caller, error.message, error.fields);
+          else {
+            this.#options.log.error({ err: error }, 'a handshake failed here');
+            this.#refuse(caller, 'it failed here', { reason: reasonOf(error) });
+          }
+        },
+      );
   }
 
   /** Answers with the words that are the same for every cause; the cause goes to the log. */

@@ -264,6 +264,24 @@ describe('under a flood', () => {
     expect((await connect(at.wire(), alice(at))).welcome).toContain('"code":0');
   });
 
+  test('a handshake whose connection is gone at its turn costs no signature, and is no refusal', async () => {
+    const at = await openDoor({}, { limits: { concurrency: 1 } });
+    const [hello, late] = [await forgeHelo({}, alice(at)), await forgeHelo({}, alice(at))];
+    const release = stallSignatures();
+    const [first, leaving] = [at.wire(), at.wire()];
+    await first.send(hello);
+    await until(() => at.door.load.working === 1);
+    await leaving.send(late);
+    await until(() => at.door.load.waiting === 1);
+    await leaving.close();
+    await until(() => at.door.load.connections === 1);
+    release();
+    await until(() => at.door.load.working === 0);
+    expect(at.door.load).toMatchObject({ waiting: 0, nonces: 1 });
+    expect(at.door.counters).toMatchObject({ abandoned: 1, refused: 0 });
+    expect((await connect(at.wire(), alice(at))).welcome).toContain('"code":0');
+  });
+
   test('keys that nobody knows have as many signatures verified as the config says, and known ones are not concerned', async () => {
     const strangers = { perSecond: 2, perAddress: { perSecond: 1 } };
     const at = await openDoor({ trust: 'pending' }, { strangers });
