@@ -66,7 +66,7 @@ export interface RoutesOptions {
 }
 
 interface Known {
-  readonly node: NodeAnnouncement;
+  node: NodeAnnouncement;
   readonly carrier: Carrier;
   readonly paths: readonly Path[];
 }
@@ -107,9 +107,14 @@ export class Routes {
         this.#options.log.warn(`${carrier.name} announces the node ${node.id}, which is this router; it is ignored`);
         continue;
       }
+      if (node.state === 'up') this.#refusals.delete(node.id);
+      const known = own.get(node.id);
+      if (known && leadsAsBefore(known.node, node)) {
+        known.node = node;
+        continue;
+      }
       this.#forget(carrier, node.id, touched);
       this.#forget(DEPARTED, node.id, touched);
-      if (node.state === 'up') this.#refusals.delete(node.id);
       const paths = this.#pathsOf(carrier, node);
       own.set(node.id, { node, carrier, paths });
       for (const path of paths) {
@@ -308,6 +313,12 @@ const DEPARTED: Carrier = {
 /** Some reasons are sentences; what follows them brings its own full stop. */
 function withoutStop(reason: string): string {
   return reason.replace(/\.$/, '');
+}
+
+/** Whether only what is shown of a node differs, such as when it answered last. A list that was read again counts as another. */
+function leadsAsBefore(before: NodeAnnouncement, now: NodeAnnouncement): boolean {
+  const { state, score, actions, subnodes } = before;
+  return state === now.state && score === now.score && actions === now.actions && subnodes === now.subnodes;
 }
 
 function setOf(actions: readonly string[] | undefined): ReadonlySet<string> | undefined {

@@ -74,6 +74,24 @@ describe('what is known of nodes', () => {
     expect([table.knows('expected'), table.pick('expected')]).toEqual([true, undefined]);
   });
 
+  test('is renewed by a heartbeat, which changes no route and tells nobody', () => {
+    const { table, changes } = routes();
+    const [older, newer] = [carrier('older'), carrier('newer')];
+    const node = up('x', { actions: ['ECHO'], subnodes: ['y'] });
+    table.announce(older, [node]);
+    table.announce(newer, [node]);
+    const before = changes.length;
+    table.announce(newer, [{ ...node, lastPong: 7 }]);
+    table.announce(older, [{ ...node, lastPong: 8 }]);
+    expect(changes.length).toBe(before);
+    expect(table.pick('y')?.carrier).toBe(newer);
+    expect(table.direct('x')?.lastPong).toBe(7);
+    expect(table.status()).toMatchObject([{ id: 'x', state: 'up', actions: ['ECHO'], subnodes: ['y'] }]);
+    table.announce(newer, [{ ...node, state: 'unreachable' }]);
+    expect(changes.at(-1)).toEqual(['x', 'y']);
+    expect(table.direct('x')?.lastPong).toBe(8);
+  });
+
   test('is shown of a node that is expected and has not come', () => {
     const table = new Routes({ id: 'central', log: new TestLog() as never, nodes: () => ['paris', 'central', 'rome'] });
     table.announce(carrier('a'), [up('rome', { labels: { site: 'south' } })]);
