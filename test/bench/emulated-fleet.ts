@@ -28,8 +28,12 @@ export class EmulatedFleet {
   readonly #registered = new Map<ChildProcess, number>();
   readonly #written = new Map<ChildProcess, Streamed>();
 
-  constructor(count: number) {
+  readonly #oneAddress: boolean;
+
+  /** `oneAddress`: see {@link Order}. */
+  constructor(count: number, oneAddress = false) {
     this.#count = count;
+    this.#oneAddress = oneAddress;
   }
 
   /** The processes of the nodes. */
@@ -68,7 +72,8 @@ export class EmulatedFleet {
       child.once('exit', () => this.#registered.delete(child));
       const { endpoint: address, fingerprint: router } = this.daemon;
       const count = Math.min(each, this.#count - first);
-      this.#say(child, { order: 'connect', address, router, primes: this.#primes?.texts ?? [], first, count });
+      const primes = this.#primes?.texts ?? [];
+      this.#say(child, { order: 'connect', address, router, primes, first, count, oneAddress: this.#oneAddress });
     }
   }
 

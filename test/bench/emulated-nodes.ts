@@ -2,6 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { EmulatedNode } from './emulated-node.ts';
 import { emulatedId, Order, type Told } from './emulated-orders.ts';
+import { asMachine, useOwnAddresses } from './own-address.ts';
 import { PrimePairs } from './prime-pairs.ts';
 
 const TELL_EVERY_MS = 20;
@@ -30,19 +31,15 @@ function count(index: number, isRegistered: boolean): void {
   }, TELL_EVERY_MS);
 }
 
-function connect({ address, router, primes, first, count: many }: Extract<Order, { order: 'connect' }>): void {
+function connect(order: Extract<Order, { order: 'connect' }>): void {
+  const { address, router, primes, first, count: many, oneAddress } = order;
+  if (!oneAddress) useOwnAddresses();
   const pairs = PrimePairs.from(primes);
   const keys = Array.from({ length: many }, (_, i) => pairs.key(first + i));
   for (const [i, pair] of keys.entries()) {
-    nodes.push(
-      new EmulatedNode({
-        id: emulatedId(first + i),
-        keys: pair,
-        address,
-        router,
-        registered: (isRegistered) => count(i, isRegistered),
-      }),
-    );
+    const registered = (isRegistered: boolean) => count(i, isRegistered);
+    const options = { id: emulatedId(first + i), keys: pair, address, router, registered };
+    nodes.push(asMachine(first + i, () => new EmulatedNode(options)));
   }
 }
 

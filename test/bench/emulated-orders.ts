@@ -10,6 +10,8 @@ export const Order = z.discriminatedUnion('order', [
     primes: z.array(z.string()),
     first: z.int(),
     count: z.int(),
+    /** Whether they all come from the address of this machine, as behind one NAT; else each has one of its own. */
+    oneAddress: z.boolean(),
   }),
   /** Have each node write a row a second, evenly spread. */
   z.strictObject({ order: z.literal('write'), seconds: z.number() }),

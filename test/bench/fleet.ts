@@ -1,4 +1,4 @@
-// npm run bench:fleet -- [--nodes 5000] [--idle 20] [--write 20] [--json] [--profile FOLDER]
+// npm run bench:fleet -- [--nodes 5000] [--idle 20] [--write 20] [--one-address] [--json] [--profile FOLDER]
 // A router with many nodes, which are emulated: see README.md beside this file.
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -19,6 +19,8 @@ const { values } = parseArgs({
     idle: { type: 'string', default: '20' },
     /** For how many seconds each node writes a row a second. */
     write: { type: 'string', default: '20' },
+    /** All nodes behind one NAT. */
+    'one-address': { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     /** Where each thread of the daemon leaves a CPU profile. */
     profile: { type: 'string' },
@@ -27,13 +29,13 @@ const { values } = parseArgs({
 const count = Number(values.nodes);
 const idleSeconds = Number(values.idle);
 const writeSeconds = Number(values.write);
-const UP_LIMIT_MS = 180_000;
+const UP_LIMIT_MS = 300_000;
 const SETTLE_MS = 5000;
 const CALL_ROUNDS = 3;
 /** As core/src/cli/call-each.ts: requests that are not accepted yet. */
 const AT_ONCE = 100;
 
-const fleet = new EmulatedFleet(count);
+const fleet = new EmulatedFleet(count, values['one-address']);
 const { daemon } = fleet;
 
 /** What `work` takes, in seconds, and what CPU time the router and the nodes use meanwhile. */
@@ -178,6 +180,9 @@ function print(result: Awaited<ReturnType<typeof figures>>): void {
   line('open descriptors', String(result.openFiles), '', 'of the router');
 }
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void fleet.dispose().finally(() => process.exit(1)));
+}
 try {
   const result = await figures();
   if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`);
