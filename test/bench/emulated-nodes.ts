@@ -6,6 +6,8 @@ import { asMachine, useOwnAddresses } from './own-address.ts';
 import { PrimePairs } from './prime-pairs.ts';
 
 const TELL_EVERY_MS = 20;
+/** Machines are not switched on at the same moment. After that each connects again as its back-off says. */
+const CONNECTING_AT_ONCE = 64;
 const WRITE_EVERY_MS = 20;
 /** How long the last rows may take. */
 const LAST_ROWS_MS = 30_000;
@@ -31,16 +33,24 @@ function count(index: number, isRegistered: boolean): void {
   }, TELL_EVERY_MS);
 }
 
-function connect(order: Extract<Order, { order: 'connect' }>): void {
+async function connect(order: Extract<Order, { order: 'connect' }>): Promise<void> {
   const { address, router, primes, first, count: many, oneAddress } = order;
   if (!oneAddress) useOwnAddresses();
   const pairs = PrimePairs.from(primes);
-  const keys = Array.from({ length: many }, (_, i) => pairs.key(first + i));
-  for (const [i, pair] of keys.entries()) {
-    const registered = (isRegistered: boolean) => count(i, isRegistered);
-    const options = { id: emulatedId(first + i), keys: pair, address, router, registered };
-    nodes.push(asMachine(first + i, () => new EmulatedNode(options)));
-  }
+  let next = 0;
+  const lane = async () => {
+    for (let i = next++; i < many; i = next++) {
+      await new Promise<void>((resolve) => {
+        const registered = (isRegistered: boolean) => {
+          count(i, isRegistered);
+          if (isRegistered) resolve();
+        };
+        const options = { id: emulatedId(first + i), keys: pairs.key(first + i), address, router, registered };
+        nodes.push(asMachine(first + i, () => new EmulatedNode(options)));
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: CONNECTING_AT_ONCE }, lane));
 }
 
 async function write(seconds: number): Promise<void> {
@@ -64,7 +74,7 @@ async function write(seconds: number): Promise<void> {
 
 process.on('message', (message) => {
   const order = Order.parse(message);
-  if (order.order === 'connect') connect(order);
+  if (order.order === 'connect') void connect(order);
   else void write(order.seconds);
 });
 process.once('disconnect', () => process.exit(0));
