@@ -79,7 +79,11 @@ export class EmulatedFleet {
 
   /** Resolves when every node is registered and the router shows it as up. */
   async whenUp(limitMs: number): Promise<void> {
-    await until(`${this.#count} nodes are registered`, () => this.registered === this.#count, limitMs);
+    const allRegistered = () => {
+      if (this.#children.some(({ exitCode }) => exitCode !== null)) throw new Error('a process of nodes has ended');
+      return this.registered === this.#count;
+    };
+    await until(`${this.#count} nodes are registered`, allRegistered, limitMs);
     await using client = await connect({ address: this.daemon.socket });
     await until(
       `the router shows ${this.#count} nodes as up`,
