@@ -94,6 +94,8 @@ export interface ConnectionOptions {
 }
 
 const BATCH_MESSAGES = 128;
+/** Room for a FOLLOW. */
+const FOLLOW_BYTES = 512;
 const BATCH_BYTES = 256 * 1024;
 const RECORD_SLACK = 4096;
 const DEFAULT_MAX_MESSAGE = 16 * 2 ** 20;
@@ -167,13 +169,19 @@ export class Connection {
     return text.startsWith('[PONG]') && text.startsWith(this.#beat, 8);
   }
 
-  /** Queues a message of `bytes` bytes; what is queued in one turn goes in one frame. Only when ready. */
+  /**
+   * Queues a message of `bytes` bytes; what is queued in one turn goes in one frame, and a FOLLOW with the call before it: where the
+   * router refuses the call it lets go of what came with it. Only when ready.
+   */
   send(text: string, bytes: number): void {
-    if (this.#batchBytes + bytes + 4 > this.#batchLimit && this.#batch.length > 0) this.#flush();
+    const isFollow = text.startsWith('[FOLLOW] ');
+    const room = isFollow ? 0 : FOLLOW_BYTES;
+    const isFull = this.#batchBytes + bytes + 4 + room > this.#batchLimit;
+    const isLong = this.#batch.length >= BATCH_MESSAGES + (isFollow ? 1 : 0);
+    if ((isFull || isLong) && this.#batch.length > 0) this.#flush();
     this.#batch.push(text);
     this.#batchBytes += bytes + 4;
-    if (this.#batch.length === BATCH_MESSAGES) this.#flush();
-    else if (!this.#flushing) {
+    if (!this.#flushing) {
       this.#flushing = true;
       setImmediate(this.#onImmediate);
     }

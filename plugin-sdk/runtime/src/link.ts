@@ -4,6 +4,19 @@ import { decodePack, encodePack, FrameError, reasonOf } from '@centreond/protoco
 const PACK_MESSAGES = 128;
 const PACK_CHARACTERS = 256 * 1024;
 const QUEUE_CHARACTERS = 8 * 1024 * 1024;
+/** A FOLLOW, of the plugin itself or of one of its callers. */
+const FOLLOW = /^(?:\[CALLED\] \[[^\]]*\] \[\] )?\[FOLLOW\] /;
+
+/**
+ * How many messages go in the next pack. A FOLLOW goes with the call before it: where the router refuses the call it lets go of what
+ * came with it.
+ */
+export function packLength(queue: readonly string[]): number {
+  let count = 0;
+  let size = 0;
+  while (count < queue.length && count < PACK_MESSAGES && size < PACK_CHARACTERS) size += queue[count++]?.length ?? 0;
+  return FOLLOW.test(queue[count] ?? '') ? count + 1 : count;
+}
 
 /**
  * A peer's end of the internal door: messages in clear, packed when several go at once. Sends in the order of the calls and
@@ -63,13 +76,9 @@ export class InternalLink {
   }
 
   #sendPack(): void {
-    let count = 0;
-    let size = 0;
-    while (count < this.#queue.length && count < PACK_MESSAGES && size < PACK_CHARACTERS) {
-      size += (this.#queue[count++] as string).length;
-    }
-    this.#dealer.send(encodePack(this.#queue.splice(0, count)));
-    this.#queued -= size;
+    const pack = this.#queue.splice(0, packLength(this.#queue));
+    this.#dealer.send(encodePack(pack));
+    for (const { length } of pack) this.#queued -= length;
   }
 
   /**
