@@ -6,7 +6,7 @@ import { Verdicts } from './verdicts.ts';
 process.env.TZ = 'UTC';
 
 /** Folders whose tests have commands of their own. */
-const SUITES = ['e2e', 'faults', 'fleet', 'fuzz', 'readme', 'bench'];
+const SUITES = ['e2e', 'faults', 'cluster', 'fleet', 'fuzz', 'readme', 'bench'];
 
 /** Files that have a process of their own: they measure its memory, or load modules of the build again and again. */
 const APART = ['plugin-sdk/channel-aead', 'plugin-sdk/exchange', 'plugins/acl-million'].map(
@@ -30,7 +30,7 @@ export default defineConfig({
           root,
           ...limits,
           include: ['**/*.test.ts'],
-          exclude: [...SUITES.map((name) => `${name}/**`), ...APART],
+          exclude: [...SUITES.map((name) => `${name}/**`), 'core/store/postgres/**', ...APART],
           setupFiles: ['each-file.ts'],
           isolate: false,
           server: { deps: { external: [BUILT] } },

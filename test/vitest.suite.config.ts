@@ -22,7 +22,8 @@ function project(name: string, include: readonly string[], exclude: readonly str
       ...limits,
       // Only the fleet's suite, with twenty daemons on one machine, is tried once more in CI; each that is, is printed as FLAKY.
       retry: process.env.CI && SUITE === 'fleet' ? 1 : 0,
-      isolate: true,
+      // The files of the cluster's suite share a server.
+      isolate: SUITE !== 'cluster',
       maxWorkers,
       setupFiles: ['each-file.ts'],
       // The fuzz suite puts other modules in the place of some that are built.
@@ -35,9 +36,13 @@ export default defineConfig({
   test: {
     root,
     reporters: ['default', new Verdicts()],
-    projects: [
-      project('paired', [`${PAIRED}/**/*.test.ts`], [], 2),
-      project('alone', ['{faults,fleet,fuzz,readme}/**/*.test.ts'], [], 1),
-    ],
+    projects:
+      SUITE === 'cluster'
+        ? // The store's tests, on PostgreSQL, among them.
+          [project('cluster', ['cluster/**/*.test.ts', 'core/store/**/*.test.ts'], ['core/store/sqlite/**'], 1)]
+        : [
+            project('paired', [`${PAIRED}/**/*.test.ts`], [], 2),
+            project('alone', ['{faults,fleet,fuzz,readme}/**/*.test.ts'], [], 1),
+          ],
   },
 });

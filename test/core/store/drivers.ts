@@ -35,17 +35,20 @@ const POSTGRES = driver('PostgreSQL', async () => {
   return { url: server.url(await server.database()) };
 });
 
-/** Has `tests` hold for every driver. In CI there has to be each of them. */
+/** PostgreSQL's tests are a suite of their own, since they take a server: `npm run test:cluster`. */
+const IS_CLUSTER = process.env.SUITE === 'cluster';
+
+/** Has `tests` hold for every driver: for SQLite in `npm test`, for PostgreSQL in `npm run test:cluster`, and in CI there has to be one. */
 export function eachDriver(tests: (driver: Driver) => void): void {
-  describe('on SQLite', () => tests(SQLITE));
-  describe.skipIf(noPostgres)('on PostgreSQL', () => tests(POSTGRES));
-  if (noPostgres && process.env.CI)
-    test('PostgreSQL is there to be tested with', () => {
-      expect.unreachable(noPostgres);
-    });
+  if (IS_CLUSTER) onPostgres(tests);
+  else describe('on SQLite', () => tests(SQLITE));
 }
 
 /** Has `tests` hold for PostgreSQL. */
 export function onPostgres(tests: (driver: Driver) => void): void {
   describe.skipIf(noPostgres)('on PostgreSQL', () => tests(POSTGRES));
+  if (noPostgres && process.env.CI)
+    test('PostgreSQL is there to be tested with', () => {
+      expect.unreachable(noPostgres);
+    });
 }
