@@ -68,24 +68,27 @@ afterAll(async () => {
 });
 
 test('a pushed node is shown with its actions, version, clock, and how long it takes to answer', async () => {
-  expect(await node('paris')).toEqual({
-    id: 'paris',
-    name: 'Paris',
-    kind: 'push',
-    address: expect.stringMatching(/^tcp:/),
-    state: 'up',
-    reason: null,
-    // Its own, and what its entry here says: that wins.
-    labels: { site: 'paris', role: 'web' },
-    lastPing: expect.any(Number),
-    lastPong: expect.any(Number),
-    roundTripMs: expect.any(Number),
-    clockSkewSeconds: expect.any(Number),
-    cursor: expect.any(Number),
-    version: expect.stringMatching(/^\d/),
-    actions: expect.arrayContaining(['ECHO', 'STEPS']),
-    subnodes: expect.any(Array),
-  });
+  // What takes an answer to know comes after it is up.
+  await expect
+    .poll(() => node('paris'), { timeout: 20_000 })
+    .toEqual({
+      id: 'paris',
+      name: 'Paris',
+      kind: 'push',
+      address: expect.stringMatching(/^tcp:/),
+      state: 'up',
+      reason: null,
+      // Its own, and what its entry here says: that wins.
+      labels: { site: 'paris', role: 'web' },
+      lastPing: expect.any(Number),
+      lastPong: expect.any(Number),
+      roundTripMs: expect.any(Number),
+      clockSkewSeconds: expect.any(Number),
+      cursor: expect.any(Number),
+      version: expect.stringMatching(/^\d/),
+      actions: expect.arrayContaining(['ECHO', 'STEPS']),
+      subnodes: expect.any(Array),
+    });
   expect(Math.abs(Number((await node('paris'))?.clockSkewSeconds))).toBeLessThan(5);
 });
 
