@@ -216,12 +216,12 @@ export async function seconds(work: () => Promise<unknown>): Promise<number> {
 }
 
 /** The pids of live processes whose command line or environment contains `text`. */
-export function processesWith(text: string): number[] {
+export function processesWith(text: string, files = ['environ', 'cmdline']): number[] {
   return readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
     .filter((pid) => {
       try {
-        const all = readFileSync(`/proc/${pid}/environ`, 'latin1') + readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+        const all = files.map((file) => readFileSync(`/proc/${pid}/${file}`, 'latin1')).join('');
         return all.includes(text) && !readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ');
       } catch {
         return false;

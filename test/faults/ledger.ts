@@ -70,7 +70,8 @@ export function longestLife(file: string, prefix: string): number {
 /** Processes that instances of this daemon started, and the instances themselves. */
 export function processesOf(daemon: DaemonProcess): number[] {
   const mark = createHash('sha256').update(path.join(daemon.folder, 'var')).digest('hex').slice(0, 16);
-  return processesWith(`CENTREOND_INSTANCE=${mark}`);
+  // Not the shell that looks after them: it is there for 5 s after a daemon that was killed.
+  return processesWith(`CENTREOND_INSTANCE=${mark}`, ['environ']);
 }
 
 /** A repeatable stream of numbers in [0, 1). */
