@@ -1,5 +1,6 @@
 import { FAILED, isTerminal } from '@centreond/protocol';
-import { ACCEPT, ADOPT, APPEND, type Call, type FullDraft, KEEP, type Odd, PUT, type Refusal } from '../batch.ts';
+import { ACCEPT, ADOPT, APPEND, type Call, type FullDraft, KEEP, PUT } from '../batch.ts';
+import { type Done, refused } from '../outcome.ts';
 import type { StoredRequest } from '../questions.ts';
 import type { KnownRequest, RequestRecord } from '../token-store.ts';
 import { bigintArray, textArray } from './arrays.ts';
@@ -9,15 +10,8 @@ import { keep, note, putBefore, takeOver } from './rare-calls.ts';
 import { SELECT_KNOWN, storedRequest } from './records.ts';
 import type { Session } from './session.ts';
 
-/** What a call came to: its row's id, or what else there is to say. */
-export type Done = number | (Omit<Odd, 'at'> & { id?: number });
-
 /** No request has this id. */
 const NOT_ACCEPTED = -1;
-
-export function refused(refusal: Refusal, reason = ''): Done {
-  return { refused: refusal, reason };
-}
 
 /** Ids that a call may need. */
 export function idsOf(call: Call): number {

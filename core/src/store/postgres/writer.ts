@@ -1,9 +1,10 @@
 import { reasonOf } from '@centreond/protocol';
 import pg from 'pg';
-import { type Batch, type Call, type Odd, type Outcome, readCalls, type WriterSettings } from '../batch.ts';
+import { type Batch, type Call, type Outcome, readCalls, type WriterSettings } from '../batch.ts';
+import { type Done, outcomeBehind, outcomeOf, refused } from '../outcome.ts';
 import type { Address } from './address.ts';
 import { EMPTY_BYTES, Overtaken } from './changes.ts';
-import { type Done, Group, idsOf, refused } from './group.ts';
+import { Group, idsOf } from './group.ts';
 import { Link } from './link.ts';
 import { Purge } from './purge.ts';
 import { numberOf, prepareDatabase, readMeta } from './schema.ts';
@@ -97,32 +98,14 @@ export class PostgresWriter {
     } catch (error) {
       failed = reasonOf(error);
     }
-    const odds: Odd[] = [];
-    const ids = dones.map((done, at) => {
-      if (typeof done === 'number') return done;
-      const { id = 0, ...odd } = done;
-      odds.push({ at, ...odd });
-      return id;
-    });
-    const ms = performance.now() - started;
     const { length } = batches;
-    return {
-      kind: 'outcome',
-      batches: length,
-      ids,
-      ctime: this.#now,
-      odds,
-      failed,
-      behind: false,
-      bytes: this.bytes,
-      ms,
-    };
+    const ms = performance.now() - started;
+    return outcomeOf(dones, { batches: length, ctime: this.#now, failed, bytes: this.bytes, ms });
   }
 
   /** Does nothing of what `batches` ask, since what was before them failed for `reason`. */
-  refuse(batches: readonly Batch[], reason: string): Outcome {
-    const nothing = { ids: [], odds: [], ctime: this.#now, bytes: this.bytes, ms: 0 };
-    return { kind: 'outcome', batches: batches.length, ...nothing, failed: reason, behind: true };
+  refuse({ length }: readonly Batch[], reason: string): Outcome {
+    return outcomeBehind({ batches: length, ctime: this.#now, bytes: this.bytes }, reason);
   }
 
   /** Removes the next of what is old; false when there is no more. Rejects with what the database says. */

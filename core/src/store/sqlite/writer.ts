@@ -9,16 +9,15 @@ import {
   type FullDraft,
   INHERIT,
   KEEP,
-  type Odd,
   type Outcome,
   type PageDone,
   PUT,
   RENAME,
-  type Refusal,
   readCalls,
   type WriterSettings,
 } from '../batch.ts';
 import { FORMER_EPOCHS } from '../epoch.ts';
+import { type Done, outcomeBehind, outcomeOf, refused } from '../outcome.ts';
 import type { StoredRequest } from '../questions.ts';
 import type { LogPage, RequestRecord } from '../token-store.ts';
 import { ForeignLogs } from './foreign-logs.ts';
@@ -44,13 +43,6 @@ const LEAST_ID = 'least_id';
 
 /** No request has this id. */
 const NOT_ACCEPTED = -1;
-
-/** What a call came to: its row's id, or what else there is to say. */
-type Done = number | (Omit<Odd, 'at'> & { id?: number });
-
-function refused(refusal: Refusal, reason = ''): Done {
-  return { refused: refusal, reason };
-}
 
 function prepare(db: Database.Database) {
   return {
@@ -185,31 +177,14 @@ export class Writer {
       if (isOfTheDisk(error)) failed = reasonOf(error);
       else dones = calls.map((call) => this.#alone(call));
     }
-    const odds: Odd[] = [];
-    const ids = dones.map((done, at) => {
-      if (typeof done === 'number') return done;
-      const { id = 0, ...odd } = done;
-      odds.push({ at, ...odd });
-      return id;
-    });
-    return {
-      kind: 'outcome',
-      batches: batches.length,
-      ids,
-      ctime: this.#now,
-      odds,
-      failed,
-      behind: false,
-      bytes: this.bytes,
-      ms: performance.now() - started,
-    };
+    const { length } = batches;
+    const ms = performance.now() - started;
+    return outcomeOf(dones, { batches: length, ctime: this.#now, failed, bytes: this.bytes, ms });
   }
 
   /** Does nothing of what `batches` ask, since what was before them failed for `reason`. */
-  refuse(batches: readonly Batch[], reason: string): Outcome {
-    const { length } = batches;
-    const nothing = { ids: [], odds: [], ctime: this.#now, bytes: this.bytes, ms: 0 };
-    return { kind: 'outcome', batches: length, ...nothing, failed: reason, behind: true };
+  refuse({ length }: readonly Batch[], reason: string): Outcome {
+    return outcomeBehind({ batches: length, ctime: this.#now, bytes: this.bytes }, reason);
   }
 
   /** No row that comes from now on names an accept up to `number` by it. */
