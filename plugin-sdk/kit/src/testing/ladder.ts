@@ -146,9 +146,10 @@ export class TestLadder {
     if (requests.get(token)) return repeated();
     this.checkReserved(peer, owner, token);
     requests.admit(owner);
-    if (known && !(known.isLog && known.owner === owner)) return repeated();
+    if (known && !known.isLog) return repeated();
     const refused = refusal();
     if (refused) throw refused;
+    if (known && known.owner !== owner) return repeated();
     const request = new TestRequest({ ...parts, token, wantedUntil });
     history.claim(token, record);
     requests.enter(request);
