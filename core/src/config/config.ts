@@ -63,6 +63,7 @@ export async function loadConfig({ file, cwd, systemFolder = SYSTEM.config }: Lo
     ...parts.flatMap((part) => part.problems),
     ...clientProblems(found.source, main.value),
     ...storeProblems(found.source, main.value),
+    ...clusterProblems(found.source, main.value),
     ...packageProblems(parts),
     ...sharedProcessProblems(parts),
     ...folderProblems(found.source, dataDir, socket),
@@ -203,6 +204,16 @@ function storeProblems(source: Source, value: unknown): Problem[] {
   if (isPostgres || !hasUrl) return [];
   const reason = 'is for driver: postgres, and this store is a file of SQLite; set that driver, or remove the url';
   return [problem('CONFIG_BAD_VALUE', source.keyAt(url), { where, reason })];
+}
+
+/** Routers are one by the database that they share. */
+function clusterProblems(source: Source, value: unknown): Problem[] {
+  const path = ['core', 'cluster'];
+  const isShared = valueAt(value, ['core', 'store', 'driver']) === 'postgres';
+  if (isShared || valueAt(value, path) === undefined) return [];
+  const reason =
+    'is for routers that share a database; set core.store.driver: postgres and core.store.url, or remove core.cluster';
+  return [problem('CONFIG_BAD_VALUE', source.keyAt(path), { where: formatPath(path), reason })];
 }
 
 function packageProblems(parts: readonly Part<unknown>[]): Problem[] {

@@ -55,6 +55,31 @@ function parseUrl(value: unknown): string | Refusal {
   return { refused: 'is not a URL of PostgreSQL; write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE' };
 }
 
+/** Where other machines reach the external door: a name or an address of one machine. */
+function parseAdvertise(value: unknown): string | Refusal {
+  const { host = '*', port = '*' } = (typeof value === 'string' && ADDRESS.exec(value)?.groups) || {};
+  if (host !== '*' && host !== '0.0.0.0' && host !== '[::]' && Number(port) >= 1 && Number(port) <= 65_535)
+    return String(value);
+  return {
+    refused: `cannot be ${describe(value)}: it names one machine and a port, as in tcp://central-a.example:5555`,
+  };
+}
+
+function parseNats(value: unknown): string | Refusal {
+  const servers = typeof value === 'string' ? value.split(',') : [];
+  const isNats = (one: string) => /^(nats|tls):\/\/(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$/.test(one.trim());
+  if (servers.length > 0 && servers.every(isNats)) return servers.map((one) => one.trim()).join(',');
+  return {
+    refused:
+      'is not a list of NATS servers; write nats://HOST:PORT, several with commas between them, and put what they are to be told into credentials',
+  };
+}
+
+function parseReference(value: unknown): string | Refusal {
+  if (typeof value === 'string' && isReference(value)) return value;
+  return { refused: 'is a secret; write file:PATH or env:NAME of what holds it' };
+}
+
 /** The router's id where the file names none: the host's name, as far as an identity can hold it. */
 export function defaultId(host: string = hostname()): string {
   const id = host.replaceAll(/[^A-Za-z0-9._-]+/g, '-').slice(0, 64);
@@ -205,6 +230,16 @@ const Core = z
           },
           parseListen,
         ),
+        advertise: leaf(
+          'CONFIG_BAD_VALUE',
+          'an address',
+          {
+            description:
+              'tcp://HOST:PORT by which other machines reach this door: what join codes name, and what the routers of a cluster tell of each other.',
+            pattern: '^tcp://[^*]+:[0-9]{1,5}$',
+          },
+          parseAdvertise,
+        ).optional(),
       })
       .optional()
       .describe('The encrypted door; none when left out.'),
@@ -235,6 +270,27 @@ const Core = z
       })
       .prefault({})
       .describe('The history on disk.'),
+    cluster: z
+      .strictObject({
+        name: identity('What the routers of one cluster call it. All of them have the same one.'),
+        nats: leaf(
+          'CONFIG_BAD_VALUE',
+          'NATS servers',
+          { description: 'nats://HOST:PORT or tls://HOST:PORT, several with commas between them.' },
+          parseNats,
+        ),
+        credentials: leaf(
+          'CONFIG_BAD_VALUE',
+          'a secret',
+          {
+            description:
+              'file:PATH or env:NAME of what NATS is to be told: a .creds file, USER:PASSWORD, or a token. None if omitted.',
+          },
+          parseReference,
+        ).optional(),
+      })
+      .optional()
+      .describe('Several routers as one, with store.driver: postgres. One router by itself if omitted.'),
     limits: Limits,
     session: z
       .strictObject({ idle: duration('Idle sessions end after this.').prefault('24h') })

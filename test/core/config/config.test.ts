@@ -350,6 +350,17 @@ describe('every mistake, at its place', () => {
     ['core: { store: { driver: sqlite, url: "env:URL" } }\n', ['1:34 CONFIG_BAD_VALUE']],
     ['core: { store: { driver: postgres, url: "mysql://a:b@c/d" } }\n', ['1:41 CONFIG_BAD_VALUE']],
     ['core: { store: { driver: postgres, url: 5432 } }\n', ['1:41 CONFIG_BAD_VALUE']],
+    ['core: { cluster: { name: prod, nats: "nats://a:4222" } }\n', ['1:9 CONFIG_BAD_VALUE']],
+    ['core: { store: { driver: postgres, url: "env:U" }, cluster: { name: prod } }\n', ['1:61 CONFIG_MISSING_KEY']],
+    [
+      'core: { store: { driver: postgres, url: "env:U" }, cluster: { name: prod, nats: "nats://u:p@a" } }\n',
+      ['1:81 CONFIG_BAD_VALUE'],
+    ],
+    [
+      'core: { store: { driver: postgres, url: "env:U" }, cluster: { name: prod, nats: "nats://a", credentials: "u:p" } }\n',
+      ['1:106 CONFIG_BAD_VALUE'],
+    ],
+    ['core: { external: { listen: "tcp://*:5555", advertise: "tcp://*:5555" } }\n', ['1:56 CONFIG_BAD_VALUE']],
   ])('%j', async (text, expected) => {
     write('centreond.yaml', text);
     const loaded = await load();
@@ -469,7 +480,10 @@ describe('suggestions', () => {
     ['core: { listen: x }', 'did you mean core.external.listen?'],
     ['trust: strict', 'did you mean clients.trust?'],
     ['dataDir: x', 'did you mean core.dataDir?'],
-    ['core: { zebra: x }', 'it takes id, name, labels, dataDir, external, store, limits, session, maxMessage, log.'],
+    [
+      'core: { zebra: x }',
+      'it takes id, name, labels, dataDir, external, store, cluster, limits, session, maxMessage, log.',
+    ],
     ['clients: { trust: stritc }', 'must be one of pending, strict, not "stritc"; did you mean strict?'],
     ['clients: { trust: whatever }', 'must be one of pending, strict, not "whatever".'],
     ['core: { maxMessage: 16 }', 'core.maxMessage has no unit: 16. A size is a whole number and B, KiB, MiB or GiB'],

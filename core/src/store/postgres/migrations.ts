@@ -150,4 +150,34 @@ BEGIN
   RETURN least(newest + 1, held);
 END $$;
 `,
+  `
+-- Raised by each start of a router, and by who takes over what is open there: what an earlier process of it still writes is refused.
+ALTER TABLE centreond_writer ADD COLUMN fence bigint NOT NULL DEFAULT 0;
+-- The routers of this database. cluster: '' for one by itself. beat: when it was last heard of, by this server's clock.
+CREATE TABLE centreond_router (
+    node integer PRIMARY KEY,
+    cluster text COLLATE "C" NOT NULL,
+    fence bigint NOT NULL,
+    fingerprint text NOT NULL,
+    endpoint text NOT NULL,
+    version text NOT NULL,
+    state text NOT NULL,
+    started timestamptz NOT NULL,
+    beat timestamptz NOT NULL,
+    load text NOT NULL
+) WITH (fillfactor = 50);
+-- Which router carries which node, and what it says of that node: JSON text.
+CREATE TABLE centreond_carried (
+    router integer NOT NULL,
+    node text COLLATE "C" NOT NULL,
+    told text NOT NULL,
+    PRIMARY KEY (router, node)
+);
+-- Who may connect to the routers of a cluster: what the operators decided, as JSON text.
+CREATE TABLE centreond_trust (
+    cluster text COLLATE "C" PRIMARY KEY,
+    version bigint NOT NULL,
+    record text NOT NULL
+);
+`,
 ];
