@@ -79,6 +79,7 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   const chronicle = new Chronicle(clock);
   const store = await openStore({
     ...storePlaceOf(config, folder.file('history.sdb'), process.env),
+    ...{ router: { fingerprint: thumbprint, version: VERSION, cluster: config.core.cluster?.name ?? '' } },
     ...{ node: id, synchronous, retentionSeconds: retention / 1000, maxBytes },
     ...{ reads: limits.reads, clock, log, died, purged: (removed) => chronicle.tell('PURGED', removed) },
   });

@@ -274,6 +274,7 @@ export type FromWriter =
   | { kind: 'fault'; reason: string }
   | { kind: 'away'; reason: string }
   | { kind: 'back' }
+  | { kind: 'fenced'; reason: string }
   | Outcome
   | Purged;
 

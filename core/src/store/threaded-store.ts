@@ -13,6 +13,7 @@ import {
 } from './batch.ts';
 import { newEpoch } from './epoch.ts';
 import type { HistoryReader } from './history-reader.ts';
+import type { Members, Membership } from './membership.ts';
 import { APPEND_PATIENCE, RequestWrites } from './request-writes.ts';
 import type {
   Accepted,
@@ -52,6 +53,7 @@ export interface Threads {
   readonly queue: WriteQueue;
   readonly reader: HistoryReader;
   readonly place: Place;
+  readonly membership?: Members;
 }
 
 /** A store whose database is written by one thread and read by another. The driver is what runs in them. */
@@ -61,6 +63,7 @@ export class ThreadedStore implements TokenStore {
   readonly #queue: WriteQueue;
   readonly #reader: HistoryReader;
   readonly #writes: RequestWrites;
+  readonly #members: Members | undefined;
   #epoch: string;
   readonly #listeners: (() => void)[] = [];
   readonly #timer: NodeJS.Timeout;
@@ -69,8 +72,10 @@ export class ThreadedStore implements TokenStore {
   #lastPurge: StoreCounters['lastPurge'] = null;
   #purgeDueAt: number;
 
-  constructor(options: StoreSettings, { queue, reader, place }: Threads) {
+  constructor(options: StoreSettings, { queue, reader, place, membership }: Threads) {
     this.#options = options;
+    this.#members = membership;
+    if (membership) membership.onOpened = (token, open) => this.#writes.opened(token, open);
     this.#place = place;
     this.#queue = queue;
     this.#reader = reader;
@@ -87,6 +92,10 @@ export class ThreadedStore implements TokenStore {
     queue.onWritten = () => {
       for (const listener of this.#listeners) listener();
     };
+  }
+
+  get membership(): Membership | undefined {
+    return this.#members;
   }
 
   async unsettled(
@@ -343,8 +352,19 @@ export class ThreadedStore implements TokenStore {
   close(): Promise<void> {
     clearInterval(this.#timer);
     // The writer last: the connection that closes last removes the write-ahead log.
-    this.#closing ??= Promise.all([this.#queue.drain(), this.#reader.close()]).then(() => this.#queue.close());
+    this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([this.#queue.drain(), this.#reader.close()]);
+    await this.#queue.close();
+    if (!this.#members) return;
+    await this.#members.leave().catch((error: unknown) => {
+      const what = 'the routers of the database are not told that this one stops; they find out after some seconds';
+      this.#options.log.warn({ ...this.#place, reason: reasonOf(error) }, what);
+    });
+    await this.#members.close();
   }
 }
 

@@ -1,19 +1,9 @@
-/** What the daemon asks of its token store. A driver (`sqlite/`, `postgres/`) is behind it; `open-store.ts` selects which. */
+import type { Membership } from './membership.ts';
+import type { RequestRecord } from './request-record.ts';
 
-/** A request as it was accepted: what a restart needs to settle it and a repeat is compared with. */
-export interface RequestRecord {
-  token: string;
-  /** The identity that owns the token. */
-  owner: string;
-  action: string;
-  target: string;
-  /** JSON text of DATA without `$`. */
-  data: string;
-  /** JSON text of `$` as far as it is kept, `''` for none. */
-  envelope: string;
-  /** Whole seconds. */
-  etime: number;
-}
+export type { RequestRecord } from './request-record.ts';
+
+/** What the daemon asks of its token store. A driver (`sqlite/`, `postgres/`) is behind it; `open-store.ts` selects which. */
 
 /** What the store knows of a token. `open`: no terminal row yet; `ended`; `log`: known from PUTLOG only, need not end. */
 export interface KnownRequest extends RequestRecord {
@@ -242,6 +232,13 @@ export interface PostgresOptions extends StoreSettings {
   driver: 'postgres';
   /** `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`. It is never logged. */
   url: string;
+  /** What this router is among those that use the database. */
+  router: {
+    readonly fingerprint: string;
+    readonly version: string;
+    /** The name of its cluster, '' if it is by itself. */
+    readonly cluster: string;
+  };
 }
 
 export type StoreOptions = SqliteOptions | PostgresOptions;
@@ -367,6 +364,8 @@ export interface TokenStore {
   queryText(filter: Filter): Promise<PageText>;
   /** Requests, the newest first. `more` is whether there is, or may be, a further one. */
   requests(filter: RequestFilter): Promise<{ requests: ListedRequest[]; more: boolean }>;
+  /** This router among those that share the database; undefined where no other can. */
+  readonly membership: Membership | undefined;
   /** What plugins keep. */
   readonly state: StateStore;
   /** Pins a key to an identity, instead of the one that it had. */

@@ -196,6 +196,10 @@ export class WriteQueue {
     } else if (message.kind === 'fault') this.#report(message.reason);
     else if (message.kind === 'away') this.#leave(message.reason);
     else if (message.kind === 'back') this.#return();
+    else if (message.kind === 'fenced') {
+      this.#break(message.reason, message.reason);
+      void this.#worker.terminate();
+    }
   }
 
   /** The database is gone for now: what was not sent yet is refused, and so is what comes. */
@@ -280,12 +284,12 @@ export class WriteQueue {
     this.#options.log.error({ ...this.#place, reason }, 'the token store failed');
   }
 
-  #break(reason: string): void {
+  #break(reason: string, cause = `the writing thread of the token store ended: ${reason}`): void {
     if (this.#broken !== undefined) return;
     this.#broken = reason;
     if (!this.#closed) {
       this.#report(reason);
-      this.#options.died?.(new Error(`the writing thread of the token store ended: ${reason}`));
+      this.#options.died?.(new Error(cause));
     }
     const error = failure('STORE_FAILED', { reason });
     const lost = [...this.#underWay.splice(0).flat(), ...this.#own.clear(), ...this.#bulk.clear()];

@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openStore } from '../../../core/dist/store/open-store.js';
-import type { StoreSettings, TokenStore } from '../../../core/dist/store/token-store.js';
-import { folder, options } from './opened.ts';
+import type { TokenStore } from '../../../core/dist/store/token-store.js';
+import { type Change, folder, options } from './opened.ts';
 import { noPostgres, sharedServer } from './postgres-server.ts';
 
 /** Where a database is: what {@link options} takes. */
@@ -16,7 +16,7 @@ export interface Driver {
   /** A place for a new database; a file goes into `dir`, or into a folder that is gone after the test. */
   place(dir?: string): Promise<Place>;
   /** A store in a database of its own, or in `place`, closed after the test. */
-  opened(change?: Partial<StoreSettings>, place?: Place): Promise<TokenStore>;
+  opened(change?: Change, place?: Place): Promise<TokenStore>;
 }
 
 function driver(name: Driver['name'], place: Driver['place']): Driver {

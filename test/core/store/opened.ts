@@ -5,6 +5,7 @@ import { onTestFinished } from 'vitest';
 import { Limits } from '../../../core/dist/config/limits.js';
 import { openStore } from '../../../core/dist/store/open-store.js';
 import type {
+  PostgresOptions,
   RequestRecord,
   Row,
   RowDraft,
@@ -69,7 +70,7 @@ export function folder(): string {
 }
 
 /** What a store is opened with; `url` for one in PostgreSQL. */
-export function options({ file = '', url, lockMs, ...change }: Change = {}): StoreOptions {
+export function options({ file = '', url, lockMs, router: among, ...change }: Change = {}): StoreOptions {
   const settings: StoreSettings = {
     node: 'central',
     synchronous: 'full',
@@ -80,11 +81,18 @@ export function options({ file = '', url, lockMs, ...change }: Change = {}): Sto
     log: new TestLog(),
     ...change,
   };
-  if (url !== undefined) return { ...settings, driver: 'postgres', url };
+  const router = { fingerprint: 'a key', version: '0.0.0', cluster: '', ...among };
+  if (url !== undefined) return { ...settings, driver: 'postgres', url, router };
   return { ...settings, file, ...(lockMs !== undefined && { lockMs }) };
 }
 
-type Change = Partial<StoreSettings> & { file?: string; url?: string; lockMs?: number };
+export type Change = Partial<StoreSettings> & {
+  file?: string;
+  url?: string;
+  lockMs?: number;
+  /** What is not the default of a router by itself, on PostgreSQL. */
+  router?: Partial<PostgresOptions['router']>;
+};
 
 /** A store of SQLite in a folder of its own (or `change.file`), closed after the test. */
 export async function opened(change: Change = {}): Promise<TokenStore> {

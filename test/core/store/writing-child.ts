@@ -9,7 +9,9 @@ import { openStore } from '../../../core/dist/store/open-store.js';
 const [, , file = '', seed = '1'] = process.argv;
 const silent = { info: () => {}, warn: () => {}, error: () => {} };
 const store = await openStore({
-  ...(/^postgresql:/.test(file) ? { driver: 'postgres' as const, url: file } : { file }),
+  ...(/^postgresql:/.test(file)
+    ? { driver: 'postgres' as const, url: file, router: { fingerprint: 'a key', version: '0.0.0', cluster: '' } }
+    : { file }),
   node: 'central',
   synchronous: 'full',
   retentionSeconds: 7 * 24 * 3600,

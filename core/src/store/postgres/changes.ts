@@ -1,3 +1,4 @@
+import { Fenced } from '../membership.ts';
 import type { RequestRecord } from '../token-store.ts';
 import { bigintArray, textArray, textBytes } from './arrays.ts';
 import type { Session, Statement } from './session.ts';
@@ -33,7 +34,7 @@ const APPLY: Statement = {
       ON CONFLICT DO NOTHING RETURNING 1),
     writer AS (
       UPDATE centreond_writer SET groups = groups + $26::bigint, bytes = bytes + $27::bigint
-      WHERE node = $11::integer AND groups = $28::bigint RETURNING bytes)
+      WHERE node = $11::integer AND groups = $28::bigint AND fence = $29::bigint RETURNING bytes)
     SELECT (SELECT count(*) FROM request), (SELECT count(*) FROM ended), (SELECT count(*) FROM origin),
       (SELECT count(*) FROM writer),
       coalesce((SELECT sum(bytes) FROM writer), 0) +
@@ -68,6 +69,8 @@ const HERE: Origin = { node: 0, epoch: '', originId: 0, apart: false };
 export interface Author {
   /** The number of its node id. */
   readonly node: number;
+  /** What its process was let in by. */
+  readonly fence: number;
   /** Groups that it has committed. */
   readonly groups: number;
   /** Whole seconds: the `ctime` of what is written. */
@@ -114,7 +117,7 @@ export class Changes {
    * Writes what was gathered, and with `isLast` that the group is whole. Resolves with the bytes in use. Rejects with
    * {@link Overtaken}.
    */
-  async apply(session: Session, { node, groups, now }: Author, isLast: boolean): Promise<number> {
+  async apply(session: Session, { node, fence, groups, now }: Author, isLast: boolean): Promise<number> {
     const [requests, ends, rows, origins] = [this.#requests, this.#ends, this.#rows, this.#origins];
     const records = requests.map(({ record }) => record);
     const texts = [
@@ -159,12 +162,13 @@ export class Changes {
       isLast ? 1 : 0,
       bytes,
       groups,
+      fence,
     ]);
     if (!answer) throw new Error('the server did not answer what was written');
     const [entered, ended, marked, noted] = [answer.number(), answer.number(), answer.number(), answer.number()];
     if (noted !== 1)
-      throw new Error(
-        'another router writes to this database under the same core.id; give one of them another, or stop it',
+      throw new Fenced(
+        'another process has taken the place of this router, which was silent for too long or was started a second time',
       );
     if (entered !== requests.length || ended !== ends.length || marked !== origins.length) throw new Overtaken();
     this.#clear();

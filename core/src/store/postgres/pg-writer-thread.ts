@@ -111,6 +111,7 @@ async function serve(port: MessagePort, settings: PostgresWriterSettings): Promi
       away: (reason) => send({ kind: 'away', reason }),
       back: () => send({ kind: 'back' }),
       fault: (reason) => send({ kind: 'fault', reason }),
+      fenced: (reason) => send({ kind: 'fenced', reason }),
     });
     new Service(port, writer);
     send({ kind: 'ready', bytes: writer.bytes, epoch: writer.epoch });

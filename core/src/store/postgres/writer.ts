@@ -1,13 +1,14 @@
 import { reasonOf } from '@centreond/protocol';
 import pg from 'pg';
 import { type Batch, type Call, type Outcome, readCalls, type WriterSettings } from '../batch.ts';
+import { Fenced } from '../membership.ts';
 import { type Done, outcomeBehind, outcomeOf, refused } from '../outcome.ts';
 import type { Address } from './address.ts';
 import { EMPTY_BYTES, Overtaken } from './changes.ts';
 import { Group, idsOf } from './group.ts';
 import { Link } from './link.ts';
 import { Purge } from './purge.ts';
-import { numberOf, prepareDatabase, readMeta } from './schema.ts';
+import { numberOf, readMeta } from './schema.ts';
 import type { Session } from './session.ts';
 import { faultOf } from './writable.ts';
 
@@ -23,6 +24,8 @@ export interface PostgresWriterSettings extends WriterSettings {
   readonly address: Address;
   /** This router's id. */
   readonly node: string;
+  /** What was raised when this router started: whoever raises it again shuts this process out. */
+  readonly fence: number;
 }
 
 /** What happens to the writer's session. */
@@ -31,6 +34,8 @@ export interface Watch {
   back(): void;
   /** Something is wrong that does not keep the writer from going on. */
   fault(reason: string): void;
+  /** Another process took this router's place: nothing can be written any more. */
+  fenced(reason: string): void;
 }
 
 /** The session that writes: one group of calls, one transaction, one after the other. */
@@ -65,7 +70,7 @@ export class PostgresWriter {
     this.purge = purge;
   }
 
-  /** Opens and prepares the database. Rejects with a plain Error that says what is wrong, and what to change. */
+  /** Opens a database that the router has entered. Rejects with a plain Error that says what is wrong, and what to change. */
   static async open(settings: PostgresWriterSettings, watch: Watch): Promise<PostgresWriter> {
     const { url, address, node, synchronous } = settings;
     const commit = synchronous === 'extra' || synchronous === 'full' ? 'on' : 'off';
@@ -75,7 +80,6 @@ export class PostgresWriter {
       back: () => watch.back(),
     });
     try {
-      await prepareDatabase(link.session);
       const found = await find(link.session, node);
       const purge = await Purge.open(link, settings, found.node);
       return new PostgresWriter(settings, watch, link, found, purge);
@@ -181,7 +185,7 @@ export class PostgresWriter {
     const firstId = first?.number() ?? 0;
     const group = new Group({
       ...{ session, firstId, isCareful, isFull: this.bytes >= this.#settings.maxBytes },
-      author: { node: this.#node, groups: this.#groups, now: this.#now },
+      author: { node: this.#node, fence: this.#settings.fence, groups: this.#groups, now: this.#now },
       accepted: (number) => this.#accepted.get(number),
     });
     let done: Awaited<ReturnType<Group['do']>>;
@@ -191,6 +195,7 @@ export class PostgresWriter {
       if (used < taken) await session.rows(GIVE, [taken, used]);
     } catch (error) {
       await this.#rollBack(session, error, firstId, amount);
+      if (error instanceof Fenced) this.#watch.fenced(error.message);
       throw error;
     }
     await this.#commit(session);
@@ -244,10 +249,12 @@ export class PostgresWriter {
     for (;;) {
       const session = await this.#link.regained();
       try {
-        const [row] = await session.rows('SELECT groups FROM centreond_writer WHERE node = $1 FOR UPDATE', [
+        const [row] = await session.rows('SELECT fence, groups FROM centreond_writer WHERE node = $1 FOR UPDATE', [
           this.#node,
         ]);
-        return row !== undefined && row.number() > this.#groups;
+        // Of a later process's groups nobody knows whether this one is among them: it is not acknowledged.
+        if (row === undefined || row.number() !== this.#settings.fence) return false;
+        return row.number() > this.#groups;
       } catch (error) {
         if (!session.lost) throw error;
       }
@@ -264,11 +271,10 @@ interface Found {
   readonly epoch: string;
 }
 
-/** Finds what the router `node` has written. What an earlier run of it left under way is waited for. */
+/** Finds what the router `node` has written. */
 async function find(session: Session, node: string): Promise<Found> {
   const number = await numberOf(session, node);
-  await session.rows('INSERT INTO centreond_writer VALUES ($1, 0, 0) ON CONFLICT DO NOTHING', [number]);
-  const [row] = await session.rows('SELECT groups FROM centreond_writer WHERE node = $1 FOR UPDATE', [number]);
+  const [row] = await session.rows('SELECT groups FROM centreond_writer WHERE node = $1', [number]);
   const [sum] = await session.rows('SELECT sum(bytes) FROM centreond_writer');
   const epoch = await readMeta(session, 'epoch');
   return { node: number, groups: row?.number() ?? 0, bytes: EMPTY_BYTES + (sum?.number() ?? 0), epoch };

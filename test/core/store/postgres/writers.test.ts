@@ -74,17 +74,4 @@ onPostgres(({ opened, place }) => {
     expect(await store.end()).toBe(1);
     await busy;
   });
-
-  test('a second router under the same id is told so, and writes nothing', async () => {
-    const at = await place();
-    const first = await opened({}, at);
-    await first.accept(request('a'), '{}');
-    const second = await opened({}, at);
-    await second.accept(request('b'), '{}');
-    await expect(first.accept(request('c'), '{}')).rejects.toMatchObject({
-      code: 'STORE_FAILED',
-      message: expect.stringMatching(/another router .* under the same core\.id/),
-    });
-    expect(await second.find('c')).toBeUndefined();
-  });
 });

@@ -1,0 +1,322 @@
+import {
+  type CarriedNode,
+  DEAD_AFTER_SECONDS,
+  Fenced,
+  type Heartbeat,
+  type Members,
+  type RouterRecord,
+} from '../membership.ts';
+import type { RequestRecord } from '../request-record.ts';
+import type { Address } from './address.ts';
+import { bigintArray, textArray } from './arrays.ts';
+import type { Cells } from './cells.ts';
+import { type Entered, enterRouter, type RouterSelf } from './entry.ts';
+import { Link } from './link.ts';
+import { SELECT_KNOWN, storedRequest } from './records.ts';
+import { LOCKS } from './schema.ts';
+import type { Session, Statement, Value } from './session.ts';
+
+/** This router among those of its database: two sessions of its own, so that no question holds up a heartbeat. */
+export class PostgresMembers implements Members {
+  /** Heartbeats, locks and what is taken over. */
+  readonly #pulse: Link;
+  /** Everything else. */
+  readonly #talk: Link;
+  readonly #cluster: string;
+  readonly #me: Entered;
+  onOpened: Members['onOpened'] = () => {};
+  #busy: Promise<unknown> = Promise.resolve();
+  #sessions = 0;
+
+  private constructor(pulse: Link, talk: Link, cluster: string, me: Entered, counted: { back: () => void }) {
+    this.#pulse = pulse;
+    this.#talk = talk;
+    this.#cluster = cluster;
+    this.#me = me;
+    counted.back = () => {
+      this.#sessions++;
+    };
+  }
+
+  /** Enters the router. Rejects with a plain Error that says what is wrong, and what to change. */
+  static async open(url: string, address: Address, self: RouterSelf): Promise<PostgresMembers> {
+    const counted = { back: () => {} };
+    const pulse = await Link.open({
+      ...{ url, address, name: `router ${self.node}`, settings: {} },
+      back: () => counted.back(),
+    });
+    try {
+      const me = await enterRouter(pulse.session, self);
+      const talk = await Link.open({ url, address, name: `cluster ${self.node}`, settings: {} });
+      return new PostgresMembers(pulse, talk, self.cluster, me, counted);
+    } catch (error) {
+      await pulse.close();
+      throw error;
+    }
+  }
+
+  get fence(): number {
+    return this.#me.fence;
+  }
+
+  get session(): number {
+    return this.#sessions;
+  }
+
+  async beat(endpoint: string, load: object): Promise<Heartbeat> {
+    const start = Date.now();
+    const { number, fence } = this.#me;
+    const found = await this.#alone((session) =>
+      session.rows(BEAT, [number, fence, endpoint, JSON.stringify(load), this.#cluster, DEAD_AFTER_SECONDS]),
+    );
+    const middle = (start + Date.now()) / 2;
+    const [first] = found;
+    if (!first) throw fenced();
+    const [clock, trust] = [first.number(), first.number()];
+    const routers = found.map((cells, i) => routerRecord(cells, i > 0));
+    return { routers, trust, clockSkewSeconds: Math.round(clock - middle) / 1000 };
+  }
+
+  async takeOver(): Promise<{ router: string; tokens: string[] } | undefined> {
+    return this.#alone((session) =>
+      inTransaction(session, async () => {
+        await this.#checkFence(session);
+        const [found] = await session.rows(GONE, [this.#cluster, this.#me.number, DEAD_AFTER_SECONDS]);
+        if (!found) return undefined;
+        const [gone, router] = [found.number(), found.text()];
+        const [raised] = await session.rows(
+          'UPDATE centreond_writer SET fence = fence + 1 WHERE node = $1 RETURNING fence',
+          [gone],
+        );
+        await session.rows(
+          `UPDATE centreond_router SET fence = $2, state = CASE state WHEN 'up' THEN 'taken' ELSE state END WHERE node = $1`,
+          [gone, raised?.number() ?? 0],
+        );
+        await session.rows('DELETE FROM centreond_carried WHERE router = $1', [gone]);
+        const taken = await session.rows(
+          `UPDATE centreond_open o SET router = $2 FROM centreond_request r
+            WHERE o.router = $1 AND r.id = o.id RETURNING r.token`,
+          [gone, this.#me.number],
+        );
+        return { router, tokens: taken.map((cells) => cells.text()) };
+      }),
+    );
+  }
+
+  async taken(tokens: readonly string[]): Promise<RequestRecord[]> {
+    const found = await this.#rows(SELECT_KNOWN, [textArray([...tokens])]);
+    return found.map(storedRequest).flatMap(({ id, request: { state, ctime: _, ...request } }) => {
+      if (state !== 'open') return [];
+      this.onOpened(request.token, { id, action: request.action });
+      return [request];
+    });
+  }
+
+  async claim(token: string, from: string): Promise<RequestRecord | string | undefined> {
+    const { number, fence } = this.#me;
+    const claimed = await this.#rows(CLAIM, [token, from, number, fence]);
+    if (claimed.length === 0) return this.holderOf(token);
+    const [request] = await this.taken([token]);
+    return request;
+  }
+
+  async holderOf(token: string): Promise<string | undefined> {
+    const [found] = await this.#rows(HOLDER, [token]);
+    return found?.text();
+  }
+
+  async newsOf(seen: ReadonlyMap<string, number>): Promise<string[]> {
+    if (seen.size === 0) return [];
+    const found = await this.#rows(NEWS, [textArray([...seen.keys()]), bigintArray([...seen.values()])]);
+    return found.map((cells) => cells.text());
+  }
+
+  async carry(nodes: readonly Omit<CarriedNode, 'router'>[], gone: readonly string[], all: boolean): Promise<void> {
+    const { number, fence } = this.#me;
+    const ids = nodes.map(({ node }) => node);
+    await this.#rows(CARRY, [
+      number,
+      fence,
+      textArray(ids),
+      textArray(nodes.map(({ told }) => told)),
+      textArray([...gone]),
+      all,
+    ]);
+  }
+
+  async carried(): Promise<CarriedNode[]> {
+    const found = await this.#rows(CARRIED, [this.#cluster, this.#me.number]);
+    return found.map((cells) => ({ router: cells.text(), node: cells.text(), told: cells.text() }));
+  }
+
+  async lock(name: string): Promise<boolean> {
+    return this.#alone(async (session) => {
+      await this.#checkFence(session);
+      const [got] = await session.rows('SELECT pg_try_advisory_lock($1, hashtext($2))', [LOCKS.application, name]);
+      return got?.bool() ?? false;
+    });
+  }
+
+  async unlock(name: string): Promise<void> {
+    await this.#alone((session) =>
+      session.rows('SELECT pg_advisory_unlock($1, hashtext($2))', [LOCKS.application, name]),
+    );
+  }
+
+  async readTrust(): Promise<{ version: number; record: string } | undefined> {
+    const [found] = await this.#rows('SELECT version, record FROM centreond_trust WHERE cluster = $1', [this.#cluster]);
+    return found && { version: found.number(), record: found.text() };
+  }
+
+  async writeTrust(record: string, over: number): Promise<boolean> {
+    const { number, fence } = this.#me;
+    const written = await this.#rows(WRITE_TRUST, [this.#cluster, record, over, number, fence]);
+    return written.length > 0;
+  }
+
+  async leave(): Promise<void> {
+    const { number, fence } = this.#me;
+    await this.#alone((session) =>
+      session.rows(`UPDATE centreond_router SET state = 'stopped', beat = '-infinity' WHERE node = $1 AND fence = $2`, [
+        number,
+        fence,
+      ]),
+    );
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#pulse.close(), this.#talk.close()]);
+  }
+
+  async #checkFence(session: Session): Promise<void> {
+    const { number, fence } = this.#me;
+    const [me] = await session.rows('SELECT 1 FROM centreond_router WHERE node = $1 AND fence = $2 FOR UPDATE', [
+      number,
+      fence,
+    ]);
+    if (!me) throw fenced();
+  }
+
+  async #rows(statement: string | Statement, values: readonly Value[]): Promise<Cells[]> {
+    return this.#talk.session.rows(statement, values);
+  }
+
+  /** One after the other: statements of a transaction stand together. */
+  #alone<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const done = this.#busy.then(() => work(this.#pulse.session));
+    this.#busy = done.catch(() => {});
+    return done;
+  }
+}
+
+function fenced(): Fenced {
+  return new Fenced(
+    'another process has taken the place of this router, which was silent for too long or was started a second time',
+  );
+}
+
+async function inTransaction<T>(session: Session, work: () => Promise<T>): Promise<T> {
+  await session.rows('BEGIN');
+  try {
+    const done = await work();
+    await session.rows('COMMIT');
+    return done;
+  } catch (error) {
+    if (!session.lost) await session.rows('ROLLBACK');
+    throw error;
+  }
+}
+
+const STATES = { up: 'up', silent: 'silent', taken: 'taken', stopped: 'stopped' } as const;
+
+/** A row of {@link BEAT}; `isFull` where its first two cells were not read yet. */
+function routerRecord(cells: Cells, isFull: boolean): RouterRecord {
+  if (isFull) {
+    cells.number();
+    cells.number();
+  }
+  const [id, fingerprint, endpoint, version] = [cells.text(), cells.text(), cells.text(), cells.text()];
+  const state = STATES[cells.text() as keyof typeof STATES] ?? 'stopped';
+  const [startedAt, silentSeconds] = [cells.number(), cells.number()];
+  return { id, fingerprint, endpoint, version, state, startedAt, silentSeconds, load: cells.text() };
+}
+
+/** Writes the heartbeat of the router $1 with the fence $2. Nothing comes back where that is no longer its own. */
+const BEAT: Statement = {
+  name: 'beat',
+  text: `WITH me AS (
+      UPDATE centreond_router SET beat = clock_timestamp(), endpoint = $3, load = $4 WHERE node = $1 AND fence = $2
+      RETURNING node, beat, endpoint, load)
+    SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
+      coalesce((SELECT version FROM centreond_trust WHERE cluster = $5), 0),
+      n.id, r.fingerprint, coalesce(m.endpoint, r.endpoint), r.version,
+      CASE WHEN r.state = 'up' AND coalesce(m.beat, r.beat) < clock_timestamp() - make_interval(secs => $6) THEN 'silent'
+        ELSE r.state END,
+      (extract(epoch FROM r.started) * 1000)::bigint,
+      CASE WHEN r.beat = '-infinity' THEN 0
+        ELSE greatest(0, extract(epoch FROM clock_timestamp() - coalesce(m.beat, r.beat)))::bigint END,
+      coalesce(m.load, r.load)
+    FROM centreond_router r JOIN centreond_node n ON n.number = r.node LEFT JOIN me m ON m.node = r.node
+    WHERE (r.cluster = $5 AND $5 <> '' OR r.node = $1) AND EXISTS (SELECT 1 FROM me) ORDER BY n.id`,
+};
+
+/** A router of the cluster $1, other than $2, that has been silent for $3 seconds or has left, and of which something is open or that nobody has fenced yet. */
+const GONE: Statement = {
+  name: 'gone',
+  text: `SELECT r.node, n.id FROM centreond_router r JOIN centreond_node n ON n.number = r.node
+    WHERE r.cluster = $1 AND $1 <> '' AND r.node <> $2 AND r.beat < clock_timestamp() - make_interval(secs => $3)
+      AND (r.state = 'up' OR EXISTS (SELECT 1 FROM centreond_open o WHERE o.router = r.node))
+    ORDER BY r.beat LIMIT 1 FOR UPDATE OF r SKIP LOCKED`,
+};
+
+const CLAIM: Statement = {
+  name: 'claim',
+  text: `UPDATE centreond_open SET router = $3 WHERE id = (SELECT id FROM centreond_request WHERE token = $1)
+      AND router = (SELECT number FROM centreond_node WHERE id = $2)
+      AND EXISTS (SELECT 1 FROM centreond_router WHERE node = $3 AND fence = $4)
+    RETURNING 1`,
+};
+
+const HOLDER: Statement = {
+  name: 'holder',
+  text: `SELECT n.id FROM centreond_request r JOIN centreond_open o ON o.id = r.id
+    JOIN centreond_node n ON n.number = o.router WHERE r.token = $1`,
+};
+
+/** Of the tokens $1 those with a row above the ids $2. */
+const NEWS: Statement = {
+  name: 'news',
+  text: `SELECT t.token FROM unnest($1::text[], $2::bigint[]) AS t (token, last)
+    WHERE EXISTS (SELECT 1 FROM centreond_history h WHERE h.token = t.token AND h.id > t.last)`,
+};
+
+const CARRY: Statement = {
+  name: 'carry',
+  text: `WITH me AS (SELECT 1 FROM centreond_router WHERE node = $1 AND fence = $2),
+    gone AS (
+      DELETE FROM centreond_carried WHERE router = $1 AND EXISTS (SELECT 1 FROM me)
+        AND (node = ANY ($5::text[]) OR ($6::boolean AND node <> ALL ($3::text[]))))
+    INSERT INTO centreond_carried (router, node, told)
+    SELECT $1, node, told FROM unnest($3::text[], $4::text[]) AS c (node, told) WHERE EXISTS (SELECT 1 FROM me)
+    ON CONFLICT (router, node) DO UPDATE SET told = excluded.told`,
+};
+
+const CARRIED: Statement = {
+  name: 'carried',
+  text: `SELECT n.id, c.node, c.told FROM centreond_carried c JOIN centreond_router r ON r.node = c.router
+    JOIN centreond_node n ON n.number = c.router WHERE r.cluster = $1 AND c.router <> $2`,
+};
+
+/** Writes the record $2 over the version $3, which is 0 where there is none. */
+const WRITE_TRUST: Statement = {
+  name: 'write trust',
+  text: `WITH me AS (SELECT 1 FROM centreond_router WHERE node = $4 AND fence = $5),
+    changed AS (
+      UPDATE centreond_trust SET version = version + 1, record = $2
+      WHERE cluster = $1 AND version = $3 AND EXISTS (SELECT 1 FROM me) RETURNING version),
+    added AS (
+      INSERT INTO centreond_trust (cluster, version, record)
+      SELECT $1, 1, $2 WHERE $3::bigint = 0 AND EXISTS (SELECT 1 FROM me)
+      ON CONFLICT (cluster) DO NOTHING RETURNING version)
+    SELECT version FROM changed UNION ALL SELECT version FROM added`,
+};
