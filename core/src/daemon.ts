@@ -1,6 +1,7 @@
 import { STARTED } from '@centreond/protocol';
 import { CLOCK } from './clock.ts';
 import { Closing } from './closing.ts';
+import { clusterGround, openCluster } from './cluster/open-cluster.ts';
 import { type Config, loadConfig, restartRemarks } from './config/config.ts';
 import { storePlaceOf } from './config/store-place.ts';
 import { coreActionNames, coreActions, coreManifest } from './core-actions.ts';
@@ -85,25 +86,26 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   });
   closing.push('the store', 3000, () => store.close());
 
-  const ground = { id, maxMessage, clock, log, closing };
+  const base = { id, maxMessage, clock, log, closing };
   const { requests: open, follows, held } = limits;
   const telemetry = new Telemetry();
   const registry = new Registry();
   const verbs = new Verbs(log);
   const events = new Events(registry, log, verbs, chronicle);
-  const followers = new Followers({ store, log, follows, bufferBytes: follows.buffer });
+  const ground = clusterGround(config, process.env, log);
+  const followers = new Followers({ store, log, follows, bufferBytes: follows.buffer, watch: ground?.watches });
   const requests = new Requests({ store, followers, telemetry, open, clock, log });
   const router = { store, registry, requests, followers, telemetry, verbs, events, chronicle };
 
-  const fleet = await openFleet({ ...ground, ...router, trust, held });
+  const fleet = await openFleet({ ...base, ...router, trust, held });
   const { forwarding, logs, routes } = fleet;
-  const ladder = new Ladder({ ...ground, ...router, elsewhere: forwarding });
+  const ladder = new Ladder({ ...base, ...router, elsewhere: forwarding });
   const entry = { tickets: new Tickets(), receive: ladder.receive };
   const refused = (identity: string, cause: string) => routes.refused(identity, cause);
-  const doors = await openDoors({ ...ground, ...entry, refused, chronicle, config: config.core, keys, trust, store });
+  const doors = await openDoors({ ...base, ...entry, refused, chronicle, config: config.core, keys, trust, store });
   const { internal, external, endpoint } = doors;
   const opened = { folder: folder.path, endpoint: internal.endpoint, state: store.state, coreActions: coreActionNames };
-  const loader = await openHost({ ...ground, ...router, ...entry, ...opened, config });
+  const loader = await openHost({ ...base, ...router, ...entry, ...opened, config });
 
   const counters = () => ({
     ...{ store: store.counters(), events: events.counters, followers: followers.counters },
@@ -112,15 +114,21 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   });
   const about = { package: '@centreond/core', version: VERSION, labels: config.core.labels };
   const state = new PluginState(store.state, maxMessage);
-  const own = { keys, thumbprint, trust, endpoint, loader, state, counters };
-  const rooms = { ...ground, ...about, ...router, ...fleet, ...own };
-  const core = new CorePlugin(coreManifest, coreActions(rooms), { ...ground, ...about, requests });
+  const cluster = await openCluster({
+    ...{ ...base, ...router, ...fleet, ground, version: VERSION, receive: ladder.receive, died },
+    endpoint: config.core.external?.advertise ?? endpoint ?? '',
+  });
+  const { cancelElsewhere } = cluster;
+  const own = { keys, thumbprint, trust, endpoint, loader, state, counters, cluster, cancelElsewhere };
+  const rooms = { ...base, ...about, ...router, ...fleet, ...own };
+  const core = new CorePlugin(coreManifest, coreActions(rooms), { ...base, ...about, requests });
   registry.add(core.manifest, core);
 
   const started = JSON.stringify({ id, version: VERSION });
   await store.append({ token: '', type: 'START', code: STARTED, etime: Math.floor(clock.now() / 1000), data: started });
   await recover({ id, store, registry, requests, elsewhere: forwarding, clock });
   await loader.start();
+  await cluster.enter();
   external?.serve();
   chronicle.tell('STARTED', { version: VERSION });
   closing.push('the open requests', DRAIN_MS + INTERRUPT_MS + 1500, () => {

@@ -46,6 +46,8 @@ const SENTENCES = {
     `The internal socket ${d.path} has ${d.bytes} bytes and the system takes ${d.limit}. Set core.dataDir to a shorter path.`,
   DATA_DIR_TAKEN: (d: { path: string; holder: string }) =>
     `${d.holder} already works on ${d.path}. Stop it, or give this one a core.dataDir of its own.`,
+  CLUSTER_UNUSABLE: (d: { name: string; reason: string }) =>
+    `This router cannot enter the cluster ${d.name}: ${d.reason}.`,
   DOOR_IN_USE: (d: { listen: string }) =>
     `The external door cannot listen on ${d.listen}: another process has that port. Stop that process, or set core.external.listen to another port.`,
   DOOR_NOT_THIS_MACHINE: (d: { listen: string }) =>

@@ -25,6 +25,7 @@ test("the core's actions are for the roles that PROTOCOL.md section 4 names", ()
     REVOKEKEY: 'admin',
     JOIN: 'admin',
     CONSTATUS: 'client node',
+    GETROUTERS: 'client',
     REGISTERNODE: 'node',
     UNREGISTERNODE: 'node',
     SETLOGS: 'node',

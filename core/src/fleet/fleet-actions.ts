@@ -53,7 +53,8 @@ const SubnodeEntry = z.union([NODE_ID, Subnode]);
 const Labels = z
   .record(z.string().regex(/^[A-Za-z0-9._/-]{1,64}$/), z.string().max(255))
   .refine((labels) => Object.keys(labels).length <= 64, 'at most 64 labels');
-const Node = z.strictObject({
+/** What a carrier says of a node. */
+export const ToldNode = z.strictObject({
   id: NODE_ID,
   name: z.string().max(255).exactOptional(),
   actions: ActionNames.exactOptional(),
@@ -70,7 +71,7 @@ const Node = z.strictObject({
   reason: z.string().max(1024).exactOptional(),
   labels: Labels.exactOptional(),
 });
-const Announcement = z.strictObject({ nodes: z.array(Node).max(10_000), gone: z.array(NODE_ID).max(10_000) });
+const Announcement = z.strictObject({ nodes: z.array(ToldNode).max(10_000), gone: z.array(NODE_ID).max(10_000) });
 const Registration = z.strictObject({
   id: NODE_ID,
   name: z.string().max(255).exactOptional(),

@@ -61,6 +61,11 @@ export async function openFleet(options: FleetOptions) {
   const fromOf = (owner: string) =>
     callers.owns(owner) ? owner.replace('/', '.') : owner.slice(owner.indexOf('/') + 1);
   const inquiries = new Inquiries({ id, routes, fromOf });
+  const mayStill = (owner: string, action: string, node: string) => {
+    const guarded = registry.get(action) ?? unknownHere(action);
+    if (!callers.owns(owner)) return stillRefused((identity) => trust.grantOf(identity), owner, guarded, node);
+    return callers.stillRefused(owner, guarded, node);
+  };
   const forwarding = new Forwarding({
     id,
     routes,
@@ -70,11 +75,7 @@ export async function openFleet(options: FleetOptions) {
     clock,
     log,
     fromOf,
-    mayStill: (owner, action, node) => {
-      const guarded = registry.get(action) ?? unknownHere(action);
-      if (!callers.owns(owner)) return stillRefused((identity) => trust.grantOf(identity), owner, guarded, node);
-      return callers.stillRefused(owner, guarded, node);
-    },
+    mayStill,
   });
   const askNode = (action: string, target: string, data: object, envelope: Envelope = { text: '' }) =>
     inquiries.ask({ action, token: '', target, data: JSON.stringify(data) }, '@core', envelope);
@@ -118,6 +119,7 @@ export async function openFleet(options: FleetOptions) {
   });
   return {
     synchronise: (node: string, envelope: Envelope) => logSync.sync(node, envelope),
+    mayStill,
     forwarding,
     routes,
     carriers,

@@ -269,6 +269,7 @@ export class Forwarding implements Elsewhere, Runner {
       token: open.token,
       target: open.target,
       data: open.data,
+      owner: open.owner,
       envelope: forwarded(
         this.#options.id,
         this.#options.fromOf(open.owner),

@@ -30,11 +30,11 @@ export class Inquiries {
    * Asks a node, under a new token where the request bears none; what is asked must bear being asked twice. Resolves with the
    * data of its ACK, as JSON text; rejects with its refusal, or NODE_UNREACHABLE where there is no way or no answer within 60 s.
    */
-  async ask(request: Omit<Carried, 'envelope'>, owner: string, envelope: Envelope): Promise<string> {
+  async ask(request: Omit<Carried, 'envelope' | 'owner'>, owner: string, envelope: Envelope): Promise<string> {
     const { id, routes, fromOf } = this.options;
     const { target } = request;
     const token = request.token || newToken();
-    const carried = { ...request, token, envelope: forwarded(id, fromOf(owner), envelope, undefined) };
+    const carried = { ...request, token, owner, envelope: forwarded(id, fromOf(owner), envelope, undefined) };
     const until = performance.now() + ANSWER_LIMIT_MS;
     // Where there was no way from the beginning it is not waited for.
     let patientUntil = 0;

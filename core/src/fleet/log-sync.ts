@@ -52,7 +52,9 @@ export class LogSync {
   }
 
   async #passAll(): Promise<void> {
-    const due = this.#options.routes.status().filter(({ state, kind }) => state === 'up' && kind !== 'ssh');
+    const due = this.#options.routes
+      .status()
+      .filter(({ state, kind, router }) => state === 'up' && kind !== 'ssh' && router === undefined);
     const work = async () => {
       for (let node = due.pop(); node && this.#timer; node = due.pop()) await this.#passOne(node.id);
     };
@@ -69,8 +71,10 @@ export class LogSync {
   /** Resolves when all that `node` has written so far is here. Rejects with NODE_UNREACHABLE, or what the store says. */
   async sync(node: string, envelope: Envelope): Promise<void> {
     const { logs, routes, ask } = this.#options;
+    const path = routes.pick(node);
+    if (path?.carrier.synchronise) return path.carrier.synchronise(node);
     // What is behind a node comes with that node's log.
-    const via = routes.pick(node)?.via ?? node;
+    const via = path?.via ?? node;
     try {
       const { epoch, last } = End.parse(parseData(await ask('SYNCLOGS', node, {}, envelope)));
       await logs.reaches(via, epoch, last);

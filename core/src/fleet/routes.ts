@@ -9,6 +9,8 @@ export interface Carried {
   readonly target: string;
   readonly data: string;
   readonly envelope: object;
+  /** Who asks. */
+  readonly owner: string;
 }
 
 /** Who takes requests to nodes: an instance of a plugin, or a node's own session. */
@@ -22,6 +24,10 @@ export interface Carrier {
    * `limitMs`, or once the carrier has left and {@link Routes.left} knows.
    */
   carry(request: Carried, limitMs: number): Promise<string>;
+  /** The other router of the cluster that carries; undefined: this one does. */
+  readonly router?: string;
+  /** Has who carries `node` bring its log here. Rejects with NODE_UNREACHABLE. */
+  synchronise?(node: string): Promise<void>;
 }
 
 /** A way to a node. */
@@ -53,6 +59,8 @@ export interface NodeStatus {
   readonly version: string | null;
   readonly actions: readonly string[];
   readonly subnodes: readonly string[];
+  /** The router of the cluster that carries it, where that is another than the one that is asked. */
+  readonly router?: string;
 }
 
 export interface RoutesOptions {
@@ -217,6 +225,13 @@ export class Routes {
     return this.#paths.get(target)?.find((path) => path.state === 'up' && !hops.includes(path.via));
   }
 
+  /** What is announced of the nodes that this router carries itself. */
+  own(): NodeAnnouncement[] {
+    return [...this.#byCarrier]
+      .filter(([carrier]) => carrier !== DEPARTED && carrier.router === undefined)
+      .flatMap(([, nodes]) => [...nodes.values()].map(({ node }) => node));
+  }
+
   /** Whether a way that is up exists, and only `hops` forbids it. */
   loops(target: string, hops: readonly string[]): boolean {
     return this.pick(target) !== undefined && this.pick(target, hops) === undefined;
@@ -224,7 +239,7 @@ export class Routes {
 
   /** What is announced of a node by the best direct way to it, with the reason why it is not up, if that is known. */
   direct(id: string): NodeAnnouncement | undefined {
-    const path = this.#paths.get(id)?.find(({ via }) => via === id);
+    const path = this.#paths.get(id)?.find(({ via, carrier }) => via === id && carrier.router !== id);
     const node = path && this.#byCarrier.get(path.carrier)?.get(id)?.node;
     const reason = this.#refusals.get(id);
     return node && reason !== undefined ? { ...node, reason } : node;
@@ -265,6 +280,8 @@ export class Routes {
     const best = new Map<string, Known>();
     for (const own of this.#byCarrier.values()) {
       for (const known of own.values()) {
+        // The routers of a cluster are no nodes.
+        if (known.carrier.router === known.node.id) continue;
         const other = best.get(known.node.id);
         const [path, otherPath] = [known.paths[0] as Path, other?.paths[0]];
         if (!otherPath || better(path, otherPath) < 0) best.set(known.node.id, known);
@@ -273,8 +290,10 @@ export class Routes {
     const away = (this.#options.nodes?.() ?? [])
       .filter((id) => id !== this.#options.id && !best.has(id))
       .map((id): NodeAnnouncement => ({ id, kind: 'pull', state: 'unreachable', reason: NEVER_LINKED }));
-    const nodes = [...[...best.values()].map(({ node }) => node), ...away];
-    return nodes.map((node) => this.#statusOf(node)).sort((a, b) => (a.id < b.id ? -1 : 1));
+    const carried = [...best.values()].map(({ node, carrier: { router } }): NodeStatus => {
+      return { ...this.#statusOf(node), ...(router !== undefined && { router }) };
+    });
+    return [...carried, ...away.map((node) => this.#statusOf(node))].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
   #statusOf(node: NodeAnnouncement): NodeStatus {

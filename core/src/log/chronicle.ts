@@ -28,6 +28,12 @@ function often({ times = 1, seconds = 0 }: Repeats): string {
 /** The kinds of events, each with its sentence. A kind is stable for ever. */
 const SENTENCES = {
   STARTED: (d: { version: string }) => `This router has started, centreond ${d.version}.`,
+  ROUTER_UP: (d: { router: string }) => `The router ${d.router} is up.`,
+  ROUTER_DOWN: (d: { router: string; state: string }) => `The router ${d.router} is ${d.state}.`,
+  ROUTER_TAKEN_OVER: (d: { router: string; requests: number }) =>
+    `The router ${d.router} is gone, and its ${d.requests} open requests were taken over.`,
+  NATS_AWAY: (d: { reason: string }) => `NATS is away: ${d.reason}.`,
+  NATS_UP: (d: { servers: string }) => `NATS is there, at ${d.servers}.`,
   CONFIG_READ: (d: { remarks: readonly string[] }) =>
     `The config was read again: ${d.remarks.join('; ') || 'no plugin changed'}.`,
   NODE_UP: (d: { node: string; kind: string; address?: string }) =>

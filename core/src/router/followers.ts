@@ -33,6 +33,16 @@ export interface Follower {
   gone: boolean;
   /** How many followers were attached before it. */
   readonly number: number;
+  /** Rows of its token may be written by another router. */
+  readonly elsewhere: boolean;
+}
+
+/** Tokens whose rows other routers may write, and what they are told of rows that are written here. */
+export interface Watch {
+  add(token: string): void;
+  remove(token: string): void;
+  /** A row was stored here. */
+  written(row: Row): void;
 }
 
 export interface FollowersOptions {
@@ -42,6 +52,8 @@ export interface FollowersOptions {
   readonly follows: Bounds;
   /** Bytes of rows that all followers together may hold while they catch up. What does not fit is read again. */
   readonly bufferBytes: number;
+  /** Undefined for a router by itself. */
+  readonly watch?: Watch | undefined;
 }
 
 /** Which peers follow which token. Rows are delivered once each, ascending, until the terminal one. */
@@ -91,8 +103,11 @@ export class Followers {
     return this.#refused.get(peer)?.delete(token) ?? false;
   }
 
-  /** Follows `token` after the row `afterId`. Throws BUSY beyond the share of the peer's identity. */
-  attach(peer: Peer, token: string, afterId: number): Follower {
+  /**
+   * Follows `token` after the row `afterId`; `elsewhere` where other routers may write its rows. Throws BUSY beyond the share of the
+   * peer's identity.
+   */
+  attach(peer: Peer, token: string, afterId: number, elsewhere = false): Follower {
     const refusal = this.#shares.refusal(peer.identity, 0);
     if (refusal) throw refusal;
     this.#shares.take(peer.identity, 0);
@@ -106,7 +121,9 @@ export class Followers {
       lagging: false,
       gone: false,
       number,
+      elsewhere,
     };
+    if (elsewhere) this.#options.watch?.add(token);
     const ofPeer = this.#byPeer.get(peer);
     if (ofPeer) ofPeer.add(follower);
     else {
@@ -124,6 +141,7 @@ export class Followers {
     if (follower.gone) return;
     follower.gone = true;
     this.#clear(follower);
+    if (follower.elsewhere) this.#options.watch?.remove(follower.token);
     this.#shares.give(follower.peer.identity, 0);
     this.#byPeer.get(follower.peer)?.delete(follower);
     const ofToken = this.#byToken.get(follower.token) ?? [];
@@ -137,10 +155,14 @@ export class Followers {
     for (const follower of [...all]) this.detach(follower);
   }
 
-  /** The token turned out to be known: those that follow it live get what the store has. */
+  /** The store has more of the token than was delivered: those that follow it get that. */
   reassess(token: string, owner: string): void {
     for (const follower of this.#byToken.get(token)?.slice() ?? []) {
-      if (follower.buffer) continue;
+      if (follower.buffer) {
+        // What is being read may have been read before.
+        follower.overflowed = true;
+        continue;
+      }
       follower.buffer = [];
       void this.catchUp(follower, owner);
     }
@@ -202,6 +224,7 @@ export class Followers {
 
   /** Delivers a row that was just committed to those that follow its token and may read it. */
   publish(row: Row, owner: string): void {
+    this.#options.watch?.written(row);
     const followers = this.#byToken.get(row.token);
     if (!followers) return;
     const text = rowText(row);

@@ -172,7 +172,8 @@ export class HistoryActions {
         }),
       );
     }
-    const follower = followers.attach(caller, token, id);
+    // What is not open here may be open at another router of the cluster.
+    const follower = followers.attach(caller, token, id, open === undefined);
     const refuse = () => {
       followers.detach(follower);
       const remedy = 'It belongs to another identity.';

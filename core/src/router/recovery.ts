@@ -16,6 +16,8 @@ export interface RecoveryOptions {
   readonly requests: Requests;
   readonly elsewhere: Elsewhere;
   readonly clock: { now(): number };
+  /** The router whose requests these are, where it is another one: what was to run there, and nowhere else, is over. */
+  readonly of?: string;
 }
 
 /** Requests of an earlier run that are read at once, and settled before the next ones are read. */
@@ -39,31 +41,34 @@ export async function recover(options: RecoveryOptions): Promise<void> {
   }
 }
 
-async function settleAll(requests: readonly RequestRecord[], options: RecoveryOptions): Promise<void> {
+/** Settles requests of a router, or a process of this one, that is gone. Resolves as {@link recover} does. */
+export async function settleAll(requests: readonly RequestRecord[], options: RecoveryOptions): Promise<void> {
   await Promise.all(requests.map((record) => settle(record, options)));
 }
 
 async function settle(record: RequestRecord, options: RecoveryOptions): Promise<void> {
-  const { id, store, registry, elsewhere, clock } = options;
+  const { id, store, registry, requests, elsewhere, clock } = options;
   const action = registry.get(record.action);
-  if (!sameTarget(record.target, '', id) && action?.manifest.runs !== 'here') {
+  const isOver = options.of !== undefined && record.target === options.of;
+  if (!isOver && !sameTarget(record.target, '', id) && action?.manifest.runs !== 'here') {
     elsewhere.resume(reopen(record, elsewhere.action(record.action, action), record.etime * 1000, options));
-  } else if (action?.manifest.idempotent) {
+  } else if (!isOver && action?.manifest.idempotent) {
     action.executor.submit(reopen(record, action, clock.now(), options));
   } else {
     const { token } = record;
     const unknown = failure('OUTCOME_UNKNOWN', { token, action: record.action });
     const etime = Math.floor(clock.now() / 1000);
-    await store.append({ token, code: FAILED, etime, data: JSON.stringify(unknown.toData()) });
+    const row = await store.append({ token, code: FAILED, etime, data: JSON.stringify(unknown.toData()) });
+    requests.published(row, record.owner);
   }
 }
 
 /** Enters a recorded request again; without a deadline it waits a day from `since` (milliseconds). */
-function reopen(
+export function reopen(
   { token, owner, target, data, envelope: text }: RequestRecord,
   action: RegisteredAction,
   since: number,
-  { requests, clock }: RecoveryOptions,
+  { requests, clock }: Pick<RecoveryOptions, 'requests' | 'clock'>,
 ): OpenRequest {
   const envelope = keptEnvelope(text);
   const wantedUntil = envelope.deadline === undefined ? since + WAIT_LIMIT_MS : envelope.deadline * 1000;

@@ -38,6 +38,8 @@ export interface RequestActionsOptions {
   readonly maxMessage: number;
   readonly store: Pick<TokenStore, 'find' | 'requests'>;
   readonly requests: Requests;
+  /** Ends a request that is open at another router of the cluster. Resolves with whether it was. */
+  cancelElsewhere(token: string, by: string): Promise<boolean>;
 }
 
 /**
@@ -63,10 +65,11 @@ export class RequestActions {
     idempotent: true,
     runs: 'here',
   })
-  cancel({ token }: z.output<typeof Cancel>, { identity }: ActionContext): z.input<typeof Cancelled> {
-    const { requests } = this.options;
+  async cancel({ token }: z.output<typeof Cancel>, { identity }: ActionContext): Promise<z.input<typeof Cancelled>> {
+    const { requests, cancelElsewhere } = this.options;
     const open = requests.get(token);
-    if (!open || open.state === 'ended') return { token, cancelled: false };
+    if (!open) return { token, cancelled: await cancelElsewhere(token, identity) };
+    if (open.state === 'ended') return { token, cancelled: false };
     requests.abort(open, failure('CANCELLED', { token, by: identity }));
     return { token, cancelled: true };
   }

@@ -265,13 +265,20 @@ export class Requests {
       if (counts) open?.keep(row);
       if (counts || !open) this.#options.followers.publish(row, owner);
       if (!open || !counts || !isTerminal(row.code)) continue;
-      if (!claims.delete(open)) open.whenRecorded(() => void open.ended());
-      open.action.executor.withdraw(open);
-      this.leave(open);
+      claims.delete(open);
+      this.endedElsewhere(open);
     }
     // Their end was stored before, or belongs to another request.
     for (const [open, giveBack] of claims) if (this.#open.get(open.token) === open) giveBack();
     return adopted;
+  }
+
+  /** The end of a request that runs on another router, or on a node of it, was stored there. */
+  endedElsewhere(open: OpenRequest): void {
+    if (this.#open.get(open.token) !== open) return;
+    open.whenRecorded(() => void open.ended());
+    open.action.executor.withdraw(open);
+    this.leave(open);
   }
 
   #sweepDeadlines(): void {

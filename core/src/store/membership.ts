@@ -66,8 +66,8 @@ export interface Membership {
   claim(token: string, from: string): Promise<RequestRecord | string | undefined>;
   /** The router at which a request is open; undefined where it is not open. */
   holderOf(token: string): Promise<string | undefined>;
-  /** Of tokens with the id of the last row that was seen, those of which there are later rows. */
-  newsOf(seen: ReadonlyMap<string, number>): Promise<string[]>;
+  /** Of tokens with the id of the last row that was seen, those of which there are later rows, with the id of the last. */
+  newsOf(seen: ReadonlyMap<string, number>): Promise<Map<string, number>>;
   /** Says what this router carries: nodes that are new or changed, and those no more. `all`: nothing else. */
   carry(nodes: readonly Omit<CarriedNode, 'router'>[], gone: readonly string[], all: boolean): Promise<void>;
   /** What the other routers of the cluster carry. */

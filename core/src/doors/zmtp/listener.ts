@@ -2,7 +2,7 @@ import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import type { Clock } from '../../clock.ts';
-import { isShortOfFiles } from '../../open-files.ts';
+import { isShortOfFiles } from '../open-files.ts';
 import { CAUSES, type Cause, Connection, type ConnectionHandlers, type ConnectionHost } from './connection.ts';
 import { formatAddress, lacksFamily, originOf, parseEndpoint } from './endpoint.ts';
 

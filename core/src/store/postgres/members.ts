@@ -28,22 +28,23 @@ export class PostgresMembers implements Members {
   #busy: Promise<unknown> = Promise.resolve();
   #sessions = 0;
 
-  private constructor(pulse: Link, talk: Link, cluster: string, me: Entered, counted: { back: () => void }) {
+  private constructor(pulse: Link, talk: Link, cluster: string, me: Entered, counted: { change: () => void }) {
     this.#pulse = pulse;
     this.#talk = talk;
     this.#cluster = cluster;
     this.#me = me;
-    counted.back = () => {
+    counted.change = () => {
       this.#sessions++;
     };
   }
 
   /** Enters the router. Rejects with a plain Error that says what is wrong, and what to change. */
   static async open(url: string, address: Address, self: RouterSelf): Promise<PostgresMembers> {
-    const counted = { back: () => {} };
+    const counted = { change: () => {} };
     const pulse = await Link.open({
       ...{ url, address, name: `router ${self.node}`, settings: {} },
-      back: () => counted.back(),
+      away: () => counted.change(),
+      back: () => counted.change(),
     });
     try {
       const me = await enterRouter(pulse.session, self);
@@ -125,10 +126,10 @@ export class PostgresMembers implements Members {
     return found?.text();
   }
 
-  async newsOf(seen: ReadonlyMap<string, number>): Promise<string[]> {
-    if (seen.size === 0) return [];
+  async newsOf(seen: ReadonlyMap<string, number>): Promise<Map<string, number>> {
+    if (seen.size === 0) return new Map();
     const found = await this.#rows(NEWS, [textArray([...seen.keys()]), bigintArray([...seen.values()])]);
-    return found.map((cells) => cells.text());
+    return new Map(found.map((cells) => [cells.text(), cells.number()]));
   }
 
   async carry(nodes: readonly Omit<CarriedNode, 'router'>[], gone: readonly string[], all: boolean): Promise<void> {
@@ -283,11 +284,13 @@ const HOLDER: Statement = {
     JOIN centreond_node n ON n.number = o.router WHERE r.token = $1`,
 };
 
-/** Of the tokens $1 those with a row above the ids $2. */
+/** Of the tokens $1 those with a row above the ids $2, and the highest id. */
 const NEWS: Statement = {
   name: 'news',
-  text: `SELECT t.token FROM unnest($1::text[], $2::bigint[]) AS t (token, last)
-    WHERE EXISTS (SELECT 1 FROM centreond_history h WHERE h.token = t.token AND h.id > t.last)`,
+  text: `SELECT token, newest FROM (
+      SELECT t.token, t.last, (SELECT max(id) FROM centreond_history h WHERE h.token = t.token) AS newest
+      FROM unnest($1::text[], $2::bigint[]) AS t (token, last)) AS found
+    WHERE newest > last`,
 };
 
 const CARRY: Statement = {

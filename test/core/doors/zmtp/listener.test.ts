@@ -5,8 +5,8 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Push, Request } from 'zeromq';
+import { isShortOfFiles, openFileLimits } from '../../../../core/dist/doors/open-files.js';
 import type { Connection } from '../../../../core/dist/doors/zmtp/connection.js';
-import { isShortOfFiles, openFileLimits } from '../../../../core/dist/open-files.js';
 import { GREETING, READY } from '../../../../plugin-sdk/protocol/dist/zmtp/wire.js';
 import { until } from '../attacker.ts';
 import {

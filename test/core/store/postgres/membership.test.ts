@@ -131,8 +131,8 @@ onPostgres(({ opened, place }) => {
     expect(await memberOf(a).holderOf('one')).toBe('b');
     expect(await memberOf(c).claim('none', 'a')).toBeUndefined();
     const row = await b.append(draft('one', 120));
-    expect(await memberOf(a).newsOf(new Map([['one', row.id - 1]]))).toEqual(['one']);
-    expect(await memberOf(a).newsOf(new Map([['one', row.id]]))).toEqual([]);
+    expect(await memberOf(a).newsOf(new Map([['one', row.id - 1]]))).toEqual(new Map([['one', row.id]]));
+    expect(await memberOf(a).newsOf(new Map([['one', row.id]]))).toEqual(new Map());
     await b.append(draft('one', 2));
     expect(await memberOf(a).holderOf('one')).toBeUndefined();
     await expect(a.append(draft('one', 1))).rejects.toMatchObject({ code: 'TOKEN_ENDED' });

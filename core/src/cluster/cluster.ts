@@ -1,0 +1,233 @@
+import type { CentreondError } from '@centreond/protocol';
+import type { Clock } from '../clock.ts';
+import type { Closing } from '../closing.ts';
+import type { Forwarding } from '../fleet/forwarding.ts';
+import type { Routes } from '../fleet/routes.ts';
+import type { Chronicle } from '../log/chronicle.ts';
+import type { Log } from '../log.ts';
+import type { Envelope } from '../router/envelope.ts';
+import type { Followers } from '../router/followers.ts';
+import type { Peer } from '../router/peer.ts';
+import type { Registry } from '../router/registry.ts';
+import type { Requests } from '../router/requests.ts';
+import type { Heartbeat as Beat, Membership, RouterRecord } from '../store/membership.ts';
+import type { TokenStore } from '../store/token-store.ts';
+import type { Bus } from './bus.ts';
+import { CarriedNodes } from './carried-nodes.ts';
+import { ForwardedRequests } from './forwarded-requests.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { type Load, readLoad } from './load.ts';
+import { RouterCarrier } from './router-carrier.ts';
+import { ServedRequests } from './served-requests.ts';
+import { Takeover } from './takeover.ts';
+import type { Watches } from './watches.ts';
+
+/** What is watched is looked for in the database so often: what NATS lost is found then. */
+const LOOK_MS = 1000;
+/** Tokens that have been watched for longer are looked for each so many times. */
+const LOOK_AT_ALL = 5;
+const CANCEL_MS = 10_000;
+const CLOSE_MS = 500;
+
+export interface ClusterOptions {
+  /** This router's id. */
+  readonly id: string;
+  readonly version: string;
+  /** Where this router is reached; '' without an external door. */
+  readonly endpoint: string;
+  readonly membership: Membership;
+  readonly bus: Bus;
+  readonly watches: Watches;
+  readonly store: TokenStore;
+  readonly registry: Registry;
+  readonly requests: Requests;
+  readonly followers: Followers;
+  readonly routes: Routes;
+  readonly forwarding: Forwarding;
+  readonly chronicle: Pick<Chronicle, 'tell'>;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly closing: Closing;
+  receive(peer: Peer, message: Buffer): void;
+  mayStill(owner: string, action: string, target: string): CentreondError | 'later' | undefined;
+  synchronise(node: string, envelope: Envelope): Promise<void>;
+  /** This process cannot go on: another one has its place. */
+  died(error: Error): void;
+}
+
+/** This router among the others of its cluster. */
+export class Cluster {
+  readonly #options: ClusterOptions;
+  readonly #heartbeat: Heartbeat;
+  readonly #nodes: CarriedNodes;
+  readonly #forwarded: ForwardedRequests;
+  readonly #takeover: Takeover;
+  readonly #carriers = new Map<string, RouterCarrier>();
+  /** The other routers that are up, each with whether NATS reaches it. */
+  readonly #up = new Map<string, Load>();
+  #hasEntered = false;
+  #looks = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  private constructor(options: ClusterOptions) {
+    this.#options = options;
+    const { id, membership, bus, routes, forwarding, log } = options;
+    this.#forwarded = new ForwardedRequests(options);
+    this.#nodes = new CarriedNodes({
+      id,
+      membership,
+      bus,
+      routes,
+      log,
+      carrierOf: (router) => this.#carrierOf(router),
+    });
+    this.#takeover = new Takeover({ ...options, recovery: { ...options, elsewhere: forwarding } });
+    this.#heartbeat = new Heartbeat({
+      ...options,
+      load: () => this.#load(),
+      heard: (beat, isSteady) => this.#heard(beat, isSteady),
+      fenced: options.died,
+    });
+  }
+
+  /** Has this router be heard of, so that nobody takes it for dead while it starts. Rejects with a plain Error. */
+  static async open(options: ClusterOptions): Promise<Cluster> {
+    const cluster = new Cluster(options);
+    options.closing.push('the cluster', CLOSE_MS, () => cluster.#close());
+    await cluster.#heartbeat.start();
+    return cluster;
+  }
+
+  /**
+   * Enters the cluster: from here on this router takes what others hand to it, and what is open at those that are gone. Call it once what
+   * the last run left open is settled. Rejects with a plain Error where NATS refuses it.
+   */
+  async enter(): Promise<void> {
+    const { bus, watches, synchronise } = this.#options;
+    const served = new ServedRequests({ ...this.#options, synchronise: (node) => synchronise(node, { text: '' }) });
+    await bus.open({
+      answer: (from, what, text) => served.answer(from, what, text),
+      told: (from, what, text) => this.#told(from, what, text),
+      changed: (away) => this.#natsChanged(away),
+    });
+    this.#hasEntered = true;
+    await this.#heard(this.#heartbeat.last, false);
+    watches.repeat();
+    this.#timer = setInterval(() => this.#look(), LOOK_MS);
+  }
+
+  /** The routers of the cluster as the last heartbeat showed them. */
+  get routers(): readonly RouterRecord[] {
+    return this.#heartbeat.last.routers;
+  }
+
+  /** How far the clock of the database is ahead, in seconds. */
+  get clockSkewSeconds(): number {
+    return this.#heartbeat.last.clockSkewSeconds;
+  }
+
+  /** Ends a request that is open at another router. Resolves with whether it was; false where that is not reached. */
+  async cancel(token: string, by: string): Promise<boolean> {
+    const { membership, bus, id } = this.#options;
+    const holder = await membership.holderOf(token);
+    if (holder === undefined || holder === id) return false;
+    const answer = await bus.ask(holder, 'cancel', JSON.stringify({ token, by }), CANCEL_MS);
+    return (JSON.parse(answer) as { cancelled?: unknown }).cancelled === true;
+  }
+
+  #carrierOf(router: string): RouterCarrier {
+    const { bus, registry } = this.#options;
+    let carrier = this.#carriers.get(router);
+    if (!carrier) {
+      carrier = new RouterCarrier(router, bus, this.#forwarded, registry);
+      this.#carriers.set(router, carrier);
+    }
+    return carrier;
+  }
+
+  async #heard({ routers }: Beat, isSteady: boolean): Promise<void> {
+    if (!this.#hasEntered) return;
+    const { id } = this.#options;
+    const others = routers.filter((one) => one.id !== id);
+    const up = others.filter(({ state }) => state === 'up');
+    for (const one of [...this.#up.keys()]) {
+      const now = others.find((other) => other.id === one);
+      if (now?.state !== 'up') this.#left(one, now?.state ?? 'stopped');
+    }
+    for (const one of up) this.#present(one, readLoad(one.load));
+    await this.#nodes.tell();
+    await this.#nodes.look(up, (one) => readLoad(one.load).carried);
+    // Who just came back does not know who else was silent only because the database was.
+    if (isSteady) this.#takeover.look(others);
+  }
+
+  #load(): Load {
+    const { registry, requests, bus } = this.#options;
+    const { count: nodes, version: carried } = this.#nodes;
+    const isReached = bus.away === undefined;
+    return { open: requests.used().count, nodes, carried, isReached, actions: registry.actions };
+  }
+
+  /** A router is up: it, and what it carries, is reached if NATS reaches both. */
+  #present(router: RouterRecord, load: Load): void {
+    const { chronicle, watches, bus } = this.#options;
+    const isNew = !this.#up.has(router.id);
+    this.#up.set(router.id, load);
+    if (isNew) {
+      chronicle.tell('ROUTER_UP', { router: router.id });
+      // What was said before it came, it has not heard.
+      watches.repeat();
+    }
+    const away = bus.away ?? (load.isReached ? undefined : `NATS is away at the router ${router.id}`);
+    const { id, version } = router;
+    this.#nodes.router({ id, version, state: 'up', actions: load.actions }, away);
+  }
+
+  #left(router: string, state: string): void {
+    const { bus, watches, chronicle } = this.#options;
+    this.#up.delete(router);
+    chronicle.tell('ROUTER_DOWN', { router, state });
+    this.#nodes.left(router);
+    bus.drop(router);
+    watches.dropRouter(router);
+  }
+
+  #told(from: string, what: string, text: string): void {
+    const { watches } = this.#options;
+    if (what === 'nodes') this.#nodes.told(from, text);
+    else watches.told(from, what, text);
+  }
+
+  #natsChanged(away: string | undefined): void {
+    const { chronicle, watches, bus } = this.#options;
+    if (away === undefined) chronicle.tell('NATS_UP', { servers: bus.servers });
+    else chronicle.tell('NATS_AWAY', { reason: away });
+    for (const router of this.routers) {
+      const load = this.#up.get(router.id);
+      if (load) this.#present(router, load);
+    }
+    if (away === undefined) watches.repeat();
+  }
+
+  /** Looks for rows that nobody told of. */
+  #look(): void {
+    const { membership, watches, log } = this.#options;
+    this.#forwarded.sweep();
+    const seen = watches.seen();
+    if (++this.#looks % LOOK_AT_ALL > 0) for (const [token, last] of seen) if (last > 0) seen.delete(token);
+    if (seen.size === 0) return;
+    membership.newsOf(seen).then(
+      (news) => watches.found(news),
+      (error: unknown) => log.debug({ err: error }, 'the rows of followed tokens were not looked for'),
+    );
+  }
+
+  async #close(): Promise<void> {
+    const { bus, watches } = this.#options;
+    clearInterval(this.#timer);
+    await this.#heartbeat.stop();
+    this.#nodes.stop();
+    watches.stop();
+    await bus.close();
+  }
+}

@@ -1,0 +1,90 @@
+import { reasonOf } from '@centreond/protocol';
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import { type Heartbeat as Beat, DEAD_AFTER_SECONDS, Fenced, type Membership } from '../store/membership.ts';
+
+const EVERY_MS = 2000;
+/** Who was not heard for so long does not know whom the others have heard. */
+const GAP_MS = 2.5 * EVERY_MS;
+/** A clock that differs by more is told of: deadlines and ages are wrong by as much. */
+const SKEW_SECONDS = 5;
+
+export interface HeartbeatOptions {
+  readonly membership: Membership;
+  readonly clock: Pick<Clock, 'monotonic'>;
+  readonly log: Log;
+  /** Where this router is reached; '' without an external door. */
+  readonly endpoint: string;
+  /** What the others are told of this router. */
+  load(): object;
+  /** Takes what a heartbeat brought; `isSteady`: this router has been heard without a gap for as long as makes another one silent. */
+  heard(beat: Beat, isSteady: boolean): Promise<void>;
+  /** Another process has the place of this router: it is to end. */
+  fenced(error: Error): void;
+}
+
+/** The heartbeat of this router: every two seconds, as long as the database is there. */
+export class Heartbeat {
+  readonly #options: HeartbeatOptions;
+  #timer: NodeJS.Timeout | undefined;
+  #isStopped = false;
+  #under: Promise<void> = Promise.resolve();
+  #lastAt = Number.NEGATIVE_INFINITY;
+  #steadySince = Number.NEGATIVE_INFINITY;
+  #isSkewed = false;
+  /** What the last one brought. */
+  last: Beat = { routers: [], trust: 0, clockSkewSeconds: 0 };
+
+  constructor(options: HeartbeatOptions) {
+    this.#options = options;
+  }
+
+  /** Beats now and from now on. Rejects if the first one does not get through. */
+  async start(): Promise<void> {
+    await this.#once();
+    this.#next();
+  }
+
+  /** Resolves when none is under way. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    await this.#under;
+  }
+
+  #next(): void {
+    if (this.#isStopped) return;
+    this.#timer = setTimeout(() => {
+      this.#under = this.#once()
+        .catch((error: unknown) => {
+          const { log, fenced } = this.#options;
+          if (error instanceof Fenced) {
+            this.#isStopped = true;
+            fenced(error);
+          } else log.debug({ err: error }, `a heartbeat did not get through: ${reasonOf(error)}`);
+        })
+        .finally(() => this.#next());
+    }, EVERY_MS);
+  }
+
+  async #once(): Promise<void> {
+    const { membership, clock, endpoint, load, heard } = this.#options;
+    this.last = await membership.beat(endpoint, load());
+    const now = clock.monotonic();
+    if (now - this.#lastAt > GAP_MS) this.#steadySince = now;
+    this.#lastAt = now;
+    this.#compareClocks(this.last.clockSkewSeconds);
+    await heard(this.last, now - this.#steadySince >= DEAD_AFTER_SECONDS * 1000);
+  }
+
+  #compareClocks(seconds: number): void {
+    const isSkewed = Math.abs(seconds) > SKEW_SECONDS;
+    if (isSkewed && !this.#isSkewed) {
+      const which = seconds > 0 ? 'behind' : 'ahead of';
+      this.#options.log.warn(
+        `the clock of this machine is ${Math.abs(seconds)} s ${which} that of the database: deadlines and times of rows are wrong by as much; synchronise it (chrony, systemd-timesyncd)`,
+      );
+    }
+    this.#isSkewed = isSkewed;
+  }
+}

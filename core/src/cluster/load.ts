@@ -1,0 +1,24 @@
+import { parseJson } from '@centreond/protocol';
+import { z } from 'zod';
+
+const Load = z.object({
+  /** Open requests. */
+  open: z.int(),
+  /** Nodes that it carries, and how often it told of them. */
+  nodes: z.int(),
+  carried: z.int(),
+  /** Whether NATS reaches it. */
+  isReached: z.boolean(),
+  /** The names of its actions. */
+  actions: z.array(z.string()),
+});
+
+/** What a router says of itself in its heartbeats. */
+export type Load = z.output<typeof Load>;
+
+const NOTHING: Load = { open: 0, nodes: 0, carried: 0, isReached: false, actions: [] };
+
+/** Reads what a router said of itself; of a router that has said nothing yet, or that is of another version, what is common. */
+export function readLoad(text: string): Load {
+  return Load.safeParse(parseJson(text)).data ?? NOTHING;
+}

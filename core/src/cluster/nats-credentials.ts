@@ -1,0 +1,38 @@
+import { reasonOf } from '@centreond/protocol';
+import type { ConnectionOptions } from '@nats-io/transport-node';
+
+/** Where NATS is, and what it is to be told. */
+export interface NatsPlace {
+  /** `nats://HOST:PORT`, several with commas between them. */
+  readonly servers: string;
+  /** A .creds file, USER:PASSWORD, or a token; undefined for none. It is never logged. */
+  readonly credentials: string | undefined;
+}
+
+/** What NATS is told, by what the credentials look like. */
+export async function authentication(credentials: string | undefined): Promise<Partial<ConnectionOptions>> {
+  if (credentials === undefined) return {};
+  if (credentials.includes('-----BEGIN NATS')) {
+    const { credsAuthenticator } = await import('@nats-io/transport-node');
+    return { authenticator: credsAuthenticator(new TextEncoder().encode(credentials)) };
+  }
+  const at = credentials.indexOf(':');
+  if (at < 0) return { token: credentials };
+  return { user: credentials.slice(0, at), pass: credentials.slice(at + 1) };
+}
+
+/** Whether NATS is there and does not let this router in. */
+export function isRefusal(error: unknown): boolean {
+  const names = ['AuthorizationError', 'UserAuthenticationExpiredError'];
+  const all = [error, error instanceof Error ? error.cause : undefined];
+  return all.some((one) => one instanceof Error && names.includes(one.name));
+}
+
+/** What is to be changed where it does not. */
+export function refusalOf(error: unknown, { servers, credentials }: NatsPlace): string {
+  const remedy =
+    credentials === undefined
+      ? 'set core.cluster.credentials to what it is to be told'
+      : 'correct what core.cluster.credentials names, or let that user in on the server';
+  return `the NATS at ${servers} does not let this router in (${reasonOf(error)}); ${remedy}`;
+}
