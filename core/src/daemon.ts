@@ -85,6 +85,7 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
     ...{ reads: limits.reads, clock, log, died, purged: (removed) => chronicle.tell('PURGED', removed) },
   });
   closing.push('the store', 3000, () => store.close());
+  const ground = await clusterGround({ config, environment: process.env, store, clock, log, closing, died });
 
   const base = { id, maxMessage, clock, log, closing };
   const { requests: open, follows, held } = limits;
@@ -92,8 +93,7 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   const registry = new Registry();
   const verbs = new Verbs(log);
   const events = new Events(registry, log, verbs, chronicle);
-  const ground = clusterGround(config, process.env, log);
-  const followers = new Followers({ store, log, follows, bufferBytes: follows.buffer, watch: ground?.watches });
+  const followers = new Followers({ store, log, follows, bufferBytes: follows.buffer, watch: ground.cluster?.watches });
   const requests = new Requests({ store, followers, telemetry, open, clock, log });
   const router = { store, registry, requests, followers, telemetry, verbs, events, chronicle };
 
@@ -114,8 +114,8 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   });
   const about = { package: '@centreond/core', version: VERSION, labels: config.core.labels };
   const state = new PluginState(store.state, maxMessage);
-  const cluster = await openCluster({
-    ...{ ...base, ...router, ...fleet, ground, version: VERSION, receive: ladder.receive, died },
+  const cluster = openCluster({
+    ...{ ...base, ...router, ...fleet, ground, version: VERSION, receive: ladder.receive },
     endpoint: config.core.external?.advertise ?? endpoint ?? '',
   });
   const { cancelElsewhere } = cluster;

@@ -15,7 +15,7 @@ import type { TokenStore } from '../store/token-store.ts';
 import type { Bus } from './bus.ts';
 import { CarriedNodes } from './carried-nodes.ts';
 import { ForwardedRequests } from './forwarded-requests.ts';
-import { Heartbeat } from './heartbeat.ts';
+import type { Heartbeat } from './heartbeat.ts';
 import { type Load, readLoad } from './load.ts';
 import { RouterCarrier } from './router-carrier.ts';
 import { ServedRequests } from './served-requests.ts';
@@ -38,6 +38,7 @@ export interface ClusterOptions {
   readonly membership: Membership;
   readonly bus: Bus;
   readonly watches: Watches;
+  readonly heartbeat: Heartbeat;
   readonly store: TokenStore;
   readonly registry: Registry;
   readonly requests: Requests;
@@ -51,25 +52,21 @@ export interface ClusterOptions {
   receive(peer: Peer, message: Buffer): void;
   mayStill(owner: string, action: string, target: string): CentreondError | 'later' | undefined;
   synchronise(node: string, envelope: Envelope): Promise<void>;
-  /** This process cannot go on: another one has its place. */
-  died(error: Error): void;
 }
 
 /** This router among the others of its cluster. */
 export class Cluster {
   readonly #options: ClusterOptions;
-  readonly #heartbeat: Heartbeat;
   readonly #nodes: CarriedNodes;
   readonly #forwarded: ForwardedRequests;
   readonly #takeover: Takeover;
   readonly #carriers = new Map<string, RouterCarrier>();
   /** The other routers that are up, each with whether NATS reaches it. */
   readonly #up = new Map<string, Load>();
-  #hasEntered = false;
   #looks = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  private constructor(options: ClusterOptions) {
+  constructor(options: ClusterOptions) {
     this.#options = options;
     const { id, membership, bus, routes, forwarding, log } = options;
     this.#forwarded = new ForwardedRequests(options);
@@ -82,20 +79,6 @@ export class Cluster {
       carrierOf: (router) => this.#carrierOf(router),
     });
     this.#takeover = new Takeover({ ...options, recovery: { ...options, elsewhere: forwarding } });
-    this.#heartbeat = new Heartbeat({
-      ...options,
-      load: () => this.#load(),
-      heard: (beat, isSteady) => this.#heard(beat, isSteady),
-      fenced: options.died,
-    });
-  }
-
-  /** Has this router be heard of, so that nobody takes it for dead while it starts. Rejects with a plain Error. */
-  static async open(options: ClusterOptions): Promise<Cluster> {
-    const cluster = new Cluster(options);
-    options.closing.push('the cluster', CLOSE_MS, () => cluster.#close());
-    await cluster.#heartbeat.start();
-    return cluster;
   }
 
   /**
@@ -103,27 +86,20 @@ export class Cluster {
    * the last run left open is settled. Rejects with a plain Error where NATS refuses it.
    */
   async enter(): Promise<void> {
-    const { bus, watches, synchronise } = this.#options;
+    const { bus, watches, synchronise, heartbeat, endpoint, closing } = this.#options;
+    closing.push('the cluster', CLOSE_MS, () => this.#close());
     const served = new ServedRequests({ ...this.#options, synchronise: (node) => synchronise(node, { text: '' }) });
     await bus.open({
       answer: (from, what, text) => served.answer(from, what, text),
       told: (from, what, text) => this.#told(from, what, text),
       changed: (away) => this.#natsChanged(away),
     });
-    this.#hasEntered = true;
-    await this.#heard(this.#heartbeat.last, false);
+    await heartbeat.speak({
+      ...{ endpoint, load: () => this.#load() },
+      heard: (beat, isSteady) => this.#heard(beat, isSteady),
+    });
     watches.repeat();
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
-  }
-
-  /** The routers of the cluster as the last heartbeat showed them. */
-  get routers(): readonly RouterRecord[] {
-    return this.#heartbeat.last.routers;
-  }
-
-  /** How far the clock of the database is ahead, in seconds. */
-  get clockSkewSeconds(): number {
-    return this.#heartbeat.last.clockSkewSeconds;
   }
 
   /** Ends a request that is open at another router. Resolves with whether it was; false where that is not reached. */
@@ -146,7 +122,6 @@ export class Cluster {
   }
 
   async #heard({ routers }: Beat, isSteady: boolean): Promise<void> {
-    if (!this.#hasEntered) return;
     const { id } = this.#options;
     const others = routers.filter((one) => one.id !== id);
     const up = others.filter(({ state }) => state === 'up');
@@ -202,7 +177,7 @@ export class Cluster {
     const { chronicle, watches, bus } = this.#options;
     if (away === undefined) chronicle.tell('NATS_UP', { servers: bus.servers });
     else chronicle.tell('NATS_AWAY', { reason: away });
-    for (const router of this.routers) {
+    for (const router of this.#options.heartbeat.last.routers) {
       const load = this.#up.get(router.id);
       if (load) this.#present(router, load);
     }
@@ -225,7 +200,6 @@ export class Cluster {
   async #close(): Promise<void> {
     const { bus, watches } = this.#options;
     clearInterval(this.#timer);
-    await this.#heartbeat.stop();
     this.#nodes.stop();
     watches.stop();
     await bus.close();

@@ -13,15 +13,21 @@ export interface HeartbeatOptions {
   readonly membership: Membership;
   readonly clock: Pick<Clock, 'monotonic'>;
   readonly log: Log;
+  /** Another process has the place of this router: it is to end. */
+  fenced(error: Error): void;
+}
+
+/** What a router says with its heartbeats, and what it does with what they bring. */
+export interface Speaking {
   /** Where this router is reached; '' without an external door. */
   readonly endpoint: string;
   /** What the others are told of this router. */
   load(): object;
   /** Takes what a heartbeat brought; `isSteady`: this router has been heard without a gap for as long as makes another one silent. */
   heard(beat: Beat, isSteady: boolean): Promise<void>;
-  /** Another process has the place of this router: it is to end. */
-  fenced(error: Error): void;
 }
+
+const SILENT: Speaking = { endpoint: '', load: () => ({}), heard: async () => {} };
 
 /** The heartbeat of this router: every two seconds, as long as the database is there. */
 export class Heartbeat {
@@ -32,11 +38,18 @@ export class Heartbeat {
   #lastAt = Number.NEGATIVE_INFINITY;
   #steadySince = Number.NEGATIVE_INFINITY;
   #isSkewed = false;
+  #speaking = SILENT;
   /** What the last one brought. */
   last: Beat = { routers: [], trust: 0, clockSkewSeconds: 0 };
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
+  }
+
+  /** Says more from now on, and beats at once. Rejects if that does not get through. */
+  async speak(speaking: Speaking): Promise<void> {
+    this.#speaking = speaking;
+    await this.#once();
   }
 
   /** Beats now and from now on. Rejects if the first one does not get through. */
@@ -68,7 +81,8 @@ export class Heartbeat {
   }
 
   async #once(): Promise<void> {
-    const { membership, clock, endpoint, load, heard } = this.#options;
+    const { membership, clock } = this.#options;
+    const { endpoint, load, heard } = this.#speaking;
     this.last = await membership.beat(endpoint, load());
     const now = clock.monotonic();
     if (now - this.#lastAt > GAP_MS) this.#steadySince = now;

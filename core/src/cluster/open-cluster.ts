@@ -1,5 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { reasonOf } from '@centreond/protocol';
+import type { Clock } from '../clock.ts';
+import type { Closing } from '../closing.ts';
 import type { Config } from '../config/config.ts';
 import { type Environment, isReference, readSecret } from '../config/secret.ts';
 import { fault } from '../errors.ts';
@@ -32,19 +34,40 @@ export interface ClusterView {
 
 /** What of the cluster is there before this router enters it. */
 export interface ClusterGround {
-  readonly name: string;
-  readonly bus: Bus;
-  readonly watches: Watches;
+  /** Says in the database that this router lives; undefined where no other router can know. */
+  readonly heartbeat: Heartbeat | undefined;
+  /** Undefined for a router by itself. */
+  readonly cluster: { readonly name: string; readonly bus: Bus; readonly watches: Watches } | undefined;
 }
 
-/** Reads what the config says of the cluster; undefined for a router by itself. Throws SECRET_UNUSABLE. */
-export function clusterGround(config: Config, environment: Environment, log: Log): ClusterGround | undefined {
+export interface GroundOptions {
+  readonly config: Config;
+  readonly environment: Environment;
+  readonly store: TokenStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly closing: Closing;
+  /** This process cannot go on: another one has the place of this router. */
+  died(error: Error): void;
+}
+
+/**
+ * Reads what the config says of the cluster, and has this router be heard of, so that nobody takes it for dead while it starts. Rejects
+ * with SECRET_UNUSABLE, and with what the database says.
+ */
+export async function clusterGround(options: GroundOptions): Promise<ClusterGround> {
+  const { config, environment, store, clock, log, closing, died: fenced } = options;
   const { cluster, id } = config.core;
-  if (!cluster) return undefined;
-  const { name, nats: servers } = cluster;
   const credentials = credentialsOf(config, environment);
+  const { membership } = store;
+  if (!membership) return { heartbeat: undefined, cluster: undefined };
+  const heartbeat = new Heartbeat({ membership, clock, log, fenced });
+  closing.push('the heartbeat', 500, () => heartbeat.stop());
+  await heartbeat.start();
+  if (!cluster) return { heartbeat, cluster: undefined };
+  const { name, nats: servers } = cluster;
   const bus = new Bus({ cluster: name, id, place: { servers, credentials }, log });
-  return { name, bus, watches: new Watches(bus) };
+  return { heartbeat, cluster: { name, bus, watches: new Watches(bus) } };
 }
 
 function credentialsOf({ file: from, core }: Config, environment: Environment): string | undefined {
@@ -60,32 +83,27 @@ function credentialsOf({ file: from, core }: Config, environment: Environment): 
   return read.value;
 }
 
-export interface OpenClusterOptions extends Omit<ClusterOptions, 'membership' | 'bus' | 'watches'> {
-  readonly ground: ClusterGround | undefined;
-  readonly store: TokenStore;
+export interface OpenClusterOptions extends Omit<ClusterOptions, 'membership' | 'bus' | 'watches' | 'heartbeat'> {
+  readonly ground: ClusterGround;
 }
 
-/** Says in a shared database, from here on, that this router lives. Rejects with STORE_UNUSABLE where that does not get through. */
-export async function openCluster(options: OpenClusterOptions): Promise<ClusterView> {
-  const { ground, store, closing, died: fenced } = options;
+/** Prepares that this router enters its cluster, if it is to be in one. */
+export function openCluster(options: OpenClusterOptions): ClusterView {
+  const { ground, store } = options;
+  const { heartbeat, cluster } = ground;
   const { membership } = store;
-  if (!membership) return ALONE;
-  if (!ground) {
-    const heartbeat = new Heartbeat({ ...options, membership, load: () => ({}), heard: async () => {}, fenced });
-    closing.push('the heartbeat', 500, () => heartbeat.stop());
-    await heartbeat.start();
-    return { ...ALONE, routers: () => heartbeat.last.routers };
-  }
-  const { name, bus } = ground;
-  const cluster = await Cluster.open({ ...options, ...ground, membership });
+  if (!membership || !heartbeat) return ALONE;
+  if (!cluster) return { ...ALONE, routers: () => heartbeat.last.routers };
+  const { name, bus } = cluster;
+  const entered = new Cluster({ ...options, ...cluster, heartbeat, membership });
   return {
     name,
-    routers: () => cluster.routers,
-    clockSkewSeconds: () => cluster.clockSkewSeconds,
+    routers: () => heartbeat.last.routers,
+    clockSkewSeconds: () => heartbeat.last.clockSkewSeconds,
     natsAway: () => bus.away ?? null,
-    cancelElsewhere: (token, by) => cluster.cancel(token, by),
+    cancelElsewhere: (token, by) => entered.cancel(token, by),
     enter: async () => {
-      await cluster.enter().catch((error: unknown) => {
+      await entered.enter().catch((error: unknown) => {
         throw fault('CLUSTER_UNUSABLE', { name, reason: reasonOf(error) });
       });
     },
