@@ -113,6 +113,18 @@ test('events that a plugin emits are in its manifest with what they carry', () =
   expect(manifest.unexpressed).toEqual(['events.SEEN.at: a refinement']);
 });
 
+test('a placement is in the manifest only where it is not that of every plugin built before', () => {
+  const declared = (placement?: 'each' | 'one') => {
+    @Plugin({ type: 'sample', title: 'A sample', ...(placement && { placement }) })
+    class Sample {}
+    return manifestOf(Sample);
+  };
+  expect(declared('one').placement).toBe('one');
+  expect(declared('each')).toEqual(declared());
+  expect(declared()).not.toHaveProperty('placement');
+  expect(declared('one').hash).not.toBe(declared().hash);
+});
+
 describe('a declaration that does not hold is refused with what and where', () => {
   interface Spoilt {
     plugin?: object;
@@ -181,6 +193,11 @@ describe('a declaration that does not hold is refused with what and where', () =
     'a kill handler without method': [{ more: (p) => kill(p, 'gone', 1) }, '@Kill: the class has no'],
     'a grace that is none': [{ more: (p) => kill(p, 'look', -1) }, '@Kill: graceSeconds is no number from 0 to 86400'],
     'an empty pool': [{ plugin: { instances: { pool: 0 } } }, 'instances.pool is no whole number'],
+    'a placement that is none': [{ plugin: { placement: 'some' } }, 'placement is some; it takes each, one'],
+    'a placement on one router in the core': [
+      { plugin: { placement: 'one', isolation: 'core' } },
+      "isolation 'core' has none to end",
+    ],
     'a pool in the core': [{ plugin: { instances: { pool: 2 }, isolation: 'core' } }, 'no processes to pool'],
     'a secret in an input, which only the config has': [
       { action: { input: z.strictObject({ key: z.array(z.string().meta({ format: 'centreond-secret' })) }) } },

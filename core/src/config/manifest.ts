@@ -41,36 +41,42 @@ const ManifestAction = z
   );
 
 /** What a manifest has to hold. It comes from outside, so nothing of it is taken on trust. */
-const ManifestShape = z.object({
-  api: z.literal(API_VERSION),
-  sdk: text,
-  type: z
-    .string()
-    .regex(TYPE_PATTERN, 'is no plugin type')
-    .refine((type) => !RESERVED_TYPES.has(type), 'is a reserved type'),
-  title: text,
-  actions: z.array(ManifestAction),
-  emits: z.array(z.object({ name: text, schema: JsonSchema })),
-  listens: z.array(z.object({ event: text, method: text, in: z.literal('one').exactOptional() })),
-  codes: z
-    .record(z.string(), z.int().min(10))
-    .refine((codes) => new Set(Object.values(codes)).size === Object.keys(codes).length, 'says one code twice'),
-  codeTitles: z.record(z.string(), text.max(100)).exactOptional(),
-  instances: z.union([
-    z.strictObject({ pool: z.int().min(1) }),
-    z.strictObject({
-      key: text,
-      start: z.enum(['eager', 'on-demand']),
-      idleSeconds: z.number().min(0).exactOptional(),
-      max: z.int().min(1).exactOptional(),
-    }),
-  ]),
-  isolation: z.enum(['process', 'core']),
-  kill: z.object({ graceSeconds: z.number().min(0).max(LONGEST_GRACE_SECONDS) }).nullable(),
-  config: JsonSchema.nullable(),
-  unexpressed: z.array(z.string()),
-  hash: text,
-});
+const ManifestShape = z
+  .object({
+    api: z.literal(API_VERSION),
+    sdk: text,
+    type: z
+      .string()
+      .regex(TYPE_PATTERN, 'is no plugin type')
+      .refine((type) => !RESERVED_TYPES.has(type), 'is a reserved type'),
+    title: text,
+    actions: z.array(ManifestAction),
+    emits: z.array(z.object({ name: text, schema: JsonSchema })),
+    listens: z.array(z.object({ event: text, method: text, in: z.literal('one').exactOptional() })),
+    codes: z
+      .record(z.string(), z.int().min(10))
+      .refine((codes) => new Set(Object.values(codes)).size === Object.keys(codes).length, 'says one code twice'),
+    codeTitles: z.record(z.string(), text.max(100)).exactOptional(),
+    instances: z.union([
+      z.strictObject({ pool: z.int().min(1) }),
+      z.strictObject({
+        key: text,
+        start: z.enum(['eager', 'on-demand']),
+        idleSeconds: z.number().min(0).exactOptional(),
+        max: z.int().min(1).exactOptional(),
+      }),
+    ]),
+    isolation: z.enum(['process', 'core']),
+    placement: z.literal('one').exactOptional(),
+    kill: z.object({ graceSeconds: z.number().min(0).max(LONGEST_GRACE_SECONDS) }).nullable(),
+    config: JsonSchema.nullable(),
+    unexpressed: z.array(z.string()),
+    hash: text,
+  })
+  .refine(
+    ({ isolation, placement }) => isolation === 'process' || placement === undefined,
+    'is to run on one router at a time (placement one) without a process that can be ended (isolation core)',
+  );
 
 /** What a plugin declares, as its build wrote it down; with `declaredType`, under the type that the config gives it. */
 export type Manifest = z.output<typeof ManifestShape> & { readonly declaredType?: string };

@@ -45,6 +45,8 @@ export function descriptionOf(manifest: Manifest): Part[] {
       ? `KILL lets it release what it holds within ${kill.graceSeconds} s, then ends it.`
       : 'KILL ends it at once: it has no kill handler.',
   );
+  if (manifest.placement === 'one')
+    lines.push('Of the routers of a cluster one runs it at a time; another takes over when that one is lost.');
   if (listens.length > 0) lines.push(`It listens to ${[...new Set(listens.map(({ event }) => event))].join(', ')}.`);
   parts.push({ text: lines.join(' ') });
   return parts;

@@ -77,7 +77,7 @@ export function faultOfDeclaration(
     byCode.set(code, name);
   }
   if (config && notObject(config)) return 'its config must be an object';
-  return faultOfInstances(instances, isolation);
+  return faultOfInstances(instances, isolation) ?? faultOfPlacement(manifest.placement, isolation);
 }
 
 function faultOfAction(action: ActionManifest): string | undefined {
@@ -123,6 +123,14 @@ function faultOfInstances(instances: Manifest['instances'], isolation: Manifest[
   if (idleSeconds !== undefined && !isAtLeast(idleSeconds, 0)) return 'instances.idleSeconds is no number from 0 up';
   if (max !== undefined && !(Number.isInteger(max) && max >= 1)) return 'instances.max is no whole number from 1 up';
   return undefined;
+}
+
+function faultOfPlacement(placement: unknown, isolation: Manifest['isolation']): string | undefined {
+  if (placement === undefined) return undefined;
+  if (placement !== 'one') return `placement is ${String(placement)}; it takes each, one`;
+  return isolation === 'core'
+    ? "placement 'one' ends its process when another router's turn comes, and isolation 'core' has none to end"
+    : undefined;
 }
 
 /** Whether a schema has a string that the router would have to fill in. */

@@ -42,6 +42,14 @@ export interface PluginOptions {
   readonly instances?: Instances;
   /** `core` runs in the daemon's own process, where the operator allows it. Default `process`. */
   readonly isolation?: 'process' | 'core';
+  /**
+   * Where it runs in a cluster of routers. `each` (default): on every router that names it in its config, each for itself. `one`: on
+   * one of them at a time; the others stand by and hand its requests over, and one of them starts it within 15 s of that router's
+   * loss. What it has to go on with there it keeps in STATE, which the routers share. While a router that was cut off notices that
+   * it was replaced, two may run it for seconds, so what it does has to be safe to repeat: by a token, which runs once in the
+   * cluster. It needs processes of its own (`isolation: 'process'`). A router by itself runs both alike.
+   */
+  readonly placement?: 'each' | 'one';
 }
 
 const TITLE_CHARACTERS = 100;

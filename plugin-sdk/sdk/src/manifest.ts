@@ -57,6 +57,8 @@ export interface Manifest {
   readonly codeTitles?: Readonly<Record<string, string>>;
   readonly instances: Instances;
   readonly isolation: 'process' | 'core';
+  /** It runs on one router of a cluster at a time; omitted where each runs it. */
+  readonly placement?: 'one';
   readonly kill: { readonly graceSeconds: number } | null;
   readonly config: JsonSchema | null;
   readonly unexpressed: readonly string[];
@@ -108,6 +110,8 @@ export function manifestOf(plugin: PluginClass): Manifest {
     ...(titled.length > 0 && { codeTitles: Object.fromEntries(titled) }),
     instances: options.instances ?? { pool: 1 },
     isolation: options.isolation ?? 'process',
+    // Omitted for `each`: what was built before there was a placement has the same hash.
+    ...(options.placement !== undefined && options.placement !== 'each' && { placement: options.placement }),
     kill: kill ? { graceSeconds: kill.graceSeconds } : null,
     config: config?.schema ?? null,
     unexpressed: [...(config?.unexpressed ?? []), ...events.flatMap(({ unexpressed }) => unexpressed)],

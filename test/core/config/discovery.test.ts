@@ -85,6 +85,14 @@ async function find(config: string, options: { coreActions?: string[]; loaded?: 
   return findPlugins(await scopeOf(config), options.coreActions ?? [], options.loaded, installation);
 }
 
+test('a manifest that says nothing of it is of a plugin that each router runs', async () => {
+  install(join(folder, 'weather'), 'weather');
+  install(join(folder, 'clock'), 'clock', { type: 'clock', actions: [], placement: 'one' });
+  const { plugins, problems } = await find('plugins: [{ package: ./weather }, { package: ./clock }]');
+  expect(problems).toEqual([]);
+  expect(plugins.map(({ manifest }) => manifest.placement)).toEqual([undefined, 'one']);
+});
+
 describe('where a package is looked for', () => {
   test('from the config file up, then in the data folder, then where the daemon is installed', async () => {
     const places = [
@@ -191,6 +199,8 @@ describe('manifests', () => {
     [manifest({ actions: [{ ...ACTION, access: [] }] }), 'actions[0].access'],
     [manifest({ actions: [ACTION, ACTION] }), 'it declares the action WEATHER twice'],
     [manifest({ codes: { OK: 2 } }), 'codes.OK'],
+    [manifest({ placement: 'each' }), 'placement'],
+    [manifest({ placement: 'one', isolation: 'core' }), 'is to run on one router at a time'],
     [{ ...manifest(), isolation: 'core' }, 'it was changed after the build'],
   ])('that cannot be used: %#', async (content, reason) => {
     install(join(folder, 'weather'), 'weather', null);
