@@ -22,6 +22,13 @@ export function sharedLines(plugins: readonly PluginStatus[]): string[] {
   return [...new Set(groups)].map((types) => `${types} share a process: they end and restart together.\n`);
 }
 
+/** A line for each plugin that another router runs: which one. */
+export function standbyLines(plugins: readonly PluginStatus[]): string[] {
+  return plugins.flatMap(({ type, state, reason }) =>
+    state === 'standby' ? [`${type} stands by here${reason === undefined ? '' : `: ${plain(reason)}`}\n`] : [],
+  );
+}
+
 /** That `name` is degraded, since when and why. */
 export function degradedText(name: string, { since, why = '' }: { since: number; why?: string }, more = ''): string {
   return `${name} is degraded since ${momentText(since / 1000)}${more}: ${plain(why)}\n`;

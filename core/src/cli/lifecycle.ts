@@ -39,7 +39,8 @@ export async function load(
     options,
     'LOADPLUGIN',
     data,
-    ({ type, actions }) => `${type} is loaded: ${(actions as string[]).join(', ')}.`,
+    ({ type, actions, standby }) =>
+      `${type} is loaded: ${(actions as string[]).join(', ')}.${standby === undefined ? '' : ` It stands by here: ${standby}.`}`,
   );
 }
 
@@ -50,7 +51,8 @@ export function unload(options: Globals, type: string): Promise<number> {
 
 /** Replaces a plugin by what its package holds now. */
 export function reload(options: Globals, type: string): Promise<number> {
-  return change(options, 'RELOADPLUGIN', { type }, ({ version, sharedWith }) => {
+  return change(options, 'RELOADPLUGIN', { type }, ({ version, sharedWith, standby }) => {
+    if (standby !== undefined) return `${type} ${version} stands by here: ${standby}.`;
     return `${type} ${version} serves now.${othersText(sharedWith, 'were reloaded with it')}`;
   });
 }

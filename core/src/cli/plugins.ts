@@ -9,7 +9,7 @@ import type { PluginStatus } from '../router/executor.ts';
 import { plain } from '../words.ts';
 import { cliFault, configOf } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
-import { healthLines } from './health-text.ts';
+import { healthLines, standbyLines } from './health-text.ts';
 import { hanging, printJson, table, widthOf } from './print.ts';
 import { runningPlugins } from './running.ts';
 
@@ -56,9 +56,10 @@ export async function plugins(options: Globals & { readonly markdown?: boolean }
       ]),
     );
     process.stdout.write(table([['PLUGIN', 'ACTION', 'FOR', 'DOES'], ...rows], widthOf(process.stdout)));
-    const unwell = healthLines(await running(config));
-    if (unwell.length > 0)
-      process.stdout.write(`\n${unwell.map((line) => hanging('', line.trimEnd(), widthOf(process.stdout))).join('')}`);
+    const there = await running(config);
+    const remarks = [...healthLines(there), ...standbyLines(there)];
+    if (remarks.length > 0)
+      process.stdout.write(`\n${remarks.map((line) => hanging('', line.trimEnd(), widthOf(process.stdout))).join('')}`);
   }
   return problems.some(({ severity }) => severity === 'error') ? EXIT.failed : EXIT.done;
 }

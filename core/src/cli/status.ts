@@ -3,7 +3,7 @@ import type { StatusActions } from '../router/status-actions.ts';
 import { type Column, tableLines } from './columns.ts';
 import { openClient } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
-import { healthLines, sharedLines } from './health-text.ts';
+import { healthLines, sharedLines, standbyLines } from './health-text.ts';
 import { type View, viewOf } from './painted.ts';
 import { countText, hanging, msText, printJson, spanText } from './print.ts';
 
@@ -63,8 +63,10 @@ export function statusText(information: Information, { width, paint }: Omit<View
       piece: ({ instance: { rss } }) => (rss === null ? '-' : `${Math.round(rss / 2 ** 20)} MiB`),
     },
   ];
-  const reasons = plugins.flatMap(({ type, reason }) => (reason === undefined ? [] : [`${type}: ${reason}\n`]));
-  const remarks = [...reasons, ...healthLines(plugins), ...sharedLines(plugins)];
+  const reasons = plugins.flatMap(({ type, state, reason }) =>
+    reason === undefined || state === 'standby' ? [] : [`${type}: ${reason}\n`],
+  );
+  const remarks = [...reasons, ...healthLines(plugins), ...standbyLines(plugins), ...sharedLines(plugins)];
   const below = remarks.length > 0 ? `\n${remarks.map((remark) => hanging('', remark.trimEnd(), width)).join('')}` : '';
   return `${head}${tableLines(columns, lines, width, paint).join('\n')}\n${below}`;
 }

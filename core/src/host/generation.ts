@@ -17,6 +17,8 @@ export interface GenerationOptions
   extends Omit<SlotOptions, 'id' | 'tried' | 'room' | 'lost' | 'vacant' | 'quarantined' | 'startFailed'> {
   /** Runs a request again whose instance died: on the running version, which may be a later one. */
   requeue(open: OpenRequest): void;
+  /** None of its processes starts again by itself, and it serves nothing. Only of a plugin without keys. */
+  setAside(): void;
   /** The keys of a plugin's eager instances, over restarts of the daemon. */
   readonly keys: { of(type: string): Promise<string[]>; add(type: string, key: string): void };
   /** Processes of a keyed plugin that may run at once. */
@@ -267,6 +269,7 @@ export class Generation {
   #quarantined(group: Group, reason: string): void {
     if (this.#keyPath !== undefined) this.#boundSetAside();
     if (group.slots.some((slot) => slot.serves)) return;
+    if (this.#keyPath === undefined) this.options.setAside();
     for (const open of group.waiting.takeAll()) this.#crashed(open, reason);
   }
 

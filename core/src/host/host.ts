@@ -1,3 +1,4 @@
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { reasonOf } from '@centreond/protocol';
@@ -9,10 +10,11 @@ import type { Log } from '../log.ts';
 import type { Events } from '../router/events.ts';
 import type { Tickets } from '../router/instance-link.ts';
 import type { Peer } from '../router/peer.ts';
+import { ALONE, type Placement } from '../router/placement.ts';
 import type { Registry } from '../router/registry.ts';
 import type { Requests } from '../router/requests.ts';
 import type { StateStore } from '../store/token-store.ts';
-import { Loader, markOf } from './loader.ts';
+import { Loader } from './loader.ts';
 import { reap, reapedText, startWarden } from './reaper.ts';
 
 const STOP_MS = 2000;
@@ -33,6 +35,8 @@ export interface HostOptions {
   /** The internal door's endpoint, to which instances connect. */
   readonly endpoint: string;
   readonly coreActions: readonly string[];
+  /** Says when the plugins run here that run on one router at a time; always, if omitted: a router by itself. */
+  readonly placement?: Placement | undefined;
   /** Takes the requests of plugins, and the messages of their links. */
   receive(peer: Peer, message: Buffer): void;
   readonly clock: Clock;
@@ -46,7 +50,7 @@ export interface HostOptions {
  */
 export async function openHost(options: HostOptions): Promise<Loader> {
   const { config, folder, registry, requests, events, chronicle, state, tickets, endpoint } = options;
-  const { coreActions, clock, log, closing } = options;
+  const { coreActions, placement = ALONE, clock, log, closing } = options;
   const mark = markOf(folder);
   const notes = path.join(folder, 'run', 'commands');
   await mkdir(notes, { recursive: true, mode: 0o700 });
@@ -60,6 +64,7 @@ export async function openHost(options: HostOptions): Promise<Loader> {
   const loader = new Loader(config, {
     registry,
     coreActions,
+    placement,
     requests,
     chronicle,
     endpoint,
@@ -76,6 +81,12 @@ export async function openHost(options: HostOptions): Promise<Loader> {
   loader.addAll();
   closing.push('the plugins', STOP_MS + 300, (withinMs) => loader.stop(Math.min(STOP_MS, withinMs)));
   return loader;
+}
+
+/** The mark of one run of a daemon on a data folder: `DATA:RUN:`; the first part alone is that of all its runs. */
+function markOf(dataDir: string): { ofFolder: string; ofRun: string } {
+  const ofFolder = `${createHash('sha256').update(dataDir).digest('hex').slice(0, 16)}:`;
+  return { ofFolder, ofRun: `${ofFolder}${randomBytes(6).toString('hex')}:` };
 }
 
 /** Remembers which eager instances a plugin has, beside its own state. */

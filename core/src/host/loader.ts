@@ -1,30 +1,29 @@
-import { createHash, randomBytes } from 'node:crypto';
 import { RESERVED_ACTIONS } from '@centreond/plugin-sdk/internal';
 import { CentreondError, failure, type JsonObject, reasonOf } from '@centreond/protocol';
 import { type Config, type PluginEntry, requestedEntry, settingsOf } from '../config/config.ts';
 import { type Discovered, findPlugins } from '../config/discovery.ts';
 import { fault, type Problem, placeOf, problem, sentence } from '../errors.ts';
-import type { Registry } from '../router/registry.ts';
+import type { Placement } from '../router/placement.ts';
+import { Contests } from './contests.ts';
 import { type CorePlugin, openCorePlugin } from './core-plugin.ts';
-import { PluginHost, type PluginHostOptions } from './plugin-host.ts';
-import { replace } from './replacement.ts';
-import type { SharedProcess } from './shared-process.ts';
-import { Versions, type VersionsOptions } from './versions.ts';
+import { Hosted, type HostedOptions } from './hosted.ts';
+import type { PluginHost } from './plugin-host.ts';
+import type { Standby } from './standby.ts';
 
-export interface LoaderOptions extends PluginHostOptions, Omit<VersionsOptions, 'maxMessage'> {
-  readonly registry: Registry;
+export interface LoaderOptions extends Omit<HostedOptions, 'maxMessage' | 'again' | 'setAside'> {
   /** The names of the core's own actions, which no plugin may declare. */
   readonly coreActions: readonly string[];
+  /** Says when the plugins run here that run on one router at a time. */
+  readonly placement: Placement;
 }
 
 /** Which plugins run: from the config, and what was loaded, unloaded and reloaded since. */
 export class Loader {
-  readonly #hosts = new Map<string, { host: PluginHost; found: Discovered }>();
+  readonly #hosted: Hosted;
   /** Those that run in this process. */
   readonly #inCore = new Map<string, { plugin: CorePlugin; found: Discovered }>();
-  readonly #versions: Versions;
-  /** Where plugins with `process: shared` run. */
-  #shared: SharedProcess;
+  /** Those that run on one router at a time, here or elsewhere. */
+  readonly #contests: Contests;
   readonly #coreActions: readonly string[];
   #config: Config;
   #starting: Discovered[] = [];
@@ -37,26 +36,33 @@ export class Loader {
     readonly options: LoaderOptions,
   ) {
     this.#config = config;
-    this.#versions = new Versions({ ...options, maxMessage: config.core.maxMessage });
-    this.#shared = this.#versions.shared();
+    const again = ({ entry }: Discovered) => this.#findAgain(entry);
+    const setAside = (type: string) => this.#contests.failed(type);
+    const hosted = new Hosted({ ...options, maxMessage: config.core.maxMessage, again, setAside });
+    this.#hosted = hosted;
+    this.#contests = new Contests({ ...options, hosted, again, alone: (work) => this.#alone(work) });
     this.#coreActions = [...options.coreActions, ...RESERVED_ACTIONS];
   }
 
   get hosts(): PluginHost[] {
-    return [...this.#hosts.values()].map(({ host }) => host);
+    return this.#hosted.all;
   }
   get #loaded(): Discovered[] {
-    return [...this.#hosts.values(), ...this.#inCore.values()].map(({ found }) => found);
+    return [...this.#hosted.found, ...this.#contests.standing, ...[...this.#inCore.values()].map(({ found }) => found)];
   }
-  /** The plugins that run in processes of their own, with the names of their actions. */
+  /** The plugins that run in processes of their own, here or on another router, with the names of their actions. */
   get plugins(): { readonly type: string; readonly actions: readonly string[] }[] {
-    return this.hosts.map(({ manifest }) => ({
+    return [...this.#hosted.found, ...this.#contests.standing].map(({ manifest }) => ({
       type: manifest.type,
       actions: manifest.actions.map(({ name }) => name),
     }));
   }
   host(type: string): PluginHost | undefined {
-    return this.#hosts.get(type)?.host;
+    return this.#hosted.get(type)?.host;
+  }
+  /** A plugin that stands by: another router runs it. */
+  standby(type: string): Standby | undefined {
+    return this.#contests.standby(type);
   }
 
   /** Registers the config's plugins, so that their actions are known. Call once, before {@link start}. */
@@ -64,12 +70,13 @@ export class Loader {
     const { plugins, problems } = findPlugins(this.#config, this.#coreActions, [], undefined, 'error');
     this.problems = problems;
     this.#starting = plugins.filter(({ manifest }) => manifest.isolation === 'core');
-    for (const found of plugins) if (!this.#starting.includes(found)) this.#add(found, this.#shared);
+    for (const found of plugins) if (!this.#starting.includes(found)) this.#add(found);
     for (const one of this.problems) this.options.log.error(`${placeOf(one)} ${one.code} ${one.message}`);
   }
 
   /** Starts every plugin. Resolves when those without keys are ready or have failed once; what failed is tried again. */
   async start(): Promise<void> {
+    this.#contests.begin();
     const keyed = ({ manifest }: PluginHost) => 'key' in manifest.instances;
     // There may be hundreds of those, and requests wait for theirs.
     for (const host of this.hosts.filter(keyed)) void host.start();
@@ -105,23 +112,21 @@ export class Loader {
     this.#inCore.set(type, { plugin, found });
   }
 
-  #add(found: Discovered, shared: SharedProcess): PluginHost | undefined {
-    const host = new PluginHost(this.#versions.of(found, shared), this.options);
+  #add(found: Discovered): void {
     try {
-      this.options.registry.add(found.manifest, host);
+      if (this.#runsHere(found)) this.#hosted.add(found);
     } catch (error) {
-      const details = { package: found.package, file: 'plugin.manifest.json', reason: reasonOf(error) };
-      this.problems = [...this.problems, problem('PLUGIN_BAD_MANIFEST', found.entry.at, details)];
-      return undefined;
+      this.problems = [...this.problems, this.#unusable(found, error)];
     }
-    const { type } = found.manifest;
-    this.#hosts.set(type, { host, found });
-    host.shared?.add(type);
-    return host;
+  }
+
+  /** Whether a new plugin is to start here. If it is another router's turn to run it, it is registered as standing by. */
+  #runsHere(found: Discovered): boolean {
+    return found.manifest.placement !== 'one' || this.#contests.enter(found);
   }
 
   /** LOADPLUGIN: finds, checks, starts and registers a package. Throws what is wrong with it; then nothing has changed. */
-  load(request: { package: string; as?: string; config?: JsonObject }): Promise<{ type: string; actions: string[] }> {
+  load(request: { package: string; as?: string; config?: JsonObject }): Promise<Loaded> {
     return this.#alone(async () => {
       const entry = requestedEntry(this.#config, request);
       if (Array.isArray(entry)) throw refusal(entry);
@@ -133,7 +138,7 @@ export class Loader {
         throw error;
       }
       this.options.chronicle.tell('PLUGIN_LOADED', { plugin: type, version: found.version });
-      return { type, actions: actions.map(({ name }) => name) };
+      return { type, actions: actions.map(({ name }) => name), ...this.#standingBy(type) };
     });
   }
 
@@ -151,20 +156,20 @@ export class Loader {
     return found;
   }
 
-  /**
-   * Registers a plugin and starts its processes. Throws if it cannot be registered; resolves with why it did not start. One that is to
-   * share a process starts in another, into which those that run move once it is ready: a start that fails ends nobody else.
-   */
+  /** Registers a plugin and starts it if it is to run here. Throws if it cannot be registered; resolves with why it did not start. */
   async #startAdded(found: Discovered): Promise<CentreondError | undefined> {
-    const joins = found.entry.process === 'shared' && this.#shared.isUsed;
-    const shared = joins ? this.#versions.shared() : this.#shared;
-    const host = this.#add(found, shared);
-    if (!host) throw refusal(this.problems.slice(-1));
-    const { type } = found.manifest;
-    const cause = await host.start();
-    if (cause !== undefined) return fault('PLUGIN_NOT_STARTED', { type, reason: cause });
-    if (joins) await this.#moveOthers(type, shared, `stay in another process than ${type}`);
-    return undefined;
+    try {
+      return this.#runsHere(found) ? await this.#hosted.start(found) : undefined;
+    } catch (error) {
+      throw refusal([this.#unusable(found, error)]);
+    }
+  }
+
+  /** That a plugin cannot be registered. It competes for nothing then. */
+  #unusable(found: Discovered, error: unknown): Problem {
+    void this.#contests.leaving(found.manifest.type)();
+    const details = { package: found.package, file: 'plugin.manifest.json', reason: reasonOf(error) };
+    return problem('PLUGIN_BAD_MANIFEST', found.entry.at, details);
   }
 
   /** UNLOADPLUGIN: takes its actions away, lets what is accepted finish, ends it. Throws UNKNOWN_TYPE. */
@@ -188,15 +193,32 @@ export class Loader {
   async #reload(entry: PluginEntry): Promise<Reloaded> {
     const found = this.#findAgain(entry);
     const { manifest, version } = found;
-    const running = this.#hosts.get(manifest.type);
-    if (!running) throw fault('RELOAD_IMPOSSIBLE', { package: entry.package, type: manifest.type });
-    // A process loads a module once, and ends with a start that fails: what was or will be shared needs another, for all of its plugins.
-    if (running.host.shared || entry.process === 'shared') await this.#renewShared(found);
-    else await this.#replace([found], this.#shared, () => {});
-    const { sharedWith } = running.host;
-    this.options.chronicle.tell('PLUGIN_RELOADED', { plugin: manifest.type, version });
+    const { type } = manifest;
+    // One that stands by starts as what its package holds when its turn comes.
+    const sharedWith = this.standby(type) ? undefined : await this.#hosted.reload(found);
+    await this.#place(found);
+    this.options.chronicle.tell('PLUGIN_RELOADED', { plugin: type, version });
     const actions = manifest.actions.map(({ name }) => name);
-    return { type: manifest.type, version, actions, ...(sharedWith && { sharedWith: [...sharedWith] }) };
+    const shared = sharedWith && { sharedWith: [...sharedWith] };
+    return { type, version, actions, ...shared, ...this.#standingBy(type) };
+  }
+
+  #standingBy(type: string): { standby: string } | undefined {
+    const standby = this.standby(type)?.reason;
+    return standby === undefined ? undefined : { standby };
+  }
+
+  /** Brings where a plugin runs in line with what its new version declares. */
+  async #place(found: Discovered): Promise<void> {
+    const { type, placement } = found.manifest;
+    if (placement === 'one') {
+      if (this.#contests.has(type)) this.#contests.renew(found);
+      else this.#contests.enter(found);
+    } else if (this.#contests.has(type)) {
+      await this.#contests.leaving(type)();
+      const error = this.host(type) ? undefined : await this.#hosted.start(found);
+      if (error) throw error;
+    }
   }
 
   /** Reads the package of a loaded plugin again. Throws what is wrong with it. */
@@ -205,71 +227,22 @@ export class Loader {
     return this.#find(entry, others);
   }
 
-  /** Moves the plugins of the shared process into another one, with what their packages hold now; `changed` is one to replace as well. */
-  async #renewShared(changed?: Discovered, successor = this.#versions.shared()): Promise<void> {
-    const others = [...this.#hosts.values()].filter(
-      ({ host }) => host.shared && host.shared !== successor && host.manifest.type !== changed?.manifest.type,
-    );
-    const fresh = others.filter(({ host }) => host.serves).map(({ found }) => this.#findAgain(found.entry));
-    await this.#replace(changed ? [changed, ...fresh] : fresh, successor, () => {
-      // Those that an operator has to look after first.
-      for (const { host } of others.filter(({ host }) => !host.serves))
-        host.shared?.moveTo(successor, host.manifest.type);
-      this.#shared = successor;
-    });
-  }
-
-  #replace(fresh: readonly Discovered[], shared: SharedProcess, switched: () => void): Promise<void> {
-    const replacements = fresh.map((found) => {
-      const running = this.#hosts.get(found.manifest.type);
-      if (!running) throw fault('RELOAD_IMPOSSIBLE', { package: found.package, type: found.manifest.type });
-      const { host, found: before } = running;
-      const become = (one: Discovered) => () => {
-        this.options.registry.replace(one.manifest, host);
-        this.#hosts.set(one.manifest.type, { host, found: one });
-      };
-      return { host, next: this.#versions.of(found, shared), switched: become(found), switchedBack: become(before) };
-    });
-    return replace(replacements, () => {
-      switched();
-      for (const { manifest, entry } of fresh) {
-        if (entry.process === 'shared') shared.add(manifest.type);
-        else this.#shared.remove(manifest.type);
-      }
-    });
-  }
-
   #known(type: string): Discovered {
-    const known = this.#hosts.get(type) ?? this.#inCore.get(type);
-    if (known) return known.found;
-    const there = [...this.#hosts.keys(), ...this.#inCore.keys()].join(', ') || 'none';
+    const known = this.#loaded.find(({ manifest }) => manifest.type === type);
+    if (known) return known;
+    const there = this.#loaded.map(({ manifest }) => manifest.type).join(', ') || 'none';
     throw fault('UNKNOWN_TYPE', { type, where: 'loaded', there });
   }
 
   async #remove(type: string): Promise<void> {
-    const host = this.host(type);
     const inCore = this.#inCore.get(type)?.plugin;
+    const left = this.#contests.leaving(type);
     this.options.registry.remove(type);
-    this.#hosts.delete(type);
     this.#inCore.delete(type);
-    // The others first: however it ends, and whatever it leaves behind in its process, they are elsewhere.
-    if (host?.shared) {
-      host.shared.remove(type);
-      await this.#moveOthers(type, this.#versions.shared(), `stay in the process in which ${type} ran`);
-    }
-    await host?.unload();
+    await this.#hosted.remove(type);
     await inCore?.stop();
-  }
-
-  /** Moves the plugins that share a process, but for `type`, into `successor`. If one does not start there, logs that they do what `otherwise` says. */
-  async #moveOthers(type: string, successor: SharedProcess, otherwise: string): Promise<void> {
-    const others = this.hosts.filter(({ shared, manifest }) => shared && manifest.type !== type);
-    if (others.length === 0) return;
-    await this.#renewShared(undefined, successor).catch((error: unknown) => {
-      const names = others.map(({ manifest }) => manifest.type).join(', ');
-      const what = `${names} ${otherwise}, since they did not start once more: ${reasonOf(error)}`;
-      this.options.log.error({ err: error, plugin: type }, what);
-    });
+    // Not before: another router starts it then.
+    await left();
   }
 
   /** SIGHUP: plugins that the fresh config adds, drops or changes are loaded, unloaded and reloaded. Resolves with remarks. */
@@ -317,29 +290,31 @@ export class Loader {
 
   /** Ends every plugin within `limitMs`. */
   async stop(limitMs: number): Promise<void> {
+    this.#contests.over();
     const inCore = [...this.#inCore.values()].map(({ plugin }) => plugin.stop());
-    await Promise.all([...inCore, ...this.hosts.map((host) => host.stop(limitMs))]);
+    await Promise.all([...inCore, this.#hosted.stop(limitMs)]);
+    this.#contests.withdraw();
   }
 
   /** Ends every plugin at once. */
   killNow(): void {
-    for (const host of this.hosts) host.killNow();
+    this.#hosted.killNow();
   }
 }
 
-/** What a reload put into service. */
-export interface Reloaded {
+/** What a load put into service. */
+export interface Loaded {
   type: string;
-  version: string;
   actions: string[];
-  /** The plugins that share its process, and were reloaded with it. */
-  sharedWith?: string[];
+  /** Why it does not run here, if another router is to run it. */
+  standby?: string;
 }
 
-/** The mark of one run of a daemon on a data folder: `DATA:RUN:`; the first part alone is that of all its runs. */
-export function markOf(dataDir: string): { ofFolder: string; ofRun: string } {
-  const ofFolder = `${createHash('sha256').update(dataDir).digest('hex').slice(0, 16)}:`;
-  return { ofFolder, ofRun: `${ofFolder}${randomBytes(6).toString('hex')}:` };
+/** What a reload put into service. */
+export interface Reloaded extends Loaded {
+  version: string;
+  /** The plugins that share its process, and were reloaded with it. */
+  sharedWith?: string[];
 }
 
 /** What an entry is known by over changes of the config: the type that it gives its plugin, else its package. */

@@ -15,6 +15,8 @@ const LoadInput = z.strictObject({
 });
 /** The types of the plugins that share its process. */
 const SHARED_WITH = z.array(z.string()).exactOptional();
+/** Why it does not run here: another router of the cluster runs it, or is to. */
+const STANDBY = z.string().exactOptional();
 /** Ends and starts take as long as plugins declare; each step in them has its own limit. */
 const LIFECYCLE_SECONDS = 600;
 
@@ -61,7 +63,7 @@ export class PluginActions {
   @Action('LOADPLUGIN', {
     title: 'Load a plugin package, until the daemon stops',
     input: LoadInput,
-    output: z.strictObject({ type: z.string(), actions: z.array(z.string()) }),
+    output: z.strictObject({ type: z.string(), actions: z.array(z.string()), standby: STANDBY }),
     access: 'admin',
     effects: 'write',
     timeoutSeconds: LIFECYCLE_SECONDS,
@@ -90,6 +92,7 @@ export class PluginActions {
       version: z.string(),
       actions: z.array(z.string()),
       sharedWith: SHARED_WITH,
+      standby: STANDBY,
     }),
     access: 'admin',
     effects: 'write',
@@ -106,7 +109,10 @@ export class PluginActions {
     access: 'admin',
   })
   why({ type }: z.output<typeof OfType>) {
-    const host = this.options.loader.host(type);
+    const { loader } = this.options;
+    const host = loader.host(type);
+    const standby = host ? undefined : loader.standby(type)?.status();
+    if (standby) return { type, state: standby.state, reason: standby.reason ?? null, degraded: [], exits: [] };
     if (!host) throw this.#unknownInstance(type, '');
     const { state, reason = null, instances } = host.status();
     const degraded = instances.flatMap(({ id, health }) =>

@@ -28,7 +28,10 @@ export interface Prepared {
 }
 
 /** What all versions of a plugin are given. */
-export type PluginHostOptions = Pick<SlotOptions, 'requests' | 'message' | 'ready' | 'gone' | 'chronicle'>;
+export interface PluginHostOptions extends Pick<SlotOptions, 'requests' | 'message' | 'ready' | 'gone' | 'chronicle'> {
+  /** None of the processes of the plugin `type` starts again by itself, and it serves nothing. */
+  setAside?(type: string): void;
+}
 
 /** How long a version that was replaced may take to finish what it runs. */
 const DRAIN_MS = 30_000;
@@ -49,6 +52,10 @@ export class PluginHost implements Executor {
   #earlierExits: InstanceExit[] = [];
   /** Versions that were replaced and still run something. */
   readonly #draining = new Set<Generation>();
+  /** Versions that start beside the running one. */
+  readonly #preparing = new Set<Generation>();
+  /** It is to end, or has: no other version takes over. */
+  #isEnding = false;
 
   constructor(
     version: PluginVersion,
@@ -61,7 +68,9 @@ export class PluginHost implements Executor {
 
   #generation({ generation, version }: PluginVersion, tried = false): Generation {
     const requeue = (open: OpenRequest) => this.submit(open);
-    return new Generation({ ...generation, ...this.options, version, metrics: this.#metrics, requeue }, tried);
+    const setAside = () => this.options.setAside?.(this.manifest.type);
+    const hooks = { ...this.options, requeue, setAside };
+    return new Generation({ ...generation, ...hooks, version, metrics: this.#metrics }, tried);
   }
 
   get manifest(): Manifest {
@@ -135,16 +144,25 @@ export class PluginHost implements Executor {
     const successor = this.#generation(next, true);
     const live = this.#current.slots.filter(({ state }) => state === 'ready' || state === 'starting');
     const keyed = 'key' in next.manifest.instances;
-    const cause = await successor.start(keyed ? live.map(({ id }) => id) : []);
+    this.#preparing.add(successor);
+    const failed = await successor.start(keyed ? live.map(({ id }) => id) : []);
+    const cause = failed ?? (this.#isEnding ? 'the plugin is to end here' : undefined);
     if (cause === undefined)
-      return { takeOver: () => this.#takeOver(next, successor), abandon: () => successor.stop(STOP_MS) };
-    await successor.stop(STOP_MS);
+      return { takeOver: () => this.#takeOver(next, successor), abandon: () => this.#abandon(successor) };
+    await this.#abandon(successor);
     this.#earlierExits = newestFirst([...exitsOf(successor), ...this.#earlierExits]).slice(0, EXITS_KEPT);
     const reason = `version ${next.version} did not start (${cause}); ${this.whatServes()}`;
     throw failure('INVALID_PLUGIN', { plugin: next.manifest.type, reason });
   }
 
+  async #abandon(successor: Generation): Promise<void> {
+    await successor.stop(STOP_MS);
+    this.#preparing.delete(successor);
+  }
+
   async #takeOver(next: PluginVersion, successor: Generation): Promise<void> {
+    if (this.#isEnding) return this.#abandon(successor);
+    this.#preparing.delete(successor);
     successor.inService();
     const old = this.#current;
     this.#earlierExits = this.exits().slice(0, EXITS_KEPT);
@@ -165,27 +183,34 @@ export class PluginHost implements Executor {
     return `version ${version}, which was loaded before, is still ${state}, so nothing serves its actions (${reason})`;
   }
 
-  async #drained(generation: Generation): Promise<void> {
-    const limit = Date.now() + DRAIN_MS;
+  async #drained(generation: Generation, limitMs = DRAIN_MS): Promise<void> {
+    const limit = Date.now() + limitMs;
     while (generation.inFlight + generation.waitingCount > 0 && Date.now() < limit) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 
-  /** Lets what waits and runs finish, then ends its processes; what is not over by then ends INTERRUPTED. */
-  async unload(): Promise<void> {
-    await this.#drained(this.#current);
+  /** Lets what waits and runs finish within `drainMs`, then ends its processes; what is not over by then ends INTERRUPTED. */
+  async unload(drainMs = DRAIN_MS): Promise<void> {
+    this.#isEnding = true;
+    await this.#drained(this.#current, drainMs);
     await this.stop(STOP_MS);
   }
 
   /** Ends its processes within `limitMs`. What still waits for them or runs in them ends INTERRUPTED. */
   async stop(limitMs: number): Promise<void> {
-    await Promise.all([this.#current, ...this.#draining].map((generation) => generation.stop(limitMs)));
+    this.#isEnding = true;
+    await Promise.all(this.#generations.map((generation) => generation.stop(limitMs)));
   }
 
   /** Ends its processes at once. */
   killNow(): void {
-    for (const generation of [this.#current, ...this.#draining]) generation.killNow();
+    this.#isEnding = true;
+    for (const generation of this.#generations) generation.killNow();
+  }
+
+  get #generations(): Generation[] {
+    return [this.#current, ...this.#draining, ...this.#preparing];
   }
 
   /** How its instances ended lately, newest first. */

@@ -5,7 +5,7 @@ import type { Tickets } from '../router/instance-link.ts';
 import { TurnGate } from '../turns.ts';
 import { pluginEnvironment } from './environment.ts';
 import type { GenerationOptions } from './generation.ts';
-import { Instance } from './instance.ts';
+import { Instance, type InstanceEvents, type InstanceOptions, type InstanceProcess } from './instance.ts';
 import type { PluginVersion } from './plugin-host.ts';
 import { PluginProcess, type ProcessOptions } from './plugin-process.ts';
 import { memoryOf } from './reaper.ts';
@@ -17,6 +17,9 @@ const MOST_INSTANCES = 64;
 const STARTS_AT_ONCE = 2;
 /** What the process is called in which plugins with `process: shared` run. */
 const SHARED = 'shared';
+
+const REAL: Exclude<VersionsOptions['launch'], undefined> = (options, events, open) =>
+  new Instance(options, events, open);
 
 export interface VersionsOptions {
   /** The internal door's endpoint. */
@@ -30,6 +33,8 @@ export interface VersionsOptions {
   readonly log: Log;
   readonly keys: GenerationOptions['keys'];
   readonly maxMessage: number;
+  /** Starts an instance; a real one, in the process that `open` gives it, if omitted. */
+  readonly launch?: (options: InstanceOptions, events: InstanceEvents, open: () => PluginProcess) => InstanceProcess;
 }
 
 /** Says how the processes of each version of a plugin are started. */
@@ -40,7 +45,7 @@ export class Versions {
 
   /** The version of a plugin that was found. If its entry says so, it starts in `shared`. */
   of({ entry, manifest, folder, main, package: name, version }: Discovered, shared: SharedProcess): PluginVersion {
-    const { endpoint, clock, log, keys, tickets, maxMessage } = this.options;
+    const { endpoint, clock, log, keys, tickets, maxMessage, launch = REAL } = this.options;
     const { memory, niceness, processes, stuck: stuckMs, instances } = entry.limits;
     const { type } = manifest;
     const declared = 'key' in manifest.instances ? manifest.instances.max : undefined;
@@ -67,7 +72,7 @@ export class Versions {
         // A seat in a process that runs costs little.
         startTurn: isShared ? async () => () => {} : () => this.#gate.turn(),
         memoryOf,
-        launch: (options, events) => new Instance(options, events, open),
+        launch: (options, events) => launch(options, events, open),
         maxInstances: instances ?? declared ?? MOST_INSTANCES,
         instance: {
           type,

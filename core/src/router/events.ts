@@ -58,7 +58,7 @@ export class Events {
     this.counters.emitted++;
     for (const { manifest, executor } of this.registry.plugins) {
       const listener = manifest.listens.find((listens) => listens.event === event);
-      if (!listener) continue;
+      if (!listener || executor.standsBy) continue;
       // A plugin's own event is its own: it does not hear that of the same package under another type.
       const isSibling =
         manifest.type !== from && (manifest.declaredType ?? manifest.type) === (emitter?.declaredType ?? from);

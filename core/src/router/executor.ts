@@ -12,6 +12,8 @@ export interface Hearer {
 
 /** Runs the actions of one plugin: processes, or the core itself. */
 export interface Executor extends Runner {
+  /** Another router runs the plugin: events of this one are not kept for it. */
+  readonly standsBy?: true;
   /** Whether the operator lets its plugin call for callers of its own; false if omitted. */
   readonly allowsCallers?: boolean;
   /** Its processes that can hear an event now. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { healthLines } from '../../../core/dist/cli/health-text.js';
+import { healthLines, standbyLines } from '../../../core/dist/cli/health-text.js';
 import type { PluginStatus } from '../../../core/dist/router/executor.js';
 
 const SINCE = Date.UTC(2026, 10, 28, 12, 30);
@@ -42,4 +42,9 @@ test('names the worst instance with its key, and counts the others', () => {
 
 test('says nothing of plugins that are ok, or report nothing', () => {
   expect(healthLines([plugin({ 1: ok }), plugin({ 1: null }), plugin({})])).toEqual([]);
+});
+
+test('says of a plugin that another router runs that it stands by, and why', () => {
+  const standby = { ...plugin({}), state: 'standby', reason: 'it runs on the router b' };
+  expect(standbyLines([plugin({ 1: ok }), standby])).toEqual(['weather stands by here: it runs on the router b\n']);
 });

@@ -74,6 +74,9 @@ test('status says what runs, and when the history is purged and was', () => {
   expect(screen).toMatch(/\nPLUGIN .*STATE.*FAILED/);
   expect(screen.replaceAll(/\s+/g, ' ')).toContain('next within 48 s');
   expect(screen.split('\n').filter((line) => line.includes('a long cause')).length).toBeGreaterThan(2);
+  const standby = { ...plugin, type: 'cron', state: 'standby', reason: 'it runs on the router b', instances: [] };
+  const elsewhere = statusText({ ...information, plugins: [standby] } as never, { width: 80, paint });
+  expect(elsewhere).toMatch(/\n\ncron stands by here: it runs on the router b\n$/);
   const early = { ...information, counters: { ...information.counters, store: { ...store, lastPurge: null } } };
   expect(statusText(early as never, { width: 80, paint })).toContain('purge     not yet; next within 48 s\n');
 });
