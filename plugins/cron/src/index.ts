@@ -50,7 +50,13 @@ const Shown = z.strictObject({ definitions: z.array(ShownDefinition) });
 const Named = z.strictObject({ id: Id });
 const Deleted = z.strictObject({ id: z.string(), deleted: z.boolean().describe('false: there was none') });
 
-@Plugin({ type: 'cron', title: 'Fires actions on a schedule', config: Config, codes: TITLED_CODES })
+@Plugin({
+  type: 'cron',
+  title: 'Fires actions on a schedule',
+  config: Config,
+  codes: TITLED_CODES,
+  placement: 'one',
+})
 export default class CronPlugin {
   readonly #jobs = new Map<string, Job>();
   readonly #services: JobServices;

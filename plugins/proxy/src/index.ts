@@ -29,6 +29,7 @@ import { Config, PUSH } from './push-kind.ts';
   config: Config,
   codes: CODES,
   instances: { pool: 2 },
+  placement: 'one',
 })
 export default class ProxyPlugin {
   readonly #carrying: Carrying<PushConfig>;

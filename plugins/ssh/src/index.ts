@@ -29,6 +29,7 @@ import { Config, SSH } from './ssh-kind.ts';
   config: Config,
   codes: CODES,
   instances: { pool: 2 },
+  placement: 'one',
 })
 export default class SshPlugin {
   readonly #carrying: Carrying<SshConfig>;
