@@ -104,8 +104,12 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   const refused = (identity: string, cause: string) => routes.refused(identity, cause);
   const doors = await openDoors({ ...base, ...entry, refused, chronicle, config: config.core, keys, trust, store });
   const { internal, external, endpoint } = doors;
+  const cluster = openCluster({
+    ...{ ...base, ...router, ...fleet, ground, version: VERSION, receive: ladder.receive },
+    endpoint: config.core.external?.advertise ?? endpoint ?? '',
+  });
   const opened = { folder: folder.path, endpoint: internal.endpoint, state: store.state, coreActions: coreActionNames };
-  const loader = await openHost({ ...base, ...router, ...entry, ...opened, config });
+  const loader = await openHost({ ...base, ...router, ...entry, ...opened, config, placement: cluster.placement });
 
   const counters = () => ({
     ...{ store: store.counters(), events: events.counters, followers: followers.counters },
@@ -114,12 +118,17 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   });
   const about = { package: '@centreond/core', version: VERSION, labels: config.core.labels };
   const state = new PluginState(store.state, maxMessage);
-  const cluster = openCluster({
-    ...{ ...base, ...router, ...fleet, ground, version: VERSION, receive: ladder.receive },
-    endpoint: config.core.external?.advertise ?? endpoint ?? '',
-  });
-  const { cancelElsewhere } = cluster;
-  const own = { keys, thumbprint, trust, endpoint, loader, state, counters, cluster, cancelElsewhere };
+  const own = {
+    keys,
+    thumbprint,
+    trust,
+    endpoint,
+    loader,
+    state,
+    counters,
+    cluster,
+    cancelElsewhere: cluster.cancelElsewhere,
+  };
   const rooms = { ...base, ...about, ...router, ...fleet, ...own };
   const core = new CorePlugin(coreManifest, coreActions(rooms), { ...base, ...about, requests });
   registry.add(core.manifest, core);

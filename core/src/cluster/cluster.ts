@@ -17,6 +17,7 @@ import { CarriedNodes } from './carried-nodes.ts';
 import { ForwardedRequests } from './forwarded-requests.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import { type Load, readLoad } from './load.ts';
+import { Placements } from './placements.ts';
 import { RouterCarrier } from './router-carrier.ts';
 import { ServedRequests } from './served-requests.ts';
 import { Takeover } from './takeover.ts';
@@ -60,6 +61,8 @@ export class Cluster {
   readonly #nodes: CarriedNodes;
   readonly #forwarded: ForwardedRequests;
   readonly #takeover: Takeover;
+  /** Which plugins run here of those that run on one router at a time. */
+  readonly placements: Placements;
   readonly #carriers = new Map<string, RouterCarrier>();
   /** The other routers that are up, each with whether NATS reaches it. */
   readonly #up = new Map<string, Load>();
@@ -78,6 +81,8 @@ export class Cluster {
       log,
       carrierOf: (router) => this.#carrierOf(router),
     });
+    const carrierOf = (router: string) => this.#carrierOf(router);
+    this.placements = new Placements({ ...options, carrierOf, others: (type) => this.#othersOf(type) });
     this.#takeover = new Takeover({ ...options, recovery: { ...options, elsewhere: forwarding } });
   }
 
@@ -99,6 +104,7 @@ export class Cluster {
       heard: (beat, isSteady) => this.#heard(beat, isSteady),
     });
     watches.repeat();
+    this.placements.start();
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
   }
 
@@ -109,6 +115,14 @@ export class Cluster {
     if (holder === undefined || holder === id) return false;
     const answer = await bus.ask(holder, 'cancel', JSON.stringify({ token, by }), CANCEL_MS);
     return (JSON.parse(answer) as { cancelled?: unknown }).cancelled === true;
+  }
+
+  #othersOf(type: string): { competing: string[]; running: string | undefined } {
+    const up = [...this.#up].filter(([, { isReached }]) => isReached);
+    return {
+      competing: up.flatMap(([id, { competes }]) => (competes.includes(type) ? [id] : [])),
+      running: up.find(([, { runs }]) => runs.includes(type))?.[0],
+    };
   }
 
   #carrierOf(router: string): RouterCarrier {
@@ -140,7 +154,10 @@ export class Cluster {
     const { registry, requests, bus } = this.#options;
     const { count: nodes, version: carried } = this.#nodes;
     const isReached = bus.away === undefined;
-    return { open: requests.used().count, nodes, carried, isReached, actions: registry.actions };
+    return {
+      ...{ open: requests.used().count, nodes, carried, isReached, actions: registry.actions },
+      ...this.placements.types,
+    };
   }
 
   /** A router is up: it, and what it carries, is reached if NATS reaches both. */
@@ -200,6 +217,7 @@ export class Cluster {
   async #close(): Promise<void> {
     const { bus, watches } = this.#options;
     clearInterval(this.#timer);
+    this.placements.stop();
     this.#nodes.stop();
     watches.stop();
     await bus.close();

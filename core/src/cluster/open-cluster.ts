@@ -6,6 +6,7 @@ import type { Config } from '../config/config.ts';
 import { type Environment, isReference, readSecret } from '../config/secret.ts';
 import { fault } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { ALONE, type Placement } from '../router/placement.ts';
 import type { RouterRecord } from '../store/membership.ts';
 import type { TokenStore } from '../store/token-store.ts';
 import { Bus } from './bus.ts';
@@ -30,6 +31,8 @@ export interface ClusterView {
    * run left open is settled. Rejects with CLUSTER_UNUSABLE where NATS refuses this router.
    */
   enter(): Promise<void>;
+  /** Which plugins run here of those that run on one router at a time. */
+  readonly placement: Placement;
 }
 
 /** What of the cluster is there before this router enters it. */
@@ -92,8 +95,8 @@ export function openCluster(options: OpenClusterOptions): ClusterView {
   const { ground, store } = options;
   const { heartbeat, cluster } = ground;
   const { membership } = store;
-  if (!membership || !heartbeat) return ALONE;
-  if (!cluster) return { ...ALONE, routers: () => heartbeat.last.routers };
+  if (!membership || !heartbeat) return BY_ITSELF;
+  if (!cluster) return { ...BY_ITSELF, routers: () => heartbeat.last.routers };
   const { name, bus } = cluster;
   const entered = new Cluster({ ...options, ...cluster, heartbeat, membership });
   return {
@@ -101,6 +104,7 @@ export function openCluster(options: OpenClusterOptions): ClusterView {
     routers: () => heartbeat.last.routers,
     clockSkewSeconds: () => heartbeat.last.clockSkewSeconds,
     natsAway: () => bus.away ?? null,
+    placement: entered.placements,
     cancelElsewhere: (token, by) => entered.cancel(token, by),
     enter: async () => {
       await entered.enter().catch((error: unknown) => {
@@ -110,7 +114,8 @@ export function openCluster(options: OpenClusterOptions): ClusterView {
   };
 }
 
-const ALONE: ClusterView = {
+const BY_ITSELF: ClusterView = {
+  placement: ALONE,
   name: undefined,
   routers: () => [],
   clockSkewSeconds: () => 0,
