@@ -11,7 +11,10 @@ import {
   openInvitations,
   refusal,
 } from './invitations.ts';
-import { type Invitation, isFingerprint, readTrust, type TrustRecord, writeTrust } from './trust-file.ts';
+import { type Sighting, Sightings } from './sightings.ts';
+import { type Invitation, isFingerprint, NOBODY, readTrust, type TrustRecord, writeTrust } from './trust-file.ts';
+import { type Merged, mergeTrust, sameTrust } from './trust-merge.ts';
+import { accepting, enrolling, inviting, renaming, revoking, withdrawing, withoutExpired } from './trust-record.ts';
 
 export { joinGrant, LONGEST_INVITATION } from './invitations.ts';
 export { type Invitation, isFingerprint } from './trust-file.ts';
@@ -34,16 +37,6 @@ export type TrustEntry =
   | { state: 'revoked'; fingerprint: string; identity?: string | undefined; at: number }
   | ({ state: 'pending'; fingerprint: string } & Sighting);
 
-interface Sighting {
-  firstSeen: number;
-  lastSeen: number;
-  firstAddress: string;
-  lastAddress: string;
-  count: number;
-}
-
-const MAX_PENDING = 1000;
-
 /**
  * Which key is whom: the configuration, and in `file` what the operator accepted or revoked since. A revocation beats
  * everything, the configuration beats what was accepted. Needs no daemon. The constructor and {@link reload} throw
@@ -52,12 +45,15 @@ const MAX_PENDING = 1000;
 export class Trust {
   #config: readonly Grant[];
   #mode: ClientsConfig['trust'];
-  #kept: TrustRecord = { version: 1, accepted: [], revoked: [], invited: [] };
+  #kept = NOBODY;
   #byKey = new Map<string, Grant>();
   #byIdentity = new Map<string, Grant>();
   #warnings: string[] = [];
-  readonly #unknown = new Map<string, Sighting>();
+  /** What was taken of others and is not on disk. */
+  #unsaved = NOBODY;
+  readonly #unknown = new Sightings();
   readonly #listeners: ((grant: Grant) => void)[] = [];
+  readonly #onWritten: (() => void)[] = [];
   readonly #file: string;
   readonly #clock: { now(): number };
 
@@ -115,6 +111,27 @@ export class Trust {
     this.#listeners.push(listener);
   }
 
+  /** `listener` is called once a decision made here is on disk; not for what was taken of others. It must not throw. */
+  onWritten(listener: () => void): void {
+    this.#onWritten.push(listener);
+  }
+
+  /**
+   * Takes what other routers decided: has it come together with what is in the file, and in force at once. Throws TRUST_FILE, or the
+   * system's error where the file cannot be written; call it again then.
+   */
+  take(others: TrustRecord): Merged {
+    const own = readTrust(this.#file);
+    const merged = mergeTrust(own, this.#withUnsaved(others), this.#clock.now());
+    this.#kept = merged.record;
+    this.#unsaved = merged.record;
+    // Whoever was shut out elsewhere is shut out here, even if the disk is full.
+    this.#rebuild();
+    if (!sameTrust(own, merged.record)) writeTrust(this.#file, merged.record);
+    this.#unsaved = NOBODY;
+    return merged;
+  }
+
   /** Takes a new configuration. */
   configure(clients: ClientsConfig): void {
     this.#config = clients.authorized;
@@ -124,7 +141,7 @@ export class Trust {
 
   /** Reads `file` again, which another process may have written. */
   reload(): void {
-    this.#kept = readTrust(this.#file);
+    this.#kept = this.#withUnsaved(readTrust(this.#file));
     this.#rebuild();
   }
 
@@ -164,18 +181,8 @@ export class Trust {
         `The configuration already names the key ${fingerprint}, as ${configured.identity}. Change it under clients.authorized.`,
       );
     }
-    const others = <T extends { fingerprint: string }>(entries: T[]) =>
-      entries.filter((entry) => entry.fingerprint !== fingerprint);
-    const former = this.#kept.accepted.find((entry) => entry.fingerprint === fingerprint);
-    this.#write({
-      // A revoked key that the configuration names comes back with what the configuration gives it.
-      accepted: [
-        ...others(this.#kept.accepted).filter((entry) => entry.identity !== identity),
-        ...(configured ? [] : [{ at: this.#clock.now(), ...former, identity, fingerprint, roles }]),
-      ],
-      revoked: others(this.#kept.revoked),
-      invited: this.#open().filter((open) => open.identity !== identity),
-    });
+    const isConfigured = configured !== undefined;
+    this.#write(accepting(this.#kept, { fingerprint, identity, roles }, isConfigured, this.#clock.now()));
     return this.#inForce(fingerprint);
   }
 
@@ -190,7 +197,7 @@ export class Trust {
     if (obstacle) throw refusal(obstacle);
     const others = this.#open().filter((open) => open.identity !== request.identity);
     const { token, invitation } = newInvitation(request, others.length, this.#clock.now());
-    this.#write({ invited: [...others, invitation] });
+    this.#write(inviting(this.#kept, invitation));
     return { token, until: invitation.until };
   }
 
@@ -218,11 +225,7 @@ export class Trust {
       throw refusal(`The join token of ${invitation.identity} was used, withdrawn or replaced, or is too old.`);
     const obstacle = this.obstacleTo(open, fingerprint);
     if (obstacle) throw refusal(obstacle);
-    const entry = { ...joinGrant(open, fingerprint), at: this.#clock.now(), invitedBy: open.by };
-    this.#write({
-      accepted: [...this.#kept.accepted, entry],
-      invited: this.#kept.invited.filter(({ key }) => key !== open.key),
-    });
+    this.#write(enrolling(this.#kept, open, joinGrant(open, fingerprint), this.#clock.now()));
     return this.#inForce(fingerprint);
   }
 
@@ -232,12 +235,11 @@ export class Trust {
    */
   revoke(which: string): { fingerprint?: string; identity?: string | undefined; withdrawn?: boolean } {
     this.reload();
-    const invited = this.#open().filter(({ identity }) => identity !== which);
-    const withdrawn = invited.length < this.#open().length;
+    const withdrawn = this.#open().some(({ identity }) => identity === which);
     const grant = this.#byKey.get(which) ?? this.#byIdentity.get(which);
     const fingerprint = grant?.fingerprint ?? which;
     if (!grant && withdrawn) {
-      this.#write({ invited });
+      this.#write(withdrawing(this.#kept, which));
       return { identity: which, withdrawn };
     }
     const earlier = this.#kept.revoked.find((entry) => entry.fingerprint === which || entry.identity === which);
@@ -246,11 +248,7 @@ export class Trust {
       throw refusal(`No key and no identity ${which} is known here. \`centreond keys list\` shows what there is.`);
     }
     const identity = grant?.identity;
-    this.#write({
-      accepted: this.#kept.accepted.filter((entry) => entry.fingerprint !== fingerprint),
-      revoked: [...this.#kept.revoked, { fingerprint, ...(identity && { identity }), at: this.#clock.now() }],
-      invited: this.#kept.invited.filter((open) => open.identity !== identity),
-    });
+    this.#write(revoking(this.#kept, fingerprint, identity, this.#clock.now()));
     return { fingerprint, identity };
   }
 
@@ -276,8 +274,7 @@ export class Trust {
     if (obstacle) throw refusal(obstacle);
     if (!mayBeIdentity(to)) throw refusal(oddIdentity(to));
     if (!entry) throw refusal(`${identity} has no key yet: withdraw its join token, and make one for ${to}.`);
-    const renamed = { ...entry, identity: to };
-    this.#write({ accepted: this.#kept.accepted.map((one) => (one === entry ? renamed : one)) });
+    this.#write(renaming(this.#kept, entry, to, this.#clock.now()));
     return this.#inForce(entry.fingerprint);
   }
 
@@ -297,34 +294,18 @@ export class Trust {
     for (const { identity, at, until, by } of this.#open()) {
       entries.push({ state: 'invited', identity, roles: JOINED_ROLES, at, until, by });
     }
-    for (const entry of this.#kept.revoked) entries.push({ state: 'revoked', ...entry });
-    for (const [fingerprint, sighting] of this.#unknown) entries.push({ state: 'pending', fingerprint, ...sighting });
+    // One that was revoked on two routers at the same time is so twice.
+    for (const [entry] of Map.groupBy(this.#kept.revoked, (one) => one.fingerprint).values()) {
+      if (entry) entries.push({ state: 'revoked', ...entry });
+    }
+    for (const [fingerprint, sighting] of this.#unknown.list())
+      entries.push({ state: 'pending', fingerprint, ...sighting });
     return entries;
   }
 
   /** Lists an unknown key that proved that it holds its private half. At most 1,000 are kept; the oldest drops. */
   seenUnknown(cid: string, address: string): void {
-    const now = this.#clock.now();
-    const known = this.#unknown.get(cid);
-    if (known) {
-      known.lastSeen = now;
-      known.lastAddress = address;
-      known.count++;
-      return;
-    }
-    if (this.#unknown.size >= MAX_PENDING) {
-      for (const oldest of this.#unknown.keys()) {
-        this.#unknown.delete(oldest);
-        break;
-      }
-    }
-    this.#unknown.set(cid, {
-      firstSeen: now,
-      lastSeen: now,
-      firstAddress: address,
-      lastAddress: address,
-      count: 1,
-    });
+    this.#unknown.seen(cid, address, this.#clock.now());
   }
 
   /** The join tokens that are open now. */
@@ -351,11 +332,17 @@ export class Trust {
     return grant;
   }
 
-  #write(change: Partial<TrustRecord>): void {
-    const kept = { ...this.#kept, invited: this.#open(), ...change };
+  #withUnsaved(record: TrustRecord): TrustRecord {
+    return this.#unsaved === NOBODY ? record : mergeTrust(record, this.#unsaved, this.#clock.now()).record;
+  }
+
+  #write(record: TrustRecord): void {
+    const kept = withoutExpired(record, this.#clock.now());
     writeTrust(this.#file, kept);
+    this.#unsaved = NOBODY;
     this.#kept = kept;
     this.#rebuild();
+    for (const listener of this.#onWritten) listener();
   }
 
   #rebuild(): void {
@@ -365,11 +352,11 @@ export class Trust {
     this.#warnings = [];
     const revoked = new Set(this.#kept.revoked.map((entry) => entry.fingerprint));
     for (const grant of this.#config) if (!revoked.has(grant.fingerprint)) this.#admit(grant, 'The configuration');
-    for (const { at: _, invitedBy: __, ...grant } of this.#kept.accepted) {
-      if (!revoked.has(grant.fingerprint)) this.#admit(grant, 'An accepted key');
+    for (const { identity, fingerprint, roles, subnodes } of this.#kept.accepted) {
+      const grant = { identity, fingerprint, roles, ...(subnodes && { subnodes }) };
+      if (!revoked.has(fingerprint)) this.#admit(grant, 'An accepted key');
     }
-    for (const key of this.#byKey.keys()) this.#unknown.delete(key);
-    for (const key of revoked) this.#unknown.delete(key);
+    for (const key of [...this.#byKey.keys(), ...revoked]) this.#unknown.forget(key);
     for (const [key, grant] of before) {
       const now = this.#byKey.get(key);
       if (now && sameGrant(now, grant)) continue;

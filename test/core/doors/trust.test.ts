@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import {
   chmodSync,
+  copyFileSync,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -14,6 +15,7 @@ import { join } from 'node:path';
 import { joinKeyOf } from '@centreond/protocol/channel';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type ClientsConfig, isFingerprint, Trust } from '../../../core/dist/doors/trust.js';
+import { keepRevocations, readTrust } from '../../../core/dist/doors/trust-file.js';
 import type { Grant, Role } from '../../../core/dist/router/peer.js';
 import { TestClock } from './attacker.ts';
 
@@ -192,6 +194,21 @@ describe('a revocation', () => {
     expect(trust.accept({ fingerprint: F2, identity: 'bob', roles: client }).identity).toBe('bob');
     expect(make([configured('alice', F1)]).lookup(F1)).toBeUndefined();
   });
+});
+
+test('a revocation counts in an older copy of the file, even in one in which it had been taken back', () => {
+  const copy = join(folder, 'copy.json');
+  make().revoke(F1);
+  const revoked = readFileSync(file);
+  make().accept({ fingerprint: F1, identity: 'alice', roles: client });
+  copyFileSync(file, copy);
+  writeFileSync(file, revoked);
+  expect(keepRevocations(file, copy)).toEqual([F1]);
+  copyFileSync(copy, file);
+  const trust = make();
+  expect(trust.isRevoked(F1)).toBe(true);
+  trust.take(readTrust(copy));
+  expect(trust.isRevoked(F1)).toBe(true);
 });
 
 describe('another identity for a key', () => {
