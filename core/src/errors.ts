@@ -62,6 +62,8 @@ const SENTENCES = {
   KEY_REFUSED: (d: { reason: string }) => d.reason,
   TRUST_FILE: (d: { path: string; what: string }) =>
     `${d.path} ${d.what}. It holds which keys were revoked, so nothing starts without it: restore it from a backup, or move it away and accept and revoke again.`,
+  TRUST_TABLE: (d: { what: string }) =>
+    `The keys and join tokens that the routers of the cluster share cannot be read: ${d.what}. A router that does not know which keys were revoked lets nobody in, so it does not start: check the table centreond_trust in the database of core.store.url, and start it again.`,
   // Joining a router.
   JOIN_CODE: (d: { what: string }) =>
     `The join code ${d.what}. Copy the whole line that \`centreond join\` printed, and paste it again.`,
