@@ -1,7 +1,7 @@
 import { STARTED } from '@centreond/protocol';
 import { CLOCK } from './clock.ts';
 import { Closing } from './closing.ts';
-import { clusterGround, openCluster } from './cluster/open-cluster.ts';
+import { type ClusterView, clusterGround, openCluster } from './cluster/open-cluster.ts';
 import { type Config, loadConfig, restartRemarks } from './config/config.ts';
 import { storePlaceOf } from './config/store-place.ts';
 import { coreActionNames, coreActions, coreManifest } from './core-actions.ts';
@@ -85,7 +85,7 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
     ...{ reads: limits.reads, clock, log, died, purged: (removed) => chronicle.tell('PURGED', removed) },
   });
   closing.push('the store', 3000, () => store.close());
-  const ground = await clusterGround({ config, environment: process.env, store, clock, log, closing, died });
+  const ground = await clusterGround({ config, environment: process.env, store, trust, clock, log, closing, died });
 
   const base = { id, maxMessage, clock, log, closing };
   const { requests: open, follows, held } = limits;
@@ -114,21 +114,11 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   const counters = () => ({
     ...{ store: store.counters(), events: events.counters, followers: followers.counters },
     ...{ forwarding: forwarding.counters, logs: logs.counters },
-    ...{ external: external?.counters ?? null, internalDropped: internal.dropped },
+    ...{ external: external?.counters ?? null, internalDropped: internal.dropped, cluster: cluster.counters() },
   });
   const about = { package: '@centreond/core', version: VERSION, labels: config.core.labels };
   const state = new PluginState(store.state, maxMessage);
-  const own = {
-    keys,
-    thumbprint,
-    trust,
-    endpoint,
-    loader,
-    state,
-    counters,
-    cluster,
-    cancelElsewhere: cluster.cancelElsewhere,
-  };
+  const own = { keys, thumbprint, trust, endpoint, loader, state, counters, cluster };
   const rooms = { ...base, ...about, ...router, ...fleet, ...own };
   const core = new CorePlugin(coreManifest, coreActions(rooms), { ...base, ...about, requests });
   registry.add(core.manifest, core);
@@ -151,16 +141,26 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
     endpoint,
     plugins: loader.plugins,
     problems: loader.problems,
-    reload: () => reload(config, trust, loader, chronicle, log),
+    reload: () => reload({ config, trust, cluster, loader, chronicle, log }),
     stop: () => closing.run(STOP_MS),
     abandon: () => loader.killNow(),
   };
 }
 
-async function reload(config: Config, trust: Trust, loader: Loader, chronicle: Chronicle, log: Log): Promise<string[]> {
+interface Reloaded {
+  readonly config: Config;
+  readonly trust: Trust;
+  readonly cluster: Pick<ClusterView, 'rereadTrust'>;
+  readonly loader: Loader;
+  readonly chronicle: Chronicle;
+  readonly log: Log;
+}
+
+async function reload({ config, trust, cluster, loader, chronicle, log }: Reloaded): Promise<string[]> {
   const { config: fresh, problems } = await loadConfig({ file: config.file, cwd: process.cwd() });
   if (!fresh) return problems.map((problem) => `${placeOf(problem)} ${problem.code} ${problem.message}`);
   trust.configure(fresh.clients);
+  cluster.rereadTrust();
   for (const warning of trust.warnings) log.warn(warning);
   log.level = fresh.core.log.level;
   const remarks = [...(await loader.apply(fresh)), ...restartRemarks(config, fresh)];

@@ -1,6 +1,7 @@
 import type { CentreondError } from '@centreond/protocol';
 import type { Clock } from '../clock.ts';
 import type { Closing } from '../closing.ts';
+import type { SharedTrust } from '../doors/shared-trust.ts';
 import type { Forwarding } from '../fleet/forwarding.ts';
 import type { Routes } from '../fleet/routes.ts';
 import type { Chronicle } from '../log/chronicle.ts';
@@ -40,6 +41,7 @@ export interface ClusterOptions {
   readonly bus: Bus;
   readonly watches: Watches;
   readonly heartbeat: Heartbeat;
+  readonly sharedTrust: Pick<SharedTrust, 'changed'>;
   readonly store: TokenStore;
   readonly registry: Registry;
   readonly requests: Requests;
@@ -135,8 +137,9 @@ export class Cluster {
     return carrier;
   }
 
-  async #heard({ routers }: Beat, isSteady: boolean): Promise<void> {
-    const { id } = this.#options;
+  async #heard({ routers, trust }: Beat, isSteady: boolean): Promise<void> {
+    const { id, sharedTrust } = this.#options;
+    sharedTrust.changed(trust);
     const others = routers.filter((one) => one.id !== id);
     const up = others.filter(({ state }) => state === 'up');
     for (const one of [...this.#up.keys()]) {
@@ -185,8 +188,9 @@ export class Cluster {
   }
 
   #told(from: string, what: string, text: string): void {
-    const { watches } = this.#options;
+    const { watches, sharedTrust } = this.#options;
     if (what === 'nodes') this.#nodes.told(from, text);
+    else if (what === 'trust') sharedTrust.changed(Number(text));
     else watches.told(from, what, text);
   }
 

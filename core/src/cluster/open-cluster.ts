@@ -4,6 +4,8 @@ import type { Clock } from '../clock.ts';
 import type { Closing } from '../closing.ts';
 import type { Config } from '../config/config.ts';
 import { type Environment, isReference, readSecret } from '../config/secret.ts';
+import { SharedTrust } from '../doors/shared-trust.ts';
+import type { Trust } from '../doors/trust.ts';
 import { fault } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { ALONE, type Placement } from '../router/placement.ts';
@@ -33,6 +35,10 @@ export interface ClusterView {
   enter(): Promise<void>;
   /** Which plugins run here of those that run on one router at a time. */
   readonly placement: Placement;
+  /** Reads the trust file again, which another process may have written, and shares what it says. */
+  rereadTrust(): void;
+  /** The figures of the cluster as INFORMATION shows them; null for a router by itself. */
+  counters(): object | null;
 }
 
 /** What of the cluster is there before this router enters it. */
@@ -40,13 +46,16 @@ export interface ClusterGround {
   /** Says in the database that this router lives; undefined where no other router can know. */
   readonly heartbeat: Heartbeat | undefined;
   /** Undefined for a router by itself. */
-  readonly cluster: { readonly name: string; readonly bus: Bus; readonly watches: Watches } | undefined;
+  readonly cluster:
+    | { readonly name: string; readonly bus: Bus; readonly watches: Watches; readonly sharedTrust: SharedTrust }
+    | undefined;
 }
 
 export interface GroundOptions {
   readonly config: Config;
   readonly environment: Environment;
   readonly store: TokenStore;
+  readonly trust: Trust;
   readonly clock: Clock;
   readonly log: Log;
   readonly closing: Closing;
@@ -55,11 +64,11 @@ export interface GroundOptions {
 }
 
 /**
- * Reads what the config says of the cluster, and has this router be heard of, so that nobody takes it for dead while it starts. Rejects
- * with SECRET_UNUSABLE, and with what the database says.
+ * Reads what the config says of the cluster, has this router be heard of, so that nobody takes it for dead while it starts, and brings
+ * trust up to what all of its routers know. Rejects with SECRET_UNUSABLE or TRUST_TABLE, and with what the database says.
  */
 export async function clusterGround(options: GroundOptions): Promise<ClusterGround> {
-  const { config, environment, store, clock, log, closing, died: fenced } = options;
+  const { config, environment, store, trust, clock, log, closing, died: fenced } = options;
   const { cluster, id } = config.core;
   const credentials = credentialsOf(config, environment);
   const { membership } = store;
@@ -70,7 +79,10 @@ export async function clusterGround(options: GroundOptions): Promise<ClusterGrou
   if (!cluster) return { heartbeat, cluster: undefined };
   const { name, nats: servers } = cluster;
   const bus = new Bus({ cluster: name, id, place: { servers, credentials }, log });
-  return { heartbeat, cluster: { name, bus, watches: new Watches(bus) } };
+  const written = (version: number) => bus.tell('*', 'trust', String(version));
+  const sharedTrust = await SharedTrust.open({ trust, table: membership, clock, log, written });
+  closing.push('the shared trust', 1000, (withinMs) => sharedTrust.close(withinMs));
+  return { heartbeat, cluster: { name, bus, watches: new Watches(bus), sharedTrust } };
 }
 
 function credentialsOf({ file: from, core }: Config, environment: Environment): string | undefined {
@@ -86,7 +98,8 @@ function credentialsOf({ file: from, core }: Config, environment: Environment): 
   return read.value;
 }
 
-export interface OpenClusterOptions extends Omit<ClusterOptions, 'membership' | 'bus' | 'watches' | 'heartbeat'> {
+export interface OpenClusterOptions
+  extends Omit<ClusterOptions, 'membership' | 'bus' | 'watches' | 'heartbeat' | 'sharedTrust'> {
   readonly ground: ClusterGround;
 }
 
@@ -105,6 +118,8 @@ export function openCluster(options: OpenClusterOptions): ClusterView {
     clockSkewSeconds: () => heartbeat.last.clockSkewSeconds,
     natsAway: () => bus.away ?? null,
     placement: entered.placements,
+    rereadTrust: () => cluster.sharedTrust.changed(),
+    counters: () => ({ ...cluster.watches.counters, trust: cluster.sharedTrust.counters }),
     cancelElsewhere: (token, by) => entered.cancel(token, by),
     enter: async () => {
       await entered.enter().catch((error: unknown) => {
@@ -116,6 +131,8 @@ export function openCluster(options: OpenClusterOptions): ClusterView {
 
 const BY_ITSELF: ClusterView = {
   placement: ALONE,
+  rereadTrust: () => {},
+  counters: () => null,
   name: undefined,
   routers: () => [],
   clockSkewSeconds: () => 0,

@@ -38,8 +38,10 @@ export interface RequestActionsOptions {
   readonly maxMessage: number;
   readonly store: Pick<TokenStore, 'find' | 'requests'>;
   readonly requests: Requests;
-  /** Ends a request that is open at another router of the cluster. Resolves with whether it was. */
-  cancelElsewhere(token: string, by: string): Promise<boolean>;
+  readonly cluster: {
+    /** Ends a request that is open at another router. Resolves with whether it was. */
+    cancelElsewhere(token: string, by: string): Promise<boolean>;
+  };
 }
 
 /**
@@ -66,9 +68,9 @@ export class RequestActions {
     runs: 'here',
   })
   async cancel({ token }: z.output<typeof Cancel>, { identity }: ActionContext): Promise<z.input<typeof Cancelled>> {
-    const { requests, cancelElsewhere } = this.options;
+    const { requests, cluster } = this.options;
     const open = requests.get(token);
-    if (!open) return { token, cancelled: await cancelElsewhere(token, identity) };
+    if (!open) return { token, cancelled: await cluster.cancelElsewhere(token, identity) };
     if (open.state === 'ended') return { token, cancelled: false };
     requests.abort(open, failure('CANCELLED', { token, by: identity }));
     return { token, cancelled: true };
