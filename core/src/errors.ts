@@ -96,6 +96,17 @@ const SENTENCES = {
     `The backup ${d.file} is of the router ${d.of}, and the config says that this one is ${d.id}. Nothing was changed; set core.id to ${d.of}, or take a backup of ${d.id}.`,
   HISTORY_IN_POSTGRES: (d: { id: string; dataDir: string }) =>
     `The history of ${d.id} is in PostgreSQL: pg_dump backs it up, and pg_restore puts it back while no router runs on it (then \`SELECT centreond_restored()\` there). Of this machine, keep a copy of ${d.dataDir} and of the config with its secrets beside that.`,
+  // A history goes over to PostgreSQL.
+  NOTHING_TO_COPY: (d: { path: string }) =>
+    `There is no history to copy in ${d.path}: no daemon has run on it with the driver sqlite. Name the config of the one that is meant with --config FILE.`,
+  COPY_DAEMON_RUNS: (d: { path: string; holder: string }) =>
+    `${d.holder} works on ${d.path}, and a history is copied only while nobody writes to it. Stop it, and run this again.`,
+  COPY_TARGET_USED: (d: { database: string; has: string }) =>
+    `The database ${d.database} holds ${d.has} already and stays as it is. Name an empty one (createdb makes it).`,
+  COPY_STOPPED: (d: { database: string; reason: string }) =>
+    `The copy to ${d.database} stopped: ${d.reason}. Nothing is lost; run the same command again, and it goes on from there.`,
+  COPY_DIFFERS: (d: { file: string; database: string }) =>
+    `${d.database} does not hold what ${d.file} does, and no router starts on it. Nothing of the file was changed; run the same command again, which copies from the start, and report it if it says this again.`,
   // Plugins, before any of their code runs.
   PLUGIN_NOT_FOUND: (d: { package: string; searched: readonly string[] }) =>
     `No package ${d.package} in ${d.searched.join(', ')}. Install it there (npm install ${d.package}), or give the path to its folder.`,

@@ -1,4 +1,5 @@
 import { DEAD_AFTER_SECONDS } from '../membership.ts';
+import { endCopying } from './copy-mark.ts';
 import { numberOf, prepareDatabase } from './schema.ts';
 import { type Session, Unfit } from './session.ts';
 
@@ -21,11 +22,13 @@ export interface Entered {
 
 /**
  * Prepares the database and enters a router into it: an earlier process of it writes nothing from here on. What that left under way is
- * waited for. Rejects with {@link Unfit} where another router with the same id is up, which another key tells from a restart.
+ * waited for. Rejects with {@link Unfit} where another router with the same id is up, which another key tells from a restart, or
+ * where a history is being copied into the database.
  */
 export async function enterRouter(session: Session, self: RouterSelf): Promise<Entered> {
   const { node, cluster, fingerprint, version } = self;
   await prepareDatabase(session);
+  await endCopying(session);
   const number = await numberOf(session, node);
   await session.rows('INSERT INTO centreond_writer (node, groups, bytes) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING', [
     number,

@@ -7,7 +7,7 @@ export const SCHEMA_VERSION = STEPS.length;
 /** The fact that says up to which id the purge has removed rows. */
 export const PURGED = 'purged_up_to';
 /** Advisory locks have two numbers: this first one, and what they are for. */
-export const LOCKS = { application: 0x63_65_6e_74, ids: 0, migration: 1, purge: 2 } as const;
+export const LOCKS = { application: 0x63_65_6e_74, ids: 0, migration: 1, purge: 2, copy: 9 } as const;
 
 /** Makes the tables where there are none, and brings older ones up to date. Rejects with a plain Error that says what is wrong. */
 export async function prepareDatabase(session: Session): Promise<void> {

@@ -5,6 +5,10 @@ import { newEpoch } from '../epoch.ts';
 export const SCHEMA_VERSION = 1;
 /** The fact that says up to which id the purge has removed rows. */
 const PURGED = 'purged_up_to';
+/** The fact that says which id a row gets at the least. */
+export const LEAST_ID = 'least_id';
+/** The fact that names a copy that was made of the database as it is. */
+export const COPY = 'copy';
 
 // The first three tables and their indexes are the original's, column for column.
 const TABLES = `
@@ -37,7 +41,8 @@ CREATE TABLE IF NOT EXISTS \`centreond_synchistory\` (
 );
 CREATE INDEX IF NOT EXISTS idx_centreond_synchistory_id ON centreond_synchistory (id);
 
--- Facts about the database itself: schema, epoch, former_epochs, clock_back, purged_up_to, purge_clock, least_id.
+-- Facts about the database itself: schema, epoch, former_epochs, clock_back, purged_up_to, purge_clock, least_id,
+-- copy.
 CREATE TABLE centreond_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 -- Who first used a token, and for what. log = 1: known from PUTLOG only. The id is one of the history's numbering, never
@@ -167,6 +172,11 @@ export function purgedUpTo(db: Database): number {
 /** Notes that the purge removed rows up to `id`. */
 export function notePurged(db: Database, id: number): void {
   if (id > purgedUpTo(db)) db.prepare('INSERT OR REPLACE INTO centreond_meta VALUES (?, ?)').run(PURGED, String(id));
+}
+
+/** A router opens the database: what was copied of it is not what it holds any more. */
+export function forgetCopy(db: Database): void {
+  db.prepare('DELETE FROM centreond_meta WHERE key = ?').run(COPY);
 }
 
 /** What an older centreond purged was not noted: whatever is missing up to now may have been purged. */

@@ -31,15 +31,12 @@ import {
   SELECT_KNOWN,
   storedRequest,
 } from './records.ts';
-import { formerEpochs, prepareDatabase, readMeta } from './schema.ts';
+import { forgetCopy, formerEpochs, LEAST_ID, prepareDatabase, readMeta } from './schema.ts';
 
 /** Pages in the write-ahead log at which it is copied into the database, once the answers are out: a call may wait for that. */
 const CHECKPOINT_PAGES = 500;
 /** The disk's failures. Any other is one call's own: its batches are then done again call by call. */
 const OF_THE_DISK = /^SQLITE_(FULL|IOERR|CORRUPT|NOTADB|READONLY|BUSY|LOCKED|NOMEM|CANTOPEN|PERM|PROTOCOL)/;
-
-/** The fact that says which id a row gets at the least. */
-const LEAST_ID = 'least_id';
 
 /** No request has this id. */
 const NOT_ACCEPTED = -1;
@@ -144,6 +141,7 @@ export class Writer {
     db.pragma('cache_size = -16384');
     db.pragma('temp_store = MEMORY');
     prepareDatabase(db);
+    forgetCopy(db);
     this.#db = db;
     this.#maxBytes = settings.maxBytes;
     this.#pageSize = Number(db.pragma('page_size', { simple: true }));
