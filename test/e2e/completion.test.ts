@@ -54,7 +54,8 @@ describe('the words that may stand on a line', () => {
     const config = path.join(daemon.folder, 'centreond.yaml');
     const here = async (...line: string[]) =>
       (await candidatesFor(commandLine(), ['--config', config, ...line])).map(({ word }) => word);
-    expect(await here('st')).toEqual(['start', 'status']);
+    expect(await here('st')).toEqual(['start', 'status', 'store']);
+    expect(await here('store', 'copy', '--to', '')).toEqual(['postgres']);
     expect(await here('keys', 'ge')).toEqual(['generate']);
     expect(await here('complet')).toEqual(['completion']);
     expect(await here('requests', '--fai')).toEqual(['--failed']);

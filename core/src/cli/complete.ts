@@ -106,6 +106,8 @@ async function valuesOf(name: string, line: Line, partial: string): Promise<Cand
       return line.command.parent?.name() === 'context' && line.command.name() !== 'add' ? contextsOf() : [];
     case 'role':
       return ['client', 'node', 'router', 'admin'].map((word) => ({ word }));
+    case 'to':
+      return [{ word: 'postgres' }];
     case 'shell':
       return ['bash', 'zsh', 'fish'].map((word) => ({ word }));
     default:

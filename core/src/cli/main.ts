@@ -197,6 +197,14 @@ export function commandLine(): Command {
     .description('put a backup into the data folder of a daemon that does not run')
     .option('--force', 'move what is in the data folder aside first')
     .action(verb(async (globals, file: string) => (await import('./backup.ts')).restoreFrom(globals, file)));
+  program
+    .command('store')
+    .description('where the history is kept')
+    .command('copy')
+    .description('copy the history of a daemon that does not run from its file to a database; again after a break')
+    .addOption(new Option('--to <driver>', 'what keeps it from then on').choices(['postgres']).makeOptionMandatory())
+    .option('--url <url>', "the database: file:PATH or env:NAME of its URL, or that itself (default: the config's)")
+    .action(verb(async (globals) => (await import('./store-copy.ts')).storeCopy(globals)));
   const keys = program.command('keys').description('who may connect');
   const keyVerbs = () => import('./keys.ts');
   keys

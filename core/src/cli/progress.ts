@@ -7,12 +7,14 @@ const ESC = '\u001b[';
 const REDRAW_MS = 200;
 const BAR_CELLS = 20;
 
-/** How far requests to several nodes are. */
+/** How far requests to several nodes are, or another long work. */
 export interface Standing {
   readonly total: number;
   /** Those that have their outcome, whatever it is. */
   readonly done: number;
   readonly running: number;
+  /** What was done with them, in a word. */
+  readonly verb?: string | undefined;
   /** Those that went wrong. */
   readonly failed: number;
   /** The last of them, in a word or two. */
@@ -57,11 +59,11 @@ export class Progress implements Disposable {
 
 /** The line, in at most `width` cells: a bar if there is room for it. */
 export function progressLine(standing: Standing, width: number, now: number, paint: Paint = (_, text) => text): string {
-  const { total, done, running, failed, lastFailure, batch } = standing;
+  const { total, done, running, verb, failed, lastFailure, batch } = standing;
   const next =
     batch?.nextAt === undefined ? '' : `, next in ${spanText(Math.max(0, Math.ceil((batch.nextAt - now) / 1000)))}`;
   const last = lastFailure === undefined ? '' : ` (last: ${lastFailure})`;
-  const before = `${done} of ${total}${running > 0 ? `, ${running} running` : ''}`;
+  const before = `${done} of ${total}${verb === undefined ? '' : ` ${verb}`}${running > 0 ? `, ${running} running` : ''}`;
   const trouble = failed > 0 ? `, ${failed} failed${last}` : '';
   const after = batch === undefined ? '' : `; batch ${batch.number} of ${batch.of}${next}`;
   const full = total === 0 ? BAR_CELLS : Math.floor((BAR_CELLS * done) / total);

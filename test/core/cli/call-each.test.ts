@@ -278,6 +278,9 @@ test('how far it is fits a line: with a bar if there is room', () => {
   expect(progressLine({ ...standing, running: 0, batch: { ...batch, nextAt: 12_300 } }, 200, 0)).toBe(
     '[#####...............] 50 of 200, 2 failed (last: web-7 exit 3); batch 3 of 10, next in 13 s',
   );
+  expect(progressLine({ total: 8, done: 2, running: 0, failed: 0, verb: 'copied' }, 200, 0)).toBe(
+    '[#####...............] 2 of 8 copied',
+  );
   expect(progressLine({ ...standing, batch }, 60, 0)).toHaveLength(60);
   expect(progressLine({ ...standing, batch }, 60, 0)).toMatch(/^50 of 200, .*…$/);
 });
