@@ -13,6 +13,7 @@ import {
 } from '@centreond/protocol/channel';
 import type { Clock } from '../clock.ts';
 import type { Grant } from '../router/peer.ts';
+import { HandshakeQueue, type HandshakeQueueLimits } from './handshake-queue.ts';
 import { Bucket, Buckets, Nonces } from './limits.ts';
 import { type Invitation, joinGrant, type Trust } from './trust.ts';
 
@@ -49,13 +50,7 @@ export interface AdmissionOptions {
   limits: AdmissionLimits;
 }
 
-export interface AdmissionLimits {
-  /** Handshakes whose signatures are computed at the same time. */
-  concurrency: number;
-  /** Handshakes that may wait for that. */
-  queued: number;
-  /** A handshake that waited longer is dropped: its client has given it up. Milliseconds. */
-  queueMs: number;
+export interface AdmissionLimits extends HandshakeQueueLimits {
   /** Nonces remembered per key. */
   nonces: number;
   /** Signatures of unknown keys that are verified in a second, in all and from one address. */
@@ -78,13 +73,13 @@ export class Admission {
   readonly #rate = new Buckets(1, 6, 65_536);
   readonly #strangers: Bucket;
   readonly #strangersOfAddress: Buckets;
-  readonly #waiting: (() => void)[] = [];
-  #working = 0;
+  readonly #queue: HandshakeQueue;
 
   constructor(readonly options: AdmissionOptions) {
     const { nonces, strangers } = options.limits;
     this.#nonces = new Nonces(CLOCK_SKEW, nonces);
     const { perSecond, perAddress } = strangers;
+    this.#queue = new HandshakeQueue(options.limits, options.clock);
     this.#strangers = new Bucket(perSecond, perSecond * BURST_SECONDS.all);
     this.#strangersOfAddress = new Buckets(
       perAddress.perSecond,
@@ -132,9 +127,9 @@ export class Admission {
 
     // To list an unknown key is worth few signatures.
     if (!known && !this.#mayVerify(address)) throw new Refused('too many unknown keys come at once', { cid });
-    // Strangers get a small part of the queue, so that they cannot keep the known ones out.
-    const { queued } = this.options.limits;
-    await this.#turn(known ? queued : Math.ceil(queued / 16), who);
+    const turn = await this.#queue.turn(known !== undefined);
+    if (turn === 'full') throw new Refused('too many handshakes are under way', who);
+    if (turn === 'late') throw new Refused('it waited too long for its turn', who);
     try {
       if (isGone()) throw new Abandoned();
       const isSigned = await verifyHello(hello).catch((error: unknown) => {
@@ -178,7 +173,7 @@ export class Admission {
       });
       return { hello, grant: known, invitation, session };
     } finally {
-      this.#release();
+      this.#queue.done();
     }
   }
 
@@ -202,6 +197,7 @@ export class Admission {
 
   /** Forgets what is too old. */
   sweep(): void {
+    this.#queue.sweep();
     this.#nonces.sweep(this.options.clock);
     this.#strangersOfAddress.sweep(this.options.clock.monotonic());
     this.#rate.sweep(this.options.clock.monotonic());
@@ -217,31 +213,8 @@ export class Admission {
     return {
       nonces: this.#nonces.size,
       rates: this.#rate.size,
-      working: this.#working,
-      waiting: this.#waiting.length,
+      ...this.#queue.load,
     };
-  }
-
-  async #turn(queued: number, who: Record<string, unknown>): Promise<void> {
-    const { concurrency, queueMs } = this.options.limits;
-    const { clock } = this.options;
-    if (this.#working < concurrency) {
-      this.#working++;
-      return;
-    }
-    if (this.#waiting.length >= queued) throw new Refused('too many handshakes are under way', who);
-    const since = clock.monotonic();
-    await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    if (clock.monotonic() - since <= queueMs) return;
-    this.#release();
-    throw new Refused('it waited too long for its turn', who);
-  }
-
-  /** Hands the turn to the next in line. */
-  #release(): void {
-    const next = this.#waiting.shift();
-    if (next) next();
-    else this.#working--;
   }
 }
 

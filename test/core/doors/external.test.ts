@@ -250,10 +250,13 @@ describe('under a flood', () => {
       const wire = at.wire();
       for (const frame of frames) await wire.send(frame);
       await until(() => wire.frames.length === refused);
+      return wire;
     };
-    await send(strange, 2);
+    const ofStrangers = await send(strange, 2);
     expect(at.door.load).toMatchObject({ working: 1, waiting: 2 });
-    await send(known, 5);
+    // The oldest give way: those of the strangers, then three of these.
+    await send(known, 3);
+    expect(ofStrangers.frames.length).toBe(4);
     expect(at.door.load).toMatchObject({ working: 1, waiting: 17 });
     expect(new Set(at.causes())).toEqual(new Set(['too many handshakes are under way']));
     at.clock.advance(4001);
