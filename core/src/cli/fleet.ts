@@ -26,6 +26,8 @@ const FleetNode = z.object({
   version: z.string().nullable(),
   actions: z.array(z.string()),
   subnodes: z.array(z.string()),
+  /** The router of the cluster that carries it, where that is another than the one that is asked. */
+  router: z.string().exactOptional(),
 });
 const ConStatus = z.object({ nodes: z.array(FleetNode) });
 

@@ -147,6 +147,10 @@ export function commandLine(): Command {
     .description('the nodes that are reached from here and how they are, or one with all that is known of it')
     .option('--watch', 'again each second, until it is interrupted')
     .action(verb(async (globals, id?: string) => (await import('./nodes.ts')).nodes(globals, id)));
+  program
+    .command('routers')
+    .description('the routers of the cluster, and how they are')
+    .action(verb(async (globals) => (await import('./routers.ts')).routers(globals)));
   const nodeVerbs = () => import('./node-identity.ts');
   nodes
     .command('remove <id>')

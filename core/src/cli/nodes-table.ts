@@ -25,10 +25,10 @@ interface Line {
 }
 
 /**
- * The columns of the fleet's table at the time `now`, NAME if any node has one. A line of a node behind another has its name and
+ * The columns of the fleet's table at the time `now`, NAME if any node has one, ROUTER if another router than `router` carries any. A line of a node behind another has its name and
  * state only.
  */
-function columnsFor(lines: readonly Line[], now: number): Column<Line>[] {
+function columnsFor(lines: readonly Line[], router: string, now: number): Column<Line>[] {
   const of = (column: Omit<Column<Line>, 'piece'>, piece: (node: FleetNode) => Piece): Column<Line> => ({
     ...column,
     piece: ({ node, behind }) => (behind === undefined ? piece(node) : ''),
@@ -46,9 +46,12 @@ function columnsFor(lines: readonly Line[], now: number): Column<Line>[] {
     ...(lines.some(({ node }) => node.name !== '') ? [name] : []),
     of({ heading: 'KIND', goes: 5 }, ({ kind }) => plain(kind)),
     { heading: 'STATE', piece: ({ node }: Line) => stateOf(node) },
+    ...(lines.some(({ node }) => node.router !== undefined)
+      ? [of({ heading: 'ROUTER', goes: 4.2 }, (node) => plain(node.router ?? router))]
+      : []),
     of({ heading: 'RTT', goes: 2 }, ({ roundTripMs }) => (roundTripMs === null ? '-' : tripText(roundTripMs))),
     of({ heading: 'SKEW', goes: 3 }, skewOf),
-    of({ heading: 'PONG', goes: 1 }, (one) => pongText(one, now)),
+    of({ heading: 'PONG', goes: 1 }, (one) => (one.router === undefined ? pongText(one, now) : '-')),
     // How much is missing matters more than where it stands.
     of({ heading: 'LOG', goes: 6 }, ({ cursor, logLag }) =>
       logLag > 0 ? { text: `-${logLag}`, color: 'yellow' } : String(cursor ?? '-'),
@@ -82,7 +85,7 @@ export function fleetText(fleet: Fleet, view: View): string {
   const parts = [
     lineOf(headOf(fleet), paint, bound),
     '',
-    ...tableLines(columnsFor(shown, now), shown, width, paint),
+    ...tableLines(columnsFor(shown, router, now), shown, width, paint),
     ...(left > 0
       ? [lineOf([`… and ${countText(left, 'line')} more: without --watch all are shown`], paint, bound)]
       : []),

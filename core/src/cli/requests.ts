@@ -28,6 +28,8 @@ const Listed = z.object({
   code: z.number().nullable(),
   error: z.string().nullable(),
   data: z.json(),
+  /** The router of the cluster at which it is open. */
+  router: z.string().exactOptional(),
 });
 const Page = z.object({ requests: z.array(Listed), more: z.boolean() });
 
@@ -197,6 +199,9 @@ export function requestsText(found: readonly Listed[], { width, now: nowMs, pain
     { heading: 'ACTION', least: 8, piece: ({ action }) => plain(action) },
     { heading: 'TARGET', least: 6, goes: 2, cutAt: 'middle', piece: ({ target }) => plain(target || '-') },
     { heading: 'STATE', least: 8, piece: stateOf },
+    ...(new Set(found.flatMap(({ router }) => router ?? [])).size > 1
+      ? [{ heading: 'ROUTER', least: 8, goes: 3, piece: ({ router }: Listed) => plain(router ?? '-') }]
+      : []),
     {
       heading: 'TOOK',
       goes: 1,

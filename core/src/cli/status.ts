@@ -41,6 +41,7 @@ export function statusText(information: Information, { width, paint }: Omit<View
   const head = [
     hanging('', `router ${id}, centreond ${version}, up ${uptimeText(uptimeSeconds)}`, width),
     `${'requests'.padEnd(HEAD_CELLS)}${open} open, ${accepted} accepted, ${refused} refused\n`,
+    ...clusterLines(information, width),
     ...historyLines(information, width),
     '\n',
   ].join('');
@@ -69,6 +70,25 @@ export function statusText(information: Information, { width, paint }: Omit<View
   const remarks = [...reasons, ...healthLines(plugins), ...standbyLines(plugins), ...sharedLines(plugins)];
   const below = remarks.length > 0 ? `\n${remarks.map((remark) => hanging('', remark.trimEnd(), width)).join('')}` : '';
   return `${head}${tableLines(columns, lines, width, paint).join('\n')}\n${below}`;
+}
+
+const Cluster = z.object({
+  name: z.string(),
+  natsAway: z.string().nullable(),
+  routers: z.record(z.string(), z.string()),
+});
+
+/** The cluster, with what is not as it should be; nothing for a router by itself. */
+function clusterLines({ cluster }: Information, width: number | undefined): string[] {
+  const { success, data } = Cluster.safeParse(cluster);
+  if (!success) return [];
+  const { name, natsAway, routers } = data;
+  const all = Object.entries(routers);
+  const up = all.filter(([, state]) => state === 'up').length;
+  const others = all.filter(([, state]) => state !== 'up').map(([id, state]) => `${id} is ${state}`);
+  const remarks = [...others, ...(natsAway === null ? [] : [natsAway])];
+  const text = [`${name}, ${up} of ${countText(all.length, 'router')} up`, ...remarks].join('; ');
+  return [hanging('cluster'.padEnd(HEAD_CELLS), text, width)];
 }
 
 /** How large the history is, and when it is purged; nothing for a router of an earlier version. */

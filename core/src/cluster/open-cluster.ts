@@ -37,8 +37,19 @@ export interface ClusterView {
   readonly placement: Placement;
   /** Reads the trust file again, which another process may have written, and shares what it says. */
   rereadTrust(): void;
+  /** The cluster in few words; null for a router by itself. */
+  summary(): ClusterSummary | null;
   /** The figures of the cluster as INFORMATION shows them; null for a router by itself. */
   counters(): object | null;
+}
+
+/** The cluster as INFORMATION shows it. */
+export interface ClusterSummary {
+  readonly name: string;
+  readonly natsAway: string | null;
+  readonly clockSkewSeconds: number;
+  /** The state of each router, by its id. */
+  readonly routers: Readonly<Record<string, string>>;
 }
 
 /** What of the cluster is there before this router enters it. */
@@ -119,6 +130,10 @@ export function openCluster(options: OpenClusterOptions): ClusterView {
     natsAway: () => bus.away ?? null,
     placement: entered.placements,
     rereadTrust: () => cluster.sharedTrust.changed(),
+    summary: () => ({
+      ...{ name, natsAway: bus.away ?? null, clockSkewSeconds: heartbeat.last.clockSkewSeconds },
+      routers: Object.fromEntries(heartbeat.last.routers.map(({ id, state }) => [id, state])),
+    }),
     counters: () => ({ ...cluster.watches.counters, trust: cluster.sharedTrust.counters }),
     cancelElsewhere: (token, by) => entered.cancel(token, by),
     enter: async () => {
@@ -132,6 +147,7 @@ export function openCluster(options: OpenClusterOptions): ClusterView {
 const BY_ITSELF: ClusterView = {
   placement: ALONE,
   rereadTrust: () => {},
+  summary: () => null,
   counters: () => null,
   name: undefined,
   routers: () => [],

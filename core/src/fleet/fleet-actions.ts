@@ -125,9 +125,11 @@ export class FleetActions {
     // What is as it should be is omitted.
     const nodes = routes.status().map((node) => {
       const sharedBy = nodeSessions.addressesOf(node.id);
-      const [held = 0, logLag] = [heldByNode.get(node.id), logs.lagOf(node.id)];
+      // Of a node that another router carries, that one knows.
+      const isHere = node.router === undefined;
+      const [held = 0, logLag] = [heldByNode.get(node.id), isHere ? logs.lagOf(node.id) : 0];
       return {
-        ...{ ...node, cursor: logs.cursorOf(node.id) },
+        ...{ ...node, cursor: isHere ? logs.cursorOf(node.id) : null },
         ...(sharedBy.length > 0 && { sharedBy }),
         ...(held > 0 && { held }),
         ...(logLag > 0 && { logLag }),

@@ -19,6 +19,7 @@ export interface StatusOptions {
   readonly requests: Requests;
   readonly telemetry: Telemetry;
   readonly clock: { now(): number };
+  readonly cluster: { readonly name: string | undefined; summary(): object | null };
   /** The counters of the other rooms, as INFORMATION shows them. */
   counters(): object;
 }
@@ -50,7 +51,7 @@ export class StatusActions {
 
   @Action('INFORMATION', { ...READ, title: 'Ask what runs here, with figures', input: NOTHING, access: 'client' })
   information() {
-    const { id, version, labels, clock, registry, telemetry, requests, store, counters } = this.options;
+    const { id, version, labels, clock, registry, telemetry, requests, store, cluster, counters } = this.options;
     const plugins = registry.plugins.map(({ manifest, executor }) => ({
       ...executor.status(),
       codes: manifest.codes,
@@ -61,7 +62,7 @@ export class StatusActions {
     const { count: open, bytes: openBytes } = requests.used();
     const wrongMoves = wrongMoveCount();
     return {
-      ...{ id, version, labels, epoch: store.epoch },
+      ...{ id, version, labels, epoch: store.epoch, cluster: cluster.summary() },
       time: clock.now(),
       uptimeSeconds: Math.floor((clock.now() - this.#startedAt) / 1000),
       plugins,

@@ -179,6 +179,8 @@ export interface ListedRequest {
   error: string | null;
   /** JSON text of DATA; if that has more than 4 KiB, its first 4 KiB as a JSON string. */
   data: string;
+  /** The router at which it is open, where several share the database. */
+  router?: string;
 }
 
 export interface PutOptions {

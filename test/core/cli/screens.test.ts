@@ -12,6 +12,7 @@ import { nodeText } from '../../../core/dist/cli/node-text.js';
 import { fleetText } from '../../../core/dist/cli/nodes-table.js';
 import { rowLines, table } from '../../../core/dist/cli/print.js';
 import { requestsText } from '../../../core/dist/cli/requests.js';
+import { routersText } from '../../../core/dist/cli/routers.js';
 import { statusText } from '../../../core/dist/cli/status.js';
 import { momentText } from '../../../core/dist/cli/time.js';
 import type { TrustEntry } from '../../../core/dist/doors/trust.js';
@@ -186,4 +187,34 @@ test('the row that says that a request was accepted shows by whom, for which nod
   expect(rowLines({ ...row, data: { step: 1 } }, undefined, { asked: { command: 'x' } })).toMatch(
     /progress\n {2}step {2}1\n$/,
   );
+});
+
+const router = {
+  ...{ id: LONG, state: 'up', endpoint: `tcp://${LONG}.example:5555`, version: '0.1.0', self: true },
+  ...{ startedAt: NOW - 100_000_000, silentSeconds: 0, open: 123_456, nodes: 5000, nats: true },
+};
+const CLUSTER = { cluster: 'prod', natsAway: null, clockSkewSeconds: 0, routers: [router] };
+
+test('routers tells of each router, and of what somebody has to look after', () => {
+  const silent = { ...router, id: 'central-b', self: false, state: 'silent', silentSeconds: 12, nats: false };
+  const stopped = { ...router, id: 'central-c', self: false, state: 'stopped' };
+  const away = { ...CLUSTER, natsAway: 'the connection to NATS at nats://a:4222 is lost', clockSkewSeconds: -7.5 };
+  const all = { ...away, routers: [router, silent, stopped] };
+  const [screen, pipe] = bothOf((width) => routersText(all, 'central-a', { width, now: NOW, paint }));
+  expect(pipe).toContain('cluster prod: 1 of 3 routers up; * is the one that was asked\n\nROUTER ');
+  expect(pipe).toMatch(/\ncentral-b +silent, heard 12 s ago +123456 +5000 +- +- +0\.1\.0 +tcp:/);
+  expect(pipe).toMatch(/\ncentral-c +stopped +/);
+  expect(pipe).toContain('The clock of central-a differs from that of the database by 7.5 s: synchronise it.\n');
+  expect(screen.replaceAll(/\s+/g, ' ')).toContain(
+    'is lost: requests for what other routers carry wait, or are refused',
+  );
+  expect(screen).toMatch(/\nROUTER +STATE +OPEN/);
+  const alone = routersText({ ...CLUSTER, cluster: null, routers: [] }, 'central', { width: 80, now: NOW, paint });
+  expect(alone).toContain('The router central is by itself');
+});
+
+test('status of a router in a cluster says how the others are', () => {
+  const cluster = { name: 'prod', natsAway: null, clockSkewSeconds: 0, routers: { a: 'up', b: 'taken' } };
+  const text = statusText({ ...information, cluster } as never, { width: 80, paint });
+  expect(text).toContain('\ncluster   prod, 1 of 2 routers up; b is taken\n');
 });

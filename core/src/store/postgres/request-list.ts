@@ -33,14 +33,15 @@ export async function listRequests(session: Session, filter: RequestFilter, node
   values.push(limit + 1);
   const found = await session.rows(
     `SELECT r.id, r.token, r.owner, r.action, r.target, r.ctime, octet_length(r.data), left(r.data, ${DATA_BYTES}),
-        ended.code, ended.etime, CASE ended.code WHEN ${FAILED} THEN left(ended.data, ${FAILURE_CHARACTERS}) END
-      FROM (SELECT r.*, open.id IS NOT NULL AS is_open FROM centreond_request r
+        ended.code, ended.etime, CASE ended.code WHEN ${FAILED} THEN left(ended.data, ${FAILURE_CHARACTERS}) END, n.id
+      FROM (SELECT r.*, open.id IS NOT NULL AS is_open, open.router FROM centreond_request r
         LEFT JOIN centreond_open open ON open.id = r.id LEFT JOIN centreond_failed failed ON failed.id = r.id
         WHERE ${where.join(' AND ')} ORDER BY r.id DESC LIMIT $${values.length}) AS r
       LEFT JOIN LATERAL (SELECT h.code, h.etime, h.data FROM centreond_history h
         LEFT JOIN centreond_origin o ON o.id = h.id
         WHERE h.token = r.token AND h.code IN (1, 2) AND NOT coalesce(o.apart, false) AND NOT r.is_open
         ORDER BY h.id DESC LIMIT 1) AS ended ON true
+      LEFT JOIN centreond_node n ON n.number = r.router
       ORDER BY r.id DESC`,
     values,
   );
@@ -52,5 +53,8 @@ function listed(cells: Cells): ListedRequest {
   const [acceptedAt, bytes, text] = [cells.number(), cells.number(), cells.text()];
   const [code, endedAt, failure] = [cells.numberOrNull(), cells.numberOrNull(), cells.textOrNull()];
   const error = failure === null ? null : errorOf(failure);
-  return { id, token, owner, action, target, acceptedAt, endedAt, code, error, data: listedData(text, bytes) };
+  const data = listedData(text, bytes);
+  const router = cells.textOrNull();
+  const request = { id, token, owner, action, target, acceptedAt, endedAt, code, error, data };
+  return router === null ? request : { ...request, router };
 }
