@@ -75,6 +75,7 @@ export class TestRouter {
   readonly rows: HistoryRow[] = [];
   readonly live = new Map<string, Live>();
   endpoint = '';
+  id = 'central';
   maxMessage = 1024 * 1024;
   cipher: Cipher | undefined;
   /** Refuses each HELO with these words. */
@@ -242,7 +243,7 @@ export class TestRouter {
         this.joinKey = undefined;
       }
       const { identity } = live;
-      const welcome = { id: 'central', identity, roles: ['client'], version: '1.0.0', maxMessage: this.maxMessage };
+      const welcome = { id: this.id, identity, roles: ['client'], version: '1.0.0', maxMessage: this.maxMessage };
       this.say(live, formatAck('', 0, JSON.stringify(welcome)));
       if (messages.length === 0) return;
     }
@@ -257,7 +258,7 @@ export class TestRouter {
       const request: Request = { ...parseMessage(text), text, identity: live.identity };
       const data = parseData(request.data);
       if (request.action === 'PING') {
-        const pong = '{"code":0,"data":{"id":"central","hostname":"here","version":"1.0.0"}}';
+        const pong = `{"code":0,"data":{"id":"${this.id}","hostname":"here","version":"1.0.0"}}`;
         this.say(live, `[PONG] [${request.token}] [] ${pong}`);
         if (!request.token.startsWith('heartbeat:')) this.requests.push(request);
         continue;
@@ -287,16 +288,15 @@ export class Wire {
   readonly #server = createServer((near) => this.#join(near));
   readonly #pairs = new Set<[TcpSocket, TcpSocket]>();
   connections = 0;
+  /** Where it listens, or did. */
+  address = '';
 
   constructor(public endpoint: string) {}
 
   async listen(): Promise<this> {
     await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+    this.address = `tcp://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
     return this;
-  }
-
-  get address(): string {
-    return `tcp://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
   /** How many connections there are. */

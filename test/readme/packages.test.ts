@@ -63,6 +63,16 @@ test('a client brings the protocol and one library, and its example runs', async
   writeFileSync(path.join(at, 'example.ts'), code.replace('tcp://127.0.0.1:5555', daemon.endpoint));
   const { stdout } = await promisify(execFile)(process.execPath, ['example.ts'], { cwd: at });
   expect(stdout).toMatch(/^true \{.*exitCode: 0/s);
+
+  // Nobody is at the first of the two routers of the second example.
+  const [, [, several = ''] = []] = readme.matchAll(/^```ts\n(.*?)^```$/gms);
+  const here = several
+    .replace('tcp://central-a:5555', NOBODY)
+    .replace('tcp://central-b:5555', daemon.endpoint)
+    .replaceAll(/(?<=fingerprint: ')[A-Za-z0-9_-]{43}/g, daemon.fingerprint);
+  writeFileSync(path.join(at, 'several.ts'), here);
+  const run = await promisify(execFile)(process.execPath, ['several.ts'], { cwd: at });
+  expect(run).toEqual({ stdout: `${daemon.endpoint} true\n`, stderr: '' });
 });
 
 test('the examples of the protocol, of the runtime and of the libraries of plugins run', async () => {

@@ -15,26 +15,22 @@ export {
 export * from '@centreond/protocol/names';
 export type { Timing } from './connection.ts';
 
-/** Where to connect and as whom. */
-export interface ConnectOptions {
-  /** `tcp://host:port`; or `ipc://path` for the internal door, in clear: then what follows on keys is not used. */
-  address: string;
-  /** The identity that the router has bound to the key. Needed for `tcp://`, as are `key` and `router`. */
+/** Who connects, and how. */
+export interface SessionOptions {
+  /** The identity that the router has bound to the key. Needed for `tcp://`, as is `key`. */
   identity?: string;
   /** The client's private key: a PEM text, a key pair to share among clients, or who signs with a key that stays elsewhere. */
   key?: string | KeyPair | Signer;
-  /** The fingerprint the router's key must have, or `'first-use'` to pin the first one that completes a handshake. */
-  router?: string;
   /**
    * A join token, where the router does not know the key yet: it enrols the key under `identity`, which the token was
-   * made for, and works once. The router has to show that it knows the token, so with `router: 'first-use'` the pin is
+   * made for, and works once. The router has to show that it knows the token, so with `'first-use'` the pin is
    * as good as a given one. Once used it does no harm: the key is known then. `connect` rejects with HANDSHAKE_REFUSED
-   * as soon as the router refuses the key both with the token and without.
+   * as soon as each router refuses the key both with the token and without.
    */
   join?: string;
   /** The record ciphers to offer, in this order. Default both, AES first. */
   ciphers?: readonly Cipher[];
-  /** How long the first session may take, in milliseconds. Default 10,000. */
+  /** How long the first session may take, in milliseconds. Default 10,000, and 5,000 more for each further router. */
   timeoutMs?: number;
   /** Gives up waiting for the first session. */
   signal?: AbortSignal;
@@ -45,7 +41,7 @@ export interface ConnectOptions {
   /** Whether a request refused with STOPPING is sent again to the router's successor. Default true. */
   retryStopping?: boolean;
   /** Called with the router's fingerprint when `'first-use'` pinned it: keep it and give it next time. */
-  onPinned?(fingerprint: string): void;
+  onPinned?(fingerprint: string, address: string): void;
   /** A request that comes from the router, as it does to a node; `reply` sends the answer, as a message. */
   onRequest?(request: Message, reply: (message: string) => void): void;
   /** An answer to nothing that was asked here, or no more: the whole message. */
@@ -54,6 +50,35 @@ export interface ConnectOptions {
   clock?: { now(): number };
   /** The protocol's waits; for tests. */
   timing?: Partial<Timing>;
+}
+
+/** Where to connect and as whom. */
+export interface ConnectOptions extends SessionOptions {
+  /** `tcp://host:port`; or `ipc://path` for the internal door, in clear: then what is said on keys is not used. */
+  address: string;
+  /**
+   * The fingerprint the router's key must have, or `'first-use'` to pin the first one that completes a handshake. Needed for `tcp://`.
+   */
+  router?: string;
+}
+
+/** A router: where it is, and which key it has. */
+export interface RouterAddress {
+  /** `tcp://host:port`. */
+  readonly address: string;
+  /** The fingerprint its key must have, or `'first-use'` to pin the first one that completes a handshake. */
+  readonly fingerprint: string;
+}
+
+/** To which routers of one cluster to connect, and as whom. */
+export interface ClusterOptions extends SessionOptions {
+  /**
+   * At least one. The session is with one of them at a time, the first to begin with. Where that is lost, since its session ends, it
+   * takes no connection, refuses the key, or answers no PING for 7 s, the next has the session within 10 s. What was not acknowledged is sent there
+   * again under its token, and follows go on after the last row seen: all of them have one history. The session stays where it is when
+   * an earlier one is back.
+   */
+  routers: readonly RouterAddress[];
 }
 
 /** DATA's `$`. `deadline` is in seconds since the epoch. */
@@ -93,7 +118,7 @@ export interface Pong {
 export interface ClientEvents {
   /** The session is gone, and why. A new one is being made; requests wait for it. */
   lost: [reason: string];
-  /** There is a session again. */
+  /** There is a session again, with another router where several were named: see {@link Client.address}. */
   restored: [];
   /** A new session took the place of one that was a day old: nothing was lost by it. */
   renewed: [];
@@ -102,12 +127,14 @@ export interface ClientEvents {
 }
 
 /**
- * A session with a router that is kept up: it reconnects by itself, sends again what was not acknowledged (same token,
+ * A session with a router, or with one of several, that is kept up: it reconnects by itself, sends again what was not acknowledged (same token,
  * same bytes, so nothing runs twice) and goes on with each follow from the last row seen.
  */
 export interface Client extends AsyncDisposable {
-  /** The router's node id. */
+  /** The router's node id; of several, that of the one that the session is with, or was last. */
   readonly id: string;
+  /** The address of that router. */
+  readonly address: string;
   readonly identity: string;
   readonly roles: readonly string[];
   /** The largest message in bytes; a larger one is refused here with TOO_LARGE. */
@@ -144,11 +171,11 @@ export interface Client extends AsyncDisposable {
 }
 
 /**
- * Connects to a router and resolves with the first session. Rejects with NOT_CONNECTED, which names the last reason,
+ * Connects to a router, or to one of several, and resolves with the first session. Rejects with NOT_CONNECTED, which names the last reason,
  * after `timeoutMs`; with BROKEN_KEY or BROKEN_HANDSHAKE at once where the options cannot work; with HANDSHAKE_REFUSED
- * where `join` is of no use, or once the router has refused every handshake for `timing.refusals`.
+ * where `join` is of no use, or once a router has refused every handshake for `timing.refusals`.
  */
-export async function connect(options: ConnectOptions): Promise<Client> {
+export async function connect(options: ConnectOptions | ClusterOptions): Promise<Client> {
   const client = new RouterClient(options);
   try {
     await client.whenUp();

@@ -51,6 +51,9 @@ export const TIMING: Readonly<Timing> = {
   renew: 86_400_000,
 };
 
+/** Where there are several routers: a silent one is left early enough for the next to have the session within 10 s. */
+export const TIMING_OF_SEVERAL: Readonly<Timing> = { ...TIMING, ping: 3_500, silence: 7_000 };
+
 /** What a router says of itself and of us when a session begins. */
 export interface Welcome {
   /** The router's node id. */

@@ -15,13 +15,26 @@ import {
   reasonOf,
 } from '@centreond/protocol';
 import { joinKeyOf, keyPairOf, unb64 } from '@centreond/protocol/channel';
-import type { CallOptions, Client, ClientEvents, ConnectOptions, Pong, SendOptions } from './client.ts';
-import { TIMING, type Welcome } from './connection.ts';
+import type {
+  CallOptions,
+  Client,
+  ClientEvents,
+  ClusterOptions,
+  ConnectOptions,
+  Pong,
+  RouterAddress,
+  SendOptions,
+  SessionOptions,
+} from './client.ts';
+import { TIMING, TIMING_OF_SEVERAL, type Welcome } from './connection.ts';
+import type { RouterPlace } from './destination.ts';
 import { Exchange } from './exchange.ts';
 import { aborted } from './follower.ts';
 import { Uplink } from './uplink.ts';
 
 const CONNECT_MS = 10_000;
+/** An attempt at one more router. */
+const CONNECT_MORE_MS = 5_000;
 const SEND_MS = 60_000;
 const CALL_MS = 3_600_000;
 const MAX_PENDING = 100_000;
@@ -30,24 +43,30 @@ const QUERY_LIMIT = 100_000;
 
 /** The {@link Client}: an {@link Exchange} over an {@link Uplink}. */
 export class RouterClient extends EventEmitter<ClientEvents> implements Client {
-  readonly #options: ConnectOptions;
+  readonly #options: SessionOptions;
+  readonly #routers: readonly [RouterAddress, ...RouterAddress[]];
+  /** The addresses of routers whose keys are to be pinned. */
+  readonly #unpinned: Set<string>;
   readonly #link: Uplink;
   readonly #exchange: Exchange;
   #welcome: Welcome | undefined;
-  #fingerprint: string | undefined;
+  #router: RouterPlace;
   #lost = false;
   #isOver = false;
   #first: { resolve(): void; reject(error: Error): void } | undefined;
 
   /** Starts to connect. Throws where the options cannot work. */
-  constructor(options: ConnectOptions) {
+  constructor(options: ConnectOptions | ClusterOptions) {
     super();
     this.#options = options;
+    this.#routers = routersOf(options);
+    this.#unpinned = new Set(this.#routers.filter(isOnFirstUse).map(({ address }) => address));
+    this.#router = placeOf(this.#routers[0]);
     this.#exchange = this.#exchangeOver(options);
     this.#link = this.#open(options);
   }
 
-  #exchangeOver({ maxPending, maxPendingBytes, retryStopping }: ConnectOptions): Exchange {
+  #exchangeOver({ maxPending, maxPendingBytes, retryStopping }: SessionOptions): Exchange {
     const client = this;
     return new Exchange({
       wire: {
@@ -70,14 +89,16 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
     });
   }
 
-  #open(options: ConnectOptions): Uplink {
-    const { address, timing, clock = Date } = options;
-    const peer = address.startsWith('ipc:') ? undefined : peerOf(options);
+  #open(options: SessionOptions): Uplink {
+    const { timing, clock = Date } = options;
+    const [first, ...others] = this.#routers;
+    const peer = first.address.startsWith('ipc:') ? undefined : peerOf(options, this.#routers);
+    const waits = { ...(others.length > 0 ? TIMING_OF_SEVERAL : TIMING), ...timing };
     try {
       return new Uplink(
-        { address, peer, timing: { ...TIMING, ...timing }, clock },
+        { routers: [placeOf(first), ...others.map(placeOf)], peer, timing: waits, clock },
         {
-          up: (welcome, fingerprint) => this.#onUp(welcome, fingerprint),
+          up: (welcome, router) => this.#onUp(welcome, router),
           down: (reason) => this.#onDown(reason),
           message: (text) => this.#onMessage(text),
           replaced: () => this.#onReplaced(),
@@ -89,7 +110,7 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
     } catch (error) {
       throw isCentreondError(error)
         ? error
-        : failure('NOT_CONNECTED', { address, seconds: 0, reason: reasonOf(error) });
+        : failure('NOT_CONNECTED', { address: first.address, seconds: 0, reason: reasonOf(error) });
     }
   }
 
@@ -105,8 +126,11 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
   get maxMessage(): number {
     return this.#welcome?.maxMessage ?? 0;
   }
+  get address(): string {
+    return this.#router.address;
+  }
   get routerFingerprint(): string | undefined {
-    return this.#fingerprint;
+    return this.#welcome && this.#router.fingerprint;
   }
   /** Why there is no session, or why the last one ended. */
   get reason(): string {
@@ -118,7 +142,8 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
 
   /** Resolves with the first session; rejects with NOT_CONNECTED after `limitMs` or the signal's reason. To be called once, at once. */
   async whenUp(limitMs?: number): Promise<void> {
-    const { signal, timeoutMs = limitMs ?? CONNECT_MS } = this.#options;
+    const ownMs = CONNECT_MS + CONNECT_MORE_MS * (this.#routers.length - 1);
+    const { signal, timeoutMs = limitMs ?? ownMs } = this.#options;
     signal?.throwIfAborted();
     const timer = Number.isFinite(timeoutMs)
       ? after(timeoutMs, () => this.#first?.reject(this.#notConnected(timeoutMs)))
@@ -185,7 +210,7 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
   }
 
   #notConnected(timeoutMs: number): Error {
-    const { address } = this.#options;
+    const address = this.#routers.map((router) => router.address).join(' or ');
     return failure('NOT_CONNECTED', { address, seconds: timeoutMs / 1000, reason: this.#link.reason });
   }
 
@@ -196,12 +221,12 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
     else this.#options.onRequest?.(parseMessage(text), (answer) => this.say(answer));
   }
 
-  #onUp(welcome: Welcome, fingerprint: string | undefined): void {
+  #onUp(welcome: Welcome, { address, fingerprint }: RouterPlace): void {
     const renewed = this.#welcome !== undefined && !this.#lost;
     this.#welcome = welcome;
-    if (fingerprint !== undefined && fingerprint !== this.#fingerprint && this.#options.router === 'first-use')
-      this.#tell(() => this.#options.onPinned?.(fingerprint));
-    this.#fingerprint = fingerprint;
+    this.#router = { address, fingerprint };
+    if (fingerprint !== undefined && this.#unpinned.delete(address))
+      this.#tell(() => this.#options.onPinned?.(fingerprint, address));
     this.#isOver = false;
     this.#exchange.up();
     // After onPinned, so that those who awaited the connection find it called.
@@ -241,19 +266,39 @@ export class RouterClient extends EventEmitter<ClientEvents> implements Client {
   }
 }
 
-function peerOf(options: ConnectOptions) {
-  const { identity, key, router, ciphers, join } = options;
+function routersOf(options: ConnectOptions | ClusterOptions): [RouterAddress, ...RouterAddress[]] {
+  if (!('routers' in options)) return [{ address: options.address, fingerprint: options.router ?? '' }];
+  const [first, ...others] = options.routers;
+  if (first === undefined) throw failure('BROKEN_HANDSHAKE', { reason: 'routers is empty; name at least one' });
+  const odd = others.length > 0 ? options.routers.find(({ address }) => !TCP.test(address)) : undefined;
+  if (odd)
+    throw failure('BROKEN_HANDSHAKE', { reason: `${odd.address} is no address of a router: write tcp://HOST:PORT` });
+  return [first, ...others];
+}
+
+const TCP = /^tcp:\/\/.+:\d{1,5}$/;
+
+function isOnFirstUse({ fingerprint }: RouterAddress): boolean {
+  return fingerprint === 'first-use';
+}
+
+function placeOf(router: RouterAddress): RouterPlace {
+  const { address, fingerprint } = router;
+  return { address, fingerprint: isOnFirstUse(router) || address.startsWith('ipc:') ? undefined : fingerprint };
+}
+
+function peerOf({ identity, key, ciphers, join }: SessionOptions, routers: readonly RouterAddress[]) {
   if (identity === undefined || !isIdentity(identity))
     throw failure('BROKEN_HANDSHAKE', { reason: `${JSON.stringify(identity)} cannot be an identity` });
   if (key === undefined)
     throw failure('BROKEN_KEY', { reason: 'a tcp:// address needs a private key, and none is given' });
-  if (router === undefined || (router !== 'first-use' && !isFingerprint(router)))
+  if (!routers.every((router) => isOnFirstUse(router) || isFingerprint(router.fingerprint)))
     throw failure('BROKEN_HANDSHAKE', {
       reason: "the router's fingerprint is needed, 43 characters of base64url, or 'first-use'",
     });
   const keys = typeof key === 'string' ? keyPairOf(key) : key;
   const joinKey = join === undefined ? undefined : joinKeyOf(join);
-  return { keys, identity, router, ...(ciphers && { ciphers }), ...(joinKey && { joinKey }) };
+  return { keys, identity, ...(ciphers && { ciphers }), ...(joinKey && { joinKey }) };
 }
 
 function isFingerprint(text: string): boolean {

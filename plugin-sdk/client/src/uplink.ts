@@ -1,17 +1,17 @@
 import { parseData, parseReply, reasonOf } from '@centreond/protocol';
-import type { Cipher, KeyPair, PublicKey, Signer } from '@centreond/protocol/channel';
+import type { Cipher, KeyPair, Signer } from '@centreond/protocol/channel';
 import { Connection, type Timing, type Welcome } from './connection.ts';
+import { Destination, type RouterPlace } from './destination.ts';
 
 /** Where a link goes and as whom. */
 export interface UplinkOptions {
-  /** `tcp://host:port`, or `ipc://path` for the internal door: in clear, without identity and keys. */
-  readonly address: string;
-  /** Needed unless the address is `ipc://`. `router` is a fingerprint, or `'first-use'` to pin the first one seen. */
+  /** At least one; several are routers of one cluster, of which the link leads to one at a time. */
+  readonly routers: readonly [RouterPlace, ...RouterPlace[]];
+  /** Needed unless the address is `ipc://`, which is spoken to in clear, without identity and keys. */
   readonly peer:
     | {
         readonly keys: KeyPair | Signer;
         readonly identity: string;
-        readonly router: string;
         readonly ciphers?: readonly Cipher[];
         /** Of the join token that enrols us, where we are not known yet. */
         readonly joinKey?: Buffer;
@@ -23,16 +23,16 @@ export interface UplinkOptions {
 
 /** What a link tells. `up` comes again after each new handshake: what is not acknowledged must be sent again then. */
 export interface UplinkHandlers {
-  up(welcome: Welcome, fingerprint: string | undefined): void;
+  up(welcome: Welcome, router: RouterPlace): void;
   down(reason: string): void;
   message(text: string): void;
   /** Another process took our identity: the link is down, and stays so for `timing.replaced`. */
   replaced(): void;
-  /** The router refuses us as who joins, and as who has joined. It is tried on. */
+  /** Each router refuses us as who joins, and as who has joined. It is tried on. */
   refused(): void;
-  /** The router ended a session as revoked, and has refused the key for a while since. It is tried on. */
+  /** A router ended a session as revoked, and one has refused the key for a while since. It is tried on. */
   revoked(): void;
-  /** The router has refused every handshake for `timing.refusals`. It is tried on. */
+  /** A router has refused every handshake for `timing.refusals`, and no other one took one meanwhile. It is tried on. */
   turnedAway(): void;
 }
 
@@ -40,18 +40,18 @@ const INBOUND_SLACK = 64 * 1024;
 /** A router refuses a key in the same words when it is busy: a key that it ended is revoked once that has lasted so long. */
 const REVOKED_MS = 1500;
 
-/** Keeps one session with a router up: reconnects with jittered back-off, renews, gives way when replaced. */
+/**
+ * Keeps one session up: reconnects with jittered back-off, renews, gives way when replaced. Where it knows several routers it stays with
+ * one, and each attempt after its loss goes to the next.
+ */
 export class Uplink {
   readonly #options: UplinkOptions;
   readonly #handlers: UplinkHandlers;
-  #fingerprint: string | undefined;
-  #routerKey: PublicKey | undefined;
+  readonly #routers: readonly Destination[];
+  /** The one that the session is with, and that the next attempt goes to. */
+  #router: Destination;
   /** Until the first session: the router knows our own key then. */
   #joinKey: Buffer | undefined;
-  #isJoining = true;
-  #refusals = 0;
-  /** When the first of the latest refusals in a row came; undefined after any other end of an attempt. */
-  #refusedSince: number | undefined;
   /** The last session ended as revoked. */
   #isRevoked = false;
   #current: Connection | undefined;
@@ -64,21 +64,22 @@ export class Uplink {
   #upSince = 0;
   #closed = false;
   #inboundLimit = 64 * 2 ** 20 + INBOUND_SLACK;
-  #reason = 'it was not tried yet';
 
   /** Starts at once. Throws the socket's error for an address that is none. */
   constructor(options: UplinkOptions, handlers: UplinkHandlers) {
     this.#options = options;
     this.#handlers = handlers;
-    const router = options.peer?.router;
-    this.#fingerprint = router === 'first-use' ? undefined : router;
+    const [first, ...others] = options.routers;
+    this.#router = new Destination(first);
+    this.#routers = [this.#router, ...others.map((place) => new Destination(place))];
     this.#joinKey = options.peer?.joinKey;
     this.#open();
   }
 
-  /** Why the last attempt failed or the last session ended. */
+  /** Why the last attempt failed or the last session ended; of several routers, of each. */
   get reason(): string {
-    return this.#reason;
+    if (this.#routers.length === 1) return this.#router.reason;
+    return this.#routers.map(({ address, reason }) => `${address}: ${reason.replace(/\.$/, '')}`).join('; ');
   }
 
   get isUp(): boolean {
@@ -100,14 +101,15 @@ export class Uplink {
   }
 
   #open(): void {
-    const { address, peer, timing, clock } = this.#options;
+    const { peer, timing, clock } = this.#options;
+    const { address, routerKey, fingerprint, isJoining } = this.#router;
     const credentials = peer && {
       keys: peer.keys,
       identity: peer.identity,
       ciphers: peer.ciphers,
-      router: this.#routerKey,
-      fingerprint: this.#fingerprint,
-      joinKey: this.#isJoining ? this.#joinKey : undefined,
+      router: routerKey,
+      fingerprint,
+      joinKey: isJoining ? this.#joinKey : undefined,
     };
     const attempt: Connection = new Connection(
       { address, credentials, timing, clock, inboundLimit: this.#inboundLimit },
@@ -133,16 +135,15 @@ export class Uplink {
     this.#current = connection;
     this.#attempt = undefined;
     this.#joinKey = undefined;
-    this.#refusedSince = undefined;
+    for (const router of this.#routers) router.refusedSince = undefined;
     this.#isRevoked = false;
-    this.#routerKey = connection.routerKey;
-    this.#fingerprint = this.#routerKey?.thumbprint;
+    this.#router.pin(connection.routerKey);
     this.#upSince = performance.now();
     this.#wasOfUse = false;
     clearTimeout(this.#renewal);
     this.#renewal = setTimeout(() => this.#renew(), timing.renew);
     this.#renewal.unref();
-    this.#handlers.up(welcome, this.#fingerprint);
+    this.#handlers.up(welcome, this.#router);
   }
 
   #renew(): void {
@@ -150,7 +151,7 @@ export class Uplink {
   }
 
   #onLost(connection: Connection, reason: string, refused: boolean): void {
-    this.#reason = reason;
+    this.#router.reason = reason;
     if (connection === this.#attempt) {
       this.#attempt = undefined;
       if (this.#joinKey && connection.greeted) this.#alternate(connection, refused);
@@ -160,36 +161,44 @@ export class Uplink {
       // One that ends as soon as it began, without a word, is as good as a failed attempt: the back-off goes on.
       if (this.#wasOfUse || performance.now() - this.#upSince > this.#options.timing.backOffMax) this.#failures = 0;
       clearTimeout(this.#renewal);
+      this.#giveUpRenewal();
       this.#handlers.down(reason);
     }
+    this.#move();
     this.#later();
   }
 
-  /**
-   * An attempt whose answer was lost, maybe that of a process before this one, may have used the token up; then our key
-   * is known. So every second attempt goes without it, but only to a router that was pinned, or has shown the token.
-   */
+  /** A renewal at a router that is lost is not waited for where there are others. */
+  #giveUpRenewal(): void {
+    if (this.#routers.length === 1 || this.#attempt?.proven) return;
+    void this.#attempt?.close();
+    this.#attempt = undefined;
+  }
+
+  /** The next attempt goes to the next router, unless there is a session or an attempt with this one. */
+  #move(): void {
+    if (this.#current !== undefined || this.#attempt !== undefined) return;
+    const next = (this.#routers.indexOf(this.#router) + 1) % this.#routers.length;
+    this.#router = this.#routers[next] ?? this.#router;
+  }
+
   #alternate(connection: Connection, refused: boolean): void {
-    if (connection.checked) {
-      this.#routerKey = connection.routerKey;
-      this.#fingerprint = this.#routerKey?.thumbprint;
-    }
-    const isPinned = this.#fingerprint !== undefined;
-    this.#refusals = refused ? this.#refusals + 1 : 0;
-    if (isPinned) this.#isJoining = !this.#isJoining;
-    if (this.#refusals >= (isPinned ? 2 : 1)) this.#handlers.refused();
+    if (connection.checked) this.#router.pin(connection.routerKey);
+    this.#router.alternate(refused);
+    if (this.#routers.every((router) => router.hasRefusedJoin)) this.#handlers.refused();
   }
 
   /** Tells of refusals. A single one means little: a router also refuses a key that comes too often. */
   #count(refused: boolean): void {
+    const router = this.#router;
     if (!refused) {
-      this.#refusedSince = undefined;
+      router.refusedSince = undefined;
       return;
     }
     const now = performance.now();
-    this.#refusedSince ??= now;
-    if (this.#isRevoked && now - this.#refusedSince >= REVOKED_MS) this.#handlers.revoked();
-    if (now - this.#refusedSince >= this.#options.timing.refusals) this.#handlers.turnedAway();
+    router.refusedSince ??= now;
+    if (this.#isRevoked && now - router.refusedSince >= REVOKED_MS) this.#handlers.revoked();
+    if (now - router.refusedSince >= this.#options.timing.refusals) this.#handlers.turnedAway();
   }
 
   #later(): void {
@@ -206,7 +215,8 @@ export class Uplink {
       this.#open();
     } catch (error) {
       // The address was good once, so this is a passing lack, of sockets for one.
-      this.#reason = reasonOf(error);
+      this.#router.reason = reasonOf(error);
+      this.#move();
       this.#later();
     }
   }
@@ -234,7 +244,7 @@ export class Uplink {
     this.#attempt = undefined;
     void connection.close();
     this.#current = undefined;
-    this.#reason = 'another process connected with this identity';
+    this.#router.reason = 'another process connected with this identity';
     clearTimeout(this.#renewal);
     clearTimeout(this.#wait);
     this.#wait = setTimeout(() => this.#retry(), this.#options.timing.replaced);
