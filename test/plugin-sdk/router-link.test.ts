@@ -93,6 +93,24 @@ describe('a link', () => {
     expect(await made.forward(request)).toMatchObject({ token: 't' });
   });
 
+  test('of several routers leads to the next where one is lost, and tells to which', async () => {
+    const other = await new TestRouter(newKeys()).bind();
+    other.id = 'other';
+    const told: string[] = [];
+    const made = link({
+      others: [{ address: other.endpoint, fingerprint: other.keys.thumbprint }],
+      onState: (state, _, address) => told.push(`${state} ${address}`),
+    });
+    await until('it is up', () => told.at(-1) === `up ${router.endpoint}`);
+    router.close();
+    await until('it is up at the other', () => told.at(-1) === `up ${other.endpoint}`);
+    expect(told.slice(-2)).toEqual([`connecting ${router.endpoint}`, `up ${other.endpoint}`]);
+    expect(await made.ping()).toMatchObject({ id: 'other' });
+    expect(await made.call('ECHO', { n: 1 })).toMatchObject({ ok: true });
+    expect(other.requests.map(({ action }) => action)).toContain('ECHO');
+    other.close();
+  });
+
   test('hands what comes down to onRequest, and its answer up', async () => {
     const taken: unknown[] = [];
     link({

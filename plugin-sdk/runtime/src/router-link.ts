@@ -52,6 +52,7 @@ export class RouterLink implements Link {
   #closed = false;
   #state: NodeState | undefined;
   #reason = '';
+  #address: string;
   #late: NodeJS.Timeout | undefined;
   #requests = 0;
 
@@ -64,6 +65,7 @@ export class RouterLink implements Link {
     private readonly timing: Partial<Timing> = {},
   ) {
     this.#options = options;
+    this.#address = options.address;
     this.#core = core;
     this.#client = this.#open();
     // Told by onState, and by each call.
@@ -71,16 +73,15 @@ export class RouterLink implements Link {
   }
 
   async #open(): Promise<RouterClient> {
-    const { address, fingerprint } = this.#options;
+    const { address, fingerprint, others = [] } = this.#options;
     const router = (await this.#core.ask('ROUTERKEY', {})) as unknown as RouterIdentity;
     // Loaded where it is needed: most plugins open no link.
     const { RouterClient } = await import('@centreond/client/session');
     if (this.#closed) throw failure('CLIENT_CLOSED', { reason: 'close() was called' });
     const client: RouterClient = new RouterClient({
-      address,
+      routers: [{ address, fingerprint }, ...others],
       identity: router.id,
       key: this.#signer(router),
-      router: fingerprint,
       timing: this.timing,
       // Who speaks is there: its first words may be read before its coming is told.
       onRequest: (request, reply) => {
@@ -118,6 +119,7 @@ export class RouterLink implements Link {
   #up(client: RouterClient): void {
     clearInterval(this.#late);
     this.#late = undefined;
+    this.#address = client.address;
     if (!this.#closed && !this.#serving) {
       this.#serving = client;
       this.served?.up(client.id);
@@ -161,7 +163,7 @@ export class RouterLink implements Link {
     if (this.#closed || (this.#state === state && (state === 'connecting' || this.#reason === reason))) return;
     this.#state = state;
     this.#reason = reason;
-    this.#options.onState?.(state, reason);
+    this.#options.onState?.(state, reason, this.#address);
   }
 
   // ---- what goes out ----------------------------------------------------------------------------------------------
@@ -183,7 +185,7 @@ export class RouterLink implements Link {
 
   async ping() {
     const client = await this.#client;
-    if (!client.connected) throw failure('NODE_UNREACHABLE', { target: this.#options.address });
+    if (!client.connected) throw failure('NODE_UNREACHABLE', { target: this.#address });
     return client.ping({ timeoutMs: UNREACHABLE_MS });
   }
 

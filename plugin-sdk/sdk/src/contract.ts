@@ -189,6 +189,8 @@ export interface LinkOptions {
   address: string;
   /** The other router's key, as `centreond keys show` prints it there. */
   fingerprint: string;
+  /** More routers of its cluster. The link leads to one at a time; where that is lost, to the next within 10 s. */
+  others?: readonly { readonly address: string; readonly fingerprint: string }[];
   /** A request that comes down the link; resolves with the ACK's data, rejects with the refusal. */
   onRequest?: (request: CarriedRequest) => Promise<JsonObject>;
   /**
@@ -196,8 +198,11 @@ export interface LinkOptions {
    * `onRequest` is not called then.
    */
   serve?: boolean;
-  /** Hears of each new state. While the link is unreachable it also hears of each new reason, every 15 s at most. */
-  onState?: (state: NodeState, reason: string) => void;
+  /**
+   * Hears of each new state. While the link is unreachable it also hears of each new reason, every 15 s at most. `address` is that of
+   * the router that the link leads to, or led to last.
+   */
+  onState?: (state: NodeState, reason: string, address: string) => void;
 }
 
 /** An encrypted session with another router, kept up. Requests made with it belong to this router. */

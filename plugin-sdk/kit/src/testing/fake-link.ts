@@ -27,7 +27,7 @@ export class FakeLink implements Link {
 
   /** Tells the plugin that the link has another state. */
   become(state: NodeState, reason = ''): void {
-    this.options.onState?.(state, reason);
+    this.options.onState?.(state, reason, this.options.address);
   }
 
   /** Asks the plugin as the other router. Resolves with the answer; rejects with the refusal, or INVALID_DATA where it takes none. */
