@@ -74,6 +74,22 @@ test('flags win over a context', async () => {
   });
 });
 
+test('a context keeps several routers of a cluster, each with its key', async () => {
+  const [connect, router] = ['--connect', '--router'].map((flag) => flags[flags.indexOf(flag) + 1] as string);
+  const both = [...flags, '--connect', `tcp://127.0.0.1:9,${connect}`, '--router', `${'A'.repeat(43)},${router}`];
+  expect(await run('context', 'add', 'both', ...both)).toMatchObject({ code: 0, stderr: '' });
+  expect((await run('context', 'list')).stdout).toMatch(/ both +tcp:\/\/127\.0\.0\.1:9,tcp:\/\/\S+ +alice +-$/m);
+  expect(await run('--context', 'both', 'call', 'COMMAND', 'command=date')).toMatchObject({ code: 0, stderr: '' });
+  const refused = async (message: RegExp, ...words: string[]) =>
+    expect(await run('context', 'add', 'x', ...both, ...words)).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(message),
+    });
+  await refused(/--connect names 2 and --router 1: give a fingerprint for each/, '--router', router as string);
+  await refused(/--router abc: write the 43 characters/, '--router', `${router},abc`);
+  await refused(/--connect b:1: write tcp:\/\/host:port/, '--connect', `${connect},b:1`);
+});
+
 test('a context may name a config file', async () => {
   const file = path.join(daemon.folder, 'centreond.yaml');
   expect(await run('context', 'add', 'here', '--config', file)).toMatchObject({ code: 0 });

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import net from 'node:net';
-import { type Client, connect } from '@centreond/client';
+import { type Client, connect, type RouterAddress } from '@centreond/client';
 import { CentreondError, isCentreondError, reasonOf } from '@centreond/protocol';
 import { type Config, loadConfig } from '../config/config.ts';
 import { type CoreErrorCode, type CoreErrorDetails, sentence } from '../errors.ts';
 import { EXIT, type Globals } from './exit.ts';
 
-const CONNECT_LIMIT_MS = 10_000;
+const LOCAL_LIMIT_MS = 10_000;
 /** A router refuses a key that comes more than once a second, too, in the same words. So one refusal is not the last word. */
 const REFUSALS_MS = 2000;
 
@@ -43,20 +43,21 @@ export async function configOf(globals: Globals): Promise<Config> {
   throw cliFault('CONFIG', { problems }, isNamed ? EXIT.usage : EXIT.failed);
 }
 
-/** Connects: to the external door of --connect, else to the daemon of the config on this machine. Throws a CliError. */
+/** Connects: to the external door of --connect, or the first of several that answers, else to the daemon of the config on this machine. Throws a CliError. */
 export async function openClient(globals: Globals): Promise<Client> {
   if (globals.connect) return openRemote(globals, globals.connect);
   const { core } = await configOf(globals);
   if (!(await answers(core.socket))) {
     throw cliFault('NO_DAEMON', core, EXIT.noDaemon);
   }
-  return connect({ address: `ipc://${core.socket}`, timeoutMs: CONNECT_LIMIT_MS });
+  return connect({ address: `ipc://${core.socket}`, timeoutMs: LOCAL_LIMIT_MS });
 }
 
-async function openRemote({ key, identity, router }: Globals, address: string): Promise<Client> {
+async function openRemote({ key, identity, router }: Globals, connected: string): Promise<Client> {
   if (!key || !identity || !router) {
     throw misuse('--connect needs --key FILE, --identity ID and --router FINGERPRINT.');
   }
+  const routers = routersIn(connected, router);
   let pem: string;
   try {
     pem = await readFile(key, 'utf8');
@@ -65,7 +66,7 @@ async function openRemote({ key, identity, router }: Globals, address: string): 
   }
   try {
     const timing = { refusals: REFUSALS_MS, backOffMax: REFUSALS_MS / 4 };
-    return await connect({ address, key: pem, identity, router, timeoutMs: CONNECT_LIMIT_MS, timing });
+    return await connect({ routers, key: pem, identity, timing });
   } catch (error) {
     const refused = isCentreondError(error) && error.code !== 'NOT_CONNECTED';
     throw new CliError(
@@ -74,6 +75,18 @@ async function openRemote({ key, identity, router }: Globals, address: string): 
       refused ? EXIT.failed : EXIT.noDaemon,
     );
   }
+}
+
+/** The routers that --connect and --router name, an address and a fingerprint each, with commas between. Throws a CliError. */
+export function routersIn(connect: string, router: string): RouterAddress[] {
+  const wordsOf = (list: string) => list.split(',').map((word) => word.trim());
+  const [addresses, fingerprints] = [wordsOf(connect), wordsOf(router)];
+  if (addresses.length !== fingerprints.length) {
+    throw misuse(
+      `--connect names ${addresses.length} and --router ${fingerprints.length}: give a fingerprint for each address, in the same order, with commas between.`,
+    );
+  }
+  return addresses.map((address, i) => ({ address, fingerprint: fingerprints[i] ?? '' }));
 }
 
 /** Whether somebody listens on a socket file. */

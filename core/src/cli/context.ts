@@ -3,7 +3,7 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { isIdentity } from '@centreond/protocol';
 import { isFingerprint } from '../config/schema.ts';
-import { cliFault, misuse } from './connection.ts';
+import { cliFault, misuse, routersIn } from './connection.ts';
 import { CONTEXT_NAME, type Context, contextNamed, contextsFile, readContexts, writeContexts } from './contexts.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { printJson, table } from './print.ts';
@@ -31,11 +31,8 @@ function contextOf({ connect, key, identity, router, config }: Globals): Context
   const remote = [connect, key, identity, router].filter((one) => one !== undefined);
   if ((remote.length !== 0 && remote.length !== 4) || (remote.length === 0 && config === undefined))
     throw misuse(NEEDED);
-  if (connect !== undefined && !/^tcp:\/\/.+:\d{1,5}$/.test(connect))
-    throw misuse(`--connect ${connect}: write tcp://host:port.`);
   if (identity !== undefined && !isIdentity(identity)) throw misuse(`--identity ${identity} is not an identity.`);
-  if (router !== undefined && !isFingerprint(router))
-    throw misuse(`--router ${router}: write the 43 characters that \`centreond keys show\` prints on the router.`);
+  if (connect !== undefined && router !== undefined) checkRouters(connect, router);
   for (const [flag, file] of [
     ['--key', key],
     ['--config', config],
@@ -49,6 +46,16 @@ function contextOf({ connect, key, identity, router, config }: Globals): Context
     ...(router !== undefined && { router }),
     ...(config !== undefined && { config: path.resolve(config) }),
   };
+}
+
+function checkRouters(connect: string, router: string): void {
+  for (const { address, fingerprint } of routersIn(connect, router)) {
+    if (!/^tcp:\/\/.+:\d{1,5}$/.test(address)) throw misuse(`--connect ${address}: write tcp://host:port.`);
+    if (!isFingerprint(fingerprint))
+      throw misuse(
+        `--router ${fingerprint}: write the 43 characters that \`centreond keys show\` prints on the router.`,
+      );
+  }
 }
 
 /** `context list`. */

@@ -22,7 +22,7 @@ const Kept = z.strictObject({
   contexts: z.record(z.string().regex(CONTEXT_NAME), Context),
 });
 
-/** What a verb is to talk to: the four flags of an external door, or a config file. Paths are absolute. */
+/** What a verb is to talk to: the four flags of an external door, or of several of a cluster, or a config file. Paths are absolute. */
 export type Context = z.output<typeof Context>;
 
 /** The contexts of this user, and the name of the one that counts where no flag says otherwise. */

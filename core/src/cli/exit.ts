@@ -8,9 +8,10 @@ export interface Globals {
   readonly json?: boolean;
   /** The context whose flags count where they are not given. */
   readonly context?: string;
-  /** An external door instead of this machine's own daemon. */
+  /** An external door instead of this machine's own daemon; of a cluster several, with commas between. */
   readonly connect?: string;
   readonly key?: string;
   readonly identity?: string;
+  /** The fingerprint of each router of `connect`, in the same order. */
   readonly router?: string;
 }

@@ -37,10 +37,13 @@ export function commandLine(): Command {
     .version(VERSION)
     .option('--config <file>', 'the config file (default: ./centreond.yaml, ./config/, /etc/centreond/)')
     .option('--json', 'machine-readable results')
-    .option('--connect <address>', "an external door, tcp://host:port, instead of this machine's daemon")
+    .option(
+      '--connect <address>',
+      "an external door, tcp://host:port, instead of this machine's daemon; a cluster's: a,b",
+    )
     .option('--key <file>', 'with --connect: the key to prove who you are')
     .option('--identity <id>', 'with --connect: who you are')
-    .option('--router <fingerprint>', "with --connect: the router's fingerprint")
+    .option('--router <fingerprint>', "with --connect: the router's fingerprint; one for each address: a,b")
     .option('--context <name>', 'the flags that `centreond context add` has kept under that name')
     .exitOverride()
     .showHelpAfterError('(centreond --help lists the verbs)');
