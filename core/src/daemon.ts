@@ -103,10 +103,10 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   const entry = { tickets: new Tickets(), receive: ladder.receive };
   const refused = (identity: string, cause: string) => routes.refused(identity, cause);
   const doors = await openDoors({ ...base, ...entry, refused, chronicle, config: config.core, keys, trust, store });
-  const { internal, external, endpoint } = doors;
+  const { internal, external, endpoint, advertise } = doors;
   const cluster = openCluster({
     ...{ ...base, ...router, ...fleet, ground, version: VERSION, receive: ladder.receive },
-    endpoint: config.core.external?.advertise ?? endpoint ?? '',
+    endpoint: advertise ?? endpoint ?? '',
   });
   const opened = { folder: folder.path, endpoint: internal.endpoint, state: store.state, coreActions: coreActionNames };
   const loader = await openHost({ ...base, ...router, ...entry, ...opened, config, placement: cluster.placement });
@@ -118,7 +118,7 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   });
   const about = { package: '@centreond/core', version: VERSION, labels: config.core.labels };
   const state = new PluginState(store.state, maxMessage);
-  const own = { keys, thumbprint, trust, endpoint, loader, state, counters, cluster };
+  const own = { keys, thumbprint, trust, endpoint, advertise, loader, state, counters, cluster };
   const rooms = { ...base, ...about, ...router, ...fleet, ...own };
   const core = new CorePlugin(coreManifest, coreActions(rooms), { ...base, ...about, requests });
   registry.add(core.manifest, core);

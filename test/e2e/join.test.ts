@@ -349,6 +349,23 @@ describe('JOIN', () => {
   });
 });
 
+test('a line names the address that the config advertises, unless it is told another', async () => {
+  const external = { listen: 'tcp://127.0.0.1:*', advertise: 'tcp://central.example:5555' };
+  const told = new DaemonProcess({ core: { external }, plugins: [] });
+  try {
+    await told.start();
+    const addressIn = async (...more: string[]) => {
+      const { stdout } = await told.cli('join', 'paris-1', '--json', ...more);
+      return JSON.parse(stdout) as object;
+    };
+    expect(await addressIn()).toMatchObject({ address: external.advertise, reach: 'address', others: [] });
+    expect(await addressIn('--address', 'tcp://b:1')).toMatchObject({ address: 'tcp://b:1' });
+    expect((await told.cli('join', 'paris-1')).stderr).not.toContain('--address');
+  } finally {
+    await told.dispose();
+  }
+});
+
 test('without an external door nobody can join, and that is said', async () => {
   const closed = new DaemonProcess({ core: { external: undefined }, plugins: [] });
   try {

@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { connect } from '@centreond/client';
+import { connect, type RouterAddress } from '@centreond/client';
 import { isCentreondError, reasonOf } from '@centreond/protocol';
 import type { KeyPair } from '@centreond/protocol/channel';
-import { linkIn } from '../config/poller-config.ts';
+import { linksIn } from '../config/poller-config.ts';
 import { JOINING, ROUTER_KEY } from '../data-folder/backup.ts';
 import { DataFolder } from '../data-folder/data-folder.ts';
 import { giveTo, ownerFor } from '../data-folder/replaced.ts';
@@ -51,14 +51,14 @@ export async function enrol(options: HomeOptions, code: string): Promise<Enrolle
     }
     const isNew = writeHome(home, joining);
     const { thumbprint, created } = keys;
-    if (router !== undefined) say(`${identity} is a node of the router ${router} (${joining.address}) now.`);
+    if (router !== undefined) say(`${identity} is a node of the router ${router.id} (${router.address}) now.`);
     say(`  key     ${thumbprint}, ${shortPath(keyFile)}${created ? ' (made now)' : ''}`);
     say(`  config  ${shortPath(file)}${isNew ? ' (written now)' : ''}`);
     for (const place of aside) say(`  aside   ${shortPath(place)}`);
-    const address = home.config && linkIn(home.config).address;
-    if (address !== undefined && address !== joining.address) {
+    const [written, told] = [home.config && linksIn(home.config), routersOf(joining)];
+    if (written && namesOf(written) !== namesOf(told)) {
       say(
-        `          it has the router at ${String(address)} and the line at ${joining.address}: change it there if need be`,
+        `          it has the router at ${textOf(written)} and the line at ${textOf(told)}: change it there if need be`,
       );
     }
     return { file, system };
@@ -68,23 +68,54 @@ export async function enrol(options: HomeOptions, code: string): Promise<Enrolle
   }
 }
 
-/** The handshake with the token. Resolves with the router's id; undefined where it is not reached by who joined before. */
-async function introduce(
-  { identity, address, router, token }: JoinCode,
-  key: KeyPair,
-  { config }: NodeHome,
-): Promise<string | undefined> {
-  try {
-    await using client = await connect({ address, identity, key, router, join: token, timeoutMs: CONNECT_LIMIT_MS });
-    return client.id;
-  } catch (error) {
-    const code = isCentreondError(error) ? error.code : '';
-    if (code === 'HANDSHAKE_REFUSED') throw fault('JOIN_REFUSED', { address, identity, key: key.thumbprint });
-    if (code !== 'NOT_CONNECTED') throw error;
-    if (!config) throw fault('JOIN_UNREACHABLE', { address, identity, reason: reasonOf(error) });
-    say(`${identity} joined before, and its router is not reached now; it starts and keeps trying. ${reasonOf(error)}`);
-    return undefined;
+/** The routers of the line, in the order in which they are tried. */
+function routersOf({ address, router, others }: JoinCode): RouterAddress[] {
+  return [{ address, fingerprint: router }, ...others];
+}
+
+function textOf(routers: readonly { readonly address?: unknown }[]): string {
+  return routers.map(({ address }) => String(address)).join(' or ');
+}
+
+/** The same for the same addresses in whichever order. */
+function namesOf(routers: readonly { readonly address?: unknown }[]): string {
+  return routers
+    .map(({ address }) => String(address))
+    .sort()
+    .join(' ');
+}
+
+/** Where a handshake let this machine in. */
+interface Introduced {
+  readonly id: string;
+  readonly address: string;
+}
+
+/**
+ * The handshake with the token, at one router after the other until one lets this machine in. Undefined where none is reached by who
+ * joined before.
+ */
+async function introduce(joining: JoinCode, key: KeyPair, { config }: NodeHome): Promise<Introduced | undefined> {
+  const { identity, token } = joining;
+  const refusing: RouterAddress[] = [];
+  const reasons: string[] = [];
+  for (const router of routersOf(joining)) {
+    try {
+      const to = { address: router.address, router: router.fingerprint, timeoutMs: CONNECT_LIMIT_MS };
+      await using client = await connect({ ...to, identity, key, join: token });
+      return { id: client.id, address: router.address };
+    } catch (error) {
+      const code = isCentreondError(error) ? error.code : '';
+      if (code === 'HANDSHAKE_REFUSED') refusing.push(router);
+      else if (code === 'NOT_CONNECTED') reasons.push(reasonOf(error));
+      else throw error;
+    }
   }
+  if (refusing.length > 0) throw fault('JOIN_REFUSED', { address: textOf(refusing), identity, key: key.thumbprint });
+  const reason = reasons.join(' ');
+  if (!config) throw fault('JOIN_UNREACHABLE', { address: textOf(routersOf(joining)), identity, reason });
+  say(`${identity} joined before, and its router is not reached now; it starts and keeps trying. ${reason}`);
+  return undefined;
 }
 
 function say(line: string): void {

@@ -1,3 +1,4 @@
+import type { Client } from '@centreond/client';
 import { parseDuration } from '../config/units.ts';
 import { formatJoinCode, isDoorAddress } from '../doors/join-code.ts';
 import type { KeyActions } from '../doors/key-actions.ts';
@@ -29,12 +30,12 @@ export async function join(options: JoinOptions, identity: string): Promise<numb
     ...(subnodes && { subnodes: subnodes.flatMap((word) => word.split(',')) }),
   };
   const joining = (await client.send('JOIN', request)).data as unknown as Joining;
-  const { token, fingerprint, until, reach } = joining;
-  const address = addressOf(options, joining);
-  const code = formatJoinCode({ identity, address, router: fingerprint, token });
+  const { token, fingerprint, until, reach, others = [] } = joining;
+  const address = addressOf(options, joining, client);
+  const code = formatJoinCode({ identity, address, router: fingerprint, token, others });
   const line = `${ownName()} start --join ${code}`;
   if (options.json) {
-    printJson({ identity, line, code, router: client.id, fingerprint, address, reach, until });
+    printJson({ identity, line, code, router: client.id, fingerprint, address, others, reach, until });
     return EXIT.done;
   }
   process.stderr.write(guidance(options, { identity, address, router: client.id, joining }));
@@ -50,8 +51,8 @@ function secondsOf(text: string): number {
 }
 
 /** What the node connects to: what was said, else what led here, else the best that the router knows of itself. */
-function addressOf({ address, connect }: JoinOptions, { reach, addresses }: Joining): string {
-  const found = address ?? (reach === 'any' ? connect : undefined) ?? addresses[0];
+function addressOf({ address, connect }: JoinOptions, { reach, addresses }: Joining, client: Client): string {
+  const found = address ?? (reach === 'any' && connect ? client.address : undefined) ?? addresses[0];
   if (found !== undefined) return found;
   throw cliFault('NO_ADDRESS', undefined);
 }
@@ -63,13 +64,15 @@ function guidance(
   const { identity, address, router, joining } = told;
   const { fingerprint, until, reach, addresses } = joining;
   const minutes = Math.max(1, Math.round((until - Date.now()) / 60_000));
-  const others = addresses.filter((one) => one !== address);
+  const further = addresses.filter((one) => one !== address);
+  const others = joining.others ?? [];
   const lines = [
     `Paste the line below on the machine that is to be ${identity}, in an empty folder there where centreond is installed;`,
     'where its Debian package is, as root, without npx. It makes a key, pins this router, writes the config and starts;',
     'pasted again, it goes on where it was.',
     `  router    ${router}, ${address}`,
     `  key       ${fingerprint}`,
+    ...others.map((other) => `  or        ${other.address}, key ${other.fingerprint}`),
     `  valid     once, until ${new Date(until).toISOString().slice(0, 19)}Z (${minutes} min); keep it to yourself until then`,
     `  watch     ${ownName()} nodes, where it is up a moment later`,
     `  withdraw  ${ownName()} keys revoke ${identity}`,
@@ -82,7 +85,7 @@ function guidance(
   } else if (options.address === undefined && reach === 'any') {
     lines.push(
       `The external door listens on every address of this machine, and the line names ${address}.`,
-      ...(others.length > 0 ? [`There is also ${others.join(', ')}.`] : []),
+      ...(further.length > 0 ? [`There is also ${further.join(', ')}.`] : []),
       'Where nodes do not reach that, name another with --address tcp://host:port.',
     );
   }

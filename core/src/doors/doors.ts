@@ -38,6 +38,8 @@ export interface Doors {
   readonly external: ExternalDoor | undefined;
   /** What clients connect to, with its port; undefined if there is no external door. */
   readonly endpoint: string | undefined;
+  /** The address by which other machines reach that door, where the config names it. */
+  readonly advertise: string | undefined;
 }
 
 /**
@@ -50,7 +52,7 @@ export async function openDoors(options: DoorsOptions): Promise<Doors> {
   const internal = new InternalDoor({ file: socket, maxMessage, clock, log, receive, tickets });
   await internal.start();
   closing.push('the internal door', CLOSE_MS, () => internal.stop());
-  if (!config.external) return { internal, external: undefined, endpoint: undefined };
+  if (!config.external) return { internal, external: undefined, endpoint: undefined, advertise: undefined };
   const pinned = (identity: string, jwk: PublicJwk) => {
     store
       .pin(identity, JSON.stringify(jwk))
@@ -74,5 +76,5 @@ export async function openDoors(options: DoorsOptions): Promise<Doors> {
     refused,
   });
   closing.push('the external door', CLOSE_MS, (withinMs) => external.stop(withinMs));
-  return { internal, external, endpoint: await external.listen() };
+  return { internal, external, endpoint: await external.listen(), advertise: config.external.advertise };
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isIdentity } from '@centreond/protocol';
+import type { OtherRouter } from '../config/poller-config.ts';
 import { fault } from '../errors.ts';
 import { isFingerprint } from './trust-file.ts';
 
@@ -10,7 +11,12 @@ export interface JoinCode {
   /** The router's fingerprint. */
   readonly router: string;
   readonly token: string;
+  /** More routers of its cluster, at most {@link MOST_OTHERS}. */
+  readonly others: readonly OtherRouter[];
 }
+
+/** So many that the line stays one that people paste. */
+export const MOST_OTHERS = 15;
 
 const MARK = 'join1.';
 const SUM_BYTES = 6;
@@ -23,9 +29,13 @@ export function isDoorAddress(address: string): boolean {
   return host !== '0.0.0.0' && host !== '[::]' && Number(port) >= 1 && Number(port) <= 65_535;
 }
 
-/** The code as one word that no shell changes, whose last characters tell whether it is whole. */
-export function formatJoinCode({ identity, address, router, token }: JoinCode): string {
-  const text = Buffer.from([identity, address, router, token].join(' '));
+/**
+ * The code as one word that no shell changes, whose last characters tell whether it is whole. Others stand behind the token: a node
+ * that knows of none refuses such a code as that of another version.
+ */
+export function formatJoinCode({ identity, address, router, token, others }: JoinCode): string {
+  const more = others.flatMap((other) => [other.address, other.fingerprint]);
+  const text = Buffer.from([identity, address, router, token, ...more].join(' '));
   return MARK + Buffer.concat([text, sumOf(text)]).toString('base64url');
 }
 
@@ -40,9 +50,22 @@ export function parseJoinCode(code: string): JoinCode {
   if (bytes.toString('base64url') !== word || !sumOf(text).equals(bytes.subarray(text.length))) {
     throw broken(`is not whole, or was changed: it has ${code.length} characters and they do not add up`);
   }
+  const others = othersIn(more);
   const isSound = isIdentity(identity) && isDoorAddress(address) && isFingerprint(router) && TOKEN.test(token);
-  if (!isSound || more.length > 0) throw broken('is of another version of centreond');
-  return { identity, address, router, token };
+  if (!isSound || others === undefined) throw broken('is of another version of centreond');
+  return { identity, address, router, token, others };
+}
+
+/** The routers that the words behind the token name; undefined if they are something else. */
+function othersIn(words: readonly string[]): OtherRouter[] | undefined {
+  if (words.length % 2 !== 0 || words.length > 2 * MOST_OTHERS) return undefined;
+  const others: OtherRouter[] = [];
+  for (let i = 0; i < words.length; i += 2) {
+    const [address = '', fingerprint = ''] = words.slice(i);
+    if (!isDoorAddress(address) || !isFingerprint(fingerprint)) return undefined;
+    others.push({ address, fingerprint });
+  }
+  return others;
 }
 
 function sumOf(text: Uint8Array): Buffer {

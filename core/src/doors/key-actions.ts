@@ -1,10 +1,13 @@
 import { Action, Plugin } from '@centreond/plugin-sdk';
 import { failure, isCentreondError } from '@centreond/protocol';
 import { z } from 'zod';
+import type { OtherRouter } from '../config/poller-config.ts';
 import type { Chronicle } from '../log/chronicle.ts';
 import { type AskContext, NODE_ID, NOTHING, READ } from '../router/declaring.ts';
-import { reachOf } from './reach.ts';
+import { isDoorAddress, MOST_OTHERS } from './join-code.ts';
+import { type Reach, reachOf } from './reach.ts';
 import { LONGEST_INVITATION, type Trust } from './trust.ts';
+import { isFingerprint } from './trust-file.ts';
 
 const FINGERPRINT = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
 const IDENTITY = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/);
@@ -28,6 +31,9 @@ const Joining = z.strictObject({
   fingerprint: z.string().describe("The router's key."),
   reach: z.enum(['address', 'loopback', 'any']).describe('What the external door listens on.'),
   addresses: z.array(z.string()).describe('Where nodes may reach it, best first.'),
+  others: z
+    .array(z.strictObject({ address: z.string(), fingerprint: z.string() }))
+    .describe('The other routers of its cluster.'),
   until: z.number().describe('When the token ends, in milliseconds since the epoch.'),
 });
 export interface KeyActionsOptions {
@@ -39,6 +45,10 @@ export interface KeyActionsOptions {
   readonly thumbprint: string;
   /** What the external door listens on; undefined if there is none. */
   readonly endpoint: string | undefined;
+  /** The address by which other machines reach that door, where the config names it. */
+  readonly advertise?: string | undefined;
+  /** The other routers of this router's cluster, as nodes reach them; none if omitted. */
+  others?(): readonly OtherRouter[];
 }
 
 /** Who may connect. */
@@ -110,13 +120,29 @@ export class KeyActions {
         'there is no external door, by which nodes come; set core.external.listen and start the daemon again',
       );
     }
-    const { kind: reach, addresses } = reachOf(endpoint);
+    const { kind: reach, addresses } = this.#reach(endpoint);
     try {
       const { token, until } = trust.invite({ seconds: LONGEST_INVITATION, ...input, by: caller.identity });
       this.options.chronicle.tell('KEY_INVITED', { identity, by: caller.identity });
-      return { identity, token, fingerprint: thumbprint, reach, addresses: [...addresses], until };
+      const others = this.#others();
+      return { identity, token, fingerprint: thumbprint, reach, addresses: [...addresses], others, until };
     } catch (error) {
       throw isCentreondError(error) && error.code === 'KEY_REFUSED' ? refuse(error.message) : error;
     }
+  }
+
+  #reach(endpoint: string): Reach {
+    const { advertise } = this.options;
+    return advertise === undefined ? reachOf(endpoint) : { kind: 'address', addresses: [advertise] };
+  }
+
+  /** Those that a join code can name. */
+  #others(): OtherRouter[] {
+    const { thumbprint, others } = this.options;
+    return (others?.() ?? [])
+      .filter(({ address, fingerprint }) => isDoorAddress(address) && isFingerprint(fingerprint))
+      .filter(({ fingerprint }) => fingerprint !== thumbprint)
+      .slice(0, MOST_OTHERS)
+      .map(({ address, fingerprint }) => ({ address, fingerprint }));
   }
 }

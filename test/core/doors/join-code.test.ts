@@ -1,11 +1,12 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Ajv } from 'ajv';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import { loadConfig } from '../../../core/dist/config/config.js';
 import { configSchema } from '../../../core/dist/config/editor-schema.js';
-import { differenceFrom } from '../../../core/dist/config/poller-config.js';
+import { differenceFrom, linksIn } from '../../../core/dist/config/poller-config.js';
 import { pollerConfig } from '../../../core/dist/config/templates.js';
 import { formatJoinCode, isDoorAddress, parseJoinCode } from '../../../core/dist/doors/join-code.js';
 import { reachOf } from '../../../core/dist/doors/reach.js';
@@ -16,15 +17,21 @@ const joining = {
   address: 'tcp://[2001:db8::5]:5555',
   router: 'K08kPgYsA27HBTOkhrG2qcOHH3Sbk54Pi6UvgaAhPdQ',
   token: 'Q1dPykjToeSXT2ZjYjLhXCGKwpA8CXX9',
+  others: [],
 };
+const other = { address: 'tcp://central-b:5555', fingerprint: 'E7L-uohg6OJu5_SRlSQ8utZgMzgojU6EiOo9HVdr9IY' };
 const broken = (what: string) => expect.objectContaining({ code: 'JOIN_CODE', message: expect.stringContaining(what) });
 
-describe('a join code', () => {
-  const code = formatJoinCode(joining);
+describe.each([
+  ['a join code', []],
+  ['a join code of several routers', [other, { ...other, address: 'tcp://10.0.0.7:5555' }]],
+])('%s', (_, others) => {
+  const several = { ...joining, others };
+  const code = formatJoinCode(several);
 
   test('is one word that no shell changes, and bears all of it', () => {
     expect(code).toMatch(/^join1\.[A-Za-z0-9_-]+$/);
-    expect(parseJoinCode(code)).toEqual(joining);
+    expect(parseJoinCode(code)).toEqual(several);
   });
 
   test('tells when it is cut anywhere, or when any of its characters is another', () => {
@@ -49,10 +56,23 @@ describe('a join code', () => {
       { router: 'short' },
       { token: 'x' },
       { token: `${joining.token} more` },
+      { others: [...others, { ...other, address: 'tcp://*:5555' }] },
+      { others: [...others, { ...other, fingerprint: 'short' }] },
+      { others: Array(16).fill(other) },
     ]) {
-      expect(() => parseJoinCode(formatJoinCode({ ...joining, ...odd }))).toThrow(broken('another version'));
+      expect(() => parseJoinCode(formatJoinCode({ ...several, ...odd }))).toThrow(broken('another version'));
     }
   });
+});
+
+test('a join code of one router is the one that older nodes read, and one of several has the words that they do not', () => {
+  const old =
+    'join1.cGFyaXMtMSB0Y3A6Ly9bMjAwMTpkYjg6OjVdOjU1NTUgSzA4a1BnWXNBMjdIQlRPa2hyRzJxY09ISDNTYms1NFBpNlV2Z2FBaFBkUSBRMWRQeWtqVG9lU1hUMlpqWWpMaFhDR0t3cEE4Q1hYOQLV-qmyfQ';
+  expect(formatJoinCode(joining)).toBe(old);
+  const words = Buffer.from(formatJoinCode({ ...joining, others: [other] }).slice(6), 'base64url').toString('latin1');
+  // They take the first four for one router, and refuse a code with more as that of another version.
+  expect(words.split(' ').slice(0, 4)).toEqual([joining.identity, joining.address, joining.router, joining.token]);
+  expect(words.split(' ')[4]).toBe(other.address);
 });
 
 test.each([
@@ -87,7 +107,7 @@ test('a door is reached by its address, from this machine alone, or by every add
 
 describe('the config of a node', () => {
   const example = path.join(ROOT, 'config/poller.yaml');
-  const told = { identity: 'paris-1', address: 'tcp://central:5555', router: 'A'.repeat(43) };
+  const told = { identity: 'paris-1', address: 'tcp://central:5555', router: 'A'.repeat(43), others: [] };
 
   test('that is the example is the one that joining writes', () => {
     const text = readFileSync(example, 'utf8');
@@ -108,6 +128,22 @@ describe('the config of a node', () => {
     expect(differenceFrom(config, { ...told, identity: 'lyon-1' })).toContain('paris-1');
     expect(differenceFrom(config, { ...told, router: joining.router })).toContain(told.router);
     expect(differenceFrom({ ...config, plugins: [] }, told)).toContain('no router');
+  });
+
+  test('of several routers names each, and is known by any of them', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'centreond-poller-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const file = path.join(folder, 'centreond.yaml');
+    writeFileSync(file, pollerConfig({ ...told, others: [other] }));
+    const { config, problems } = await loadConfig({ file, cwd: ROOT });
+    expect(problems).toEqual([]);
+    if (!config) throw new Error('no config');
+    expect(linksIn(config)).toEqual([{ address: told.address, fingerprint: told.router }, other]);
+    const known = (router: string, others = [other]) => differenceFrom(config, { ...told, router, others });
+    expect([known(told.router), known(told.router, []), known(joining.router), known(other.fingerprint, [])]).toEqual(
+      Array(4).fill(undefined),
+    );
+    expect(known(joining.router, [])).toContain(`${told.router} or ${other.fingerprint}, not to ${joining.router}`);
   });
 
   test('suits the schema that editors are given', () => {
