@@ -195,10 +195,20 @@ export class Bus {
     const parts = Math.max(1, Math.ceil(body.length / size));
     for (let part = 0; part < parts; part++) {
       const head: Head = { from: this.#options.id, kind, what, number, part, parts };
-      nats.publish(
+      this.#publish(
+        nats,
         subject,
         Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), body.subarray(part * size, (part + 1) * size)]),
       );
+    }
+  }
+
+  /** What cannot be sent is lost, as what NATS loses. */
+  #publish(nats: NatsConnection, subject: string, message: Buffer): void {
+    try {
+      nats.publish(subject, message);
+    } catch (error) {
+      this.#options.log.debug({ err: error }, `NATS did not take a message: ${reasonOf(error)}`);
     }
   }
 
@@ -214,8 +224,20 @@ export class Bus {
     if (whole === undefined) return;
     const text = whole.toString();
     if (kind === 'answer') this.#asked.get(from)?.answer(String(number), text);
-    else if (kind === 'tell') this.#hearing?.told(from, what, text);
+    else if (kind === 'tell') this.#tell(from, what, text);
     else void this.#answer(from, what, number, text);
+  }
+
+  #tell(from: string, what: string, text: string): void {
+    try {
+      this.#hearing?.told(from, what, text);
+    } catch (error) {
+      // Anybody may speak on these subjects whom NATS lets in.
+      this.#options.log.warn(
+        { err: error, router: from },
+        `what ${from} told (${what}) is not understood: ${reasonOf(error)}`,
+      );
+    }
   }
 
   async #answer(from: string, what: string, number: number, text: string): Promise<void> {

@@ -3,11 +3,13 @@ import type { Log } from '../log.ts';
 import type { Followers } from '../router/followers.ts';
 import type { OpenRequest } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
+import type { Membership } from '../store/membership.ts';
 import type { TokenStore } from '../store/token-store.ts';
 import type { Watches } from './watches.ts';
 
 export interface ForwardedRequestsOptions {
   readonly store: Pick<TokenStore, 'find'>;
+  readonly membership: Pick<Membership, 'ended'>;
   readonly requests: Requests;
   readonly followers: Followers;
   readonly watches: Watches;
@@ -53,7 +55,7 @@ export class ForwardedRequests {
       this.#busy.set(token, true);
       return;
     }
-    const { store, requests, followers, log } = this.#options;
+    const { store, membership, requests, followers, log } = this.#options;
     try {
       do {
         this.#busy.set(token, false);
@@ -63,6 +65,7 @@ export class ForwardedRequests {
         const open = requests.get(token);
         if (!open?.action.executor.elsewhere || known.state !== 'ended') continue;
         requests.endedElsewhere(open);
+        membership.ended(token);
         this.#forget(token);
       } while (this.#busy.get(token));
     } catch (error) {

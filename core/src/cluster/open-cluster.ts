@@ -26,6 +26,8 @@ export interface ClusterView {
   clockSkewSeconds(): number;
   /** Why NATS is away; null where it is there, or not needed. */
   natsAway(): string | null;
+  /** The other routers that are up, as machines reach them. */
+  others(): readonly { readonly address: string; readonly fingerprint: string }[];
   /** Ends a request that is open at another router. Resolves with whether it was. */
   cancelElsewhere(token: string, by: string): Promise<boolean>;
   /**
@@ -135,6 +137,10 @@ export function openCluster(options: OpenClusterOptions): ClusterView {
       routers: Object.fromEntries(heartbeat.last.routers.map(({ id, state }) => [id, state])),
     }),
     counters: () => ({ ...cluster.watches.counters, trust: cluster.sharedTrust.counters }),
+    others: () =>
+      heartbeat.last.routers.flatMap(({ id, state, endpoint: address, fingerprint }) =>
+        id === options.id || state !== 'up' || address === '' ? [] : [{ address, fingerprint }],
+      ),
     cancelElsewhere: (token, by) => entered.cancel(token, by),
     enter: async () => {
       await entered.enter().catch((error: unknown) => {
@@ -153,6 +159,7 @@ const BY_ITSELF: ClusterView = {
   routers: () => [],
   clockSkewSeconds: () => 0,
   natsAway: () => null,
+  others: () => [],
   cancelElsewhere: async () => false,
   enter: async () => {},
 };

@@ -47,8 +47,10 @@ export interface KeyActionsOptions {
   readonly endpoint: string | undefined;
   /** The address by which other machines reach that door, where the config names it. */
   readonly advertise?: string | undefined;
-  /** The other routers of this router's cluster, as nodes reach them; none if omitted. */
-  others?(): readonly OtherRouter[];
+  readonly cluster?: {
+    /** The other routers of this router's cluster, as nodes reach them. */
+    others(): readonly OtherRouter[];
+  };
 }
 
 /** Who may connect. */
@@ -138,8 +140,8 @@ export class KeyActions {
 
   /** Those that a join code can name. */
   #others(): OtherRouter[] {
-    const { thumbprint, others } = this.options;
-    return (others?.() ?? [])
+    const { thumbprint, cluster } = this.options;
+    return (cluster?.others() ?? [])
       .filter(({ address, fingerprint }) => isDoorAddress(address) && isFingerprint(fingerprint))
       .filter(({ fingerprint }) => fingerprint !== thumbprint)
       .slice(0, MOST_OTHERS)

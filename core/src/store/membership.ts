@@ -64,6 +64,8 @@ export interface Membership {
    * that has it where that is neither, and with undefined where it is not open.
    */
   claim(token: string, from: string): Promise<RequestRecord | string | undefined>;
+  /** The end of a request that this router handed over was stored by another: nothing more is kept of it here. */
+  ended(token: string): void;
   /** The router at which a request is open; undefined where it is not open. */
   holderOf(token: string): Promise<string | undefined>;
   /** Of tokens with the id of the last row that was seen, those of which there are later rows, with the id of the last. */
@@ -87,6 +89,8 @@ export interface Membership {
 export interface Members extends Membership {
   /** Called with each request that is taken over, before it is handed out. */
   onOpened: (token: string, open: { readonly id: number; readonly action: string }) => void;
+  /** Called with each request that this router handed over and that has ended. */
+  onEnded: (token: string) => void;
   /** Leaves: others may take over at once what is open. Call it when nothing is written any more. */
   leave(): Promise<void>;
   close(): Promise<void>;

@@ -75,7 +75,10 @@ export class ThreadedStore implements TokenStore {
   constructor(options: StoreSettings, { queue, reader, place, membership }: Threads) {
     this.#options = options;
     this.#members = membership;
-    if (membership) membership.onOpened = (token, open) => this.#writes.opened(token, open);
+    if (membership) {
+      membership.onOpened = (token, open) => this.#writes.opened(token, open);
+      membership.onEnded = (token) => this.#writes.ended(token);
+    }
     this.#place = place;
     this.#queue = queue;
     this.#reader = reader;

@@ -32,7 +32,9 @@ describe('JOIN', () => {
     const self = { address: 'tcp://central-a:5555', fingerprint: thumbprint };
     const anywhere = { address: 'tcp://0.0.0.0:5555', fingerprint: c?.fingerprint ?? '' };
     const keyless = { address: 'tcp://central-d:5555', fingerprint: '' };
-    expect(joined({ others: () => [self, anywhere, keyless, ...others] }).others).toEqual([b, c]);
-    expect(joined({ others: () => Array.from({ length: 40 }, () => others).flat() }).others).toHaveLength(15);
+    expect(joined({ cluster: { others: () => [self, anywhere, keyless, ...others] } }).others).toEqual([b, c]);
+    expect(joined({ cluster: { others: () => Array.from({ length: 40 }, () => others).flat() } }).others).toHaveLength(
+      15,
+    );
   });
 });

@@ -25,6 +25,7 @@ export class PostgresMembers implements Members {
   readonly #cluster: string;
   readonly #me: Entered;
   onOpened: Members['onOpened'] = () => {};
+  onEnded: Members['onEnded'] = () => {};
   #busy: Promise<unknown> = Promise.resolve();
   #sessions = 0;
 
@@ -119,6 +120,10 @@ export class PostgresMembers implements Members {
     if (claimed.length === 0) return this.holderOf(token);
     const [request] = await this.taken([token]);
     return request;
+  }
+
+  ended(token: string): void {
+    this.onEnded(token);
   }
 
   async holderOf(token: string): Promise<string | undefined> {

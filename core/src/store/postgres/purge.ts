@@ -13,6 +13,8 @@ const CLOCK = 'purge_clock';
 interface Limits {
   readonly retentionSeconds: number;
   readonly maxBytes: number;
+  /** What this process was let in by. */
+  readonly fence: number;
   /** When the store was opened, in seconds by the wall clock and by the monotonic one. */
   readonly wall: number;
   readonly monotonic: number;
@@ -89,7 +91,11 @@ export class Purge {
     // What a crash brings back is purged again.
     await session.rows('BEGIN; SET LOCAL synchronous_commit = off');
     try {
-      const [turn] = await session.rows(`SELECT pg_try_advisory_xact_lock(${LOCKS.application}, ${LOCKS.purge})`);
+      const [turn] = await session.rows(
+        `SELECT pg_try_advisory_xact_lock(${LOCKS.application}, ${LOCKS.purge})
+          AND EXISTS (SELECT 1 FROM centreond_writer WHERE node = $1 AND fence = $2)`,
+        [this.#node, this.#limits.fence],
+      );
       const chunk = turn?.bool()
         ? await (this.#phase === 'rows' ? this.#someRows(session, bytes) : this.#someRequests(session))
         : { ...NOTHING, goesOn: false };
