@@ -148,6 +148,11 @@ const PLANTED: Record<Fault, (run: Draft) => string | undefined> = {
     run.events.splice(at, 2, other, one);
     return one.token;
   },
+  'a row was shown twice': (run) => {
+    const shown = run.events.find((event) => event.kind === 'row');
+    if (shown) run.events.splice(run.events.indexOf(shown), 0, shown);
+    return shown?.token;
+  },
   'a row was not shown': (run) => {
     const at = run.events.findIndex((event) => event.kind === 'row');
     return at < 0 ? undefined : run.events.splice(at, 1)[0]?.token;

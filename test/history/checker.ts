@@ -48,6 +48,7 @@ export type Fault =
   | 'finished, and never ran'
   | 'a row was shown that is not stored'
   | 'rows were shown out of order'
+  | 'a row was shown twice'
   | 'a row was not shown';
 
 export interface Violation {
@@ -72,13 +73,19 @@ export function violationsOf({ events, rows, runs }: Evidence): Violation[] {
   return found;
 }
 
+/** A row as a follower was shown it. */
+export interface Shown {
+  readonly id: number;
+  readonly code: number;
+}
+
 /** What its client was told of one token, over all of its tries. */
 class Told {
   isAcknowledged = false;
   isRefused = false;
   isUnknown = false;
   once = false;
-  readonly shown: { id: number; code: number }[] = [];
+  readonly shown: Shown[] = [];
 
   hear(event: Event): void {
     if (event.kind === 'invoke') this.once = event.once;
@@ -109,11 +116,13 @@ function* faultsOf(told: Told | undefined, rows: readonly StoredRow[], runs: num
   yield* faultsOfShown(told.shown, rows);
 }
 
-function* faultsOfShown(shown: Told['shown'], rows: readonly StoredRow[]): Generator<Fault> {
+/** What is wrong with what one follower was shown of a token, in this order, that has these rows. */
+export function* faultsOfShown(shown: readonly Shown[], rows: readonly Shown[]): Generator<Fault> {
   const ids = new Map(rows.map(({ id, code }) => [id, code]));
   if (shown.some(({ id, code }) => ids.get(id) !== code)) yield 'a row was shown that is not stored';
-  if (shown.some(({ id }, i) => i > 0 && id <= (shown[i - 1]?.id ?? 0))) yield 'rows were shown out of order';
+  if (shown.some(({ id }, i) => i > 0 && id < (shown[i - 1]?.id ?? 0))) yield 'rows were shown out of order';
   const seen = new Set(shown.map(({ id }) => id));
+  if (seen.size < shown.length) yield 'a row was shown twice';
   // Who was shown the end was shown all before it.
   if (shown.some(isTerminal) && rows.some(({ id }) => !seen.has(id))) yield 'a row was not shown';
 }
