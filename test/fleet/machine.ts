@@ -10,7 +10,7 @@ export const PULL = path.join(ROOT, 'plugins/pull');
 export const PROXY = path.join(ROOT, 'plugins/proxy');
 const PORT = 5555;
 /** Ends a daemon when the process that tests is gone, however that ended. */
-const WITH_PARENT = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL'] : [];
+export const WITH_PARENT = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL'] : [];
 
 export interface RouterKey {
   readonly pem: string;

@@ -1,0 +1,180 @@
+import { type Client, connect } from '@centreond/client';
+import { PostgresServer } from '../core/store/postgres-server.ts';
+import { type Identity, until } from '../daemon-process.ts';
+import type { Evidence, Told } from './checker.ts';
+import { freePort } from './free-port.ts';
+import type { History } from './history.ts';
+import { PulledNode, Router } from './member.ts';
+import { NatsServer, type NatsUser } from './nats-server.ts';
+import { Witness } from './witness.ts';
+
+const CONNECT_MS = 30_000;
+/** GETLOG at the end: more rows than a part of a run has. */
+const ALL_ROWS = 1_000_000;
+const ALL_END_MS = 60_000;
+
+export interface ClusterPlan {
+  readonly routers: number;
+  /** How many nodes each router has. */
+  readonly nodes?: number;
+  /** Whether they know of each other. Default true; else each is by itself on the same database. */
+  readonly clustered?: boolean;
+  readonly nats?: NatsUser;
+  /** `name=value`, as for `postgres -c`. */
+  readonly postgres?: readonly string[];
+}
+
+/** Routers, each with nodes, on one PostgreSQL and one NATS, and a client of each router. All are ended with it. */
+export class Cluster {
+  readonly postgres: PostgresServer;
+  readonly nats: NatsServer;
+  readonly routers: Router[] = [];
+  readonly nodes: PulledNode[] = [];
+  #witness: Witness | undefined;
+  readonly #identities: Identity[] = [];
+  readonly #clients = new Map<string, Client>();
+  readonly #admins = new Map<string, Client>();
+
+  private constructor({ nats, postgres = ['fsync=off'] }: ClusterPlan) {
+    this.postgres = new PostgresServer(postgres);
+    this.nats = new NatsServer(nats);
+  }
+
+  /** Starts all of it; resolves when every router has its nodes. */
+  static async start(plan: ClusterPlan): Promise<Cluster> {
+    const cluster = new Cluster(plan);
+    try {
+      await Promise.all([cluster.postgres.start(), cluster.nats.start()]);
+      await cluster.#prepare(plan);
+      // One after the other: two cores are busy with each.
+      for (const router of cluster.routers) await router.start();
+      for (const router of cluster.routers) await cluster.#connect(router);
+      for (const node of cluster.nodes) await node.start();
+      await cluster.whenLinked();
+      return cluster;
+    } catch (error) {
+      await cluster.close();
+      throw error;
+    }
+  }
+
+  async #prepare({ routers, nodes = 0, clustered = true }: ClusterPlan): Promise<void> {
+    const { url: nats, credentials } = this.nats;
+    const witness = await Witness.open(this.postgres);
+    this.#witness = witness;
+    const cluster = clustered ? { name: 'test', nats, ...(credentials && { credentials }) } : undefined;
+    for (let i = 0; i < routers; i++) {
+      const id = `central-${'abcdefgh'[i]}`;
+      this.routers.push(new Router({ id, port: await freePort(), url: (process) => witness.url(process), cluster }));
+    }
+    const [first] = this.routers;
+    if (!first) throw new Error('a cluster has one router at least');
+    this.#identities.push(first.client('alice'), first.client('root', ['client', 'admin']));
+    for (const router of this.routers) {
+      for (let i = 0; i < nodes; i++) {
+        const node = new PulledNode(`${router.id.replace('central', 'node')}${i + 1}`, router);
+        this.nodes.push(node);
+        first.clients.push({ identity: node.id, fingerprint: node.fingerprint, roles: ['node'] });
+      }
+    }
+    for (const router of this.routers.slice(1)) router.clients.push(...first.clients);
+  }
+
+  /** A client of one router, and an operator there. */
+  async #connect(router: Router): Promise<void> {
+    const open = (who: Identity) => connect({ ...router.door(who), timeoutMs: CONNECT_MS });
+    const [alice, root] = this.#identities as [Identity, Identity];
+    this.#clients.set(router.id, await open(alice));
+    this.#admins.set(router.id, await open(root));
+  }
+
+  /** What the database saw. */
+  get witness(): Witness {
+    if (!this.#witness) throw new Error('it is not started');
+    return this.#witness;
+  }
+
+  router(id: string): Router {
+    const found = this.routers.find((router) => router.id === id);
+    if (!found) throw new Error(`there is no router ${id}`);
+    return found;
+  }
+
+  /** The nodes that a router has when all are up. */
+  nodesOf({ id }: Router): PulledNode[] {
+    return this.nodes.filter((node) => node.id.startsWith(id.replace('central', 'node')));
+  }
+
+  client({ id }: Router): Client {
+    return this.#clients.get(id) as Client;
+  }
+
+  admin({ id }: Router): Client {
+    return this.#admins.get(id) as Client;
+  }
+
+  /** Resolves when every node runs what the router that it is linked to sends it. */
+  async whenLinked(limitMs = 60_000): Promise<void> {
+    for (const router of this.routers.filter(({ running }) => running)) {
+      for (const { id } of this.nodesOf(router)) {
+        const answers = () => answersAt(this.admin(router), id);
+        await until(`${id} answers ${router.id}`, answers, limitMs);
+      }
+    }
+  }
+
+  /** Resolves once no token of a run is open. */
+  async whenEnded(prefix: string): Promise<void> {
+    let open: string[] = [];
+    await until(
+      'all tokens have ended',
+      async () => {
+        open = [...(await this.witness.open(prefix))].map(([token, router]) => `${token} at ${router}`);
+        return open.length === 0;
+      },
+      ALL_END_MS,
+    ).catch((error: Error) => {
+      throw new Error(`${error.message}; open: ${open.slice(0, 20).join(', ')}`);
+    });
+  }
+
+  /** What there is of the tokens that begin with `prefix`. Every router runs. */
+  async evidence(history: History, prefix: string): Promise<Evidence> {
+    const runs = new Map<string, number>();
+    for (const { ledger } of [...this.routers, ...this.nodes]) {
+      for (const token of ledger) if (token.startsWith(prefix)) runs.set(token, (runs.get(token) ?? 0) + 1);
+    }
+    const rows = await this.witness.rows(prefix);
+    const before = (rows[0]?.id ?? 1) - 1;
+    const told: Told[] = [];
+    for (const router of this.routers) {
+      const all = await this.admin(router).query({ id: before, limit: ALL_ROWS }, { timeoutMs: ALL_END_MS });
+      const ids = new Set(rows.map(({ id }) => id));
+      // Those that count for no request are told, too.
+      told.push({ router: router.id, rows: all.filter(({ id, token }) => token.startsWith(prefix) && ids.has(id)) });
+    }
+    return { events: history.events, rows, runs, seen: await this.witness.seen(prefix), told };
+  }
+
+  /** The last that each router logged. */
+  logs(lines = 30): string {
+    return this.routers
+      .map(({ id, stderr }) => `${id} logged\n  ${stderr.trim().split('\n').slice(-lines).join('\n  ')}`)
+      .join('\n');
+  }
+
+  /** Ends everything, and removes it. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#clients.values(), ...this.#admins.values()].map((client) => client.close()));
+    await Promise.all([...this.routers, ...this.nodes].map((member) => member.dispose()));
+    await Promise.all([this.postgres.stop(), this.nats.stop()]);
+  }
+}
+
+async function answersAt(client: Client, target: string): Promise<boolean> {
+  try {
+    return (await client.call('ECHO', {}, { target, timeoutMs: 5000 })).ok;
+  } catch {
+    return false; // not yet
+  }
+}
