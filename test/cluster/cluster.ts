@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { type Client, connect } from '@centreond/client';
+import { reasonOf } from '@centreond/protocol';
 import { PostgresServer } from '../core/store/postgres-server.ts';
-import { type Identity, until } from '../daemon-process.ts';
+import { type Identity, ROOT, until } from '../daemon-process.ts';
 import type { Evidence, Told } from './checker.ts';
 import { freePort } from './free-port.ts';
 import type { History } from './history.ts';
@@ -12,6 +15,9 @@ const CONNECT_MS = 30_000;
 /** GETLOG at the end: more rows than a part of a run has. */
 const ALL_ROWS = 1_000_000;
 const ALL_END_MS = 60_000;
+
+/** Whether a node can be told of several routers. */
+const KNOWS_OTHERS = readFileSync(path.join(ROOT, 'plugins/pull/plugin.manifest.json'), 'utf8').includes('"others"');
 
 export interface ClusterPlan {
   readonly routers: number;
@@ -32,10 +38,12 @@ export class Cluster {
   readonly nodes: PulledNode[] = [];
   #witness: Witness | undefined;
   readonly #identities: Identity[] = [];
+  readonly #isClustered: boolean;
   readonly #clients = new Map<string, Client>();
   readonly #admins = new Map<string, Client>();
 
-  private constructor({ nats, postgres = ['fsync=off'] }: ClusterPlan) {
+  private constructor({ nats, postgres = ['fsync=off'], clustered = true }: ClusterPlan) {
+    this.#isClustered = clustered;
     this.postgres = new PostgresServer(postgres);
     this.nats = new NatsServer(nats);
   }
@@ -58,11 +66,11 @@ export class Cluster {
     }
   }
 
-  async #prepare({ routers, nodes = 0, clustered = true }: ClusterPlan): Promise<void> {
+  async #prepare({ routers, nodes = 0 }: ClusterPlan): Promise<void> {
     const { url: nats, credentials } = this.nats;
     const witness = await Witness.open(this.postgres);
     this.#witness = witness;
-    const cluster = clustered ? { name: 'test', nats, ...(credentials && { credentials }) } : undefined;
+    const cluster = this.#isClustered ? { name: 'test', nats, ...(credentials && { credentials }) } : undefined;
     for (let i = 0; i < routers; i++) {
       const id = `central-${'abcdefgh'[i]}`;
       this.routers.push(new Router({ id, port: await freePort(), url: (process) => witness.url(process), cluster }));
@@ -72,7 +80,8 @@ export class Cluster {
     this.#identities.push(first.client('alice'), first.client('root', ['client', 'admin']));
     for (const router of this.routers) {
       for (let i = 0; i < nodes; i++) {
-        const node = new PulledNode(`${router.id.replace('central', 'node')}${i + 1}`, router);
+        const others = this.#isClustered && KNOWS_OTHERS ? this.routers.filter((other) => other !== router) : [];
+        const node = new PulledNode(`${router.id.replace('central', 'node')}${i + 1}`, router, others);
         this.nodes.push(node);
         first.clients.push({ identity: node.id, fingerprint: node.fingerprint, roles: ['node'] });
       }
@@ -100,7 +109,7 @@ export class Cluster {
     return found;
   }
 
-  /** The nodes that a router has when all are up. */
+  /** The nodes that are linked to a router first. */
   nodesOf({ id }: Router): PulledNode[] {
     return this.nodes.filter((node) => node.id.startsWith(id.replace('central', 'node')));
   }
@@ -113,12 +122,18 @@ export class Cluster {
     return this.#admins.get(id) as Client;
   }
 
-  /** Resolves when every node runs what the router that it is linked to sends it. */
+  /** Resolves when every router that runs reaches every node; its own, where each is by itself. */
   async whenLinked(limitMs = 60_000): Promise<void> {
     for (const router of this.routers.filter(({ running }) => running)) {
-      for (const { id } of this.nodesOf(router)) {
-        const answers = () => answersAt(this.admin(router), id);
-        await until(`${id} answers ${router.id}`, answers, limitMs);
+      for (const { id } of this.#isClustered ? this.nodes : this.nodesOf(router)) {
+        let why = '';
+        const answers = async () => {
+          why = await refusalOf(this.admin(router), id);
+          return why === '';
+        };
+        await until(`${id} answers ${router.id}`, answers, limitMs).catch((error: Error) => {
+          throw new Error(`${error.message}: ${why}\n${this.logs()}`);
+        });
       }
     }
   }
@@ -171,10 +186,12 @@ export class Cluster {
   }
 }
 
-async function answersAt(client: Client, target: string): Promise<boolean> {
+/** Why a node does not run what it is sent; '' if it does. */
+async function refusalOf(client: Client, target: string): Promise<string> {
   try {
-    return (await client.call('ECHO', {}, { target, timeoutMs: 5000 })).ok;
-  } catch {
-    return false; // not yet
+    const { ok, data } = await client.call('ECHO', {}, { target, timeoutMs: 5000 });
+    return ok ? '' : JSON.stringify(data);
+  } catch (error) {
+    return reasonOf(error);
   }
 }

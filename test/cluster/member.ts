@@ -50,9 +50,9 @@ export class Member extends DaemonProcess {
     return super.end(signal);
   }
 
-  /** Stops the daemon and all that it started, as a machine that is suspended does. */
-  pause(): void {
-    this.#paused = [this.pid, ...processesOf(this)];
+  /** Stops the daemon; with all that it started, as a machine that is suspended does, unless `isWhole` is false. */
+  pause(isWhole = true): void {
+    this.#paused = [this.pid, ...(isWhole ? processesOf(this) : [])];
     for (const pid of this.#paused) signal(pid, 'SIGSTOP');
   }
 
@@ -124,12 +124,11 @@ export class Router extends Member {
   }
 }
 
-/** A node that connects to a router. */
+/** A node that connects to a router, and to others where that is lost. */
 export class PulledNode extends Member {
-  constructor(id: string, router: Router) {
-    const { endpoint: address, fingerprint } = router;
-    super(id, { external: undefined }, [
-      { package: PULL, allowCore: true, config: { router: { address, fingerprint } } },
-    ]);
+  constructor(id: string, router: Router, others: readonly Router[]) {
+    const door = ({ endpoint: address, fingerprint }: Router) => ({ address, fingerprint });
+    const config = { router: door(router), ...(others.length > 0 && { others: others.map(door) }) };
+    super(id, { external: undefined }, [{ package: PULL, allowCore: true, config }]);
   }
 }
