@@ -1,18 +1,12 @@
 // npm run bench:postgres [-- --case 1x1000]… [--rounds 3] [--seconds 2] [--json]
 // One router on SQLite and on PostgreSQL, alternately on one machine: what each ends in a second, and the ratio of the two.
-import { execFile } from 'node:child_process';
 import path from 'node:path';
-import { parseArgs, promisify } from 'node:util';
+import { parseArgs } from 'node:util';
 import { noPostgres, PostgresServer } from '../core/store/postgres-server.ts';
 import { DaemonProcess, ROOT } from '../daemon-process.ts';
 import { median } from '../fleet/report.ts';
-import type { Counted, Order } from './clients.ts';
-import { benchKeys, KEYS } from './keys.ts';
-
-const run = promisify(execFile);
-const BYTES = 500;
-const WARM_MS = 4000;
-const RUN_LIMIT_MS = 180_000;
+import { countOnce } from './count-once.ts';
+import { benchKeys } from './keys.ts';
 
 const { values } = parseArgs({
   options: {
@@ -34,20 +28,6 @@ async function router(store: object, fingerprints: readonly string[]): Promise<D
   return daemon.start();
 }
 
-async function count(daemon: DaemonProcess, clients: number, inFlight: number): Promise<Counted['windows'][number]> {
-  const order: Order = {
-    ...{ address: daemon.endpoint, router: daemon.fingerprint, keys: KEYS, clients, inFlight, bytes: BYTES },
-    ...{ action: 'ECHO', until: 'done', seconds: Number(values.seconds), windows: [WARM_MS] },
-    pids: { router: daemon.pid },
-  };
-  const script = path.join(import.meta.dirname, 'clients.ts');
-  const { stdout } = await run(process.execPath, [script, JSON.stringify(order)], { cwd: ROOT, timeout: RUN_LIMIT_MS });
-  const { windows } = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Counted;
-  const [window] = windows;
-  if (!window) throw new Error('the clients counted nothing');
-  return window;
-}
-
 async function benchCase(server: PostgresServer, name: string) {
   const [clients = 1, inFlight = 1] = name.split('x').map(Number);
   const fingerprints = await benchKeys(clients);
@@ -59,7 +39,11 @@ async function benchCase(server: PostgresServer, name: string) {
     for (const driver of ['sqlite', 'postgres'] as const) {
       const daemon = await router(stores[driver], fingerprints);
       try {
-        const { perSecond, cpuMicros } = await count(daemon, clients, inFlight);
+        const { perSecond, cpuMicros } = await countOnce(daemon, {
+          clients,
+          inFlight,
+          seconds: Number(values.seconds),
+        });
         rates[driver].push(perSecond);
         cpu[driver].push(cpuMicros.router ?? 0);
       } finally {

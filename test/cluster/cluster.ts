@@ -26,6 +26,8 @@ export interface ClusterPlan {
   /** Whether they know of each other. Default true; else each is by itself on the same database. */
   readonly clustered?: boolean;
   readonly nats?: NatsUser;
+  /** Who is let in by every router, besides those that this connects. */
+  readonly clients?: readonly { readonly identity: string; readonly fingerprint: string }[];
   /** `name=value`, as for `postgres -c`. */
   readonly postgres?: readonly string[];
 }
@@ -66,7 +68,7 @@ export class Cluster {
     }
   }
 
-  async #prepare({ routers, nodes = 0 }: ClusterPlan): Promise<void> {
+  async #prepare({ routers, nodes = 0, clients = [] }: ClusterPlan): Promise<void> {
     const { url: nats, credentials } = this.nats;
     const witness = await Witness.open(this.postgres);
     this.#witness = witness;
@@ -78,6 +80,7 @@ export class Cluster {
     const [first] = this.routers;
     if (!first) throw new Error('a cluster has one router at least');
     this.#identities.push(first.client('alice'), first.client('root', ['client', 'admin']));
+    first.clients.push(...clients.map((one) => ({ ...one, roles: ['client'] })));
     for (const router of this.routers) {
       for (let i = 0; i < nodes; i++) {
         const others = this.#isClustered && KNOWS_OTHERS ? this.routers.filter((other) => other !== router) : [];

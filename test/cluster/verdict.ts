@@ -24,6 +24,7 @@ function figures(load: Load, evidence: Evidence): string {
   const { events } = evidence;
   const count = (kind: string) => events.filter((event) => event.kind === kind).length;
   const refusals = [...load.history.refusals].map(([code, times]) => `${code} ${times}`).join(', ');
+  const lags = lagsOf(evidence);
   const times = timesAfterDeath(evidence);
   const late =
     times.length === 0
@@ -31,9 +32,19 @@ function figures(load: Load, evidence: Evidence): string {
       : `${times.length} tokens open at a death ended ${seconds(quantile(times, 0.5))} after it, the last ${seconds(Math.max(...times))}`;
   return [
     `${load.acknowledged} acknowledged (${count('unknown')} without an answer; ${refusals || 'nothing else refused'})`,
-    `${count('follow')} followers were shown ${count('row')} rows`,
+    `${count('follow')} followers were shown ${count('row')} rows, the end ${seconds(quantile(lags, 0.5))} after it was written, at most ${seconds(Math.max(0, ...lags))}`,
     late,
   ].join('; ');
+}
+
+/** How long after it was written each follower was shown the end; after it began to follow, where that was later. */
+function lagsOf({ events, rows }: Evidence): number[] {
+  const written = new Map(rows.map(({ id, at }) => [id, at]));
+  const began = new Map(events.flatMap((event) => (event.kind === 'follow' ? [[event.follower, event.at]] : [])));
+  return events.flatMap((event) => {
+    if (event.kind !== 'row' || (event.code !== 1 && event.code !== 2)) return [];
+    return event.at - Math.max(written.get(event.id) ?? 0, began.get(event.follower) ?? 0);
+  });
 }
 
 /** Violations, and all that is known of the tokens of the first of them. */

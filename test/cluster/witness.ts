@@ -32,10 +32,13 @@ CREATE TRIGGER witness_fence AFTER UPDATE OF fence ON centreond_writer
 
 /** A database of routers that writes down what each of their processes did. */
 export class Witness {
-  private constructor(
-    private readonly server: PostgresServer,
-    readonly database: string,
-  ) {}
+  readonly #server: PostgresServer;
+  readonly database: string;
+
+  private constructor(server: PostgresServer, database: string) {
+    this.#server = server;
+    this.database = database;
+  }
 
   /** Makes a database, as a router does, before any of them starts. */
   static async open(server: PostgresServer): Promise<Witness> {
@@ -49,11 +52,11 @@ export class Witness {
 
   /** The URL for a process of a router. */
   url(process: string): string {
-    return `${this.server.url(this.database)}&options=${encodeURIComponent(`-c ${PROCESS}=${process}`)}`;
+    return `${this.#server.url(this.database)}&options=${encodeURIComponent(`-c ${PROCESS}=${process}`)}`;
   }
 
   query(text: string, values: readonly unknown[] = []): Promise<unknown[][]> {
-    return this.server.query(this.database, text, values);
+    return this.#server.query(this.database, text, values);
   }
 
   /** Tokens that have not ended, with the router at which they are open. */

@@ -1,0 +1,87 @@
+import type { Client } from '@centreond/client';
+import { isCentreondError, reasonOf } from '@centreond/protocol';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { noPostgres } from '../core/store/postgres-server.ts';
+import { until } from '../daemon-process.ts';
+import { seeded, seedOfRun } from '../faults/ledger.ts';
+import { quantile, report, seconds } from '../fleet/report.ts';
+import { Cluster } from './cluster.ts';
+import { Load } from './load.ts';
+import { noNats } from './nats-server.ts';
+import { expectNothingWrong } from './verdict.ts';
+
+const AWAY_MS = process.env.LONG ? 60_000 : 10_000;
+const BACK_MS = 5000;
+const ANSWER_MS = 10_000;
+const PREFIX = 'postgres-';
+const SENTENCE = /could not be put on disk: .+ Nothing was run/;
+
+const seed = seedOfRun();
+
+/** What a router answers to a request: 'ok', or its refusal with the sentence. */
+async function answerOf(client: Client, token: string): Promise<string> {
+  try {
+    await client.send('ECHO_ONCE', {}, { token, timeoutMs: ANSWER_MS });
+    return 'ok';
+  } catch (error) {
+    return isCentreondError(error) ? `${error.code}: ${reasonOf(error)}` : reasonOf(error);
+  }
+}
+
+describe.skipIf(noPostgres ?? noNats)('a cluster without PostgreSQL', () => {
+  test(`acknowledges nothing, says why, and serves again within 5 s after it is back (SEED=${seed})`, async () => {
+    const cluster = await Cluster.start({ routers: 3, nodes: 1, postgres: ['fsync=on'] });
+    onTestFinished(() => cluster.close());
+    const { routers, postgres } = cluster;
+    const targets = cluster.nodes.map(({ id }) => id);
+    const load = new Load(cluster, { prefix: PREFIX, lanes: 8, random: seeded(seed), targets });
+    await load.flows(200);
+
+    await postgres.kill();
+    const began = performance.now();
+    const answersMs: number[] = [];
+    for (let asked = 0; performance.now() - began < AWAY_MS; ) {
+      for (const router of routers) {
+        const before = performance.now();
+        const answer = await answerOf(cluster.client(router), `away-${++asked}`);
+        expect(answer, router.id).toMatch(/^STORE_FAILED: /);
+        expect(answer).toMatch(SENTENCE);
+        answersMs.push(performance.now() - before);
+      }
+    }
+    await postgres.start();
+
+    const back = performance.now();
+    const backMs = await Promise.all(
+      routers.map(async (router) => {
+        const client = cluster.client(router);
+        let answer = '';
+        let asked = 0;
+        const accepts = async () => {
+          answer = await answerOf(client, `back-${router.id}-${++asked}`);
+          return answer === 'ok';
+        };
+        await until(`${router.id} accepts a request`, accepts).catch((error: Error) => {
+          throw new Error(`${error.message}, but ${answer}\n${cluster.logs()}`);
+        });
+        return performance.now() - back;
+      }),
+    );
+    await cluster.whenLinked();
+    await load.flows(100);
+    report(
+      [
+        `PostgreSQL killed, and away for ${seconds(back - began)}`,
+        `${answersMs.length} requests refused with STORE_FAILED within ${seconds(quantile(answersMs, 0.5))}, at most ${seconds(Math.max(...answersMs))}`,
+        `the routers served again after ${backMs.map(seconds).join(', ')}`,
+      ].join('; '),
+    );
+    await expectNothingWrong(cluster, load);
+    const known = await cluster.witness.query("SELECT token FROM centreond_request WHERE token LIKE 'away-%'");
+    expect(known, 'what was refused is not there').toEqual([]);
+    expect(Math.max(...backMs)).toBeLessThan(BACK_MS);
+    // Nobody took a silence that all had for a death.
+    expect(routers.map((router) => router.process)).toEqual(routers.map(({ id }) => `${id}.1`));
+    expect(routers.every(({ running }) => running)).toBe(true);
+  });
+});
