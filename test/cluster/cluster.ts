@@ -134,8 +134,8 @@ export class Cluster {
           why = await refusalOf(this.admin(router), id);
           return why === '';
         };
-        await until(`${id} answers ${router.id}`, answers, limitMs).catch((error: Error) => {
-          throw new Error(`${error.message}: ${why}\n${this.logs()}`);
+        await until(`${id} answers ${router.id}`, answers, limitMs).catch(async (error: Error) => {
+          throw new Error(`${error.message}: ${why}\n${await this.story()}`);
         });
       }
     }
@@ -143,16 +143,13 @@ export class Cluster {
 
   /** Resolves once no token of a run is open. */
   async whenEnded(prefix: string): Promise<void> {
-    let open: string[] = [];
-    await until(
-      'all tokens have ended',
-      async () => {
-        open = [...(await this.witness.open(prefix))].map(([token, router]) => `${token} at ${router}`);
-        return open.length === 0;
-      },
-      ALL_END_MS,
-    ).catch((error: Error) => {
-      throw new Error(`${error.message}; open: ${open.slice(0, 20).join(', ')}`);
+    let open = new Map<string, string>();
+    const areNone = async () => {
+      open = await this.witness.open(prefix);
+      return open.size === 0;
+    };
+    await until('all tokens have ended', areNone, ALL_END_MS).catch(async (error: Error) => {
+      throw new Error(`${error.message}; ${listed(open)}\n${await this.story()}`);
     });
   }
 
@@ -174,11 +171,26 @@ export class Cluster {
     return { events: history.events, rows, runs, seen: await this.witness.seen(prefix), told };
   }
 
-  /** The last that each router logged. */
-  logs(lines = 30): string {
-    return this.routers
-      .map(({ id, stderr }) => `${id} logged\n  ${stderr.trim().split('\n').slice(-lines).join('\n  ')}`)
-      .join('\n');
+  /** Who took whose place, and the last that each router logged. */
+  async story(lines = 40): Promise<string> {
+    const fences = await this.witness.fences().catch((error: unknown) => [`no fences: ${reasonOf(error)}`]);
+    const logs = this.routers.flatMap(({ id, stderr }) => [
+      `${id} logged`,
+      ...stderr
+        .trim()
+        .split('\n')
+        .filter((line) => !line.includes('a session began'))
+        .slice(-lines)
+        .map((line) => `  ${line.slice(0, 500)}`),
+    ]);
+    return [...fences, ...logs].join('\n');
+  }
+
+  /** Starts a router again, as its supervisor does. */
+  async restart(router: Router): Promise<void> {
+    await router.start().catch(async (error: Error) => {
+      throw new Error(`${router.id} does not start: ${error.message.slice(-300)}\n${await this.story()}`);
+    });
   }
 
   /** Ends everything, and removes it. */
@@ -187,6 +199,12 @@ export class Cluster {
     await Promise.all([...this.routers, ...this.nodes].map((member) => member.dispose()));
     await Promise.all([this.postgres.stop(), this.nats.stop()]);
   }
+}
+
+/** Tokens that are open, some of them. */
+export function listed(open: ReadonlyMap<string, string>): string {
+  const some = [...open].slice(0, 10).map(([token, where]) => `${token} at ${where}`);
+  return `${open.size} open: ${some.join(', ')}`;
 }
 
 /** Why a node does not run what it is sent; '' if it does. */

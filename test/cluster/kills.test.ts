@@ -3,7 +3,7 @@ import { noPostgres } from '../core/store/postgres-server.ts';
 import { until } from '../daemon-process.ts';
 import { seeded, seedOfRun } from '../faults/ledger.ts';
 import { report } from '../fleet/report.ts';
-import { Cluster } from './cluster.ts';
+import { Cluster, listed } from './cluster.ts';
 import { Load } from './load.ts';
 import type { Router } from './member.ts';
 import { noNats } from './nats-server.ts';
@@ -43,15 +43,19 @@ class Killer {
         await new Promise((resolve) => setTimeout(resolve, this.#random() * SECOND_MS));
         dead.push(await this.#killOne());
       }
+      let late = new Map<string, string>();
       const settled = async () => {
-        const now = await cluster.witness.open(load.options.prefix);
-        return [...open].every((token) => !now.has(token));
+        const now = [...(await cluster.witness.open(load.options.prefix))];
+        late = new Map(now.filter(([token]) => open.has(token)));
+        return late.size === 0;
       };
-      // The checker names what is late, with all that is known of it.
-      await until('what was open has ended', settled, PATIENCE_MS).catch((error: Error) => report(error.message));
+      // The checker says more of what is late.
+      await until('what was open has ended', settled, PATIENCE_MS).catch(async (error: Error) =>
+        report(`${error.message}; ${listed(late)}\n${await cluster.story(5)}`),
+      );
       await load.flows(20);
     }
-    for (const router of dead) await router.start();
+    for (const router of dead) await cluster.restart(router);
     await cluster.whenLinked();
   }
 

@@ -46,7 +46,7 @@ describe.skipIf(noPostgres ?? noNats)('a router of three that stands still for l
     const paces = `taken over after ${seconds(taken)}, ended ${seconds(ended)} after it went on`;
     report(`a router paused for ${seconds(PAUSE_MS)} ${name}: ${paces}`);
     // As its supervisor does.
-    await paused.start();
+    await cluster.restart(paused);
     await cluster.whenLinked();
     await load.flows(100);
     await expectNothingWrong(cluster, load);

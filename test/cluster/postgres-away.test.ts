@@ -61,8 +61,8 @@ describe.skipIf(noPostgres ?? noNats)('a cluster without PostgreSQL', () => {
           answer = await answerOf(client, `back-${router.id}-${++asked}`);
           return answer === 'ok';
         };
-        await until(`${router.id} accepts a request`, accepts).catch((error: Error) => {
-          throw new Error(`${error.message}, but ${answer}\n${cluster.logs()}`);
+        await until(`${router.id} accepts a request`, accepts).catch(async (error: Error) => {
+          throw new Error(`${error.message}, but ${answer}\n${await cluster.story()}`);
         });
         return performance.now() - back;
       }),

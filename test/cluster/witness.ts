@@ -59,14 +59,22 @@ export class Witness {
     return this.#server.query(this.database, text, values);
   }
 
-  /** Tokens that have not ended, with the router at which they are open. */
-  async open(prefix = ''): Promise<Map<string, string>> {
+  /** Who raised whose fence, and when, for people. */
+  async fences(): Promise<string[]> {
     const found = await this.query(
-      `SELECT r.token, n.id FROM centreond_open o JOIN centreond_request r ON r.id = o.id
+      `SELECT to_char(at AT TIME ZONE 'UTC', 'HH24:MI:SS.MS'), router, who FROM witness WHERE kind = 'fence' ORDER BY place`,
+    );
+    return found.map(([at, router, by]) => `${at} the fence of ${router} is raised by ${by}`);
+  }
+
+  /** Tokens that have not ended, with where they are open, and the node that they are for. */
+  async open(prefix: string): Promise<Map<string, string>> {
+    const found = await this.query(
+      `SELECT r.token, n.id || CASE r.target WHEN '' THEN '' ELSE ' for ' || r.target END FROM centreond_open o JOIN centreond_request r ON r.id = o.id
          JOIN centreond_node n ON n.number = o.router WHERE starts_with(r.token, $1)`,
       [prefix],
     );
-    return new Map(found.map(([token, router]) => [String(token), String(router)]));
+    return new Map(found.map(([token, where]) => [String(token), String(where)]));
   }
 
   /** All rows of the tokens that begin with `prefix`. */
