@@ -127,17 +127,20 @@ export class Cluster {
 
   /** Resolves when every router that runs reaches every node; its own, where each is by itself. */
   async whenLinked(limitMs = 60_000): Promise<void> {
-    for (const router of this.routers.filter(({ running }) => running)) {
-      for (const { id } of this.#isClustered ? this.nodes : this.nodesOf(router)) {
-        let why = '';
-        const answers = async () => {
-          why = await refusalOf(this.admin(router), id);
-          return why === '';
-        };
-        await until(`${id} answers ${router.id}`, answers, limitMs).catch(async (error: Error) => {
-          throw new Error(`${error.message}: ${why}\n${await this.story()}`);
-        });
-      }
+    const running = this.routers.filter((router) => router.running);
+    await Promise.all(running.map((router) => this.#reachesAll(router, limitMs)));
+  }
+
+  async #reachesAll(router: Router, limitMs: number): Promise<void> {
+    for (const { id } of this.#isClustered ? this.nodes : this.nodesOf(router)) {
+      let why = '';
+      const answers = async () => {
+        why = await refusalOf(this.admin(router), id);
+        return why === '';
+      };
+      await until(`${id} answers ${router.id}`, answers, limitMs).catch(async (error: Error) => {
+        throw new Error(`${error.message}: ${why}\n${await this.story()}`);
+      });
     }
   }
 
