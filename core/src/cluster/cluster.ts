@@ -68,6 +68,8 @@ export class Cluster {
   readonly #carriers = new Map<string, RouterCarrier>();
   /** The other routers that are up, each with whether NATS reaches it. */
   readonly #up = new Map<string, Load>();
+  /** When the process of each router that was seen up had started. */
+  readonly #startedAt = new Map<string, number>();
   #looks = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -144,9 +146,14 @@ export class Cluster {
     const up = others.filter(({ state }) => state === 'up');
     for (const one of [...this.#up.keys()]) {
       const now = others.find((other) => other.id === one);
-      if (now?.state !== 'up') this.#left(one, now?.state ?? 'stopped');
+      // What was asked of a process that another one has replaced since, nobody answers.
+      const isSame = now?.state === 'up' && now.startedAt === this.#startedAt.get(one);
+      if (!isSame) this.#left(one, now === undefined || now.state === 'up' ? 'stopped' : now.state);
     }
-    for (const one of up) this.#present(one, readLoad(one.load));
+    for (const one of up) {
+      this.#startedAt.set(one.id, one.startedAt);
+      this.#present(one, readLoad(one.load));
+    }
     await this.#nodes.tell();
     await this.#nodes.look(up, (one) => readLoad(one.load).carried);
     // Who just came back does not know who else was silent only because the database was.
