@@ -85,7 +85,7 @@ describe.skipIf(noPostgres ?? noNats)('a cluster of three routers', () => {
       kills += killer.kills;
       await load.flows(100);
       const { seen } = await expectNothingWrong(cluster, load);
-      report(`${kills} kills of ${KILLS}`);
+      report(`${kills} kills in all`);
       const taken = seen.filter((one) => one.kind === 'fence' && !one.by.startsWith(`${one.router}.`));
       expect(taken.length, 'routers whose place another one took').toBeGreaterThan(0);
     }
