@@ -77,7 +77,7 @@ describe.skipIf(noPostgres ?? noNats)('a cluster without NATS', () => {
       const probes = new Probes(cluster, load);
       const began = performance.now();
       if (how === 'killed') await cluster.nats.kill();
-      else cluster.nats.pause();
+      else await cluster.nats.pause();
       while (performance.now() - began < AWAY_MS) await probes.all();
       await load.flows(20);
 

@@ -40,7 +40,7 @@ describe.skipIf(noNats)('a NATS server of the tests', () => {
   test('says nothing while it is paused', async () => {
     const server = await started();
     const connection = await connect({ servers: server.url });
-    server.pause();
+    await server.pause();
     let isFlushed = false;
     const flushed = connection.flush().then(() => {
       isFlushed = true;

@@ -87,8 +87,10 @@ export class NatsServer {
   }
 
   /** It keeps its connections, and says nothing until {@link resume}. */
-  pause(): void {
+  async pause(): Promise<void> {
     this.#signal('SIGSTOP');
+    const hasStopped = () => readFileSync(`/proc/${this.#pid}/stat`, 'latin1').includes(') T ');
+    await until('NATS has stopped', hasStopped);
   }
 
   resume(): void {
