@@ -106,6 +106,7 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   const { internal, external, endpoint, advertise } = doors;
   const cluster = openCluster({
     ...{ ...base, ...router, ...fleet, ground, version: VERSION, receive: ladder.receive },
+    grantOf: (identity) => trust.grantOf(identity),
     endpoint: advertise ?? endpoint ?? '',
   });
   const opened = { folder: folder.path, endpoint: internal.endpoint, state: store.state, coreActions: coreActionNames };
@@ -132,6 +133,7 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   chronicle.tell('STARTED', { version: VERSION });
   closing.push('the open requests', DRAIN_MS + INTERRUPT_MS + 1500, () => {
     ladder.stop();
+    cluster.drain();
     forwarding.stop();
     return requests.drain(DRAIN_MS, INTERRUPT_MS);
   });

@@ -8,7 +8,7 @@ import type { Chronicle } from '../log/chronicle.ts';
 import type { Log } from '../log.ts';
 import type { Envelope } from '../router/envelope.ts';
 import type { Followers } from '../router/followers.ts';
-import type { Peer } from '../router/peer.ts';
+import type { Grant, Peer } from '../router/peer.ts';
 import type { Registry } from '../router/registry.ts';
 import type { Requests } from '../router/requests.ts';
 import type { Heartbeat as Beat, Membership, RouterRecord } from '../store/membership.ts';
@@ -28,6 +28,8 @@ import type { Watches } from './watches.ts';
 const LOOK_MS = 1000;
 /** Tokens that have been watched for longer are looked for each so many times. */
 const LOOK_AT_ALL = 5;
+/** Tokens that are looked for in one statement. */
+const LOOK_TOKENS = 5000;
 const CANCEL_MS = 10_000;
 const CLOSE_MS = 500;
 
@@ -54,6 +56,7 @@ export interface ClusterOptions {
   readonly closing: Closing;
   receive(peer: Peer, message: Buffer): void;
   mayStill(owner: string, action: string, target: string): CentreondError | 'later' | undefined;
+  grantOf(identity: string): Grant | undefined;
   synchronise(node: string, envelope: Envelope): Promise<void>;
 }
 
@@ -63,6 +66,7 @@ export class Cluster {
   readonly #nodes: CarriedNodes;
   readonly #forwarded: ForwardedRequests;
   readonly #takeover: Takeover;
+  readonly #served: ServedRequests;
   /** Which plugins run here of those that run on one router at a time. */
   readonly placements: Placements;
   readonly #carriers = new Map<string, RouterCarrier>();
@@ -71,6 +75,7 @@ export class Cluster {
   /** When the process of each router that was seen up had started. */
   readonly #startedAt = new Map<string, number>();
   #looks = 0;
+  #isLooking = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: ClusterOptions) {
@@ -87,7 +92,16 @@ export class Cluster {
     });
     const carrierOf = (router: string) => this.#carrierOf(router);
     this.placements = new Placements({ ...options, carrierOf, others: (type) => this.#othersOf(type) });
-    this.#takeover = new Takeover({ ...options, recovery: { ...options, elsewhere: forwarding } });
+    this.#served = new ServedRequests({
+      ...options,
+      synchronise: (node) => options.synchronise(node, { text: '' }),
+      unsure: () => this.#takeover.unsure(),
+    });
+    this.#takeover = new Takeover({
+      ...options,
+      recovery: { ...options, elsewhere: forwarding },
+      isClaiming: (token) => this.#served.isClaiming(token),
+    });
   }
 
   /**
@@ -95,9 +109,9 @@ export class Cluster {
    * the last run left open is settled. Rejects with a plain Error where NATS refuses it.
    */
   async enter(): Promise<void> {
-    const { bus, watches, synchronise, heartbeat, endpoint, closing } = this.#options;
+    const { bus, watches, heartbeat, endpoint, closing } = this.#options;
+    const served = this.#served;
     closing.push('the cluster', CLOSE_MS, () => this.#close());
-    const served = new ServedRequests({ ...this.#options, synchronise: (node) => synchronise(node, { text: '' }) });
     await bus.open({
       answer: (from, what, text) => served.answer(from, what, text),
       told: (from, what, text) => this.#told(from, what, text),
@@ -112,7 +126,7 @@ export class Cluster {
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
   }
 
-  /** Ends a request that is open at another router. Resolves with whether it was; false where that is not reached. */
+  /** Ends a request that is open at another router. Resolves with whether it was; rejects where that is not reached. */
   async cancel(token: string, by: string): Promise<boolean> {
     const { membership, bus, id } = this.#options;
     const holder = await membership.holderOf(token);
@@ -130,10 +144,10 @@ export class Cluster {
   }
 
   #carrierOf(router: string): RouterCarrier {
-    const { bus, registry } = this.#options;
+    const { id, bus, registry, membership } = this.#options;
     let carrier = this.#carriers.get(router);
     if (!carrier) {
-      carrier = new RouterCarrier(router, bus, this.#forwarded, registry);
+      carrier = new RouterCarrier(router, bus, this.#forwarded, registry, membership, id);
       this.#carriers.set(router, carrier);
     }
     return carrier;
@@ -157,7 +171,7 @@ export class Cluster {
     await this.#nodes.tell();
     await this.#nodes.look(up, (one) => readLoad(one.load).carried);
     // Who just came back does not know who else was silent only because the database was.
-    if (isSteady) this.#takeover.look(others);
+    this.#takeover.look(others, isSteady);
   }
 
   #load(): Load {
@@ -196,9 +210,17 @@ export class Cluster {
 
   #told(from: string, what: string, text: string): void {
     const { watches, sharedTrust } = this.#options;
+    this.#isHeard(from);
     if (what === 'nodes') this.#nodes.told(from, text);
     else if (what === 'trust') sharedTrust.changed(Number(text));
     else watches.told(from, what, text);
+  }
+
+  /** Who is heard is reached, whatever its last heartbeat said. */
+  #isHeard(from: string): void {
+    const load = this.#up.get(from);
+    const router = this.#options.heartbeat.last.routers.find(({ id }) => id === from);
+    if (load && router && !load.isReached) this.#present(router, { ...load, isReached: true });
   }
 
   #natsChanged(away: string | undefined): void {
@@ -209,20 +231,34 @@ export class Cluster {
       const load = this.#up.get(router.id);
       if (load) this.#present(router, load);
     }
+    this.#options.heartbeat.hurry();
     if (away === undefined) watches.repeat();
   }
 
   /** Looks for rows that nobody told of. */
   #look(): void {
     const { membership, watches, log } = this.#options;
+    if (this.#isLooking) return;
     this.#forwarded.sweep();
-    const seen = watches.seen();
-    if (++this.#looks % LOOK_AT_ALL > 0) for (const [token, last] of seen) if (last > 0) seen.delete(token);
-    if (seen.size === 0) return;
-    membership.newsOf(seen).then(
-      (news) => watches.found(news),
-      (error: unknown) => log.debug({ err: error }, 'the rows of followed tokens were not looked for'),
-    );
+    const seen = [...watches.seen()];
+    const due = ++this.#looks % LOOK_AT_ALL === 0 ? seen : seen.filter(([, last]) => last === 0);
+    if (due.length === 0) return;
+    this.#isLooking = true;
+    const look = async () => {
+      for (let at = 0; at < due.length; at += LOOK_TOKENS) {
+        watches.found(await membership.newsOf(new Map(due.slice(at, at + LOOK_TOKENS))));
+      }
+    };
+    look()
+      .catch((error: unknown) => log.debug({ err: error }, 'the rows of followed tokens were not looked for'))
+      .finally(() => {
+        this.#isLooking = false;
+      });
+  }
+
+  /** Takes no request of another router any more: this one stops. */
+  drain(): void {
+    this.#served.stop();
   }
 
   async #close(): Promise<void> {

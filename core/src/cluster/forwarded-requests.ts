@@ -20,20 +20,21 @@ export interface ForwardedRequestsOptions {
 export class ForwardedRequests {
   readonly #options: ForwardedRequestsOptions;
   readonly #open = new Map<string, OpenRequest>();
-  /** Tokens that are being looked at, each with whether there was news meanwhile. */
-  readonly #busy = new Map<string, boolean>();
+  /** Tokens that are being looked at, each with the last row that there was news of. */
+  readonly #busy = new Map<string, number>();
 
   constructor(options: ForwardedRequestsOptions) {
     this.#options = options;
-    options.watches.onNews = (token) => void this.#look(token);
+    options.watches.onNews = (token, id) => void this.#look(token, id);
   }
 
-  /** Whether `token` is an open request. Its rows are then expected from elsewhere, until it has ended. */
-  follow(token: string): boolean {
+  /** Whether `token` is an open request for `action`. Its rows are then expected from elsewhere, until it has ended. */
+  follow(token: string, action: string): boolean {
     const { requests, watches } = this.#options;
     const open = requests.get(token);
-    if (!open?.action.executor.elsewhere) return false;
+    if (!open?.action.executor.elsewhere || open.action.manifest.name !== action) return false;
     if (this.#open.get(token) === open) return true;
+    this.#forget(token);
     this.#open.set(token, open);
     open.forgetRows();
     watches.add(token);
@@ -49,32 +50,37 @@ export class ForwardedRequests {
     if (this.#open.delete(token)) this.#options.watches.remove(token);
   }
 
-  /** There are rows of a token: those that follow it get them, and its request ends here where it has ended there. */
-  async #look(token: string): Promise<void> {
-    if (this.#busy.has(token)) {
-      this.#busy.set(token, true);
+  /** There are rows of a token up to `id`: those that follow it get them, and its request ends here where it has ended there. */
+  async #look(token: string, id: number): Promise<void> {
+    const before = this.#busy.get(token);
+    if (before !== undefined) {
+      this.#busy.set(token, Math.max(before, id));
       return;
     }
-    const { store, membership, requests, followers, log } = this.#options;
+    this.#busy.set(token, id);
     try {
-      do {
-        this.#busy.set(token, false);
-        const known = await store.find(token);
-        if (!known) continue;
-        followers.reassess(token, known.owner);
-        const open = requests.get(token);
-        if (!open?.action.executor.elsewhere || known.state !== 'ended') continue;
-        requests.endedElsewhere(open);
-        membership.ended(token);
-        this.#forget(token);
-      } while (this.#busy.get(token));
+      for (let at = -1; at < (this.#busy.get(token) ?? 0); ) {
+        at = this.#busy.get(token) ?? 0;
+        await this.#read(token);
+        this.#options.watches.read(token, at);
+      }
     } catch (error) {
-      log.warn(
-        { err: error, token },
-        `the rows of ${token} that another router stored were not read: ${reasonOf(error)}`,
-      );
+      // It stays news: the next look at the database brings it again.
+      this.#options.log.debug({ err: error, token }, `the rows of ${token} were not read: ${reasonOf(error)}`);
     } finally {
       this.#busy.delete(token);
     }
+  }
+
+  async #read(token: string): Promise<void> {
+    const { store, membership, requests, followers } = this.#options;
+    const known = await store.find(token);
+    if (!known) return;
+    followers.reassess(token, known.owner);
+    const open = requests.get(token);
+    if (!open?.action.executor.elsewhere || known.state !== 'ended') return;
+    requests.endedElsewhere(open);
+    membership.ended(token);
+    this.#forget(token);
   }
 }

@@ -38,6 +38,7 @@ export class Heartbeat {
   #lastAt = Number.NEGATIVE_INFINITY;
   #steadySince = Number.NEGATIVE_INFINITY;
   #isSkewed = false;
+  #isTaking = false;
   #speaking = SILENT;
   /** What the last one brought. */
   last: Beat = { routers: [], trust: 0, clockSkewSeconds: 0 };
@@ -58,6 +59,18 @@ export class Heartbeat {
     this.#next();
   }
 
+  /** How long ago the last one got through, in milliseconds. */
+  get age(): number {
+    return this.#options.clock.monotonic() - this.#lastAt;
+  }
+
+  /** Beats once more at once: what this router says has changed. */
+  hurry(): void {
+    if (this.#isStopped) return;
+    clearTimeout(this.#timer);
+    this.#beat();
+  }
+
   /** Resolves when none is under way. */
   async stop(): Promise<void> {
     this.#isStopped = true;
@@ -67,17 +80,22 @@ export class Heartbeat {
 
   #next(): void {
     if (this.#isStopped) return;
-    this.#timer = setTimeout(() => {
-      this.#under = this.#once()
-        .catch((error: unknown) => {
-          const { log, fenced } = this.#options;
-          if (error instanceof Fenced) {
-            this.#isStopped = true;
-            fenced(error);
-          } else log.debug({ err: error }, `a heartbeat did not get through: ${reasonOf(error)}`);
-        })
-        .finally(() => this.#next());
-    }, EVERY_MS);
+    this.#timer = setTimeout(() => this.#beat(), EVERY_MS);
+  }
+
+  #beat(): void {
+    this.#under = this.#once()
+      .catch((error: unknown) => {
+        const { log, fenced } = this.#options;
+        if (error instanceof Fenced) {
+          this.#isStopped = true;
+          fenced(error);
+        } else log.debug({ err: error }, `a heartbeat did not get through: ${reasonOf(error)}`);
+      })
+      .finally(() => {
+        clearTimeout(this.#timer);
+        this.#next();
+      });
   }
 
   async #once(): Promise<void> {
@@ -88,7 +106,20 @@ export class Heartbeat {
     if (now - this.#lastAt > GAP_MS) this.#steadySince = now;
     this.#lastAt = now;
     this.#compareClocks(this.last.clockSkewSeconds);
-    await heard(this.last, now - this.#steadySince >= DEAD_AFTER_SECONDS * 1000);
+    this.#take(heard, this.last, now - this.#steadySince >= DEAD_AFTER_SECONDS * 1000);
+  }
+
+  /** What is done with it is no part of the beat: the next one does not wait for that. */
+  #take(heard: Speaking['heard'], beat: Beat, isSteady: boolean): void {
+    if (this.#isTaking) return;
+    this.#isTaking = true;
+    heard(beat, isSteady)
+      .catch((error: unknown) => {
+        this.#options.log.debug({ err: error }, `what a heartbeat brought was not taken: ${reasonOf(error)}`);
+      })
+      .finally(() => {
+        this.#isTaking = false;
+      });
   }
 
   #compareClocks(seconds: number): void {

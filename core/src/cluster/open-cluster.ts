@@ -35,6 +35,8 @@ export interface ClusterView {
    * run left open is settled. Rejects with CLUSTER_UNUSABLE where NATS refuses this router.
    */
   enter(): Promise<void>;
+  /** Takes no request of another router any more: this one stops. */
+  drain(): void;
   /** Which plugins run here of those that run on one router at a time. */
   readonly placement: Placement;
   /** Reads the trust file again, which another process may have written, and shares what it says. */
@@ -142,6 +144,7 @@ export function openCluster(options: OpenClusterOptions): ClusterView {
         id === options.id || state !== 'up' || address === '' ? [] : [{ address, fingerprint }],
       ),
     cancelElsewhere: (token, by) => entered.cancel(token, by),
+    drain: () => entered.drain(),
     enter: async () => {
       await entered.enter().catch((error: unknown) => {
         throw fault('CLUSTER_UNUSABLE', { name, reason: reasonOf(error) });
@@ -162,4 +165,5 @@ const BY_ITSELF: ClusterView = {
   others: () => [],
   cancelElsewhere: async () => false,
   enter: async () => {},
+  drain: () => {},
 };

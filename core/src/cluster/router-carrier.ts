@@ -1,5 +1,8 @@
+import { failure } from '@centreond/protocol';
+import { Unanswered } from '../fleet/pending.ts';
 import type { Carried, Carrier } from '../fleet/routes.ts';
 import type { Registry } from '../router/registry.ts';
+import type { Membership } from '../store/membership.ts';
 import type { Bus } from './bus.ts';
 import type { ForwardedRequests } from './forwarded-requests.ts';
 
@@ -14,6 +17,9 @@ export class RouterCarrier implements Carrier {
     private readonly bus: Bus,
     private readonly forwarded: ForwardedRequests,
     private readonly registry: Pick<Registry, 'get'>,
+    private readonly membership: Pick<Membership, 'holderOf'>,
+    /** This router's id. */
+    private readonly self: string,
   ) {}
 
   get name(): string {
@@ -25,13 +31,22 @@ export class RouterCarrier implements Carrier {
   }
 
   async carry(request: Carried, limitMs: number): Promise<string> {
-    const isRecorded = this.forwarded.follow(request.token);
-    // Who asks was authorised by what is declared here; what is not, is authorised there.
-    const isAuthorised = this.registry.get(request.action) !== undefined;
-    const { data, ...others } = request;
+    const { router, bus, forwarded, registry, membership } = this;
+    const { data, action, token } = request;
+    const isRecorded = forwarded.follow(token, action);
+    // Of a user of a plugin here, only this router knows what it may.
+    const isKnown = registry.get(action) !== undefined;
     const isInDatabase = isRecorded && data.length > DATA_CHARACTERS;
-    const text = JSON.stringify({ ...others, isAuthorised, ...(!isInDatabase && { data }) });
-    return this.bus.ask(this.router, 'carry', text, limitMs);
+    const { data: _, ...others } = request;
+    const text = JSON.stringify({ ...others, isRecorded, isKnown, ...(!isInDatabase && { data }) });
+    try {
+      return await bus.ask(router, 'carry', text, limitMs);
+    } catch (error) {
+      if (!(error instanceof Unanswered) || !isRecorded || request.target !== router) throw error;
+      // What is open here still, it has not taken.
+      if ((await membership.holderOf(token)) !== this.self) throw error;
+      throw failure('NODE_UNREACHABLE', { target: router, why: 'did not answer' });
+    }
   }
 
   async synchronise(node: string): Promise<void> {

@@ -1,27 +1,32 @@
-import { CentreondError, failure, formatMessage, parseJson, parseReply } from '@centreond/protocol';
+import { CentreondError, failure, formatMessage, type JsonObject, parseJson, parseReply } from '@centreond/protocol';
 import { z } from 'zod';
-import type { Carried } from '../fleet/routes.ts';
 import type { Grant, Peer, PeerRole } from '../router/peer.ts';
 
 const Reply = z.object({ code: z.number(), data: z.record(z.string(), z.json()).default({}) });
-const ROLES: ReadonlySet<PeerRole> = new Set<PeerRole>(['router', 'admin']);
 
-/** One question of another router of the cluster, which has authorised who asks. Its answer is the ACK that it is sent. */
+/** Somebody who asks by way of another router of the cluster, with the rights that they have. Its answer is the ACK that it is sent. */
 export class RouterPeer implements Peer {
-  readonly roles = ROLES;
-  readonly grant: Grant;
+  readonly identity: string;
+  readonly roles: ReadonlySet<PeerRole>;
   readonly open = true;
   readonly backlog = 0;
   readonly #answer = Promise.withResolvers<string>();
 
-  constructor(readonly identity: string) {
-    this.grant = { identity, fingerprint: '', roles: ['router', 'admin'], source: 'The cluster' };
+  constructor(
+    readonly grant: Grant,
+    roles: readonly PeerRole[],
+  ) {
+    this.identity = grant.identity;
+    this.roles = new Set(roles);
   }
 
   /** Asks by `receive`, which takes the messages of peers. Resolves with the data of the answer; rejects with the refusal. */
-  ask({ action, token, data, envelope }: Carried, receive: (peer: Peer, message: Buffer) => void): Promise<string> {
-    const text =
-      data === '{}' ? `{"$":${JSON.stringify(envelope)}}` : `${data.slice(0, -1)},"$":${JSON.stringify(envelope)}}`;
+  ask(
+    { action, token, data, $ }: { action: string; token: string; data: string; $: JsonObject },
+    receive: (peer: Peer, message: Buffer) => void,
+  ): Promise<string> {
+    const envelope = Object.keys($).length === 0 ? '' : `"$":${JSON.stringify($)}`;
+    const text = data === '{}' ? `{${envelope}}` : `${data.slice(0, -1)}${envelope && `,${envelope}`}}`;
     receive(this, Buffer.from(formatMessage(action, token, '', text)));
     return this.#answer.promise;
   }

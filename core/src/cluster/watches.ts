@@ -12,7 +12,7 @@ const INTERESTS = 1_000_000;
 const Interest = z.strictObject({ all: z.boolean(), add: z.array(z.string()), remove: z.array(z.string()) });
 const News = z.array(z.tuple([z.string(), z.int()]));
 
-/** A token that is watched here: by so many, and the last row that was told of. */
+/** A token that is watched here: by so many, and the last row that was read of it. */
 interface Watched {
   count: number;
   last: number;
@@ -20,7 +20,7 @@ interface Watched {
 
 /**
  * Tokens whose rows other routers may write, and those of which other routers want to hear. What is told is that there are rows: who
- * wants them reads them in the database. Nothing depends on it but the time that this takes.
+ * wants them reads them in the database. What is not told, or cannot be read at once, is found by a look at the database.
  */
 export class Watches implements Watch {
   readonly #bus: Pick<Bus, 'tell'>;
@@ -31,8 +31,8 @@ export class Watches implements Watch {
   readonly #removed = new Set<string>();
   readonly #news = new Map<string, Map<string, number>>();
   #tick: NodeJS.Timeout | undefined;
-  /** There are rows of a token that is watched. */
-  onNews: (token: string) => void = () => {};
+  /** There are rows of a token that is watched, up to `id`. */
+  onNews: (token: string, id: number) => void = () => {};
 
   constructor(bus: Pick<Bus, 'tell'>) {
     this.#bus = bus;
@@ -97,7 +97,7 @@ export class Watches implements Watch {
     }
   }
 
-  /** What is watched, with the last row that was told of. */
+  /** What is watched, with the last row that was read. */
   seen(): Map<string, number> {
     return new Map([...this.#watched].map(([token, { last }]) => [token, last]));
   }
@@ -130,10 +130,13 @@ export class Watches implements Watch {
   }
 
   #heard(token: string, id: number): void {
+    if (this.#watched.has(token)) this.onNews(token, id);
+  }
+
+  /** Rows up to `id` were read: what comes before is no news any more. */
+  read(token: string, id: number): void {
     const watched = this.#watched.get(token);
-    if (!watched) return;
-    watched.last = Math.max(watched.last, id);
-    this.onNews(token);
+    if (watched) watched.last = Math.max(watched.last, id);
   }
 
   #soon(): void {

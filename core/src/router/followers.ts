@@ -1,13 +1,16 @@
-import { isTerminal, reasonOf } from '@centreond/protocol';
+import { isCentreondError, isTerminal, reasonOf } from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import { type Bounds, Shares } from '../shares.ts';
-import type { Row, TokenStore } from '../store/token-store.ts';
+import type { Page, Row, TokenStore } from '../store/token-store.ts';
 import { seesAll } from './authorize.ts';
 import type { Peer } from './peer.ts';
 import { SlowPeers } from './slow-peers.ts';
 
 const CATCH_UP_ROWS = 1000;
 const CATCH_UP_BYTES = 4 * 1024 * 1024;
+/** The store cannot be read now: it is asked again after so long. */
+const AGAIN_MS = 1000;
+const NOT_NOW: ReadonlySet<string> = new Set(['BUSY', 'HISTORY_UNREADABLE', 'STORE_FAILED']);
 
 /** A row as the JSON text in which it travels. Its data is JSON text already, its other strings need no escapes. */
 export function rowText(row: Row): string {
@@ -190,7 +193,7 @@ export class Followers {
    * logged and ends the follower.
    */
   async catchUp(follower: Follower, owner: string, ended = false): Promise<void> {
-    const { store, log } = this.#options;
+    const { log } = this.#options;
     const { peer, token } = follower;
     try {
       for (let more = true; more && !follower.gone; ) {
@@ -202,14 +205,8 @@ export class Followers {
         follower.lagging = false;
         if (!peer.open) return this.detach(follower);
         follower.overflowed = false;
-        const page = await store.query({
-          token,
-          id: follower.lastId,
-          counting: true,
-          as: peer.identity,
-          limit: CATCH_UP_ROWS,
-          maxBytes: CATCH_UP_BYTES,
-        });
+        const page = await this.#page(follower);
+        if (!page) continue;
         for (const row of page.rows) this.#deliver(follower, row, owner, rowText(row));
         more = page.more || follower.overflowed;
       }
@@ -219,6 +216,18 @@ export class Followers {
     } catch (error) {
       log.error({ err: error, token }, `the follow of ${token} by ${peer.identity} ended: ${reasonOf(error)}`);
       this.detach(follower);
+    }
+  }
+
+  /** What the store has next; undefined after a pause where it cannot be read now. */
+  async #page({ peer, token, lastId: id }: Follower): Promise<Page | undefined> {
+    const bounds = { limit: CATCH_UP_ROWS, maxBytes: CATCH_UP_BYTES };
+    try {
+      return await this.#options.store.query({ token, id, counting: true, as: peer.identity, ...bounds });
+    } catch (error) {
+      if (!isCentreondError(error) || !NOT_NOW.has(error.code)) throw error;
+      await new Promise<void>((resolve) => void setTimeout(resolve, AGAIN_MS * (0.5 + Math.random())).unref());
+      return undefined;
     }
   }
 

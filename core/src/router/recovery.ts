@@ -41,12 +41,12 @@ export async function recover(options: RecoveryOptions): Promise<void> {
   }
 }
 
-/** Settles requests of a router, or a process of this one, that is gone. Resolves as {@link recover} does. */
-export async function settleAll(requests: readonly RequestRecord[], options: RecoveryOptions): Promise<void> {
+async function settleAll(requests: readonly RequestRecord[], options: RecoveryOptions): Promise<void> {
   await Promise.all(requests.map((record) => settle(record, options)));
 }
 
-async function settle(record: RequestRecord, options: RecoveryOptions): Promise<void> {
+/** Settles a request of a router, or of a process of this one, that is gone. Resolves as {@link recover} does. */
+export async function settle(record: RequestRecord, options: RecoveryOptions): Promise<void> {
   const { id, store, registry, requests, elsewhere, clock } = options;
   const action = registry.get(record.action);
   const isOver = options.of !== undefined && record.target === options.of;
@@ -72,6 +72,9 @@ export function reopen(
 ): OpenRequest {
   const envelope = keptEnvelope(text);
   const wantedUntil = envelope.deadline === undefined ? since + WAIT_LIMIT_MS : envelope.deadline * 1000;
+  // One that was handed over came back.
+  const before = requests.get(token);
+  if (before) requests.endedElsewhere(before);
   const parts = { token, owner, action, target, data, envelope, wantedUntil, acceptedAt: clock.now() };
   const open = new OpenRequest({ ...parts, urgent: owner === '@local' });
   open.forgetRows();

@@ -57,11 +57,11 @@ export interface Membership {
    * that just came back does not know who else did.
    */
   takeOver(): Promise<{ readonly router: string; readonly tokens: readonly string[] } | undefined>;
-  /** Requests that were taken over, by their tokens; those that ended meanwhile are missing. */
-  taken(tokens: readonly string[]): Promise<RequestRecord[]>;
+  /** Of these tokens the requests that are open at this router. */
+  openHere(tokens: readonly string[]): Promise<RequestRecord[]>;
   /**
    * Takes the open request `token` over from the router `from`, which has agreed. Resolves with the request; with the id of the router
-   * that has it where that is neither, and with undefined where it is not open.
+   * that has it where nothing changed (this one, if it was taken over before), and with undefined where it is not open.
    */
   claim(token: string, from: string): Promise<RequestRecord | string | undefined>;
   /** The end of a request that this router handed over was stored by another: nothing more is kept of it here. */

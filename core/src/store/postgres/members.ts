@@ -12,11 +12,13 @@ import { bigintArray, textArray } from './arrays.ts';
 import type { Cells } from './cells.ts';
 import { type Entered, enterRouter, type RouterSelf } from './entry.ts';
 import { Link } from './link.ts';
-import { SELECT_KNOWN, storedRequest } from './records.ts';
+import { SELECT_OPEN_HERE, storedRequest } from './records.ts';
 import { LOCKS } from './schema.ts';
 import type { Session, Statement, Value } from './session.ts';
 
-/** This router among those of its database: two sessions of its own, so that no question holds up a heartbeat. */
+const LOCK_MS = 2000;
+
+/** This router among those of its database: two sessions of its own, so that no question holds up a heartbeat for long. */
 export class PostgresMembers implements Members {
   /** Heartbeats, locks and what is taken over. */
   readonly #pulse: Link;
@@ -82,6 +84,8 @@ export class PostgresMembers implements Members {
   async takeOver(): Promise<{ router: string; tokens: string[] } | undefined> {
     return this.#alone((session) =>
       inTransaction(session, async () => {
+        // Heartbeats wait behind this.
+        await session.rows(`SET LOCAL lock_timeout = '${LOCK_MS}ms'`);
         await this.#checkFence(session);
         const [found] = await session.rows(GONE, [this.#cluster, this.#me.number, DEAD_AFTER_SECONDS]);
         if (!found) return undefined;
@@ -105,12 +109,11 @@ export class PostgresMembers implements Members {
     );
   }
 
-  async taken(tokens: readonly string[]): Promise<RequestRecord[]> {
-    const found = await this.#rows(SELECT_KNOWN, [textArray([...tokens])]);
-    return found.map(storedRequest).flatMap(({ id, request: { state, ctime: _, ...request } }) => {
-      if (state !== 'open') return [];
+  async openHere(tokens: readonly string[]): Promise<RequestRecord[]> {
+    const found = await this.#rows(SELECT_OPEN_HERE, [textArray([...tokens]), this.#me.number]);
+    return found.map(storedRequest).map(({ id, request: { state: _, ctime: __, ...request } }) => {
       this.onOpened(request.token, { id, action: request.action });
-      return [request];
+      return request;
     });
   }
 
@@ -118,7 +121,7 @@ export class PostgresMembers implements Members {
     const { number, fence } = this.#me;
     const claimed = await this.#rows(CLAIM, [token, from, number, fence]);
     if (claimed.length === 0) return this.holderOf(token);
-    const [request] = await this.taken([token]);
+    const [request] = await this.openHere([token]);
     return request;
   }
 

@@ -60,7 +60,7 @@ export async function findRows(session: Session, filter: Filter): Promise<{ rows
   const where: string[] = [];
   const values: Value[] = [];
   const value = (one: Value) => `$${values.push(one)}`;
-  // The rows of one token are written by one router at a time: they need not wait for other writers.
+  // The rows of a request are written by one router at a time: they need not wait for other writers. (A PUTLOG elsewhere may be late.)
   if (token === undefined) where.push(`h.id < ${value(await settledBelow(session))}::bigint`);
   else where.push(`h.token = ${value(token)}`);
   if (id !== undefined) where.push(`h.id > ${value(id)}::bigint`);

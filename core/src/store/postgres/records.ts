@@ -10,6 +10,13 @@ export const SELECT_KNOWN = {
   text: `SELECT ${COLUMNS} FROM centreond_request r LEFT JOIN centreond_open o ON o.id = r.id WHERE r.token = ANY ($1::text[])`,
 };
 
+/** Of the tokens $1 the requests that are open at the router $2. */
+export const SELECT_OPEN_HERE = {
+  name: 'open here',
+  text: `SELECT ${COLUMNS} FROM centreond_request r JOIN centreond_open o ON o.id = r.id
+    WHERE r.token = ANY ($1::text[]) AND o.router = $2::integer`,
+};
+
 /** Open requests of the router $2 above the id $1, oldest first: $3 at most, and $5 bytes, at $4 for each beside its DATA. */
 export const SELECT_OPEN = {
   name: 'open',

@@ -134,7 +134,7 @@ function connectReason(error: unknown, { user, host, port, database }: Address):
     case '42501':
       return `${user} may not connect to ${database} (${reasonOf(error)}); GRANT CONNECT ON DATABASE, or use its owner`;
     case '53300':
-      return `the server has no free connection (${reasonOf(error)}); raise its max_connections, a router takes five`;
+      return `the server has no free connection (${reasonOf(error)}); raise its max_connections, a router takes seven`;
     case '57P03':
       return `the server is not ready yet (${reasonOf(error)}); start centreond once it is`;
     default:

@@ -98,7 +98,7 @@ onPostgres(({ opened, place }) => {
       await Promise.all([b, c].map(async (one) => ((await unsettled(one)).length > 0 ? one : [])))
     ).flat();
     if (!open) throw new Error('nobody has it');
-    expect(await memberOf(open).taken(['one', 'two'])).toMatchObject([{ token: 'one', owner: 'alice' }]);
+    expect(await memberOf(open).openHere(['one', 'two'])).toMatchObject([{ token: 'one', owner: 'alice' }]);
     await expect(a.append(draft('one', 2))).rejects.toMatchObject({ code: 'STORE_FAILED' });
     await expect(memberOf(a).claim('one', 'b')).resolves.not.toMatchObject({ token: 'one' });
     await expect(memberOf(a).beat('', {})).rejects.toThrow('another process has taken the place');
