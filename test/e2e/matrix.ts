@@ -23,6 +23,7 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
   INFORMATION: { who: 'CRAP' },
   GETMANIFESTS: { who: 'CRAP' },
   CONSTATUS: { who: 'CNRAP' },
+  GETROUTERS: { who: 'CRAP' },
   GETLOG: { who: 'CNRAP' },
   PUTLOG: { who: 'CNRAP' },
   FOLLOW: { who: 'CNRAP' },
