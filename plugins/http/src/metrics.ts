@@ -1,6 +1,7 @@
 import type { JsonObject } from '@centreond/plugin-sdk';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { z } from 'zod';
+import type { ClusterFigures } from './cluster.ts';
 
 const Figure = z.number().nullish();
 const Instance = z.object({
@@ -65,8 +66,12 @@ export class HttpMetrics {
   }
 }
 
-/** What the router tells of itself and its fleet, as Prometheus's text. Throws if it tells something else. */
-export function routerMetrics(information: JsonObject, constatus: JsonObject): Promise<string> {
+/** What the router tells of itself, its fleet and its cluster, as Prometheus's text. Throws if it tells something else. */
+export function routerMetrics(
+  information: JsonObject,
+  constatus: JsonObject,
+  cluster?: ClusterFigures,
+): Promise<string> {
   const { id, version, uptimeSeconds, plugins, counters } = Information.parse(information);
   const { nodes } = Nodes.parse(constatus);
   const registry = new Registry();
@@ -111,6 +116,16 @@ export function routerMetrics(information: JsonObject, constatus: JsonObject): P
     up.set({ node, kind, state }, state === 'up' ? 1 : 0);
     if (typeof roundTripMs === 'number') roundTrip.set({ node }, roundTripMs / 1000);
     if (typeof clockSkewSeconds === 'number') skew.set({ node }, clockSkewSeconds);
+  }
+  if (cluster) {
+    const { name, isNatsUp, clockSkewSeconds } = cluster;
+    const routers = gauge('cluster_routers', 'The routers of the cluster in this state.', 'cluster', 'state');
+    for (const [state, count] of cluster.routers) routers.set({ cluster: name, state }, count);
+    gauge('cluster_nats_up', 'Whether this router reaches NATS.', 'cluster').set({ cluster: name }, isNatsUp ? 1 : 0);
+    gauge('cluster_clock_skew_seconds', 'How far the clock of the database is ahead of this machine.', 'cluster').set(
+      { cluster: name },
+      clockSkewSeconds,
+    );
   }
   return registry.metrics();
 }

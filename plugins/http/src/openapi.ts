@@ -1,4 +1,5 @@
 import type { DeclaredAction, DeclaredPlugin } from './manifests.ts';
+import { NODES, REQUESTS, ROUTERS } from './read-schemas.ts';
 
 const json = (schema: object) => ({ 'application/json': { schema } });
 const ERROR = { $ref: '#/components/schemas/Error' };
@@ -39,7 +40,16 @@ const streamed = (description: string) => ({
 const READS = {
   '/api/whoami': { get: { summary: 'Who the token is', responses: answered('Its name, identity and roles.') } },
   '/api/status': { get: { summary: 'What runs, with figures', responses: answered('As INFORMATION.') } },
-  '/api/nodes': { get: { summary: 'The nodes that are reached from here', responses: answered('As CONSTATUS.') } },
+  '/api/nodes': {
+    get: { summary: 'The nodes that are reached from here', responses: answered('As CONSTATUS.', NODES) },
+  },
+  '/api/routers': {
+    get: {
+      summary: 'The routers of the cluster',
+      description: 'Of a router by itself `cluster` is null and `routers` empty.',
+      responses: answered('As GETROUTERS.', ROUTERS),
+    },
+  },
   '/api/plugins': { get: { summary: 'What the plugins declare', responses: answered('As GETMANIFESTS.') } },
   '/api/log/{token}': {
     get: {
@@ -79,7 +89,7 @@ const READS = {
         query('before', 'The id of the last request of the page before.', WHOLE),
         query('limit', 'How many at most: 100 if omitted, 1,000 at most.', WHOLE),
       ],
-      responses: answered('The requests, and whether there are more.'),
+      responses: answered('The requests, and whether there are more.', REQUESTS),
     },
   },
   '/api/requests/{token}': {

@@ -44,6 +44,7 @@ export function addReads(server: FastifyInstance, { admission, stopping }: Reads
   });
   server.get('/api/status', (request) => ask(request, 'INFORMATION'));
   server.get('/api/nodes', (request) => ask(request, 'CONSTATUS'));
+  server.get('/api/routers', (request) => ask(request, 'GETROUTERS'));
   server.get('/api/plugins', (request) => ask(request, 'GETMANIFESTS'));
   server.get('/api/requests', (request) => ask(request, 'GETREQUESTS', queryOf(request, Filters)));
   server.delete('/api/requests/:token', async (request) => {

@@ -8,6 +8,7 @@ import { addAncestorPaths } from './ancestor.ts';
 import { parseBody } from './body.ts';
 import { Callers } from './callers.ts';
 import { addCalls } from './calls.ts';
+import { askCluster, type Readiness, readiness } from './cluster.ts';
 import type { Config } from './config.ts';
 import { addDashboard } from './dashboard.ts';
 import { answerOf, refusal } from './failure.ts';
@@ -24,8 +25,6 @@ const CONNECTIONS_PER_ADDRESS = 1024;
 const REQUEST_MS = 30_000;
 /** Characters of a part of a path: a token has 255 at most, of which some may be encoded. */
 const LONGEST_TOKEN = 3 * 255;
-/** How old the answer of /readyz may be. */
-const READY_FRESH_MS = 1000;
 
 const STREAMS = new Set(['/api/log/:token/stream', '/api/events']);
 
@@ -88,11 +87,12 @@ export async function makeServer(options: ServerOptions): Promise<FastifyInstanc
   server.get('/api/openapi.json', async () => openApiOf(await declared.plugins(), version));
   server.get('/metrics', async (request, reply) => {
     const { session } = admission.callerOf(request);
-    const [information, constatus] = await Promise.all([
+    const [information, constatus, cluster] = await Promise.all([
       session.send('INFORMATION', {}),
       session.send('CONSTATUS', {}),
+      askCluster((action, data) => session.send(action, data)),
     ]);
-    const text = await routerMetrics(information.data, constatus.data);
+    const text = await routerMetrics(information.data, constatus.data, cluster);
     return reply.type('text/plain; version=0.0.4; charset=utf-8').send(`${text}\n${await metrics.registry.metrics()}`);
   });
   await addDashboard(server);
@@ -115,11 +115,11 @@ function answerFaults(server: FastifyInstance, log: Logger): void {
 }
 
 /** What a load balancer asks: whether the plugin serves, and whether the router answers. */
-function addHealth(server: FastifyInstance, ready: () => Promise<boolean>): void {
+function addHealth(server: FastifyInstance, ready: () => Promise<Readiness>): void {
   server.get('/healthz', async () => ({ ok: true }));
   server.get('/readyz', async (_, reply) => {
-    const isReady = await ready();
-    return reply.code(isReady ? 200 : 503).send({ ok: isReady });
+    const found = await ready();
+    return reply.code(found.ok ? 200 : 503).send(found);
   });
 }
 
@@ -140,21 +140,6 @@ function boundEach(proxies: ReadonlySet<string>): (socket: Socket) => void {
       if (left > 0) open.set(address, left);
       else open.delete(address);
     });
-  };
-}
-
-/** Whether the router answers, asked once a second at most. */
-function readiness(transport: Pick<Transport, 'send'>, clock: Clock): () => Promise<boolean> {
-  let asked = Number.NEGATIVE_INFINITY;
-  let answer = Promise.resolve(false);
-  return () => {
-    if (clock.now() - asked < READY_FRESH_MS && clock.now() >= asked) return answer;
-    asked = clock.now();
-    answer = transport.send('PING', {}, { timeoutMs: 5000 }).then(
-      () => true,
-      () => false,
-    );
-    return answer;
   };
 }
 
