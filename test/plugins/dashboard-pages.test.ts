@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Node, Row, Status } from '../../plugins/http/dashboard/src/api/shapes.ts';
+import type { Node, Router, Row, Status } from '../../plugins/http/dashboard/src/api/shapes.ts';
+import { inTrouble } from '../../plugins/http/dashboard/src/cluster/routers.ts';
 import { countStates, groupsOf, isMeant, labelKeys, membersOf } from '../../plugins/http/dashboard/src/fleet/fleet.ts';
 import * as format from '../../plugins/http/dashboard/src/format.ts';
 import { endOf, entriesOf, ROWS, withRows } from '../../plugins/http/dashboard/src/requests/entries.ts';
@@ -32,15 +33,17 @@ const node = (id: string, more: Partial<Node> = {}): Node => ({
   actions: [],
   subnodes: [],
   sharedBy: [],
+  router: null,
   ...more,
 });
 
 describe('the fleet', () => {
-  const members = membersOf([
+  const nodes = [
     node('lyon-10', { labels: { site: 'lyon', role: 'web' }, subnodes: ['inner', 'lyon-2'] }),
     node('lyon-2', { labels: { site: 'lyon' }, state: 'connecting', reason: 'its link is being opened' }),
     node('paris', { labels: { site: 'paris' }, state: 'unreachable', subnodes: ['inner', 'lost'] }),
-  ]);
+  ];
+  const members = membersOf(nodes, 'central');
 
   test('has the nodes that are linked here and those behind them, each once, in the order of people', () => {
     expect(members.map(({ id, state, via }) => ({ id, state, via }))).toEqual([
@@ -83,6 +86,71 @@ describe('the fleet', () => {
       ['paris', ['lost']],
     ]);
   });
+});
+
+describe('the fleet of a cluster', () => {
+  const members = membersOf(
+    [
+      node('away', { state: 'unreachable', reason: 'it has not linked yet' }),
+      node('here'),
+      node('there', { router: 'central-b', subnodes: ['inner'] }),
+    ],
+    'central-a',
+  );
+
+  test('says which router carries a node, unless nobody is known to', () => {
+    expect(members.map(({ id, router }) => [id, router])).toEqual([
+      ['away', undefined],
+      ['here', 'central-a'],
+      ['inner', 'central-b'],
+      ['there', 'central-b'],
+    ]);
+  });
+
+  test.each([
+    ['router:central-a', ['here']],
+    ['router:central-b', ['inner', 'there']],
+    ['-router:central-a', ['away', 'inner', 'there']],
+    ['router:central', []],
+  ])('is filtered by %j', (typed, ids) => {
+    expect(members.filter((member) => isMeant(member, typed)).map(({ id }) => id)).toEqual(ids);
+  });
+
+  test('is grouped by the routers that carry it', () => {
+    const groups = groupsOf(members, { by: 'router' }, 'central-a');
+    expect(groups.map(({ name, members: each }) => [name, each.map(({ id }) => id)])).toEqual([
+      ['central-a', ['away', 'here']],
+      ['central-b', ['there']],
+      ['there', ['inner']],
+    ]);
+  });
+});
+
+test('the routers that somebody should look at are those that should be up, and those that do not reach NATS', () => {
+  const router = (id: string, state: string, nats = true): Router => ({
+    ...{
+      id,
+      endpoint: '',
+      version: '',
+      state,
+      startedAt: 0,
+      silentSeconds: 0,
+      self: id === 'a',
+      open: 0,
+      nodes: 0,
+      nats,
+    },
+  });
+  const idsOf = (routers: Router[], natsAway: string | null) => inTrouble({ routers, natsAway }).map(({ id }) => id);
+  const all = [
+    router('a', 'up'),
+    router('b', 'up', false),
+    router('c', 'silent'),
+    router('d', 'taken', false),
+    router('e', 'stopped', false),
+  ];
+  expect(idsOf(all, null)).toEqual(['b', 'c', 'd']);
+  expect(idsOf(all, 'it does not answer')).toEqual(['a', 'b', 'c', 'd']);
 });
 
 describe('figures', () => {

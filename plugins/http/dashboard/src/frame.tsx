@@ -1,7 +1,9 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { sentenceOf } from './api/http.ts';
-import { type KeyList, Keys } from './api/shapes.ts';
+import { type Cluster, type KeyList, Keys } from './api/shapes.ts';
+import { inTrouble } from './cluster/routers.ts';
+import { useCluster } from './cluster/use-cluster.ts';
 import { ActionsPage } from './pages/actions.tsx';
 import { CallPage } from './pages/call.tsx';
 import { EventsPage } from './pages/events.tsx';
@@ -12,6 +14,7 @@ import { PluginPage } from './pages/plugin.tsx';
 import { PluginsPage } from './pages/plugins.tsx';
 import { RequestPage } from './pages/request.tsx';
 import { RequestsPage } from './pages/requests.tsx';
+import { RoutersPage } from './pages/routers.tsx';
 import { Badge } from './parts/marks.tsx';
 import { Empty } from './parts/notices.tsx';
 import { Page } from './parts/page.tsx';
@@ -30,6 +33,7 @@ export function Frame() {
   const { path, query } = useStore(place);
   const [room = 'nodes', part] = path;
   const keys = useKeys();
+  const cluster = useCluster();
   const main = useRef<HTMLElement>(null);
   useSlash();
   useEffect(() => {
@@ -40,9 +44,9 @@ export function Frame() {
       <button type="button" class="skip" onClick={() => main.current?.focus()}>
         Skip to the content
       </button>
-      <Head room={room} keys={keys} />
+      <Head room={room} keys={keys} cluster={cluster.value} />
       <main ref={main} tabIndex={-1}>
-        <Router room={room} part={part} query={query} keys={keys} />
+        <Router room={room} part={part} query={query} keys={keys} cluster={cluster} />
       </main>
     </>
   );
@@ -53,14 +57,18 @@ interface RouterProps {
   readonly part: string | undefined;
   readonly query: Readonly<Record<string, string>>;
   readonly keys: Polled<KeyList> | undefined;
+  readonly cluster: Polled<Cluster>;
 }
 
-function Router({ room, part, query, keys }: RouterProps) {
+function Router({ room, part, query, keys, cluster }: RouterProps) {
   switch (room) {
     case 'nodes':
       return part === undefined ? <FleetPage view="table" query={query} /> : <NodePage key={part} id={part} />;
     case 'map':
       return <FleetPage view="map" query={query} />;
+    case 'routers':
+      if (cluster.value?.cluster !== null) return <RoutersPage cluster={cluster} />;
+      break;
     case 'plugins':
       return part === undefined ? <PluginsPage /> : <PluginPage key={part} type={part} />;
     case 'requests':
@@ -95,7 +103,13 @@ function useKeys(): Polled<KeyList> | undefined {
   return !isAdmin || isForbidden(keys.error) ? undefined : keys;
 }
 
-function Head({ room, keys }: { room: string; keys: Polled<KeyList> | undefined }) {
+interface HeadProps {
+  readonly room: string;
+  readonly keys: Polled<KeyList> | undefined;
+  readonly cluster: Cluster | undefined;
+}
+
+function Head({ room, keys, cluster }: HeadProps) {
   const { who } = useSession();
   const { state, error } = useStore(useLive().eventsState);
   // Refused without a question: it is not for this caller.
@@ -114,6 +128,12 @@ function Head({ room, keys }: { room: string; keys: Polled<KeyList> | undefined 
         <Room to="nodes" isHere={room === 'nodes' || room === 'map'}>
           Fleet
         </Room>
+        {cluster && cluster.cluster !== null && (
+          <Room to="routers" isHere={room === 'routers'}>
+            Routers
+            <Count of={inTrouble(cluster).length} what="in trouble" />
+          </Room>
+        )}
         <Room to="plugins" isHere={room === 'plugins'}>
           Plugins
         </Room>
@@ -126,12 +146,7 @@ function Head({ room, keys }: { room: string; keys: Polled<KeyList> | undefined 
         {keys && (
           <Room to="keys" isHere={room === 'keys'}>
             Keys
-            {pending > 0 && (
-              <span class="count" title={`${pending} waiting for a decision`}>
-                {pending}
-                <span class="hidden-label"> waiting</span>
-              </span>
-            )}
+            <Count of={pending} what="waiting" title="waiting for a decision" />
           </Room>
         )}
         {hasEvents && (
@@ -158,6 +173,17 @@ function Room({ to, isHere, children }: { to: string; isHere: boolean; children:
     <a href={hrefOf([to])} aria-current={isHere ? 'page' : undefined}>
       {children}
     </a>
+  );
+}
+
+/** How many there are that somebody should look at; nothing where there are none. */
+function Count({ of, what, title = what }: { of: number; what: string; title?: string }) {
+  if (of === 0) return null;
+  return (
+    <span class="count" title={`${of} ${title}`}>
+      {of}
+      <span class="hidden-label"> {what}</span>
+    </span>
   );
 }
 

@@ -36,9 +36,33 @@ const Node = z.object({
   actions: Some(z.array(z.string()), []),
   subnodes: Some(z.array(z.string()), []),
   sharedBy: Some(z.array(z.string()), []),
+  router: Some(Text, null),
 });
 export type Node = z.output<typeof Node>;
 export const Nodes = z.object({ nodes: z.array(Node) });
+
+const Router = z.object({
+  id: z.string(),
+  endpoint: Some(z.string(), ''),
+  version: Some(z.string(), ''),
+  state: z.string(),
+  startedAt: Some(Figure, null),
+  silentSeconds: Some(z.number(), 0),
+  self: Some(z.boolean(), false),
+  open: Some(z.number(), 0),
+  nodes: Some(z.number(), 0),
+  nats: Some(z.boolean(), false),
+});
+export type Router = z.output<typeof Router>;
+export const Routers = z.object({
+  cluster: Text,
+  natsAway: Some(Text, null),
+  clockSkewSeconds: Some(z.number(), 0),
+  routers: z.array(Router),
+});
+export type Cluster = z.output<typeof Routers>;
+/** A router by itself. */
+export const NO_CLUSTER: Cluster = { cluster: null, natsAway: null, clockSkewSeconds: 0, routers: [] };
 
 const Health = Some(z.nullable(z.object({ state: z.string(), why: z.optional(z.string()) })), null);
 const Instance = z.object({
@@ -118,6 +142,7 @@ const Request = z.object({
   endedAt: Some(Figure, null),
   code: Some(Figure, null),
   error: Some(Text, null),
+  router: Some(Text, null),
   data: z.unknown(),
 });
 export type Request = z.output<typeof Request>;

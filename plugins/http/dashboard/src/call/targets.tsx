@@ -23,7 +23,7 @@ export function Targets({ action, picked, onPicked }: TargetsProps) {
   const { value, error } = useNodes();
   const [text, setText] = useState('');
   const isHere = picked.length === 1 && picked[0] === '';
-  const members = value ? membersOf(value.nodes) : [];
+  const members = value ? membersOf(value.nodes, who.router.id) : [];
   // A node that says what it has does not take the others.
   const able = members.filter(({ node }) => !node || node.actions.length === 0 || node.actions.includes(action));
   const shown = able.filter((member) => isMeant(member, text));

@@ -8,19 +8,29 @@ export interface Member {
   readonly via: readonly string[];
   /** What is known of it here; of a node behind another, little is. */
   readonly node: Node | undefined;
+  /** The router of the cluster that carries it, or the node before it; undefined where that is not known. */
+  readonly router: string | undefined;
 }
 
-/** All nodes that requests can go to, by id. A direct link wins over a way through another node. */
-export function membersOf(nodes: readonly Node[]): Member[] {
+/**
+ * All nodes that requests can go to, by id. A direct link wins over a way through another node. `own` is the id of the router that one
+ * looks at, which carries what no other does.
+ */
+export function membersOf(nodes: readonly Node[], own: string): Member[] {
   const members = new Map<string, Member>();
-  for (const node of nodes) members.set(node.id, { id: node.id, state: node.state, via: [], node });
-  for (const { id: via, state, subnodes } of nodes) {
+  const carrierOf = ({ router, state }: Node) => router ?? (state === 'unreachable' ? undefined : own);
+  for (const node of nodes) {
+    members.set(node.id, { id: node.id, state: node.state, via: [], node, router: carrierOf(node) });
+  }
+  for (const before of nodes) {
+    const { id: via, state, subnodes } = before;
     for (const id of subnodes) {
       const known = members.get(id);
       if (known?.node) continue;
       const isUp = state === 'up' || known?.state === 'up';
       const ways = [...(known?.via ?? []), via];
-      members.set(id, { id, state: isUp ? 'up' : 'unreachable', via: ways, node: undefined });
+      const router = known?.router ?? carrierOf(before);
+      members.set(id, { id, state: isUp ? 'up' : 'unreachable', via: ways, node: undefined, router });
     }
   }
   return [...members.values()].sort((a, b) => compareIds(a.id, b.id));
@@ -34,8 +44,8 @@ export function compareIds(a: string, b: string): number {
 }
 
 /**
- * Whether a node is meant by what was typed into the filter: each word must hold. `site=paris` is a label, `state:up` and
- * `via:lyon` are what they say, `-word` excludes, anything else is a part of any text about it.
+ * Whether a node is meant by what was typed into the filter: each word must hold. `site=paris` is a label, `state:up`,
+ * `via:lyon` and `router:central-b` are what they say, `-word` excludes, anything else is a part of any text about it.
  */
 export function isMeant(member: Member, typed: string): boolean {
   return typed
@@ -45,13 +55,14 @@ export function isMeant(member: Member, typed: string): boolean {
     .every((word) => (word.startsWith('-') ? !holds(member, word.slice(1)) : holds(member, word)));
 }
 
-function holds({ id, state, via, node }: Member, word: string): boolean {
+function holds({ id, state, via, node, router }: Member, word: string): boolean {
   const labels = Object.entries(node?.labels ?? {}).map(([key, value]) => `${key}=${value}`.toLowerCase());
   if (/^[a-z0-9._/-]+=/.test(word))
     return labels.some((label) => label === word || (word.endsWith('=') && label.startsWith(word)));
-  const [, key, value = ''] = /^(state|via|kind):(.*)$/.exec(word) ?? [];
+  const [, key, value = ''] = /^(state|via|kind|router):(.*)$/.exec(word) ?? [];
   if (key === 'state') return state.startsWith(value);
   if (key === 'via') return via.some((each) => each.toLowerCase() === value);
+  if (key === 'router') return router?.toLowerCase() === value;
   if (key === 'kind') return (node?.kind ?? 'behind').startsWith(value);
   const texts = [id, node?.name, node?.address, node?.version, node?.reason, ...via, ...labels];
   return texts.some((text) => text?.toLowerCase().includes(word));
@@ -91,7 +102,8 @@ export type Grouping = { readonly by: 'router' } | { readonly by: 'label'; reado
 export function groupsOf(members: readonly Member[], grouping: Grouping, router: string): Group[] {
   const groups = new Map<string, Member[]>();
   for (const member of members) {
-    const name = grouping.by === 'router' ? (member.via[0] ?? router) : (member.node?.labels[grouping.key] ?? '');
+    const name =
+      grouping.by === 'router' ? (member.via[0] ?? member.router ?? router) : (member.node?.labels[grouping.key] ?? '');
     const group = groups.get(name);
     if (group) group.push(member);
     else groups.set(name, [member]);

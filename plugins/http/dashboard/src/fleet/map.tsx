@@ -55,7 +55,7 @@ function Lines({ members }: { members: readonly Member[] }) {
         <Line key={member.id} member={member} behind={behind(member.id)} />
       ))}
       {between.map((id) => (
-        <Line key={id} member={{ id, state: 'up', via: [], node: undefined }} behind={behind(id)} />
+        <Line key={id} member={{ id, state: 'up', via: [], node: undefined, router: undefined }} behind={behind(id)} />
       ))}
     </ul>
   );
@@ -68,7 +68,12 @@ function Line({ member, behind }: { member: Member; behind: readonly Member[] })
       <div class="line-own">
         <Station member={member} />
         <span class="line-facts quiet">
-          {[node?.kind, node?.address, node?.roundTripMs === null || !node ? undefined : msText(node.roundTripMs)]
+          {[
+            node?.kind,
+            node?.router && `at ${node.router}`,
+            node?.address,
+            node?.roundTripMs === null || !node ? undefined : msText(node.roundTripMs),
+          ]
             .filter((fact) => fact)
             .join(' · ')}
         </span>
@@ -129,9 +134,11 @@ function GroupLine({
   const counts = countStates(members);
   const worst = counts.unreachable > 0 ? 'unreachable' : counts.connecting > 0 ? 'connecting' : 'up';
   const isRouter = grouping.by === 'router';
-  const title =
-    name === '' ? 'without this label' : isRouter && name === router ? 'linked here' : isRouter ? `via ${name}` : name;
-  const filter = isRouter ? `via:${name}` : `${grouping.key}=${name}`;
+  // Another router of the cluster carries nodes itself; what is behind a node is reached through it.
+  const isAtOther = isRouter && name !== router && members.some(({ via }) => via.length === 0);
+  const way = name === router ? 'linked here' : isAtOther ? `at ${name}` : `via ${name}`;
+  const title = name === '' ? 'without this label' : isRouter ? way : name;
+  const filter = isAtOther ? `router:${name}` : isRouter ? `via:${name}` : `${grouping.key}=${name}`;
   const hasLink = name !== '' && !(isRouter && name === router);
   return (
     <li class={`line line-${counts.up > 0 ? 'up' : worst}`}>

@@ -11,13 +11,16 @@ const STATE_ORDER = { unreachable: 0, connecting: 1, up: 2 } as const;
 const ORDERS: Readonly<Record<string, (a: Member, b: Member) => number>> = {
   node: (a, b) => compareIds(a.id, b.id),
   state: (a, b) => STATE_ORDER[a.state] - STATE_ORDER[b.state] || compareIds(a.id, b.id),
-  version: (a, b) => compareIds(a.node?.version ?? '~', b.node?.version ?? '~'),
+  router: (a, b) => compareKnown(a.router, b.router) || compareIds(a.id, b.id),
+  version: (a, b) => compareKnown(a.node?.version, b.node?.version),
   trip: (a, b) => (a.node?.roundTripMs ?? Infinity) - (b.node?.roundTripMs ?? Infinity) || 0,
   answer: (a, b) => (b.node?.lastPong ?? 0) - (a.node?.lastPong ?? 0),
 };
 
 export interface FleetTableProps {
   readonly members: readonly Member[];
+  /** Whether other routers carry some: which one carries a node is a column then. */
+  readonly hasRouters: boolean;
   readonly query: Readonly<Record<string, string>>;
   readonly picked: ReadonlySet<string>;
   onPicked(picked: ReadonlySet<string>): void;
@@ -25,7 +28,7 @@ export interface FleetTableProps {
 }
 
 /** The nodes, a page at a time. */
-export function FleetTable({ members, query, picked, onPicked, onQuery }: FleetTableProps) {
+export function FleetTable({ members, hasRouters, query, picked, onPicked, onQuery }: FleetTableProps) {
   const now = useNow();
   const { order = 'node', back = '' } = query;
   const compare = ORDERS[order] ?? compareIdsOf;
@@ -61,6 +64,7 @@ export function FleetTable({ members, query, picked, onPicked, onQuery }: FleetT
             </th>
             {head('node', 'Node')}
             {head('state', 'State')}
+            {hasRouters && head('router', 'Router')}
             <th scope="col">Route</th>
             <th scope="col">Labels</th>
             {head('version', 'Version')}
@@ -70,7 +74,14 @@ export function FleetTable({ members, query, picked, onPicked, onQuery }: FleetT
         </thead>
         <tbody>
           {shown.map((member) => (
-            <NodeRow key={member.id} member={member} now={now} isPicked={picked.has(member.id)} onPick={pick} />
+            <NodeRow
+              key={member.id}
+              member={member}
+              hasRouters={hasRouters}
+              now={now}
+              isPicked={picked.has(member.id)}
+              onPick={pick}
+            />
           ))}
         </tbody>
       </table>
@@ -79,16 +90,23 @@ export function FleetTable({ members, query, picked, onPicked, onQuery }: FleetT
   );
 }
 
+/** What is not known is last. */
+function compareKnown(a: string | null | undefined, b: string | null | undefined): number {
+  if (a && b) return compareIds(a, b);
+  return Number(!a) - Number(!b);
+}
+
 const compareIdsOf = (a: Member, b: Member) => compareIds(a.id, b.id);
 
 interface NodeRowProps {
   readonly member: Member;
+  readonly hasRouters: boolean;
   readonly now: number;
   readonly isPicked: boolean;
   onPick(id: string, isPicked: boolean): void;
 }
 
-function NodeRow({ member: { id, state, via, node }, now, isPicked, onPick }: NodeRowProps) {
+function NodeRow({ member: { id, state, via, node, router }, hasRouters, now, isPicked, onPick }: NodeRowProps) {
   const skew = node?.clockSkewSeconds ?? 0;
   return (
     <tr>
@@ -116,6 +134,7 @@ function NodeRow({ member: { id, state, via, node }, now, isPicked, onPick }: No
           </div>
         )}
       </td>
+      {hasRouters && <td data-label="Router">{router}</td>}
       <td data-label="Route">
         {via.length > 0 ? <>via {via.join(', ')}</> : node?.kind}
         {node?.address && <div class="quiet">{node.address}</div>}

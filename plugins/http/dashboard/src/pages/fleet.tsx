@@ -9,10 +9,12 @@ import { Empty, Fault, Loading } from '../parts/notices.tsx';
 import { Filter, Page, Segments } from '../parts/page.tsx';
 import { hrefOf } from '../state/address.ts';
 import { goTo } from '../state/place.ts';
+import { useSession } from '../state/session.ts';
 
 type View = 'table' | 'map';
 const STATES = ['', 'up', 'connecting', 'unreachable'] as const;
-const FILTER_HINT = 'Words that must all hold: a part of any text, site=paris, state:up, via:lyon, -word to exclude';
+const FILTER_HINT =
+  'Words that must all hold: a part of any text, site=paris, state:up, via:lyon, router:central, -word to exclude';
 
 export interface FleetPageProps {
   readonly view: View;
@@ -23,7 +25,9 @@ export interface FleetPageProps {
 export function FleetPage({ view, query }: FleetPageProps) {
   const { value, error } = useNodes();
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
-  const all = value ? membersOf(value.nodes) : [];
+  const { who } = useSession();
+  const all = value ? membersOf(value.nodes, who.router.id) : [];
+  const hasRouters = value?.nodes.some(({ router }) => router !== null) ?? false;
   const { q = '', state = '' } = query;
   const typed = all.filter((member) => isMeant(member, q));
   const shown = state === '' ? typed : typed.filter((member) => member.state === state);
@@ -76,7 +80,14 @@ export function FleetPage({ view, query }: FleetPageProps) {
         </Empty>
       )}
       {shown.length > 0 && view === 'table' && (
-        <FleetTable members={shown} query={query} picked={picked} onPicked={setPicked} onQuery={change} />
+        <FleetTable
+          members={shown}
+          hasRouters={hasRouters}
+          query={query}
+          picked={picked}
+          onPicked={setPicked}
+          onQuery={change}
+        />
       )}
       {shown.length > 0 && view === 'map' && <RouteMap members={shown} query={query} onQuery={change} />}
     </Page>

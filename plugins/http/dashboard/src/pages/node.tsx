@@ -18,7 +18,7 @@ export function NodePage({ id }: { id: string }) {
   const now = useNow();
   const { value, error } = useNodes();
   const requests = useRequests({ node: id }, 20);
-  const member = value && membersOf(value.nodes).find((each) => each.id === id);
+  const member = value && membersOf(value.nodes, who.router.id).find((each) => each.id === id);
   const node = member?.node;
   if (value && !member) {
     return (
@@ -64,6 +64,11 @@ export function NodePage({ id }: { id: string }) {
                 ))
               : `${node?.kind || 'linked'}, directly`}
           </Figure>
+          {node && node.router !== null && (
+            <Figure name="Router">
+              <a href={hrefOf(['nodes'], { q: `router:${node.router}` })}>{node.router}</a>
+            </Figure>
+          )}
           {node?.address && <Figure name="Address">{node.address}</Figure>}
           {node?.version && <Figure name="Version">{node.version}</Figure>}
           {node && node.roundTripMs !== null && <Figure name="Round trip">{msText(node.roundTripMs)}</Figure>}

@@ -21,7 +21,7 @@ const LONGEST_DATA = 4000;
 
 /** One request: what was asked, and its life as it goes on. */
 export function RequestPage({ token }: { token: string }) {
-  const { api } = useSession();
+  const { api, who } = useSession();
   const now = useNow();
   const { rows, state, error } = useRows(token);
   const ended = endOf(rows);
@@ -74,6 +74,9 @@ export function RequestPage({ token }: { token: string }) {
                     <a href={hrefOf(['nodes', request.target])}>{request.target}</a>
                   )}
                 </Figure>
+                {isOpen && request.router !== null && request.router !== who.router.id && (
+                  <Figure name="Open at">{request.router}</Figure>
+                )}
                 <Figure name="Accepted">
                   <Moment at={request.acceptedAt * 1000} now={now} />
                 </Figure>

@@ -49,3 +49,10 @@ export function pluginMark(state: string, health: { readonly state: string } | n
   if (['idle', 'on-demand'].includes(state)) return 'idle';
   return 'unreachable';
 }
+
+/** How a router of the cluster stands. */
+export function routerMark(state: string): Mark {
+  if (state === 'up') return 'up';
+  if (state === 'silent') return 'warning';
+  return state === 'stopped' ? 'idle' : 'unreachable';
+}

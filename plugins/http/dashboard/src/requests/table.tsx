@@ -27,6 +27,8 @@ export interface RequestTableProps {
 }
 
 export function RequestTable({ requests, now, without }: RequestTableProps) {
+  const { who } = useSession();
+  const hasRouters = requests.some(({ router }) => router !== null && router !== who.router.id);
   return (
     <table class="rows cards">
       <caption class="hidden-label">Requests, the newest first</caption>
@@ -37,13 +39,14 @@ export function RequestTable({ requests, now, without }: RequestTableProps) {
           <th scope="col">When</th>
           <th scope="col">Took</th>
           {without !== 'target' && <th scope="col">Node</th>}
+          {hasRouters && <th scope="col">Router</th>}
           <th scope="col">Who</th>
           <th scope="col">Asked for</th>
         </tr>
       </thead>
       <tbody>
         {requests.map((request) => {
-          const { token, action, target, owner, acceptedAt, endedAt, error, data } = request;
+          const { token, action, target, owner, acceptedAt, endedAt, error, router, data } = request;
           const state = requestState(request);
           return (
             <tr key={request.id}>
@@ -68,6 +71,7 @@ export function RequestTable({ requests, now, without }: RequestTableProps) {
                   {target === '' ? <span class="quiet">here</span> : <a href={hrefOf(['nodes', target])}>{target}</a>}
                 </td>
               )}
+              {hasRouters && <td data-label="Router">{router}</td>}
               <td data-label="Who">{owner}</td>
               <td data-label="Asked for" class="asked">
                 <code>{askedFor(data)}</code>
