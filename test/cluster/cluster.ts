@@ -28,6 +28,8 @@ export interface ClusterPlan {
   readonly nats?: NatsUser;
   /** Who is let in by every router, besides those that this connects. */
   readonly clients?: readonly { readonly identity: string; readonly fingerprint: string }[];
+  /** What the first router runs besides the probe. */
+  readonly plugins?: readonly object[];
   /** `name=value`, as for `postgres -c`. */
   readonly postgres?: readonly string[];
 }
@@ -68,7 +70,7 @@ export class Cluster {
     }
   }
 
-  async #prepare({ routers, nodes = 0, clients = [] }: ClusterPlan): Promise<void> {
+  async #prepare({ routers, nodes = 0, clients = [], plugins = [] }: ClusterPlan): Promise<void> {
     const { url: nats, credentials } = this.nats;
     const witness = await Witness.open(this.postgres);
     this.#witness = witness;
@@ -79,6 +81,7 @@ export class Cluster {
     }
     const [first] = this.routers;
     if (!first) throw new Error('a cluster has one router at least');
+    first.settings.plugins?.push(...plugins);
     this.#identities.push(first.client('alice'), first.client('root', ['client', 'admin']));
     first.clients.push(...clients.map((one) => ({ ...one, roles: ['client'] })));
     for (const router of this.routers) {
