@@ -31,6 +31,13 @@ export interface CarriedNodesOptions {
   carrierOf(router: string): RouterCarrier;
 }
 
+/** Of another router, the version that is here, since when it counts, and the nodes of that version. */
+interface Known {
+  readonly startedAt: number;
+  readonly version: number;
+  readonly nodes: ReadonlyMap<string, NodeAnnouncement>;
+}
+
 /**
  * Which router of the cluster carries which node: what this one carries is in the database and told to the others, what those carry
  * is in the routes here. A message may be lost: the version in each heartbeat tells.
@@ -43,8 +50,7 @@ export class CarriedNodes {
   #isFirst = true;
   #isBusy = false;
   #tick: NodeJS.Timeout | undefined;
-  /** Of each other router, the version that is here, and the nodes of that. */
-  readonly #others = new Map<string, { version: number; nodes: ReadonlyMap<string, NodeAnnouncement> }>();
+  readonly #others = new Map<string, Known>();
   /** Routers whose nodes cannot be reached now, each with why. */
   readonly #away = new Map<string, string>();
 
@@ -105,23 +111,31 @@ export class CarriedNodes {
     const all = new Map(known.nodes);
     for (const id of gone) all.delete(id);
     for (const { node, told } of nodes) this.#add(all, node, told);
-    this.#others.set(from, { version, nodes: all });
+    this.#others.set(from, { ...known, version, nodes: all });
     this.#announce(from, all, gone);
   }
 
-  /** Takes the heartbeats of the other routers: reads again what of their nodes is not as it is here. */
+  /** Takes the heartbeats of the other routers: reads again what of their nodes is newer than it is here. */
   async look(routers: readonly RouterRecord[], versionOf: (router: RouterRecord) => number): Promise<void> {
-    const stale = routers.filter((one) => this.#others.get(one.id)?.version !== versionOf(one));
+    const isStale = (one: RouterRecord) => {
+      const known = this.#others.get(one.id);
+      // A heartbeat may be older than what was told last.
+      return known?.startedAt !== one.startedAt || known.version < versionOf(one);
+    };
+    const stale = routers.filter(isStale);
     if (stale.length === 0) return;
     const byRouter = Map.groupBy(await this.#options.membership.carried(), ({ router }) => router);
-    for (const router of stale) this.#renew(router, versionOf(router), byRouter.get(router.id) ?? []);
+    // What was told meanwhile may be newer than what was read.
+    for (const router of stale.filter(isStale)) {
+      this.#renew(router, versionOf(router), byRouter.get(router.id) ?? []);
+    }
   }
 
-  #renew({ id }: RouterRecord, version: number, carried: readonly CarriedNode[]): void {
+  #renew({ id, startedAt }: RouterRecord, version: number, carried: readonly CarriedNode[]): void {
     const before = this.#others.get(id)?.nodes ?? new Map<string, NodeAnnouncement>();
     const all = new Map<string, NodeAnnouncement>();
     for (const { node, told } of carried) this.#add(all, node, told);
-    this.#others.set(id, { version, nodes: all });
+    this.#others.set(id, { startedAt, version, nodes: all });
     this.#announce(
       id,
       all,

@@ -89,7 +89,7 @@ export class Watches implements Watch {
       const read = Interest.safeParse(parseJson(text));
       if (!read.success) return;
       const { all, add, remove } = read.data;
-      if (all) this.dropRouter(from);
+      if (all) this.#unwantAll(from);
       for (const token of add) this.wants(from, token);
       for (const token of remove) this.#unwanted(from, token);
     } else if (what === 'news') {
@@ -114,14 +114,18 @@ export class Watches implements Watch {
     this.#say({ all: true, add: [...this.#watched.keys()], remove: [] });
   }
 
-  /** The router `id` is gone, or says anew what it wants to hear of. */
+  /** The router `id` is gone. */
   dropRouter(id: string): void {
     this.#news.delete(id);
-    for (const token of [...this.#wanted.keys()]) this.#unwanted(id, token);
+    this.#unwantAll(id);
   }
 
   stop(): void {
     clearTimeout(this.#tick);
+  }
+
+  #unwantAll(id: string): void {
+    for (const token of [...this.#wanted.keys()]) this.#unwanted(id, token);
   }
 
   #unwanted(id: string, token: string): void {

@@ -234,17 +234,19 @@ describe('what is read', () => {
   test('an alias is found without a search of the whole document', () => {
     const items = (mark: string) => Array.from({ length: 1500 }, (_, i) => `${mark}${i}`).join(',');
     const timeOf = (text: string) => {
-      const times = [1, 2, 3].map(() => {
-        const began = process.threadCpuUsage();
-        expect(parseSource('x.yaml', text).problems).toEqual([]);
-        return process.threadCpuUsage(began).user;
-      });
-      return Math.min(...times);
+      const began = process.threadCpuUsage();
+      expect(parseSource('x.yaml', text).problems).toEqual([]);
+      return process.threadCpuUsage(began).user;
     };
     const anchors = Array.from({ length: 1500 }, (_, i) => `&x${i} ${i}`).join(',');
-    const ratio = timeOf(`a: [${anchors}]\nb: [${items('*x')}]`) / timeOf(`a: [${items('')}]\nb: [${items('')}]`);
-    // With so few the library's own search is quick: of many more each alias takes as long as all anchors.
-    expect(ratio).toBeLessThan(12);
+    const best = { found: Number.POSITIVE_INFINITY, plain: Number.POSITIVE_INFINITY };
+    // What else the machine does only adds to a time: the least of each, taken in turn, are compared.
+    for (let round = 0; round < 10 && (round < 3 || best.found / best.plain >= 12); round++) {
+      best.found = Math.min(best.found, timeOf(`a: [${anchors}]\nb: [${items('*x')}]`));
+      best.plain = Math.min(best.plain, timeOf(`a: [${items('')}]\nb: [${items('')}]`));
+    }
+    // It is about 5; by the library's own search, which goes through all anchors for each alias, it is above 30.
+    expect(best.found / best.plain).toBeLessThan(12);
   });
 
   test('what is for a process of its own is refused at its place for a plugin that shares one', async () => {
