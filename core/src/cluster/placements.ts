@@ -113,7 +113,6 @@ export class Placements implements Placement {
         if (contest.isOver) this.#letGo(contest.type);
         else {
           contest.isMine = true;
-          log.info({ plugin: contest.type }, `it is the turn of this router to run the plugin ${contest.type}`);
           void contest.turn(true);
         }
       }

@@ -18,6 +18,9 @@ import type { Session, Statement, Value } from './session.ts';
 
 const LOCK_MS = 2000;
 
+/** The server ends the session of a router that is paused, whose locks others wait for: its machine still says that it is there. */
+const PULSE = { idle_session_timeout: `${DEAD_AFTER_SECONDS}s` } as const;
+
 /** This router among those of its database: two sessions of its own, so that no question holds up a heartbeat for long. */
 export class PostgresMembers implements Members {
   /** Heartbeats, locks and what is taken over. */
@@ -45,7 +48,7 @@ export class PostgresMembers implements Members {
   static async open(url: string, address: Address, self: RouterSelf): Promise<PostgresMembers> {
     const counted = { change: () => {} };
     const pulse = await Link.open({
-      ...{ url, address, name: `router ${self.node}`, settings: {} },
+      ...{ url, address, name: `router ${self.node}`, settings: PULSE },
       away: () => counted.change(),
       back: () => counted.change(),
     });
