@@ -88,6 +88,8 @@ export class Routes {
   readonly #byCarrier = new Map<Carrier, Map<string, Known>>();
   /** Each node's paths, the best first. */
   readonly #paths = new Map<string, Path[]>();
+  /** The routers of the cluster that were here, which are no nodes. */
+  readonly #routers = new Set<string>();
   /** Why the last handshakes of nodes were refused that are not up. */
   readonly #refusals = new Map<string, string>();
   readonly #onChange: ((targets: readonly string[]) => void)[] = [];
@@ -116,6 +118,8 @@ export class Routes {
         continue;
       }
       if (node.state === 'up') this.#refusals.delete(node.id);
+      if (carrier.router === node.id) this.#routers.add(node.id);
+      else if (carrier !== DEPARTED) this.#routers.delete(node.id);
       const known = own.get(node.id);
       if (known && leadsAsBefore(known.node, node)) {
         known.node = node;
@@ -237,9 +241,14 @@ export class Routes {
     return this.pick(target) !== undefined && this.pick(target, hops) === undefined;
   }
 
+  /** Whether this is the way to a router of the cluster itself, be it there or gone. */
+  #isRouter(id: string, carrier: Carrier): boolean {
+    return carrier.router === id || (carrier === DEPARTED && this.#routers.has(id));
+  }
+
   /** What is announced of a node by the best direct way to it, with the reason why it is not up, if that is known. */
   direct(id: string): NodeAnnouncement | undefined {
-    const path = this.#paths.get(id)?.find(({ via, carrier }) => via === id && carrier.router !== id);
+    const path = this.#paths.get(id)?.find(({ via, carrier }) => via === id && !this.#isRouter(id, carrier));
     const node = path && this.#byCarrier.get(path.carrier)?.get(id)?.node;
     const reason = this.#refusals.get(id);
     return node && reason !== undefined ? { ...node, reason } : node;
@@ -281,7 +290,7 @@ export class Routes {
     for (const own of this.#byCarrier.values()) {
       for (const known of own.values()) {
         // The routers of a cluster are no nodes.
-        if (known.carrier.router === known.node.id) continue;
+        if (this.#isRouter(known.node.id, known.carrier)) continue;
         const other = best.get(known.node.id);
         const [path, otherPath] = [known.paths[0] as Path, other?.paths[0]];
         if (!otherPath || better(path, otherPath) < 0) best.set(known.node.id, known);
