@@ -64,7 +64,10 @@ export class Takeover {
     for (let taken = await membership.takeOver(); taken; taken = await membership.takeOver()) {
       const { router, tokens } = taken;
       chronicle.tell('ROUTER_TAKEN_OVER', { router, requests: tokens.length });
-      log.warn({ router }, `the router ${router} is gone: this one takes over its ${tokens.length} open requests`);
+      log.warn(
+        { router },
+        `the router ${router} is gone: this one takes over what is open there, ${tokens.length === 1 ? '1 request' : `${tokens.length} requests`}`,
+      );
       for (let at = 0; at < tokens.length; at += PAGE) {
         await this.#settle(await membership.openHere(tokens.slice(at, at + PAGE)), router);
       }

@@ -31,7 +31,7 @@ const SENTENCES = {
   ROUTER_UP: (d: { router: string }) => `The router ${d.router} is up.`,
   ROUTER_DOWN: (d: { router: string; state: string }) => `The router ${d.router} is ${d.state}.`,
   ROUTER_TAKEN_OVER: (d: { router: string; requests: number }) =>
-    `The router ${d.router} is gone, and its ${d.requests} open requests were taken over.`,
+    `The router ${d.router} is gone, and what was open there was taken over: ${d.requests === 1 ? '1 request' : `${d.requests} requests`}.`,
   NATS_AWAY: (d: { reason: string }) => `NATS is away: ${d.reason}.`,
   NATS_UP: (d: { servers: string }) => `NATS is there, at ${d.servers}.`,
   CONFIG_READ: (d: { remarks: readonly string[] }) =>
