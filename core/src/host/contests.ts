@@ -26,6 +26,8 @@ interface Contest {
   /** Whether it is registered here: it runs or stands by. */
   isEntered: boolean;
   standby: Standby | undefined;
+  /** What stood by before the plugin ran here: another router may still have requests of it. */
+  before: Standby | undefined;
   /** When it has ended here. */
   ending: Promise<void>;
   /** When what the last turn asks for is done. */
@@ -63,7 +65,7 @@ export class Contests {
     const { type } = found.manifest;
     const done = Promise.resolve();
     const contest: Contest = {
-      ...{ found, isMine: false, isEntered: false, standby: undefined, ending: done, settled: done },
+      ...{ found, isMine: false, isEntered: false, standby: undefined, before: undefined, ending: done, settled: done },
       ...{ withdraw: () => {}, passes: 0, lastPass: 0, timer: undefined },
     };
     this.#contests.set(type, contest);
@@ -186,6 +188,7 @@ export class Contests {
     const running = this.options.hosted.get(contest.found.manifest.type);
     if (running) {
       contest.standby?.giveWay(running.host);
+      contest.before = contest.standby;
       contest.standby = undefined;
     }
     return result;
@@ -216,7 +219,7 @@ export class Contests {
     const { manifest } = contest.found;
     const standby = new Standby(contest.found, placement.standIn(manifest));
     registry.replace(manifest, standby);
-    contest.standby?.giveWay(standby);
+    (contest.standby ?? contest.before)?.giveWay(standby);
     contest.standby = standby;
   }
 }

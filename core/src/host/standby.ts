@@ -9,25 +9,41 @@ import type { Answer, Asked, OpenRequest } from '../router/request.ts';
 /** A plugin in the registry while another router runs it: its stand-in, and what becomes of requests when the turn comes here. */
 export class Standby implements Executor {
   readonly standsBy = true;
-  readonly elsewhere?: true;
-  readonly abortGraceMs?: number;
   readonly ask?: (action: ActionManifest, data: JsonObject, peer: Peer, asked: Asked) => Answer | Promise<Answer>;
-  /** What runs the plugin here, once it is this router's turn. */
-  #successor: Executor | undefined;
+  /** What runs the plugin, once it is this router's turn, or stands by in place of this one: the last is given what still comes. */
+  readonly #successors: Executor[] = [];
 
   constructor(
     private readonly found: Discovered,
     private readonly standIn: StandIn,
   ) {
-    if (standIn.elsewhere) this.elsewhere = standIn.elsewhere;
-    if (standIn.abortGraceMs !== undefined) this.abortGraceMs = standIn.abortGraceMs;
     if (standIn.ask) this.ask = standIn.ask.bind(standIn);
   }
 
-  /** `successor` runs what has not been handed over, and what still comes here: requests that were admitted a moment ago. */
+  /**
+   * `successor` is given what has not been handed over, and what still comes here: requests that were admitted a moment ago, and those
+   * of which it turns out later that no other router has them. It may be called again where that one ends.
+   */
   giveWay(successor: Executor): void {
-    this.#successor = successor;
+    this.#successors.push(successor);
     for (const open of this.standIn.takeBack()) if (open.state === 'waiting') successor.submit(open);
+  }
+
+  get #successor(): Executor | undefined {
+    return this.#successors.at(-1);
+  }
+
+  get #isElsewhere(): boolean {
+    return this.#successor === undefined || this.standIn.elsewhere === true;
+  }
+
+  /** Until another router has none of its requests, and may have none: those of this router are then as those of its successor. */
+  get elsewhere(): true | undefined {
+    return this.#isElsewhere ? this.standIn.elsewhere : this.#successor?.elsewhere;
+  }
+
+  get abortGraceMs(): number | undefined {
+    return this.#isElsewhere ? this.standIn.abortGraceMs : this.#successor?.abortGraceMs;
   }
 
   admit(open: OpenRequest, data: JsonObject, peer: Peer) {
@@ -39,13 +55,11 @@ export class Standby implements Executor {
   }
 
   abort(open: OpenRequest, reason: CentreondError): void {
-    this.standIn.abort(open, reason);
-    this.#successor?.abort(open, reason);
+    for (const one of [this.standIn, ...this.#successors]) one.abort(open, reason);
   }
 
   withdraw(open: OpenRequest): void {
-    this.standIn.withdraw(open);
-    this.#successor?.withdraw(open);
+    for (const one of [this.standIn, ...this.#successors]) one.withdraw(open);
   }
 
   get allowsCallers(): boolean {

@@ -28,8 +28,9 @@ export interface StandIn extends Omit<Executor, 'status' | 'standsBy' | 'early' 
   /** The id of the router that runs the plugin, if that is known. */
   runsOn(): string | undefined;
   /**
-   * It is this router's turn now: what was submitted and not handed over, which runs here. From then on `abort` and `withdraw` may
-   * name requests that are no longer its own, and it leaves those alone.
+   * It is this router's turn now, or another stand-in has its place: what was submitted and not handed over, which is not its own any
+   * more. What was handed over, and turns out later to be at no other router, it submits to the executor of its action then. From now
+   * on `abort` and `withdraw` may name requests that are no longer its own, and it leaves those alone. It may be called again.
    */
   takeBack(): OpenRequest[];
 }

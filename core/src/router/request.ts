@@ -344,11 +344,11 @@ export interface Asked {
 /** Runs requests. The host implements it for plugins, the fleet for other nodes; the router calls it. */
 export interface Runner {
   /** Its requests run on another node: they outlive this process, and rows from there end them. */
-  readonly elsewhere?: true;
+  readonly elsewhere?: true | undefined;
   /** It takes a request of an idempotent action while that is being recorded, and calls `open.released` when it is over. */
   readonly early?: true;
   /** How long an aborted request may take to end by itself, in milliseconds; 6000 if omitted. */
-  readonly abortGraceMs?: number;
+  readonly abortGraceMs?: number | undefined;
   /**
    * Called once before the request is recorded. Returns why it cannot be accepted now, or undefined. `data` is the parsed
    * `open.data`. An admitted request is later submitted or withdrawn.
