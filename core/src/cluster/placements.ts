@@ -19,7 +19,7 @@ interface Contest {
 }
 
 export interface PlacementsOptions extends Omit<StandInOptions, 'type' | 'runsOn'> {
-  readonly membership: Pick<Membership, 'lock' | 'unlock' | 'session'>;
+  readonly membership: Pick<Membership, 'lock' | 'unlock' | 'session' | 'holderOf'>;
   readonly clock: { now(): number; monotonic(): number };
   readonly log: Log;
   /** The other routers that are up and compete for a plugin, or that run it. */
@@ -79,6 +79,7 @@ export class Placements implements Placement {
   }
 
   standIn({ type }: Manifest): RouterStandIn {
+    for (const one of this.#standIns) if (one.isOver) this.#standIns.delete(one);
     const standIn = new RouterStandIn({ ...this.#options, type, runsOn: () => this.#options.others(type).running });
     this.#standIns.add(standIn);
     return standIn;

@@ -7,6 +7,7 @@ import type { Peer } from '../router/peer.ts';
 import type { StandIn } from '../router/placement.ts';
 import { Answer, type Asked, type OpenRequest } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
+import type { Membership } from '../store/membership.ts';
 import type { Bus } from './bus.ts';
 import type { RouterCarrier } from './router-carrier.ts';
 
@@ -17,11 +18,15 @@ const AGAIN_MS = 1000;
 const PATIENCE_MS = 30_000;
 const ABORT_GRACE_MS = 60_000;
 
+/** What is known of a request that was handed over: it is on its way; nobody knows where it is; another router has it, or had it. */
+type Fate = 'asked' | 'unsure' | 'theirs';
+
 export interface StandInOptions {
   /** This router's id. */
   readonly id: string;
   readonly type: string;
   readonly bus: Pick<Bus, 'ask'>;
+  readonly membership: Pick<Membership, 'holderOf'>;
   readonly requests: Pick<Requests, 'fail'>;
   readonly clock: { now(): number };
   readonly log: Log;
@@ -32,18 +37,33 @@ export interface StandInOptions {
 
 /** Runs the actions of a plugin while it is the turn of another router: hands each request over to that one. */
 export class RouterStandIn implements StandIn {
-  readonly elsewhere = true;
   readonly abortGraceMs = ABORT_GRACE_MS;
   readonly #options: StandInOptions;
-  /** Requests that were not handed over yet. */
+  /** Requests that were never handed over. */
   readonly #waiting = new Set<OpenRequest>();
-  /** Those that another router has. */
-  readonly #handed = new WeakMap<OpenRequest, string>();
+  /** Those that were, and run here again only once the database says that no other router has them. */
+  readonly #handed = new Map<OpenRequest, Fate>();
+  /** Why some of those end, unless another router has them. */
+  readonly #refusals = new WeakMap<OpenRequest, CentreondError>();
+  /** When the database first said of those that no other router has them, since it is this router's turn. */
+  readonly #freeSince = new WeakMap<OpenRequest, number>();
   #timer: NodeJS.Timeout | undefined;
-  #isOver = false;
+  #isBusy = false;
+  #isTakenBack = false;
+  #isStopped = false;
 
   constructor(options: StandInOptions) {
     this.#options = options;
+  }
+
+  /** Once it is taken back: only while another router has some of its requests, or may have. */
+  get elsewhere(): true | undefined {
+    return !this.#isTakenBack || this.#hasHanded ? true : undefined;
+  }
+
+  /** Whether nothing comes of it any more. */
+  get isOver(): boolean {
+    return this.#isStopped || (this.#isTakenBack && !this.#hasHanded);
   }
 
   runsOn(): string | undefined {
@@ -51,13 +71,16 @@ export class RouterStandIn implements StandIn {
   }
 
   takeBack(): OpenRequest[] {
-    this.stop();
-    return [...this.#waiting];
+    this.#isTakenBack = true;
+    const all = [...this.#waiting];
+    this.#waiting.clear();
+    void this.#round();
+    return all;
   }
 
-  /** Hands over nothing more. */
+  /** Hands over nothing more, and asks for nothing. */
   stop(): void {
-    this.#isOver = true;
+    this.#isStopped = true;
     clearTimeout(this.#timer);
   }
 
@@ -83,17 +106,12 @@ export class RouterStandIn implements StandIn {
   }
 
   abort(open: OpenRequest): void {
-    const router = this.#handed.get(open);
-    if (router === undefined) return;
-    const { bus, log } = this.#options;
-    const { token, owner } = open;
-    bus.ask(router, 'cancel', JSON.stringify({ token, by: owner }), HAND_OVER_MS).catch((error: unknown) => {
-      log.warn({ err: error, token }, `${router} was not told to stop ${token}: ${reasonOf(error)}`);
-    });
+    if (this.#handed.has(open)) void this.#find(open);
   }
 
   withdraw(open: OpenRequest): void {
     this.#waiting.delete(open);
+    this.#handed.delete(open);
   }
 
   hearers(): [] {
@@ -114,13 +132,21 @@ export class RouterStandIn implements StandIn {
     });
   }
 
+  get #hasHanded(): boolean {
+    for (const open of this.#handed.keys()) {
+      if (open.state !== 'ended') return true;
+      this.#handed.delete(open);
+    }
+    return false;
+  }
+
   #pump(): void {
-    if (this.#isOver) return;
+    if (this.#isStopped || this.#isTakenBack) return;
     const router = this.runsOn();
     for (const open of this.#waiting) {
       if (open.state !== 'waiting') this.#waiting.delete(open);
       else if (router !== undefined) void this.#handOver(open, router);
-      else if (this.#options.clock.now() - open.acceptedAt > PATIENCE_MS) {
+      else if (this.#isTooLate(open)) {
         this.#waiting.delete(open);
         this.#options.requests.fail(open, this.#unreachable());
       }
@@ -128,17 +154,40 @@ export class RouterStandIn implements StandIn {
     if (this.#waiting.size > 0) this.#again();
   }
 
+  #isTooLate(open: OpenRequest): boolean {
+    return this.#options.clock.now() - open.acceptedAt > PATIENCE_MS;
+  }
+
   #again(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#pump(), AGAIN_MS).unref();
+    if (this.#isStopped) return;
+    const later = () => {
+      this.#timer = undefined;
+      void this.#round();
+    };
+    this.#timer ??= setTimeout(later, AGAIN_MS).unref();
+  }
+
+  /** Hands over what waits, and asks who has what nobody answered for: one after the other, since there may be thousands. */
+  async #round(): Promise<void> {
+    if (this.#isStopped) return;
+    this.#pump();
+    if (this.#isBusy) return this.#again();
+    this.#isBusy = true;
+    for (const [open, fate] of this.#handed) {
+      if (open.state === 'ended') this.#handed.delete(open);
+      else if (fate === 'unsure') await this.#find(open);
+    }
+    this.#isBusy = false;
+    if ([...this.#handed.values()].includes('unsure')) this.#again();
   }
 
   async #handOver(open: OpenRequest, router: string): Promise<void> {
-    const { id, clock, requests } = this.#options;
+    const { id, clock } = this.#options;
     const { token, owner, data, envelope, action } = open;
     this.#waiting.delete(open);
-    open.started(clock.now(), open.wantedUntil);
-    this.#handed.set(open, router);
+    const isFirst = !this.#handed.has(open);
+    this.#handed.set(open, 'asked');
+    if (isFirst) open.started(clock.now(), open.wantedUntil);
     const bounded = envelope.deadline !== undefined ? open.wantedUntil : undefined;
     const request = {
       ...{ action: action.manifest.name, token, target: router, owner, data },
@@ -146,16 +195,88 @@ export class RouterStandIn implements StandIn {
     };
     try {
       await this.#options.carrierOf(router).carry(request, HAND_OVER_MS);
+      if (this.#handed.get(open) !== 'asked') return;
+      this.#handed.set(open, 'theirs');
+      if (open.abortedFor) await this.#find(open);
     } catch (error) {
-      if (open.state !== 'running') return;
-      const code = isCentreondError(error) ? error.code : 'INTERNAL';
-      if (error instanceof Unanswered || isRetryable(code)) {
-        open.requeued();
-        if (this.#isOver) return;
-        this.#waiting.add(open);
-        this.#again();
-      } else requests.fail(open, isCentreondError(error) ? error : new CentreondError(code, reasonOf(error)));
+      if (this.#handed.get(open) === 'asked') this.#refused(open, error, isFirst);
     }
+  }
+
+  /** Another router may have it although it answers that it does not: by an earlier hand-over, or by one that arrives late. */
+  #refused(open: OpenRequest, error: unknown, isFirst: boolean): void {
+    const refusal = isCentreondError(error) ? error : new CentreondError('INTERNAL', reasonOf(error));
+    const isForGood = !(error instanceof Unanswered) && !isRetryable(refusal.code);
+    if (open.state === 'ended') this.#handed.delete(open);
+    else if (isForGood && isFirst) {
+      this.#handed.delete(open);
+      this.#options.requests.fail(open, refusal);
+    } else {
+      if (isForGood) this.#refusals.set(open, refusal);
+      this.#handed.set(open, 'unsure');
+      if (this.#isTakenBack) void this.#round();
+      else this.#again();
+    }
+  }
+
+  /** Asks the database which router has a request that was handed over, and does what follows from that. */
+  async #find(open: OpenRequest): Promise<void> {
+    const { id, membership, log } = this.#options;
+    const { token } = open;
+    let holder: string | undefined;
+    try {
+      holder = await membership.holderOf(token);
+    } catch (error) {
+      const what = `which router has ${token} is not known now`;
+      if (!open.abortedFor) log.debug({ err: error, token }, `${what}: ${reasonOf(error)}`);
+      else log.warn({ err: error, token }, `${what}, so it is not told to stop: ${reasonOf(error)}`);
+      return;
+    }
+    const fate = this.#handed.get(open);
+    if (fate === undefined || this.#isStopped) return;
+    if (open.state === 'ended') this.#handed.delete(open);
+    else if (holder === id) this.#free(open, fate);
+    else {
+      // Its rows end it; where it is not open any more, they are there.
+      if (fate === 'unsure') this.#handed.set(open, 'theirs');
+      if (holder !== undefined && open.abortedFor) this.#tellToStop(open, holder);
+    }
+  }
+
+  /** No other router has it. One that was theirs has been taken over, which settles it; one that is on its way may arrive. */
+  #free(open: OpenRequest, fate: Fate): void {
+    if (fate !== 'unsure') return;
+    const { requests } = this.#options;
+    const router = this.runsOn();
+    const end = open.abortedFor ?? this.#refusals.get(open);
+    if (end) {
+      this.#handed.delete(open);
+      requests.fail(open, end);
+    } else if (this.#isTakenBack) {
+      if (!this.#isFreeStill(open)) return;
+      this.#handed.delete(open);
+      open.requeued();
+      open.action.executor.submit(open);
+    } else if (router !== undefined) void this.#handOver(open, router);
+    else if (this.#isTooLate(open)) {
+      this.#handed.delete(open);
+      requests.fail(open, this.#unreachable());
+    }
+  }
+
+  /** What another router, or a takeover, was about to do with it shows in an answer a while later. */
+  #isFreeStill(open: OpenRequest): boolean {
+    const now = this.#options.clock.now();
+    const since = this.#freeSince.get(open) ?? now;
+    this.#freeSince.set(open, since);
+    return now - since >= AGAIN_MS;
+  }
+
+  #tellToStop({ token, owner }: OpenRequest, router: string): void {
+    const { bus, log } = this.#options;
+    bus.ask(router, 'cancel', JSON.stringify({ token, by: owner }), HAND_OVER_MS).catch((error: unknown) => {
+      log.warn({ err: error, token }, `${router} was not told to stop ${token}: ${reasonOf(error)}`);
+    });
   }
 
   #unreachable(): CentreondError {
