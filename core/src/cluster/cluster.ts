@@ -91,7 +91,10 @@ export class Cluster {
       carrierOf: (router) => this.#carrierOf(router),
     });
     const carrierOf = (router: string) => this.#carrierOf(router);
-    this.placements = new Placements({ ...options, carrierOf, others: (type) => this.#othersOf(type) });
+    this.placements = new Placements({
+      ...{ ...options, carrierOf, others: (type) => this.#othersOf(type) },
+      beatAge: () => this.#options.heartbeat.age,
+    });
     this.#served = new ServedRequests({
       ...options,
       synchronise: (node) => options.synchronise(node, { text: '' }),

@@ -6,6 +6,8 @@ import type { Membership } from '../store/membership.ts';
 import { RouterStandIn, type StandInOptions } from './router-stand-in.ts';
 
 const TRY_EVERY_MS = 1000;
+/** PostgreSQL frees the locks of a session of which nothing comes after 11 s: by then what runs by them has ended. */
+const UNHEARD_MS = 8000;
 /** Who gave its turn to another tries again after so long. */
 const PASSED_MS = 5000;
 
@@ -13,6 +15,8 @@ interface Contest {
   readonly type: string;
   readonly turn: (isMine: boolean) => Promise<void>;
   isMine: boolean;
+  /** The session with the database that took its lock. */
+  session: number;
   /** Monotonic milliseconds before which it does not try. */
   notBefore: number;
   isOver: boolean;
@@ -22,6 +26,8 @@ export interface PlacementsOptions extends Omit<StandInOptions, 'type' | 'runsOn
   readonly membership: Pick<Membership, 'lock' | 'unlock' | 'session' | 'holderOf'>;
   readonly clock: { now(): number; monotonic(): number };
   readonly log: Log;
+  /** Milliseconds since the last heartbeat that got through. */
+  beatAge(): number;
   /** The other routers that are up and compete for a plugin, or that run it. */
   others(type: string): { readonly competing: readonly string[]; readonly running: string | undefined };
 }
@@ -34,13 +40,11 @@ export class Placements implements Placement {
   readonly #options: PlacementsOptions;
   readonly #contests = new Map<string, Contest>();
   readonly #standIns = new Set<RouterStandIn>();
-  #session: number;
   #timer: NodeJS.Timeout | undefined;
   #isBusy = false;
 
   constructor(options: PlacementsOptions) {
     this.#options = options;
-    this.#session = options.membership.session;
   }
 
   /** The plugins for which this router competes, and those that run here. */
@@ -61,7 +65,7 @@ export class Placements implements Placement {
   }
 
   compete(type: string, turn: (isMine: boolean) => Promise<void>): () => void {
-    const contest: Contest = { type, turn, isMine: false, notBefore: 0, isOver: false };
+    const contest: Contest = { type, turn, isMine: false, session: 0, notBefore: 0, isOver: false };
     this.#contests.set(type, contest);
     return () => {
       contest.isOver = true;
@@ -99,29 +103,50 @@ export class Placements implements Placement {
   }
 
   async #round(): Promise<void> {
-    if (this.#isBusy) return;
+    this.#endLost();
+    if (this.#isBusy || this.#isUnheard) return;
     this.#isBusy = true;
-    const { membership, clock, log } = this.#options;
     try {
-      if (membership.session !== this.#session) {
-        // Another router may have each of them now.
-        this.#session = membership.session;
-        for (const contest of this.#contests.values()) if (contest.isMine) this.#end(contest);
-      }
-      for (const contest of [...this.#contests.values()]) {
-        if (contest.isMine || contest.isOver || contest.notBefore > clock.monotonic()) continue;
-        if (!(await membership.lock(lockOf(contest.type)))) continue;
-        if (contest.isOver) this.#letGo(contest.type);
-        else {
-          contest.isMine = true;
-          void contest.turn(true);
-        }
-      }
+      for (const contest of [...this.#contests.values()]) await this.#try(contest);
     } catch (error) {
-      log.debug({ err: error }, `no turns were sought: ${reasonOf(error)}`);
+      this.#options.log.debug({ err: error }, `no turns were sought: ${reasonOf(error)}`);
     } finally {
       this.#isBusy = false;
     }
+  }
+
+  get #isUnheard(): boolean {
+    return this.#options.beatAge() > UNHEARD_MS;
+  }
+
+  /** Ends the turns that another router may have now, or in a moment. It waits for nothing: the database may not answer. */
+  #endLost(): void {
+    const { membership, log } = this.#options;
+    for (const contest of this.#contests.values()) {
+      if (!contest.isMine) continue;
+      const { type } = contest;
+      if (contest.session !== membership.session) this.#end(contest);
+      else if (this.#isUnheard) {
+        log.warn({ plugin: type }, `the plugin ${type} ends here: the database has not answered for 8 s`);
+        this.#end(contest);
+        this.#letGo(type);
+      }
+    }
+  }
+
+  async #try(contest: Contest): Promise<void> {
+    const { membership, clock } = this.#options;
+    const { type } = contest;
+    if (contest.isMine || contest.isOver || contest.notBefore > clock.monotonic()) return;
+    const { session } = membership;
+    if (!(await membership.lock(lockOf(type)))) return;
+    // A lock counts how often it was taken: one that may be of an earlier session is given back.
+    if (contest.isOver || membership.session !== session || this.#isUnheard) {
+      this.#letGo(type);
+      return;
+    }
+    Object.assign(contest, { isMine: true, session });
+    void contest.turn(true);
   }
 }
 
