@@ -79,6 +79,10 @@ export interface Membership {
   unlock(name: string): Promise<void>;
   /** Which session with the database it is: with another number every lock is lost. */
   readonly session: number;
+  /** Which process of this router it is: each later one has a higher number. */
+  readonly fence: number;
+  /** What only the routers of this cluster know, the same for all of them: random text, made by the first that asks. It is never logged. */
+  secret(): Promise<string>;
   /** What every router of the cluster knows of trust: JSON text. */
   readTrust(): Promise<{ readonly version: number; readonly record: string } | undefined>;
   /** False where the version there is another one than `over`. */

@@ -10,6 +10,7 @@ import type { RequestRecord } from '../request-record.ts';
 import type { Address } from './address.ts';
 import { bigintArray, textArray } from './arrays.ts';
 import type { Cells } from './cells.ts';
+import { clusterSecret } from './cluster-secret.ts';
 import { type Entered, enterRouter, type RouterSelf } from './entry.ts';
 import { Link } from './link.ts';
 import { SELECT_OPEN_HERE, storedRequest } from './records.ts';
@@ -173,6 +174,10 @@ export class PostgresMembers implements Members {
     await this.#alone((session) =>
       session.rows('SELECT pg_advisory_unlock($1, hashtext($2))', [LOCKS.application, name]),
     );
+  }
+
+  secret(): Promise<string> {
+    return clusterSecret(this.#talk.session, this.#cluster);
   }
 
   async readTrust(): Promise<{ version: number; record: string } | undefined> {
