@@ -30,11 +30,13 @@ rm -rf "$FOLDER"`;
 export interface NatsUser {
   readonly user: string;
   readonly password: string;
+  /** The subjects on which it may; all where there are none. */
+  readonly permissions?: { readonly publish?: readonly string[]; readonly subscribe?: readonly string[] };
 }
 
 /** A NATS server on the loopback. It ends with this process, however that ends. */
 export class NatsServer {
-  readonly #user: NatsUser | undefined;
+  #user: NatsUser | undefined;
   #folder = '';
   #keeper: ChildProcess | undefined;
   #port = 0;
@@ -86,6 +88,17 @@ export class NatsServer {
     await this.#order('kill');
   }
 
+  /** Lets its user do so much from now on. Resolves once it has read that. */
+  async permit(permissions: NatsUser['permissions']): Promise<void> {
+    if (!this.#user) throw new Error('this NATS knows no user');
+    const reloads = () => this.log().split('Reloaded server configuration').length;
+    const before = reloads();
+    this.#user = { ...this.#user, ...(permissions && { permissions }) };
+    this.#configure();
+    this.#signal('SIGHUP');
+    await until('NATS has read its config again', () => reloads() > before);
+  }
+
   /** It keeps its connections, and says nothing until {@link resume}. */
   async pause(): Promise<void> {
     this.#signal('SIGSTOP');
@@ -116,13 +129,18 @@ export class NatsServer {
     process.kill(this.#pid, signal);
   }
 
+  /** Writes its config. Returns where that is. */
+  #configure(): string {
+    const file = path.join(this.#folder, 'nats.conf');
+    // NATS reads JSON, too.
+    const config = this.#user ? { authorization: { users: [this.#user] } } : {};
+    writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
+    return file;
+  }
+
   #keep(): ChildProcess {
     this.#folder = mkdtempSync(path.join(os.tmpdir(), 'centreond-nats-'));
-    const file = path.join(this.#folder, 'nats.conf');
-    const { user = '', password = '' } = this.#user ?? {};
-    const login = { user, password };
-    // NATS reads JSON, too.
-    writeFileSync(file, JSON.stringify(this.#user ? { authorization: login } : {}), { mode: 0o600 });
+    const file = this.#configure();
     const command = [BIN ?? 'nats-server', '-c', file, '-a', '127.0.0.1', '-p', String(this.#port)];
     const keeper = spawn('sh', ['-c', KEEPER, 'sh', ...command], {
       stdio: ['pipe', 'pipe', 'ignore'],

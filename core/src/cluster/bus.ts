@@ -1,36 +1,21 @@
 import { randomUUID } from 'node:crypto';
-import { type CentreondError, failure, isCentreondError, parseJson, reasonOf } from '@centreond/protocol';
-import type { Msg, NatsConnection } from '@nats-io/transport-node';
-import { z } from 'zod';
+import { type CentreondError, failure, isCentreondError, reasonOf } from '@centreond/protocol';
 import { Pending, Unanswered } from '../fleet/pending.ts';
 import type { Log } from '../log.ts';
-import { authentication, isRefusal, type NatsPlace, refusalOf } from './nats-credentials.ts';
+import { DroppedMessages } from './dropped-messages.ts';
+import type { NatsPlace } from './nats-credentials.ts';
+import { NatsLink } from './nats-link.ts';
 import { Parts } from './parts.ts';
+import { type Said, SEALED_BYTES, Seal, type SealOptions } from './seal.ts';
 
 /** What one router has not answered another, at most. */
 const ASKED_OF_ONE = 100_000;
-const CONNECT_MS = 2000;
-const AGAIN_MS = 500;
-/** NATS says nothing for so long, twice: it is away. */
-const PING_MS = 4000;
-/** A message says who sends it, and what it is, before what it holds; NATS takes so many bytes. */
-const HEAD_BYTES = 1024;
+const SWEEP_MS = 10_000;
+const HELLO: Said = { kind: 'hello', what: '', number: 0, asker: 0, part: 0, parts: 1 };
 
-const Head = z.strictObject({
-  from: z.string(),
-  kind: z.enum(['ask', 'answer', 'tell']),
-  what: z.string(),
-  number: z.int(),
-  part: z.int(),
-  parts: z.int(),
-});
-type Head = z.output<typeof Head>;
-
-export interface BusOptions {
+export interface BusOptions extends SealOptions {
   /** The cluster's name. */
   readonly cluster: string;
-  /** This router's id. */
-  readonly id: string;
   readonly place: NatsPlace;
   readonly log: Log;
 }
@@ -45,21 +30,31 @@ export interface Hearing {
 
 /**
  * What the routers of a cluster say to each other, over NATS. All of it can be lost: who asks has a limit, and who is told something
- * finds it in the database too.
+ * finds it in the database too. What is heard is by a router of the cluster and for this one, once: {@link Seal}.
  */
 export class Bus {
   readonly #options: BusOptions;
+  readonly #link: NatsLink;
+  readonly #seal: Seal;
+  readonly #dropped: DroppedMessages;
   readonly #asked = new Map<string, Pending>();
   readonly #parts = new Parts();
   #hearing: Hearing | undefined;
-  #nats: NatsConnection | undefined;
-  #away: string | undefined = 'NATS was not reached yet';
   #number = 0;
-  #isClosed = false;
-  #retry: NodeJS.Timeout | undefined;
+  #sweeping: NodeJS.Timeout | undefined;
 
   constructor(options: BusOptions) {
     this.#options = options;
+    const { id, place, log } = options;
+    this.#seal = new Seal(options);
+    this.#dropped = new DroppedMessages(log);
+    this.#link = new NatsLink({
+      ...{ name: `centreond ${id}`, place, log },
+      ...{ subjects: [this.#to(id), this.#to('*')], all: `${this.#all()}.>` },
+      hello: (subject) => this.#seal.seal(subject, HELLO, Buffer.alloc(0)),
+      heard: (subject, message) => this.#hear(subject, message),
+      changed: (away) => this.#changed(away),
+    });
   }
 
   get servers(): string {
@@ -68,28 +63,28 @@ export class Bus {
 
   /** Why NATS is away; undefined where it is there. */
   get away(): string | undefined {
-    return this.#away;
+    return this.#link.away;
+  }
+
+  /** How many messages were dropped, and why. */
+  get counters(): object {
+    return { dropped: this.#dropped.counters };
   }
 
   /**
-   * Connects, and goes on trying where NATS is away. Rejects with a plain Error where it refuses the credentials, which says what to
-   * change. Call it once.
+   * Connects, and goes on trying where NATS is away. Rejects with a plain Error where it refuses the credentials, or the subjects of the
+   * cluster to them, which says what to change. Call it once.
    */
   async open(hearing: Hearing): Promise<void> {
     this.#hearing = hearing;
-    try {
-      await this.#connect();
-    } catch (error) {
-      if (isRefusal(error)) throw new Error(refusalOf(error, this.#options.place));
-      this.#leave(`no NATS answers at ${this.#options.place.servers} (${reasonOf(error)})`);
-      this.#tryAgain();
-    }
+    this.#sweeping = setInterval(() => this.#parts.sweep(), SWEEP_MS).unref();
+    await this.#link.open();
   }
 
   /** Asks the router `to`. Resolves with its answer, JSON text; rejects with its refusal, or with Unanswered after `limitMs`. */
   ask(to: string, what: string, text: string, limitMs: number): Promise<string> {
-    if (this.#away !== undefined) {
-      return Promise.reject(failure('NODE_UNREACHABLE', { target: to, why: `is not reached: ${this.#away}` }));
+    if (this.away !== undefined) {
+      return Promise.reject(failure('NODE_UNREACHABLE', { target: to, why: `is not reached: ${this.away}` }));
     }
     let pending = this.#asked.get(to);
     if (!pending) {
@@ -97,12 +92,12 @@ export class Bus {
       this.#asked.set(to, pending);
     }
     const number = ++this.#number;
-    return pending.ask(String(number), limitMs, () => this.#send(this.#to(to), 'ask', what, number, text));
+    return pending.ask(String(number), limitMs, () => this.#send(to, { kind: 'ask', what, number, asker: 0 }, text));
   }
 
   /** Tells one router something, or all for `*`. Lost where NATS is away. */
   tell(to: string, what: string, text: string): void {
-    if (this.#away === undefined) this.#send(this.#to(to), 'tell', what, 0, text);
+    this.#send(to, { kind: 'tell', what, number: 0, asker: 0 }, text);
   }
 
   /** The router `id` is gone: what it was asked rejects with Unanswered. */
@@ -113,126 +108,58 @@ export class Bus {
 
   /** Says and hears nothing more. */
   async close(): Promise<void> {
-    this.#isClosed = true;
-    clearTimeout(this.#retry);
+    clearInterval(this.#sweeping);
     for (const pending of this.#asked.values()) pending.drop();
-    await this.#nats?.close();
+    await this.#link.close();
+  }
+
+  #all(): string {
+    return `centreond.${word(this.#options.cluster)}`;
   }
 
   #to(id: string): string {
-    const word = (text: string) => text.replaceAll('.', '%2E');
-    const all = `centreond.${word(this.#options.cluster)}`;
-    return id === '*' ? `${all}.nodes` : `${all}.router.${word(id)}`;
+    return id === '*' ? `${this.#all()}.nodes` : `${this.#all()}.router.${word(id)}`;
   }
 
-  async #connect(): Promise<void> {
-    // Imported only where it is used: most routers are by themselves.
-    const { connect } = await import('@nats-io/transport-node');
-    const { place, id } = this.#options;
-    const nats = await connect({
-      ...{ servers: place.servers.split(','), name: `centreond ${id}`, timeout: CONNECT_MS, noEcho: true },
-      ...{ maxReconnectAttempts: -1, reconnectTimeWait: AGAIN_MS, reconnectJitter: AGAIN_MS / 2 },
-      ...{ pingInterval: PING_MS, maxPingOut: 1, ignoreAuthErrorAbort: true, noAsyncTraces: true },
-      ...(await authentication(place.credentials)),
-    });
-    if (this.#isClosed) return nats.close();
-    this.#nats = nats;
-    const callback = (error: Error | null, message: Msg) => {
-      if (error) this.#options.log.warn({ reason: reasonOf(error) }, 'NATS reports an error');
-      else this.#hear(Buffer.from(message.data));
-    };
-    for (const subject of [this.#to(id), this.#to('*')]) nats.subscribe(subject, { callback });
-    void this.#watch(nats);
-    await nats.flush();
-    this.#return();
+  #changed(away: string | undefined): void {
+    if (away !== undefined) for (const pending of this.#asked.values()) pending.drop();
+    this.#hearing?.changed(away);
   }
 
-  #tryAgain(): void {
-    if (this.#isClosed) return;
-    this.#retry = setTimeout(() => {
-      this.#connect().catch((error: unknown) => {
-        const { place } = this.#options;
-        this.#leave(
-          isRefusal(error) ? refusalOf(error, place) : `no NATS answers at ${place.servers} (${reasonOf(error)})`,
-        );
-        this.#tryAgain();
-      });
-    }, AGAIN_MS).unref();
-  }
-
-  async #watch(nats: NatsConnection): Promise<void> {
-    for await (const status of nats.status()) {
-      if (this.#isClosed) return;
-      if (status.type === 'disconnect') this.#leave(`the connection to NATS at ${this.#options.place.servers} is lost`);
-      else if (status.type === 'reconnect') this.#return();
-      else if (status.type === 'error') {
-        this.#options.log.warn({ reason: reasonOf(status.error) }, 'NATS reports an error');
-      }
-    }
-  }
-
-  #leave(reason: string): void {
-    const before = this.#away;
-    this.#away = reason;
-    for (const pending of this.#asked.values()) pending.drop();
-    if (before === reason) return;
-    this.#options.log.warn(`${reason}; requests for what other routers carry are refused, or held, until it is back`);
-    this.#hearing?.changed(reason);
-  }
-
-  #return(): void {
-    if (this.#away === undefined) return;
-    this.#away = undefined;
-    this.#options.log.info(`NATS is there: ${this.#options.place.servers}`);
-    this.#hearing?.changed(undefined);
-  }
-
-  #send(subject: string, kind: Head['kind'], what: string, number: number, text: string): void {
-    const nats = this.#nats;
-    if (!nats) return;
+  #send(to: string, said: Omit<Said, 'part' | 'parts'>, text: string): void {
+    if (this.away !== undefined) return;
+    const subject = this.#to(to);
     const body = Buffer.from(text);
-    const size = (nats.info?.max_payload ?? 1024 * 1024) - HEAD_BYTES;
+    const size = this.#link.maxPayload - SEALED_BYTES;
     const parts = Math.max(1, Math.ceil(body.length / size));
     for (let part = 0; part < parts; part++) {
-      const head: Head = { from: this.#options.id, kind, what, number, part, parts };
-      this.#publish(
-        nats,
-        subject,
-        Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), body.subarray(part * size, (part + 1) * size)]),
-      );
+      const piece = body.subarray(part * size, (part + 1) * size);
+      this.#link.publish(subject, this.#seal.seal(subject, { ...said, part, parts }, piece));
     }
   }
 
-  /** What cannot be sent is lost, as what NATS loses. */
-  #publish(nats: NatsConnection, subject: string, message: Buffer): void {
-    try {
-      nats.publish(subject, message);
-    } catch (error) {
-      this.#options.log.debug({ err: error }, `NATS did not take a message: ${reasonOf(error)}`);
-    }
-  }
-
-  #hear(message: Buffer): void {
-    const end = message.indexOf('\n');
-    const read = Head.safeParse(parsed(message.subarray(0, end).toString()));
-    if (!read.success) {
-      this.#options.log.warn('something that is no router of this version speaks on the NATS subjects of this cluster');
+  #hear(subject: string, message: Buffer): void {
+    const opened = this.#seal.open(subject, message);
+    if (typeof opened === 'string') {
+      this.#dropped.count(opened);
       return;
     }
-    const { from, kind, what, number, part, parts } = read.data;
-    const whole = this.#parts.take(from, `${kind} ${what} ${number}`, part, parts, message.subarray(end + 1));
+    const { from, process, kind, what, number, asker, part, parts } = opened.head;
+    // An answer to an earlier process of this router: its numbers are not those of this one.
+    if (kind === 'hello' || (kind === 'answer' && asker !== this.#options.process)) return;
+    const whole = this.#parts.take(from, `${process} ${kind} ${what} ${number}`, part, parts, opened.body);
     if (whole === undefined) return;
     const text = whole.toString();
     if (kind === 'answer') this.#asked.get(from)?.answer(String(number), text);
     else if (kind === 'tell') this.#tell(from, what, text);
-    else void this.#answer(from, what, number, text);
+    else void this.#answer(from, { kind: 'answer', what, number, asker: process }, text);
   }
 
   #tell(from: string, what: string, text: string): void {
     try {
       this.#hearing?.told(from, what, text);
     } catch (error) {
-      // Anybody may speak on these subjects whom NATS lets in.
+      // Of another version.
       this.#options.log.warn(
         { err: error, router: from },
         `what ${from} told (${what}) is not understood: ${reasonOf(error)}`,
@@ -240,9 +167,9 @@ export class Bus {
     }
   }
 
-  async #answer(from: string, what: string, number: number, text: string): Promise<void> {
-    const answer = await this.#answerOf(from, what, text);
-    if (answer !== undefined && this.#away === undefined) this.#send(this.#to(from), 'answer', what, number, answer);
+  async #answer(from: string, said: Omit<Said, 'part' | 'parts'>, text: string): Promise<void> {
+    const answer = await this.#answerOf(from, said.what, text);
+    if (answer !== undefined) this.#send(from, said, answer);
   }
 
   /** Undefined where nobody knows what came of it: who asked finds that out by itself. */
@@ -266,10 +193,7 @@ export class Bus {
   }
 }
 
-function parsed(text: string): unknown {
-  try {
-    return parseJson(text);
-  } catch {
-    return undefined;
-  }
+/** As one word of a subject. */
+function word(text: string): string {
+  return text.replaceAll('.', '%2E');
 }

@@ -21,15 +21,25 @@ export async function authentication(credentials: string | undefined): Promise<P
   return { user: credentials.slice(0, at), pass: credentials.slice(at + 1) };
 }
 
-/** Whether NATS is there and does not let this router in. */
+/** Whether NATS is there and does not let this router in, or not on its subjects. */
 export function isRefusal(error: unknown): boolean {
   const names = ['AuthorizationError', 'UserAuthenticationExpiredError'];
   const all = [error, error instanceof Error ? error.cause : undefined];
-  return all.some((one) => one instanceof Error && names.includes(one.name));
+  return deniedBy(error) !== undefined || all.some((one) => one instanceof Error && names.includes(one.name));
 }
 
-/** What is to be changed where it does not. */
-export function refusalOf(error: unknown, { servers, credentials }: NatsPlace): string {
+/** The subject that NATS denies to this router, and what for; undefined where that is not the error. */
+export function deniedBy(error: unknown): { readonly operation: string; readonly subject: string } | undefined {
+  if (!(error instanceof Error) || error.name !== 'PermissionViolationError') return undefined;
+  const { operation, subject } = error as { operation?: unknown; subject?: unknown };
+  return { operation: String(operation), subject: String(subject) };
+}
+
+/** What is to be changed where it does not; `all` is a pattern for all subjects of the cluster. */
+export function refusalOf(error: unknown, { servers, credentials }: NatsPlace, all: string): string {
+  if (deniedBy(error)) {
+    return `the NATS at ${servers} lets this router in, but not on the subjects of its cluster (${reasonOf(error)}); let its user publish and subscribe on ${all}`;
+  }
   const remedy =
     credentials === undefined
       ? 'set core.cluster.credentials to what it is to be told'

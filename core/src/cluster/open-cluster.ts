@@ -93,7 +93,11 @@ export async function clusterGround(options: GroundOptions): Promise<ClusterGrou
   await heartbeat.start();
   if (!cluster) return { heartbeat, cluster: undefined };
   const { name, nats: servers } = cluster;
-  const bus = new Bus({ cluster: name, id, place: { servers, credentials }, log });
+  const place = { servers, credentials };
+  const bus = new Bus({
+    ...{ cluster: name, id, process: membership.fence, secret: await membership.secret(), place, log },
+    now: () => clock.now() + heartbeat.last.clockSkewSeconds * 1000,
+  });
   const written = (version: number) => bus.tell('*', 'trust', String(version));
   const sharedTrust = await SharedTrust.open({ trust, table: membership, clock, log, written });
   closing.push('the shared trust', 1000, (withinMs) => sharedTrust.close(withinMs));
@@ -138,7 +142,7 @@ export function openCluster(options: OpenClusterOptions): ClusterView {
       ...{ name, natsAway: bus.away ?? null, clockSkewSeconds: heartbeat.last.clockSkewSeconds },
       routers: Object.fromEntries(heartbeat.last.routers.map(({ id, state }) => [id, state])),
     }),
-    counters: () => ({ ...cluster.watches.counters, trust: cluster.sharedTrust.counters }),
+    counters: () => ({ ...cluster.watches.counters, bus: bus.counters, trust: cluster.sharedTrust.counters }),
     others: () =>
       heartbeat.last.routers.flatMap(({ id, state, endpoint: address, fingerprint }) =>
         id === options.id || state !== 'up' || address === '' ? [] : [{ address, fingerprint }],
