@@ -46,3 +46,14 @@ export function refusalOf(error: unknown, { servers, credentials }: NatsPlace, a
       : 'correct what core.cluster.credentials names, or let that user in on the server';
   return `the NATS at ${servers} does not let this router in (${reasonOf(error)}); ${remedy}`;
 }
+
+/** What to warn of at the start: NATS is reached over a network and lets anybody in. Undefined where that is not so. */
+export function exposureOf({ servers, credentials }: NatsPlace): string | undefined {
+  const open = servers.split(',').filter((server) => !isLoopback(server));
+  if (credentials !== undefined || open.length === 0) return undefined;
+  return `the NATS at ${open.join(',')} is not on this machine, and core.cluster.credentials is not set: anybody who reaches it can read what the routers send each other (the requests that they hand over and their data, and which nodes they carry), for messages there are authenticated, not encrypted; set core.cluster.credentials, and tls:// in core.cluster.nats`;
+}
+
+function isLoopback(server: string): boolean {
+  return /^[a-z]+:\/\/(localhost|127\.[\d.]+|\[::1\])(:\d+)?$/i.test(server.trim());
+}

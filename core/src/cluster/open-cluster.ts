@@ -14,6 +14,7 @@ import type { TokenStore } from '../store/token-store.ts';
 import { Bus } from './bus.ts';
 import { Cluster, type ClusterOptions } from './cluster.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { exposureOf } from './nats-credentials.ts';
 import { Watches } from './watches.ts';
 
 /** What the other rooms see of the cluster. */
@@ -94,6 +95,8 @@ export async function clusterGround(options: GroundOptions): Promise<ClusterGrou
   if (!cluster) return { heartbeat, cluster: undefined };
   const { name, nats: servers } = cluster;
   const place = { servers, credentials };
+  const exposure = exposureOf(place);
+  if (exposure !== undefined) log.warn(exposure);
   const bus = new Bus({
     ...{ cluster: name, id, process: membership.fence, secret: await membership.secret(), place, log },
     now: () => clock.now() + heartbeat.last.clockSkewSeconds * 1000,
