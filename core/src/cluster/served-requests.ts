@@ -62,7 +62,8 @@ export interface ServedRequestsOptions {
 
 /** What other routers of the cluster ask of this one: to run requests, to hand them to its nodes, to end them. */
 export class ServedRequests {
-  readonly #claiming = new Set<string>();
+  /** Requests that are being taken from another router, by their tokens. */
+  readonly #claiming = new Map<string, Promise<void>>();
   #isStopping = false;
 
   constructor(private readonly options: ServedRequestsOptions) {}
@@ -165,23 +166,26 @@ export class ServedRequests {
   }
 
   /** Takes a request that is open at the router `from`, and runs it. Does nothing where it was taken before, or has ended. */
-  async #take(from: string, { token, owner }: Carry, action: RegisteredAction): Promise<void> {
+  #take(from: string, { token, owner }: Carry, action: RegisteredAction): Promise<void> {
+    // One that comes again meanwhile has the same answer.
+    const under = this.#claiming.get(token);
+    if (under) return under;
+    const taking = this.#claim(from, token, owner, action).finally(() => this.#claiming.delete(token));
+    this.#claiming.set(token, taking);
+    return taking;
+  }
+
+  async #claim(from: string, token: string, owner: string, action: RegisteredAction): Promise<void> {
     const { membership, requests, id } = this.options;
-    if (this.#claiming.has(token)) return;
-    this.#claiming.add(token);
-    try {
-      const claimed = await membership.claim(token, from).catch((error: unknown) => {
-        this.options.unsure();
-        const { code, message } = failure('NODE_UNREACHABLE', { target: id, why: reasonOf(error) });
-        throw new Unanswered(code, message);
-      });
-      if (claimed === from) throw failure('NODE_UNREACHABLE', { target: id, why: 'may not take requests now' });
-      if (typeof claimed === 'object') await this.#run(claimed, action, owner);
-      // It was taken before, and its answer was lost; if it is in no memory either, it is found by comparing.
-      else if (claimed === id && requests.get(token) === undefined) this.options.unsure();
-    } finally {
-      this.#claiming.delete(token);
-    }
+    const claimed = await membership.claim(token, from).catch((error: unknown) => {
+      this.options.unsure();
+      const { code, message } = failure('NODE_UNREACHABLE', { target: id, why: reasonOf(error) });
+      throw new Unanswered(code, message);
+    });
+    if (claimed === from) throw failure('NODE_UNREACHABLE', { target: id, why: 'may not take requests now' });
+    if (typeof claimed === 'object') await this.#run(claimed, action, owner);
+    // It was taken before, and its answer was lost; if it is in no memory either, it is found by comparing.
+    else if (claimed === id && requests.get(token) === undefined) this.options.unsure();
   }
 
   /** Runs a request that was handed over: it is open here now, and ends here. */
