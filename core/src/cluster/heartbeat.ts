@@ -84,7 +84,12 @@ export class Heartbeat {
   }
 
   #beat(): void {
-    this.#under = this.#once()
+    // One at a time: what an earlier one brings never comes after what a later one brought.
+    this.#under = this.#under
+      .then(() => {
+        clearTimeout(this.#timer);
+        return this.#isStopped ? undefined : this.#once();
+      })
       .catch((error: unknown) => {
         const { log, fenced } = this.#options;
         if (error instanceof Fenced) {
@@ -92,10 +97,7 @@ export class Heartbeat {
           fenced(error);
         } else log.debug({ err: error }, `a heartbeat did not get through: ${reasonOf(error)}`);
       })
-      .finally(() => {
-        clearTimeout(this.#timer);
-        this.#next();
-      });
+      .finally(() => this.#next());
   }
 
   async #once(): Promise<void> {
