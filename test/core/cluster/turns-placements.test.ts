@@ -42,7 +42,7 @@ class Locks {
 function stage() {
   const locks = new Locks();
   const turns: boolean[] = [];
-  const state = { beatAge: 0, locks, turns, withdraw: () => {}, also: (_type: string) => {} };
+  const state = { beatAge: 0, locks, turns, also: (_type: string) => {} };
   const placements = new Placements({
     ...{ id: 'a', membership: locks, clock: { now: Date.now, monotonic: Date.now }, log: new Lines() as never },
     ...{ bus: { ask: async () => '{}' }, requests: { fail: () => {} } },
@@ -52,7 +52,7 @@ function stage() {
       throw new Error('nothing is handed over');
     },
   });
-  state.withdraw = placements.compete('clock', async (isMine) => void turns.push(isMine));
+  placements.compete('clock', async (isMine) => void turns.push(isMine));
   state.also = (type) => void placements.compete(type, async () => {});
   placements.start();
   return state;
@@ -103,29 +103,4 @@ test('a lock that is taken after the database was silent for too long is given b
   router.locks.change();
   await rounds(3);
   expect([router.turns, router.locks.taken.size]).toEqual([[true, false], 0]);
-});
-
-test('a session that changes while a lock is taken leaves one lock, which one unlock frees', async () => {
-  const router = stage();
-  await rounds(1);
-  router.locks.change();
-  router.locks.meanwhile = () => {
-    router.locks.meanwhile = () => {};
-    router.locks.change();
-  };
-  await rounds(5);
-  expect(router.turns).toEqual([true, false, true]);
-  expect([...router.locks.taken.values()]).toEqual([1]);
-  router.withdraw();
-  await rounds(1);
-  expect(router.locks.taken.size).toBe(0);
-});
-
-test('a turn ends with the session that took its lock', async () => {
-  const router = stage();
-  await rounds(1);
-  router.locks.change();
-  router.locks.lock = async () => false;
-  await rounds(1);
-  expect(router.turns).toEqual([true, false]);
 });
