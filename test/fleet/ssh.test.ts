@@ -213,7 +213,11 @@ describe.skipIf(noSshd)('an SSH node', () => {
       hostname: hostname(),
       version: expect.stringMatching(/^OpenSSH/),
     });
-    await until('its clock is known', async () => (await node('web-7'))?.clockSkewSeconds !== null);
+    // Its clock is asked for first, and the next sign of life tells its round trip.
+    await until('both are known', async () => {
+      const known = await node('web-7');
+      return known?.clockSkewSeconds !== null && known?.roundTripMs !== null;
+    });
     expect(await node('web-7')).toMatchObject({
       name: 'Web 7',
       labels: { site: 'paris' },
