@@ -1,7 +1,7 @@
 import { STARTED } from '@centreond/protocol';
 import { CLOCK } from './clock.ts';
 import { Closing } from './closing.ts';
-import { type ClusterView, clusterGround, openCluster } from './cluster/open-cluster.ts';
+import { clusterGround, openCluster } from './cluster/open-cluster.ts';
 import { type Config, loadConfig, restartRemarks } from './config/config.ts';
 import { storePlaceOf } from './config/store-place.ts';
 import { coreActionNames, coreActions, coreManifest } from './core-actions.ts';
@@ -143,26 +143,19 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
     endpoint,
     plugins: loader.plugins,
     problems: loader.problems,
-    reload: () => reload({ config, trust, cluster, loader, chronicle, log }),
+    reload: () => {
+      cluster.rereadTrust();
+      return reload(config, trust, loader, chronicle, log);
+    },
     stop: () => closing.run(STOP_MS),
     abandon: () => loader.killNow(),
   };
 }
 
-interface Reloaded {
-  readonly config: Config;
-  readonly trust: Trust;
-  readonly cluster: Pick<ClusterView, 'rereadTrust'>;
-  readonly loader: Loader;
-  readonly chronicle: Chronicle;
-  readonly log: Log;
-}
-
-async function reload({ config, trust, cluster, loader, chronicle, log }: Reloaded): Promise<string[]> {
+async function reload(config: Config, trust: Trust, loader: Loader, chronicle: Chronicle, log: Log): Promise<string[]> {
   const { config: fresh, problems } = await loadConfig({ file: config.file, cwd: process.cwd() });
   if (!fresh) return problems.map((problem) => `${placeOf(problem)} ${problem.code} ${problem.message}`);
   trust.configure(fresh.clients);
-  cluster.rereadTrust();
   for (const warning of trust.warnings) log.warn(warning);
   log.level = fresh.core.log.level;
   const remarks = [...(await loader.apply(fresh)), ...restartRemarks(config, fresh)];

@@ -82,15 +82,8 @@ export class Cluster {
     this.#options = options;
     const { id, membership, bus, routes, forwarding, log } = options;
     this.#forwarded = new ForwardedRequests(options);
-    this.#nodes = new CarriedNodes({
-      id,
-      membership,
-      bus,
-      routes,
-      log,
-      carrierOf: (router) => this.#carrierOf(router),
-    });
     const carrierOf = (router: string) => this.#carrierOf(router);
+    this.#nodes = new CarriedNodes({ id, membership, bus, routes, log, carrierOf });
     this.placements = new Placements({
       ...{ ...options, carrierOf, others: (type) => this.#othersOf(type) },
       beatAge: () => this.#options.heartbeat.age,
@@ -113,10 +106,9 @@ export class Cluster {
    */
   async enter(): Promise<void> {
     const { bus, watches, heartbeat, endpoint, closing } = this.#options;
-    const served = this.#served;
     closing.push('the cluster', CLOSE_MS, () => this.#close());
     await bus.open({
-      answer: (from, what, text) => served.answer(from, what, text),
+      answer: (from, what, text) => this.#served.answer(from, what, text),
       told: (from, what, text) => this.#told(from, what, text),
       changed: (away) => this.#natsChanged(away),
     });

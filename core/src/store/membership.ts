@@ -42,7 +42,13 @@ export interface CarriedNode {
 }
 
 /** The router was silent for too long, or a later process of it started: nothing that it writes is stored any more. */
-export class Fenced extends Error {}
+export class Fenced extends Error {
+  constructor() {
+    super(
+      'another process has taken the place of this router, which was silent for too long or was started a second time',
+    );
+  }
+}
 
 /**
  * This router among those of its database. Everything rejects with {@link Fenced} once another process has taken its place, and with

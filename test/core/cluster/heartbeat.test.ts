@@ -106,7 +106,7 @@ describe('the heartbeat of a router', () => {
     const all = stage();
     await all.heartbeat.start();
     all.beat = async () => {
-      throw new Fenced('another process has taken the place of this router');
+      throw new Fenced();
     };
     await vi.advanceTimersByTimeAsync(60_000);
     expect(all.fenced.mock.calls).toEqual([[expect.any(Fenced)]]);

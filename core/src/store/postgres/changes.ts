@@ -166,10 +166,7 @@ export class Changes {
     ]);
     if (!answer) throw new Error('the server did not answer what was written');
     const [entered, ended, marked, noted] = [answer.number(), answer.number(), answer.number(), answer.number()];
-    if (noted !== 1)
-      throw new Fenced(
-        'another process has taken the place of this router, which was silent for too long or was started a second time',
-      );
+    if (noted !== 1) throw new Fenced();
     if (entered !== requests.length || ended !== ends.length || marked !== origins.length) throw new Overtaken();
     this.#clear();
     return EMPTY_BYTES + answer.number();

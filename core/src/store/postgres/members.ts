@@ -79,7 +79,7 @@ export class PostgresMembers implements Members {
     );
     const middle = (start + Date.now()) / 2;
     const [first] = found;
-    if (!first) throw fenced();
+    if (!first) throw new Fenced();
     const [clock, trust] = [first.number(), first.number()];
     const routers = found.map((cells, i) => routerRecord(cells, i > 0));
     return { routers, trust, clockSkewSeconds: Math.round(clock - middle) / 1000 };
@@ -211,7 +211,7 @@ export class PostgresMembers implements Members {
       number,
       fence,
     ]);
-    if (!me) throw fenced();
+    if (!me) throw new Fenced();
   }
 
   async #rows(statement: string | Statement, values: readonly Value[]): Promise<Cells[]> {
@@ -224,12 +224,6 @@ export class PostgresMembers implements Members {
     this.#busy = done.catch(() => {});
     return done;
   }
-}
-
-function fenced(): Fenced {
-  return new Fenced(
-    'another process has taken the place of this router, which was silent for too long or was started a second time',
-  );
 }
 
 async function inTransaction<T>(session: Session, work: () => Promise<T>): Promise<T> {
