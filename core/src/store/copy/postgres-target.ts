@@ -76,7 +76,7 @@ export class PostgresTarget {
    */
   async begin(nodes: readonly string[]): Promise<{ requests: number; rows: number }> {
     const { node, epoch, mark: source } = this.#source;
-    await this.#transaction(async () => {
+    await this.#session.transaction(async () => {
       await this.#session.rows(`SELECT pg_advisory_xact_lock(${LOCKS.application}, ${LOCKS.migration})`);
       const found = await readMark(this.#session);
       const other = found ? this.#otherIn(found) : await this.#content();
@@ -174,7 +174,7 @@ export class PostgresTarget {
 
   /** How far the logs of other nodes are here, which keys are pinned, and what is known of the database itself. */
   async facts(logs: readonly CopiedLog[], pins: readonly CopiedPin[], facts: Facts): Promise<void> {
-    await this.#transaction(async () => {
+    await this.#session.transaction(async () => {
       for (const { node, epoch, ctime, last } of logs) {
         const number = await this.#numberOf(node);
         await this.#session.rows('INSERT INTO centreond_epoch VALUES ($1, $2) ON CONFLICT DO NOTHING', [number, epoch]);
@@ -200,7 +200,7 @@ export class PostgresTarget {
   /** Says that the copy is whole, or that it is not what its source is. All of it is on disk then. */
   async end(state: 'done' | 'unlike'): Promise<void> {
     const { mark: source, node, epoch } = this.#source;
-    await this.#transaction(async () => {
+    await this.#session.transaction(async () => {
       await this.#session.rows('SET LOCAL synchronous_commit = on');
       await writeMark(this.#session, { source, node, epoch, state });
     });
@@ -208,17 +208,6 @@ export class PostgresTarget {
 
   async close(): Promise<void> {
     if (!this.#session.lost) await this.#session.close();
-  }
-
-  async #transaction(work: () => Promise<void>): Promise<void> {
-    await this.#session.rows('BEGIN');
-    try {
-      await work();
-      await this.#session.rows('COMMIT');
-    } catch (error) {
-      if (!this.#session.lost) await this.#session.rows('ROLLBACK');
-      throw error;
-    }
   }
 
   async #numberOf(node: string): Promise<number> {

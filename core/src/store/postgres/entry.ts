@@ -33,8 +33,7 @@ export async function enterRouter(session: Session, self: RouterSelf): Promise<E
   await session.rows('INSERT INTO centreond_writer (node, groups, bytes) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING', [
     number,
   ]);
-  await session.rows('BEGIN');
-  try {
+  return session.transaction(async () => {
     const [before] = await session.rows(
       `SELECT fingerprint, state = 'up' AND beat > clock_timestamp() - make_interval(secs => $2)
         FROM centreond_router WHERE node = $1 FOR UPDATE`,
@@ -58,10 +57,6 @@ export async function enterRouter(session: Session, self: RouterSelf): Promise<E
       [number, cluster, fence, fingerprint, version],
     );
     await session.rows('DELETE FROM centreond_carried WHERE router = $1', [number]);
-    await session.rows('COMMIT');
     return { number, fence };
-  } catch (error) {
-    if (!session.lost) await session.rows('ROLLBACK');
-    throw error;
-  }
+  });
 }

@@ -89,8 +89,8 @@ export class Purge {
     const { session } = this.#link;
     const started = performance.now();
     // What a crash brings back is purged again.
-    await session.rows('BEGIN; SET LOCAL synchronous_commit = off');
-    try {
+    const begin = 'BEGIN; SET LOCAL synchronous_commit = off';
+    const { chunk, left } = await session.transaction(async () => {
       const [turn] = await session.rows(
         `SELECT pg_try_advisory_xact_lock(${LOCKS.application}, ${LOCKS.purge})
           AND EXISTS (SELECT 1 FROM centreond_writer WHERE node = $1 AND fence = $2)`,
@@ -99,17 +99,13 @@ export class Purge {
       const chunk = turn?.bool()
         ? await (this.#phase === 'rows' ? this.#someRows(session, bytes) : this.#someRequests(session))
         : { ...NOTHING, goesOn: false };
-      const left = await this.#note(session, chunk.bytes, bytes);
-      await session.rows('COMMIT');
-      this.#rows += chunk.rows;
-      this.#requests += chunk.requests;
-      const rate = CHUNK_MS / Math.max(performance.now() - started, 0.1);
-      this.#size = Math.min(LARGEST_CHUNK, Math.max(SMALLEST_CHUNK, Math.floor(this.#size * Math.min(rate, 2))));
-      return { bytes: left, goesOn: chunk.goesOn };
-    } catch (error) {
-      if (!session.lost) await session.rows('ROLLBACK');
-      throw error;
-    }
+      return { chunk, left: await this.#note(session, chunk.bytes, bytes) };
+    }, begin);
+    this.#rows += chunk.rows;
+    this.#requests += chunk.requests;
+    const rate = CHUNK_MS / Math.max(performance.now() - started, 0.1);
+    this.#size = Math.min(LARGEST_CHUNK, Math.max(SMALLEST_CHUNK, Math.floor(this.#size * Math.min(rate, 2))));
+    return { bytes: left, goesOn: chunk.goesOn };
   }
 
   async #note(session: Session, removed: number, before: number): Promise<number> {

@@ -12,25 +12,8 @@ export const LOCKS = { application: 0x63_65_6e_74, ids: 0, migration: 1, purge: 
 /** Makes the tables where there are none, and brings older ones up to date. Rejects with a plain Error that says what is wrong. */
 export async function prepareDatabase(session: Session): Promise<void> {
   try {
-    await session.rows('BEGIN');
-    await session.rows(`SELECT pg_advisory_xact_lock(${LOCKS.application}, ${LOCKS.migration})`);
-    const there = await session.rows("SELECT to_regclass('centreond_meta') IS NOT NULL");
-    const version = there[0]?.bool() ? Number(await readMeta(session, 'schema')) : 0;
-    if (version > SCHEMA_VERSION)
-      throw new Unfit(
-        `it was written by a newer centreond (schema ${version}, this one knows ${SCHEMA_VERSION}); run that one, or point core.store.url elsewhere`,
-      );
-    if (!Number.isSafeInteger(version))
-      throw new Unfit('it does not say which schema it has; restore it from a backup');
-    for (const step of STEPS.slice(version)) await session.rows(step);
-    if (version === 0) {
-      await writeMeta(session, 'epoch', newEpoch());
-      await writeMeta(session, PURGED, '0');
-    }
-    if (version < SCHEMA_VERSION) await writeMeta(session, 'schema', String(SCHEMA_VERSION));
-    await session.rows('COMMIT');
+    await session.transaction(() => migrate(session));
   } catch (error) {
-    if (!session.lost) await session.rows('ROLLBACK');
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (code !== '42501') throw error;
     const reason = error instanceof Error ? error.message : '';
@@ -38,6 +21,23 @@ export async function prepareDatabase(session: Session): Promise<void> {
       `this user may not make or use its tables there (${reason}); let it own the database, or GRANT CREATE ON SCHEMA public`,
     );
   }
+}
+
+async function migrate(session: Session): Promise<void> {
+  await session.rows(`SELECT pg_advisory_xact_lock(${LOCKS.application}, ${LOCKS.migration})`);
+  const there = await session.rows("SELECT to_regclass('centreond_meta') IS NOT NULL");
+  const version = there[0]?.bool() ? Number(await readMeta(session, 'schema')) : 0;
+  if (version > SCHEMA_VERSION)
+    throw new Unfit(
+      `it was written by a newer centreond (schema ${version}, this one knows ${SCHEMA_VERSION}); run that one, or point core.store.url elsewhere`,
+    );
+  if (!Number.isSafeInteger(version)) throw new Unfit('it does not say which schema it has; restore it from a backup');
+  for (const step of STEPS.slice(version)) await session.rows(step);
+  if (version === 0) {
+    await writeMeta(session, 'epoch', newEpoch());
+    await writeMeta(session, PURGED, '0');
+  }
+  if (version < SCHEMA_VERSION) await writeMeta(session, 'schema', String(SCHEMA_VERSION));
 }
 
 /** A fact about the database, `''` where it is not known. */

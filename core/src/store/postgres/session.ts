@@ -88,6 +88,19 @@ export class Session {
     return (await this.run(statement, values)).rows;
   }
 
+  /** Does `work` in one transaction, which `begin` begins, and commits it. Rejects with what it rejects with; then nothing is changed. */
+  async transaction<T>(work: () => Promise<T>, begin = 'BEGIN'): Promise<T> {
+    await this.rows(begin);
+    try {
+      const done = await work();
+      await this.rows('COMMIT');
+      return done;
+    } catch (error) {
+      if (!this.lost) await this.rows('ROLLBACK');
+      throw error;
+    }
+  }
+
   /** Leaves at once: the server rolls back what is not committed. */
   end(): void {
     this.#lose(new Error('the connection was closed'));
