@@ -23,7 +23,7 @@ interface Contest {
 }
 
 export interface PlacementsOptions extends Omit<StandInOptions, 'type' | 'runsOn'> {
-  readonly membership: Pick<Membership, 'lock' | 'unlock' | 'session' | 'holderOf'>;
+  readonly membership: Pick<Membership, 'lock' | 'unlock' | 'session' | 'holderOf' | 'keep'>;
   readonly clock: { now(): number; monotonic(): number };
   readonly log: Log;
   /** Milliseconds since the last heartbeat that got through. */

@@ -10,6 +10,11 @@ import type { ForwardedRequests } from './forwarded-requests.ts';
 const DATA_CHARACTERS = 64 * 1024;
 const SYNCHRONISE_MS = 15_000;
 
+/** What another router is asked to run, and how often this one has kept it since it may have been handed over. */
+export interface HandedOver extends Carried {
+  readonly kept?: number;
+}
+
 /** Another router of the cluster as the way to itself, and to the nodes that it carries. */
 export class RouterCarrier implements Carrier {
   constructor(
@@ -30,7 +35,7 @@ export class RouterCarrier implements Carrier {
     return this.bus.away !== undefined;
   }
 
-  async carry(request: Carried, limitMs: number): Promise<string> {
+  async carry(request: HandedOver, limitMs: number): Promise<string> {
     const { router, bus, forwarded, registry, membership } = this;
     const { data, action, token } = request;
     const isRecorded = forwarded.follow(token, action);

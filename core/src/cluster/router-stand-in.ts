@@ -26,7 +26,7 @@ export interface StandInOptions {
   readonly id: string;
   readonly type: string;
   readonly bus: Pick<Bus, 'ask'>;
-  readonly membership: Pick<Membership, 'holderOf'>;
+  readonly membership: Pick<Membership, 'holderOf' | 'keep'>;
   readonly requests: Pick<Requests, 'fail'>;
   readonly clock: { now(): number };
   readonly log: Log;
@@ -45,8 +45,8 @@ export class RouterStandIn implements StandIn {
   readonly #handed = new Map<OpenRequest, Fate>();
   /** Why some of those end, unless another router has them. */
   readonly #refusals = new WeakMap<OpenRequest, CentreondError>();
-  /** When the database first said of those that no other router has them, since it is this router's turn. */
-  readonly #freeSince = new WeakMap<OpenRequest, number>();
+  /** How often those were kept: by another number nobody can take them. */
+  readonly #kept = new WeakMap<OpenRequest, number>();
   #timer: NodeJS.Timeout | undefined;
   #isBusy = false;
   #isTakenBack = false;
@@ -189,8 +189,9 @@ export class RouterStandIn implements StandIn {
     this.#handed.set(open, 'asked');
     if (isFirst) open.started(clock.now(), open.wantedUntil);
     const bounded = envelope.deadline !== undefined ? open.wantedUntil : undefined;
+    const kept = this.#kept.get(open);
     const request = {
-      ...{ action: action.manifest.name, token, target: router, owner, data },
+      ...{ action: action.manifest.name, token, target: router, owner, data, ...(kept !== undefined && { kept }) },
       envelope: forwarded(id, owner, envelope, bounded),
     };
     try {
@@ -226,6 +227,12 @@ export class RouterStandIn implements StandIn {
     let holder: string | undefined;
     try {
       holder = await membership.holderOf(token);
+      // Kept, it is taken by nobody who was told of it before.
+      if (holder === id && this.#handed.get(open) === 'unsure') {
+        const kept = await membership.keep(token);
+        if (kept === undefined) return;
+        this.#kept.set(open, kept);
+      }
     } catch (error) {
       const what = `which router has ${token} is not known now`;
       if (!open.abortedFor) log.debug({ err: error, token }, `${what}: ${reasonOf(error)}`);
@@ -253,7 +260,6 @@ export class RouterStandIn implements StandIn {
       this.#handed.delete(open);
       requests.fail(open, end);
     } else if (this.#isTakenBack) {
-      if (!this.#isFreeStill(open)) return;
       this.#handed.delete(open);
       open.requeued();
       open.action.executor.submit(open);
@@ -262,14 +268,6 @@ export class RouterStandIn implements StandIn {
       this.#handed.delete(open);
       requests.fail(open, this.#unreachable());
     }
-  }
-
-  /** What another router, or a takeover, was about to do with it shows in an answer a while later. */
-  #isFreeStill(open: OpenRequest): boolean {
-    const now = this.#options.clock.now();
-    const since = this.#freeSince.get(open) ?? now;
-    this.#freeSince.set(open, since);
-    return now - since >= AGAIN_MS;
   }
 
   #tellToStop({ token, owner }: OpenRequest, router: string): void {

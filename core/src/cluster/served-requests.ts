@@ -23,7 +23,7 @@ import type { Watches } from './watches.ts';
 /** A node that is carried here has so long to answer: less than who asks waits. */
 const CARRY_MS = 55_000;
 
-const Carry = z.strictObject({
+const Carry = z.object({
   action: z.string(),
   token: z.string(),
   target: z.string(),
@@ -35,6 +35,8 @@ const Carry = z.strictObject({
   isKnown: z.boolean(),
   /** Missing where it is in the database. */
   data: z.string().exactOptional(),
+  /** How often the router that asks has kept it; missing where it never did. */
+  kept: z.int().exactOptional(),
 });
 type Carry = z.output<typeof Carry>;
 const Cancel = z.strictObject({ token: z.string(), by: z.string() });
@@ -110,12 +112,12 @@ export class ServedRequests {
   }
 
   /** Hands a request to a node that this router carries. The router that asks has it open. */
-  async #handOver(from: string, { data, isRecorded, isKnown: _, ...carry }: Carry): Promise<string> {
+  async #handOver(from: string, { data, isRecorded, isKnown: _, kept: __, ...carry }: Carry): Promise<string> {
     const { routes, watches } = this.options;
     const { target, token } = carry;
     const carrier = routes.pick(target)?.carrier;
     if (!carrier || carrier.router !== undefined) throw this.#notCarried(target);
-    if (isRecorded) watches.wants(from, token);
+    if (isRecorded) watches.wants(from, token, target);
     return carrier.carry({ ...carry, data: data ?? (await this.#dataOf(token, target)) }, CARRY_MS);
   }
 
@@ -166,18 +168,19 @@ export class ServedRequests {
   }
 
   /** Takes a request that is open at the router `from`, and runs it. Does nothing where it was taken before, or has ended. */
-  #take(from: string, { token, owner }: Carry, action: RegisteredAction): Promise<void> {
+  #take(from: string, carry: Carry, action: RegisteredAction): Promise<void> {
+    const { token } = carry;
     // One that comes again meanwhile has the same answer.
     const under = this.#claiming.get(token);
     if (under) return under;
-    const taking = this.#claim(from, token, owner, action).finally(() => this.#claiming.delete(token));
+    const taking = this.#claim(from, carry, action).finally(() => this.#claiming.delete(token));
     this.#claiming.set(token, taking);
     return taking;
   }
 
-  async #claim(from: string, token: string, owner: string, action: RegisteredAction): Promise<void> {
+  async #claim(from: string, { token, owner, kept = 0 }: Carry, action: RegisteredAction): Promise<void> {
     const { membership, requests, id } = this.options;
-    const claimed = await membership.claim(token, from).catch((error: unknown) => {
+    const claimed = await membership.claim(token, from, kept).catch((error: unknown) => {
       this.options.unsure();
       const { code, message } = failure('NODE_UNREACHABLE', { target: id, why: reasonOf(error) });
       throw new Unanswered(code, message);

@@ -25,10 +25,6 @@ export class Takeover {
   #isBusy = false;
   /** Something may be open here, by the database, that this process does not know. */
   #isUnsure = false;
-  /** Tokens that were taken over and are perhaps not settled yet, each with the router that had it. */
-  readonly #taken = new Map<string, string>();
-  /** The other routers of the cluster. */
-  #others: ReadonlySet<string> = new Set();
 
   constructor(options: TakeoverOptions) {
     this.#options = options;
@@ -44,14 +40,10 @@ export class Takeover {
    * look at a time.
    */
   look(routers: readonly RouterRecord[], mayTake: boolean): void {
-    this.#others = new Set(routers.map(({ id }) => id));
     const isDue = mayTake && routers.some(({ state }) => state !== 'up');
     if (this.#isBusy || (!isDue && !this.#isUnsure)) return;
     this.#isBusy = true;
     this.#all(isDue)
-      .then(() => {
-        if (!this.#isUnsure) this.#taken.clear();
-      })
       .catch((error: unknown) => {
         this.#isUnsure = true;
         const what = `what is open at another router was not taken over, which is tried again: ${reasonOf(error)}`;
@@ -76,7 +68,6 @@ export class Takeover {
         { router },
         `the router ${router} is gone: this one takes over what is open there, ${tokens.length === 1 ? '1 request' : `${tokens.length} requests`}`,
       );
-      for (const token of tokens) this.#taken.set(token, router);
       for (let at = 0; at < tokens.length; at += PAGE) {
         await this.#settle(await membership.openHere(tokens.slice(at, at + PAGE)));
       }
@@ -107,7 +98,7 @@ export class Takeover {
     const { recovery, log } = this.#options;
     await Promise.all(
       records.map((record) =>
-        settle(record, { ...recovery, ...this.#of(record) }).catch((error: unknown) => {
+        settle(record, recovery).catch((error: unknown) => {
           // Who ended it meanwhile settled it.
           if (isCentreondError(error) && error.code === 'TOKEN_ENDED') return;
           this.#isUnsure = true;
@@ -115,11 +106,5 @@ export class Takeover {
         }),
       ),
     );
-  }
-
-  /** Whose it was. What was for another router, and nobody knows whose it was, may have run there. */
-  #of({ token, target }: RequestRecord): { of?: string } {
-    const of = this.#taken.get(token) ?? (this.#others.has(target) ? target : undefined);
-    return of === undefined ? {} : { of };
   }
 }

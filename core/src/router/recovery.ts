@@ -16,8 +16,6 @@ export interface RecoveryOptions {
   readonly requests: Requests;
   readonly elsewhere: Elsewhere;
   readonly clock: { now(): number };
-  /** The router whose requests these are, where it is another one: what was to run there, and nowhere else, is over. */
-  readonly of?: string;
 }
 
 /** Requests of an earlier run that are read at once, and settled before the next ones are read. */
@@ -49,8 +47,10 @@ async function settleAll(requests: readonly RequestRecord[], options: RecoveryOp
 export async function settle(record: RequestRecord, options: RecoveryOptions): Promise<void> {
   const { id, store, registry, requests, elsewhere, clock } = options;
   const action = registry.get(record.action);
-  const isOver = options.of !== undefined && record.target === options.of;
-  if (!isOver && !sameTarget(record.target, '', id) && action?.manifest.runs !== 'here') {
+  const isHere = sameTarget(record.target, '', id);
+  // Another router ran it, or may have: nobody there can be asked.
+  const isOver = record.hasStarted === true && !isHere;
+  if (!isOver && !isHere && action?.manifest.runs !== 'here') {
     elsewhere.resume(reopen(record, elsewhere.action(record.action, action), record.etime * 1000, options));
   } else if (!isOver && action?.manifest.idempotent) {
     action.executor.submit(reopen(record, action, clock.now(), options));

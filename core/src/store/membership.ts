@@ -66,10 +66,16 @@ export interface Membership {
   /** Of these tokens the requests that are open at this router. */
   openHere(tokens: readonly string[]): Promise<RequestRecord[]>;
   /**
-   * Takes the open request `token` over from the router `from`, which has agreed. Resolves with the request; with the id of the router
-   * that has it where nothing changed (this one, if it was taken over before), and with undefined where it is not open.
+   * Takes the open request `token` over from the router `from`, which has agreed, and has kept it so many times. Resolves with the
+   * request; with the id of the router that has it where nothing changed (this one, if it was taken over before; `from`, if that has
+   * kept it since), and with undefined where it is not open.
    */
-  claim(token: string, from: string): Promise<RequestRecord | string | undefined>;
+  claim(token: string, from: string, kept: number): Promise<RequestRecord | string | undefined>;
+  /**
+   * Keeps a request that is open at this router: who was told before that it may be taken cannot take it any more. Resolves with how
+   * often it was kept, with which it can be taken from now on; with undefined where it is not open here.
+   */
+  keep(token: string): Promise<number | undefined>;
   /** The end of a request that this router handed over was stored by another: nothing more is kept of it here. */
   ended(token: string): void;
   /** The router at which a request is open; undefined where it is not open. */

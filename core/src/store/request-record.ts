@@ -11,4 +11,6 @@ export interface RequestRecord {
   envelope: string;
   /** Whole seconds. */
   etime: number;
+  /** Of an open one: another router of the cluster may have begun to run it. */
+  hasStarted?: boolean;
 }

@@ -38,6 +38,7 @@ class Session {
   }
 
   async holderOf(): Promise<undefined> {}
+  async keep(): Promise<undefined> {}
 
   async unlock(name: string): Promise<void> {
     await Promise.resolve();

@@ -55,7 +55,9 @@ function stage() {
     return all.map(({ token }) => token);
   };
   const open = (gone: string, ...all: (Partial<KnownRequest> & { token: string })[]) => {
-    waiting.push({ router: gone, tokens: stored(...all) });
+    // What was for the router that is gone may have run there: the takeover notes that.
+    const taken = all.map((one) => ({ hasStarted: one.target === gone, ...one }));
+    waiting.push({ router: gone, tokens: stored(...taken) });
   };
   /** How a request ended: the codes of its errors. */
   const endsOf = (token: string) => world.disk.endsOf(token).map(({ data }) => JSON.parse(data).error);
@@ -89,6 +91,23 @@ describe('what is open at a router that is gone', () => {
     expect(all.log.of('warn')).toEqual([
       'warn: the router b is gone: this one takes over what is open there, 4 requests {"router":"b"}',
     ]);
+  });
+
+  test('ends where a third router may have run it before, and runs again where it was for this one', async () => {
+    const all = stage();
+    const { world } = all;
+    await world.start();
+    all.open(
+      'b',
+      { token: 'elsewhere', action: 'AGAIN', target: 'c', hasStarted: true },
+      { token: 'own', action: 'AGAIN', target: 'central', hasStarted: true },
+      { token: 'own once', target: 'central', hasStarted: true },
+    );
+    all.takeover.look(GONE, true);
+    await expect.poll(() => world.given).toEqual(['own']);
+    await expect.poll(() => world.disk.endsOf('own once').length).toBe(1);
+    expect(['elsewhere', 'own once'].map(all.endsOf)).toEqual([['OUTCOME_UNKNOWN'], ['OUTCOME_UNKNOWN']]);
+    expect(world.elsewhere.has.size).toBe(0);
   });
 
   test('is sought until nothing is left, router after router, and read a thousand at a time', async () => {

@@ -31,6 +31,7 @@ class Locks {
     else this.taken.delete(name);
   }
   async holderOf(): Promise<undefined> {}
+  async keep(): Promise<undefined> {}
 
   /** Another session takes the place of this one. */
   change(): void {

@@ -13,14 +13,19 @@ import type { Cells } from './cells.ts';
 import { clusterSecret } from './cluster-secret.ts';
 import { type Entered, enterRouter, type RouterSelf } from './entry.ts';
 import { Link } from './link.ts';
-import { SELECT_OPEN_HERE, storedRequest } from './records.ts';
+import { openRequest, SELECT_OPEN_HERE } from './records.ts';
 import { LOCKS } from './schema.ts';
 import type { Session, Statement, Value } from './session.ts';
 
 const LOCK_MS = 2000;
 
-/** The server ends the session of a router that is paused, whose locks others wait for: its machine still says that it is there. */
-const PULSE = { idle_session_timeout: `${DEAD_AFTER_SECONDS}s` } as const;
+/**
+ * The server ends the session of a router that is paused, whose locks others wait for: its machine still says that it is there. A router
+ * that does not reach the server has ended by then what runs by those locks.
+ */
+const PULSE = {
+  ...{ idle_session_timeout: '12s', tcp_keepalives_idle: '6', tcp_keepalives_interval: '2', tcp_keepalives_count: '3' },
+} as const;
 
 /** This router among those of its database: two sessions of its own, so that no question holds up a heartbeat for long. */
 export class PostgresMembers implements Members {
@@ -87,7 +92,7 @@ export class PostgresMembers implements Members {
 
   async takeOver(): Promise<{ router: string; tokens: string[] } | undefined> {
     return this.#alone((session) =>
-      inTransaction(session, async () => {
+      session.transaction(async () => {
         // Heartbeats wait behind this.
         await session.rows(`SET LOCAL lock_timeout = '${LOCK_MS}ms'`);
         await this.#checkFence(session);
@@ -104,9 +109,9 @@ export class PostgresMembers implements Members {
         );
         await session.rows('DELETE FROM centreond_carried WHERE router = $1', [gone]);
         const taken = await session.rows(
-          `UPDATE centreond_open o SET router = $2 FROM centreond_request r
+          `UPDATE centreond_open o SET router = $2, started = o.started OR r.target = $3 FROM centreond_request r
             WHERE o.router = $1 AND r.id = o.id RETURNING r.token`,
-          [gone, this.#me.number],
+          [gone, this.#me.number, router],
         );
         return { router, tokens: taken.map((cells) => cells.text()) };
       }),
@@ -115,18 +120,24 @@ export class PostgresMembers implements Members {
 
   async openHere(tokens: readonly string[]): Promise<RequestRecord[]> {
     const found = await this.#rows(SELECT_OPEN_HERE, [textArray([...tokens]), this.#me.number]);
-    return found.map(storedRequest).map(({ id, request: { state: _, ctime: __, ...request } }) => {
+    return found.map(openRequest).map(({ id, request: { state: _, ctime: __, ...request } }) => {
       this.onOpened(request.token, { id, action: request.action });
       return request;
     });
   }
 
-  async claim(token: string, from: string): Promise<RequestRecord | string | undefined> {
+  async claim(token: string, from: string, kept: number): Promise<RequestRecord | string | undefined> {
     const { number, fence } = this.#me;
-    const claimed = await this.#rows(CLAIM, [token, from, number, fence]);
+    const claimed = await this.#rows(CLAIM, [token, from, number, fence, kept]);
     if (claimed.length === 0) return this.holderOf(token);
     const [request] = await this.openHere([token]);
     return request;
+  }
+
+  async keep(token: string): Promise<number | undefined> {
+    const { number, fence } = this.#me;
+    const [kept] = await this.#rows(KEEP, [token, number, fence]);
+    return kept?.number();
   }
 
   ended(token: string): void {
@@ -226,18 +237,6 @@ export class PostgresMembers implements Members {
   }
 }
 
-async function inTransaction<T>(session: Session, work: () => Promise<T>): Promise<T> {
-  await session.rows('BEGIN');
-  try {
-    const done = await work();
-    await session.rows('COMMIT');
-    return done;
-  } catch (error) {
-    if (!session.lost) await session.rows('ROLLBACK');
-    throw error;
-  }
-}
-
 const STATES = { up: 'up', silent: 'silent', taken: 'taken', stopped: 'stopped' } as const;
 
 /** A row of {@link BEAT}; `isFull` where its first two cells were not read yet. */
@@ -280,12 +279,25 @@ const GONE: Statement = {
     ORDER BY r.beat LIMIT 1 FOR UPDATE OF r SKIP LOCKED`,
 };
 
+/** Whether the router has its fence still, until the statement is over: who raises it waits for that. */
+const me = (node: string, fence: string) =>
+  `me AS MATERIALIZED (SELECT 1 FROM centreond_router WHERE node = ${node} AND fence = ${fence} FOR SHARE)`;
+
 const CLAIM: Statement = {
   name: 'claim',
-  text: `UPDATE centreond_open SET router = $3 WHERE id = (SELECT id FROM centreond_request WHERE token = $1)
-      AND router = (SELECT number FROM centreond_node WHERE id = $2)
-      AND EXISTS (SELECT 1 FROM centreond_router WHERE node = $3 AND fence = $4)
+  text: `WITH ${me('$3', '$4')}
+    UPDATE centreond_open SET router = $3, started = true
+    WHERE EXISTS (SELECT 1 FROM me) AND id = (SELECT id FROM centreond_request WHERE token = $1)
+      AND router = (SELECT number FROM centreond_node WHERE id = $2) AND kept = $5
     RETURNING 1`,
+};
+
+const KEEP: Statement = {
+  name: 'keep',
+  text: `WITH ${me('$2', '$3')}
+    UPDATE centreond_open SET kept = kept + 1
+    WHERE EXISTS (SELECT 1 FROM me) AND id = (SELECT id FROM centreond_request WHERE token = $1) AND router = $2
+    RETURNING kept`,
 };
 
 const HOLDER: Statement = {
@@ -305,7 +317,7 @@ const NEWS: Statement = {
 
 const CARRY: Statement = {
   name: 'carry',
-  text: `WITH me AS (SELECT 1 FROM centreond_router WHERE node = $1 AND fence = $2),
+  text: `WITH ${me('$1', '$2')},
     gone AS (
       DELETE FROM centreond_carried WHERE router = $1 AND EXISTS (SELECT 1 FROM me)
         AND (node = ANY ($5::text[]) OR ($6::boolean AND node <> ALL ($3::text[]))))
@@ -323,7 +335,7 @@ const CARRIED: Statement = {
 /** Writes the record $2 over the version $3, which is 0 where there is none. */
 const WRITE_TRUST: Statement = {
   name: 'write trust',
-  text: `WITH me AS (SELECT 1 FROM centreond_router WHERE node = $4 AND fence = $5),
+  text: `WITH ${me('$4', '$5')},
     changed AS (
       UPDATE centreond_trust SET version = version + 1, record = $2
       WHERE cluster = $1 AND version = $3 AND EXISTS (SELECT 1 FROM me) RETURNING version),

@@ -180,4 +180,9 @@ CREATE TABLE centreond_trust (
     record text NOT NULL
 );
 `,
+  `
+-- started: a router took it from another one to run it, or was sent it and is gone: it may have run. kept: raised where the router that
+-- has it decides what becomes of it, so that who was to take it before cannot any more.
+ALTER TABLE centreond_open ADD COLUMN started boolean NOT NULL DEFAULT false, ADD COLUMN kept integer NOT NULL DEFAULT 0;
+`,
 ];

@@ -7,7 +7,7 @@ import type { Address } from './address.ts';
 import { textArray } from './arrays.ts';
 import { findRows, ownLog, settledBelow } from './pages.ts';
 import { Pool } from './pool.ts';
-import { SELECT_KNOWN, SELECT_OPEN, storedRequest } from './records.ts';
+import { openRequest, SELECT_KNOWN, SELECT_OPEN, storedRequest } from './records.ts';
 import { listRequests } from './request-list.ts';
 import { numberOf, PURGED, readMeta } from './schema.ts';
 import type { Session } from './session.ts';
@@ -131,7 +131,7 @@ export class PostgresReader implements Answering {
     const found = await this.#pages.read((session) =>
       session.rows(SELECT_OPEN, [after, this.#number, limit, ROW_OVERHEAD, maxBytes]),
     );
-    return found.map(storedRequest);
+    return found.map(openRequest);
   }
 
   async #state({ type, prefix, after, maxBytes }: Question & { kind: 'entries' }): Promise<Answers['entries']> {

@@ -100,7 +100,7 @@ onPostgres(({ opened, place }) => {
     if (!open) throw new Error('nobody has it');
     expect(await memberOf(open).openHere(['one', 'two'])).toMatchObject([{ token: 'one', owner: 'alice' }]);
     await expect(a.append(draft('one', 2))).rejects.toMatchObject({ code: 'STORE_FAILED' });
-    await expect(memberOf(a).claim('one', 'b')).resolves.not.toMatchObject({ token: 'one' });
+    await expect(memberOf(a).claim('one', 'b', 0)).resolves.not.toMatchObject({ token: 'one' });
     await expect(memberOf(a).beat('', {})).rejects.toThrow('another process has taken the place');
     await open.append(draft('one', 1));
     expect(await memberOf(b).carried()).toEqual([]);
@@ -121,15 +121,55 @@ onPostgres(({ opened, place }) => {
     expect((await memberOf(b).beat('', {})).routers[0]).toMatchObject({ id: 'a', state: 'up' });
   });
 
+  test('a request that was kept is taken by nobody who was told of it before', async () => {
+    const at = await place();
+    const [a, b] = [await opened(among('a'), at), await opened(among('b'), at)];
+    await a.accept(request('one'), '{}');
+    expect(await memberOf(b).keep('one')).toBeUndefined();
+    expect(await memberOf(a).keep('one')).toBe(1);
+    expect(await memberOf(b).claim('one', 'a', 0)).toBe('a');
+    expect(await memberOf(a).keep('one')).toBe(2);
+    expect(await memberOf(b).claim('one', 'a', 2)).toMatchObject({ token: 'one', hasStarted: true });
+    expect(await memberOf(a).keep('one')).toBeUndefined();
+    await silence(at, 'b', 11);
+    expect(await memberOf(a).takeOver()).toEqual({ router: 'b', tokens: ['one'] });
+    await expect(memberOf(b).keep('one')).resolves.toBeUndefined();
+  });
+
+  test('what may have run at a router that is gone is known, whoever takes it over, and after each restart', async () => {
+    const at = await place();
+    const [a, b] = [await opened(among('a'), at), await opened(among('b'), at)];
+    await a.accept(request('there', { target: 'a' }), '{}');
+    await a.accept(request('farther', { target: 'poller' }), '{}');
+    await silence(at, 'a', 11);
+    expect((await memberOf(b).takeOver())?.tokens.toSorted()).toEqual(['farther', 'there']);
+    await b.close();
+    const again = await opened(among('b'), at);
+    const { requests } = await again.unsettled(0, 10, 1_000_000);
+    expect(requests).toMatchObject([
+      { token: 'there', hasStarted: true },
+      { token: 'farther', hasStarted: false },
+    ]);
+    const c = await opened(among('c'), at);
+    await silence(at, 'b', 11);
+    expect((await memberOf(c).takeOver())?.tokens).toHaveLength(2);
+    expect(await memberOf(c).openHere(['there', 'farther'])).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ token: 'there', hasStarted: true }),
+        expect.objectContaining({ token: 'farther', hasStarted: false }),
+      ]),
+    );
+  });
+
   test('a request is handed over once, and ends where it is', async () => {
     const at = await place();
     const [a, b, c] = [await opened(among('a'), at), await opened(among('b'), at), await opened(among('c'), at)];
     await a.accept(request('one'), '{}');
-    expect(await memberOf(b).claim('one', 'a')).toMatchObject({ token: 'one', action: 'WEATHER' });
-    expect(await memberOf(b).claim('one', 'a')).toBe('b');
-    expect(await memberOf(c).claim('one', 'a')).toBe('b');
+    expect(await memberOf(b).claim('one', 'a', 0)).toMatchObject({ token: 'one', action: 'WEATHER' });
+    expect(await memberOf(b).claim('one', 'a', 0)).toBe('b');
+    expect(await memberOf(c).claim('one', 'a', 0)).toBe('b');
     expect(await memberOf(a).holderOf('one')).toBe('b');
-    expect(await memberOf(c).claim('none', 'a')).toBeUndefined();
+    expect(await memberOf(c).claim('none', 'a', 0)).toBeUndefined();
     const row = await b.append(draft('one', 120));
     expect(await memberOf(a).newsOf(new Map([['one', row.id - 1]]))).toEqual(new Map([['one', row.id]]));
     expect(await memberOf(a).newsOf(new Map([['one', row.id]]))).toEqual(new Map());
