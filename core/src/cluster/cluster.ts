@@ -87,6 +87,7 @@ export class Cluster {
     this.placements = new Placements({
       ...{ ...options, carrierOf, others: (type) => this.#othersOf(type) },
       beatAge: () => this.#options.heartbeat.age,
+      beat: () => this.#options.heartbeat.beat(),
     });
     this.#served = new ServedRequests({
       ...options,
@@ -130,11 +131,15 @@ export class Cluster {
     return (JSON.parse(answer) as { cancelled?: unknown }).cancelled === true;
   }
 
-  #othersOf(type: string): { competing: string[]; running: string | undefined } {
+  #othersOf(type: string): { competing: string[]; running: string | undefined; mayRun: boolean } {
     const up = [...this.#up].filter(([, { isReached }]) => isReached);
     return {
       competing: up.flatMap(([id, { competes }]) => (competes.includes(type) ? [id] : [])),
       running: up.find(([, { runs }]) => runs.includes(type))?.[0],
+      // What the last heartbeat brought, though it is not taken yet.
+      mayRun: this.#options.heartbeat.last.routers.some(
+        ({ id, state, load }) => id !== this.#options.id && state === 'up' && readLoad(load).turns.includes(type),
+      ),
     };
   }
 

@@ -50,7 +50,7 @@ export class Heartbeat {
   /** Says more from now on, and beats at once. Rejects if that does not get through. */
   async speak(speaking: Speaking): Promise<void> {
     this.#speaking = speaking;
-    await this.#once();
+    await this.beat();
   }
 
   /** Beats now and from now on. Rejects if the first one does not get through. */
@@ -64,11 +64,24 @@ export class Heartbeat {
     return this.#options.clock.monotonic() - this.#lastAt;
   }
 
-  /** Beats once more at once: what this router says has changed. */
+  /** Beats once more at once: what this router says has changed. Whether it gets through, the next one tells. */
   hurry(): void {
-    if (this.#isStopped) return;
-    clearTimeout(this.#timer);
-    this.#beat();
+    this.beat().catch(() => undefined);
+  }
+
+  /**
+   * Beats once more at once. Resolves when that got through: `last` is then what was so after the call. Rejects if it did not, or if this
+   * router stops.
+   */
+  beat(): Promise<void> {
+    // One at a time: what an earlier one brings never comes after what a later one brought.
+    const done = this.#under.then(() => {
+      clearTimeout(this.#timer);
+      if (this.#isStopped) throw new Error('this router stops');
+      return this.#once();
+    });
+    this.#under = done.catch((error: unknown) => this.#failed(error)).finally(() => this.#next());
+    return done;
   }
 
   /** Resolves when none is under way. */
@@ -80,24 +93,16 @@ export class Heartbeat {
 
   #next(): void {
     if (this.#isStopped) return;
-    this.#timer = setTimeout(() => this.#beat(), EVERY_MS);
+    this.#timer = setTimeout(() => this.hurry(), EVERY_MS);
   }
 
-  #beat(): void {
-    // One at a time: what an earlier one brings never comes after what a later one brought.
-    this.#under = this.#under
-      .then(() => {
-        clearTimeout(this.#timer);
-        return this.#isStopped ? undefined : this.#once();
-      })
-      .catch((error: unknown) => {
-        const { log, fenced } = this.#options;
-        if (error instanceof Fenced) {
-          this.#isStopped = true;
-          fenced(error);
-        } else log.debug({ err: error }, `a heartbeat did not get through: ${reasonOf(error)}`);
-      })
-      .finally(() => this.#next());
+  #failed(error: unknown): void {
+    const { log, fenced } = this.#options;
+    if (this.#isStopped) return;
+    if (error instanceof Fenced) {
+      this.#isStopped = true;
+      fenced(error);
+    } else log.debug({ err: error }, `a heartbeat did not get through: ${reasonOf(error)}`);
   }
 
   async #once(): Promise<void> {

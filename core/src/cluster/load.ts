@@ -14,12 +14,23 @@ const Load = z.object({
   /** Of the plugins of which one router of the cluster runs at a time, those for which it competes, and those that it runs. */
   competes: z.array(z.string()),
   runs: z.array(z.string()),
+  /** Those whose turn it has, although they may not run yet, or which have not ended there yet. */
+  turns: z.array(z.string()).default([]),
 });
 
 /** What a router says of itself in its heartbeats. */
 export type Load = z.output<typeof Load>;
 
-const NOTHING: Load = { open: 0, nodes: 0, carried: 0, isReached: false, actions: [], competes: [], runs: [] };
+const NOTHING: Load = {
+  open: 0,
+  nodes: 0,
+  carried: 0,
+  isReached: false,
+  actions: [],
+  competes: [],
+  runs: [],
+  turns: [],
+};
 
 /** Reads what a router said of itself; of a router that has said nothing yet, or that is of another version, what is common. */
 export function readLoad(text: string): Load {

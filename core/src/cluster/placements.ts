@@ -5,16 +5,26 @@ import type { Placement } from '../router/placement.ts';
 import type { Membership } from '../store/membership.ts';
 import { RouterStandIn, type StandInOptions } from './router-stand-in.ts';
 
-const TRY_EVERY_MS = 1000;
-/** PostgreSQL frees the locks of a session of which nothing comes after 11 s: by then what runs by them has ended. */
-const UNHEARD_MS = 8000;
+const TRY_EVERY_MS = 500;
+/**
+ * A turn ends here when the database was not heard of for so long. PostgreSQL frees the locks of a session of which nothing comes after
+ * 12 s: what runs by them has {@link ENDED_WITHIN_MS} to end before that.
+ */
+const UNHEARD_MS = 6000;
+/** What has lost its turn has ended after so long. */
+const ENDED_WITHIN_MS = 5500;
 /** Who gave its turn to another tries again after so long. */
 const PASSED_MS = 5000;
 
 interface Contest {
   readonly type: string;
   readonly turn: (isMine: boolean) => Promise<void>;
+  /** When this router took its lock, in monotonic milliseconds; undefined while it has not. */
+  lockedAt: number | undefined;
+  /** It is to run here. */
   isMine: boolean;
+  /** How many of its ends here are not over. */
+  ending: number;
   /** The session with the database that took its lock. */
   session: number;
   /** Monotonic milliseconds before which it does not try. */
@@ -22,19 +32,25 @@ interface Contest {
   isOver: boolean;
 }
 
-export interface PlacementsOptions extends Omit<StandInOptions, 'type' | 'runsOn'> {
+export interface PlacementsOptions extends Omit<StandInOptions, 'type' | 'runsOn' | 'membership'> {
   readonly membership: Pick<Membership, 'lock' | 'unlock' | 'session' | 'holderOf' | 'keep'>;
   readonly clock: { now(): number; monotonic(): number };
   readonly log: Log;
   /** Milliseconds since the last heartbeat that got through. */
   beatAge(): number;
-  /** The other routers that are up and compete for a plugin, or that run it. */
-  others(type: string): { readonly competing: readonly string[]; readonly running: string | undefined };
+  /** Beats at once. Resolves when the others can know what this router says, and it knows what they say; rejects where the database is away. */
+  beat(): Promise<void>;
+  /** The other routers that are up and compete for a plugin, the one that runs it, and whether one may run it although its lock is free. */
+  others(type: string): {
+    readonly competing: readonly string[];
+    readonly running: string | undefined;
+    readonly mayRun: boolean;
+  };
 }
 
 /**
  * Which of the plugins that run on one router of a cluster at a time run here: those whose lock in the database this router has. A lock
- * goes with the session that took it.
+ * goes with the session that took it, and what ran by it needs a while to end: who takes the lock waits for that.
  */
 export class Placements implements Placement {
   readonly #options: PlacementsOptions;
@@ -47,10 +63,15 @@ export class Placements implements Placement {
     this.#options = options;
   }
 
-  /** The plugins for which this router competes, and those that run here. */
-  get types(): { readonly competes: string[]; readonly runs: string[] } {
+  /** The plugins for which this router competes, those that run here, and those that may: their turn is here, or they are ending. */
+  get types(): { readonly competes: string[]; readonly runs: string[]; readonly turns: string[] } {
     const all = [...this.#contests.values()];
-    return { competes: all.map(({ type }) => type), runs: all.flatMap(({ type, isMine }) => (isMine ? [type] : [])) };
+    const typesOf = (which: (contest: Contest) => boolean) => all.filter(which).map(({ type }) => type);
+    return {
+      competes: typesOf(() => true),
+      runs: typesOf(({ isMine }) => isMine),
+      turns: typesOf(({ lockedAt, ending }) => lockedAt !== undefined || ending > 0),
+    };
   }
 
   /** Gives turns from here on. */
@@ -65,12 +86,16 @@ export class Placements implements Placement {
   }
 
   compete(type: string, turn: (isMine: boolean) => Promise<void>): () => void {
-    const contest: Contest = { type, turn, isMine: false, session: 0, notBefore: 0, isOver: false };
+    const contest: Contest = {
+      ...{ type, turn, lockedAt: undefined, isMine: false, ending: 0, session: 0, notBefore: 0, isOver: false },
+    };
     this.#contests.set(type, contest);
     return () => {
       contest.isOver = true;
       if (this.#contests.get(type) === contest) this.#contests.delete(type);
-      if (contest.isMine) this.#letGo(type);
+      if (contest.lockedAt === undefined) return;
+      this.#letGo(type);
+      this.#tell();
     };
   }
 
@@ -90,8 +115,19 @@ export class Placements implements Placement {
   }
 
   #end(contest: Contest): void {
-    contest.isMine = false;
-    void contest.turn(false);
+    const wasMine = contest.isMine;
+    Object.assign(contest, { isMine: false, lockedAt: undefined });
+    if (!wasMine) return;
+    contest.ending++;
+    void contest.turn(false).then(() => {
+      contest.ending--;
+      this.#tell();
+    });
+  }
+
+  /** Has the others know what this router says now; where that does not get through, a later heartbeat does. */
+  #tell(): void {
+    this.#options.beat().catch(() => undefined);
   }
 
   #letGo(type: string): void {
@@ -108,6 +144,7 @@ export class Placements implements Placement {
     this.#isBusy = true;
     try {
       for (const contest of [...this.#contests.values()]) await this.#try(contest);
+      await this.#beginDue();
     } catch (error) {
       this.#options.log.debug({ err: error }, `no turns were sought: ${reasonOf(error)}`);
     } finally {
@@ -123,11 +160,14 @@ export class Placements implements Placement {
   #endLost(): void {
     const { membership, log } = this.#options;
     for (const contest of this.#contests.values()) {
-      if (!contest.isMine) continue;
+      if (contest.lockedAt === undefined) continue;
       const { type } = contest;
       if (contest.session !== membership.session) this.#end(contest);
       else if (this.#isUnheard) {
-        log.warn({ plugin: type }, `the plugin ${type} ends here: the database has not answered for 8 s`);
+        log.warn(
+          { plugin: type },
+          `the plugin ${type} ends here: the database has not answered for ${UNHEARD_MS / 1000} s`,
+        );
         this.#end(contest);
         this.#letGo(type);
       }
@@ -137,7 +177,7 @@ export class Placements implements Placement {
   async #try(contest: Contest): Promise<void> {
     const { membership, clock } = this.#options;
     const { type } = contest;
-    if (contest.isMine || contest.isOver || contest.notBefore > clock.monotonic()) return;
+    if (contest.lockedAt !== undefined || contest.isOver || contest.notBefore > clock.monotonic()) return;
     const { session } = membership;
     if (!(await membership.lock(lockOf(type)))) return;
     // A lock counts how often it was taken: one that may be of an earlier session is given back.
@@ -145,8 +185,23 @@ export class Placements implements Placement {
       this.#letGo(type);
       return;
     }
-    Object.assign(contest, { isMine: true, session });
-    void contest.turn(true);
+    Object.assign(contest, { lockedAt: clock.monotonic(), session });
+  }
+
+  /** Gives the turns of which the others know, and which have ended where they were before. */
+  async #beginDue(): Promise<void> {
+    const { beat, others, membership, clock } = this.#options;
+    const due = [...this.#contests.values()].filter(({ lockedAt, isMine }) => lockedAt !== undefined && !isMine);
+    if (due.length === 0) return;
+    await beat();
+    for (const contest of due) {
+      const { type, lockedAt, session, isOver } = contest;
+      if (lockedAt === undefined || isOver || membership.session !== session || this.#isUnheard) continue;
+      if (others(type).mayRun && clock.monotonic() - lockedAt < ENDED_WITHIN_MS) continue;
+      contest.isMine = true;
+      void contest.turn(true);
+      this.#tell();
+    }
   }
 }
 

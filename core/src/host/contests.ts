@@ -5,7 +5,7 @@ import type { Hosted, HostedOptions } from './hosted.ts';
 import { Standby } from './standby.ts';
 
 /** How long what a plugin accepted may go on when its turn here is over. Then it has 4 s to stop. */
-const TURN_DRAIN_MS = 3000;
+const TURN_DRAIN_MS = 1000;
 /** How long a plugin that failed here for good keeps its turn: longer each time, since it may fail on every router. */
 const FIRST_PASS_MS = 1000;
 const LAST_PASS_MS = 60_000;

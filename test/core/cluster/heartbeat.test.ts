@@ -73,6 +73,25 @@ describe('the heartbeat of a router', () => {
     await all.heartbeat.stop();
   });
 
+  test('that is asked for brings what was so afterwards, and says so, or why not', async () => {
+    const all = stage();
+    await all.heartbeat.start();
+    const { promise, resolve } = Promise.withResolvers<Beat>();
+    all.beat = () => promise;
+    all.heartbeat.hurry();
+    const asked = all.heartbeat.beat();
+    await vi.advanceTimersByTimeAsync(0);
+    all.beat = async () => ({ ...BEAT, trust: 2 });
+    resolve({ ...BEAT, trust: 1 });
+    await asked;
+    expect([all.said.length, all.heartbeat.last.trust]).toEqual([3, 2]);
+    all.beat = away;
+    await expect(all.heartbeat.beat()).rejects.toThrow('the database is away');
+    await all.heartbeat.stop();
+    await expect(all.heartbeat.beat()).rejects.toThrow('this router stops');
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   test('is never under way twice: the next one comes two seconds after the last has ended', async () => {
     const all = stage();
     await all.heartbeat.start();

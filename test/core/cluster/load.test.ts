@@ -3,9 +3,9 @@ import { readLoad } from '../../../core/dist/cluster/load.js';
 
 const LOAD = {
   ...{ open: 3, nodes: 2, carried: 7, isReached: true, actions: ['ECHO'] },
-  ...{ competes: ['cron'], runs: ['cron'] },
+  ...{ competes: ['cron'], runs: ['cron'], turns: ['mail'] },
 };
-const NOTHING = { open: 0, nodes: 0, carried: 0, isReached: false, actions: [], competes: [], runs: [] };
+const NOTHING = { open: 0, nodes: 0, carried: 0, isReached: false, actions: [], competes: [], runs: [], turns: [] };
 
 test('what a router says of itself is read as it said it', () => {
   expect(readLoad(JSON.stringify(LOAD))).toEqual(LOAD);

@@ -58,7 +58,12 @@ class Contender {
   readonly session: Session;
   readonly placements: Placements;
   readonly turns: string[] = [];
-  others: { competing: string[]; running: string | undefined } = { competing: [], running: undefined };
+  others: { competing: string[]; running: string | undefined; mayRun: boolean } = {
+    ...{ competing: [], running: undefined, mayRun: false },
+  };
+  /** What it said with each heartbeat of the turns that it has. */
+  readonly beats: string[] = [];
+  ending = Promise.resolve();
   readonly log = new Lines();
 
   constructor(table: LockTable, id: string) {
@@ -66,6 +71,7 @@ class Contender {
     this.placements = new Placements({
       ...{ id, membership: this.session, clock: { now: Date.now, monotonic: Date.now }, log: this.log as never },
       ...{ bus: new FakeBus(), requests: { fail: () => {} }, others: () => this.others, beatAge: () => 0 },
+      beat: async () => void this.beats.push(this.placements.types.turns.join()),
       carrierOf: () => {
         throw new Error('nothing is handed over');
       },
@@ -73,7 +79,10 @@ class Contender {
   }
 
   compete(type = 'cron'): () => void {
-    return this.placements.compete(type, async (isMine) => void this.turns.push(`${type} ${isMine}`));
+    return this.placements.compete(type, async (isMine) => {
+      this.turns.push(`${type} ${isMine}`);
+      if (!isMine) await this.ending;
+    });
   }
 
   /** The types whose turn it is here, by what was told. */
@@ -99,8 +108,8 @@ describe('a plugin of which one router runs it at a time', () => {
     }
     await rounds(10);
     expect([a.turns, b.turns]).toEqual([['cron true'], []]);
-    expect(a.placements.types).toEqual({ competes: ['cron'], runs: ['cron'] });
-    expect(b.placements.types).toEqual({ competes: ['cron'], runs: [] });
+    expect(a.placements.types).toEqual({ competes: ['cron'], runs: ['cron'], turns: ['cron'] });
+    expect(b.placements.types).toEqual({ competes: ['cron'], runs: [], turns: [] });
   });
 
   test('waits for the start of the cluster', async () => {
@@ -125,7 +134,7 @@ describe('a plugin of which one router runs it at a time', () => {
     await rounds();
     // Who withdraws has ended it, and is told nothing.
     expect([a.turns, b.turns]).toEqual([['cron true'], ['cron true']]);
-    expect(a.placements.types).toEqual({ competes: [], runs: [] });
+    expect(a.placements.types).toEqual({ competes: [], runs: [], turns: [] });
     expect(table.held.size).toBe(1);
   });
 
@@ -187,6 +196,64 @@ describe('a plugin of which one router runs it at a time', () => {
   );
 });
 
+describe('a turn that another router had', () => {
+  test('begins here once the plugin has ended there, although its lock was free before', async () => {
+    const { a } = pair();
+    a.others.mayRun = true;
+    a.compete();
+    a.placements.start();
+    await rounds(3);
+    // The others know by then that it has the lock.
+    expect([a.turns, a.placements.types.turns, a.beats.at(-1)]).toEqual([[], ['cron'], 'cron']);
+    a.others.mayRun = false;
+    await rounds();
+    expect(a.turns).toEqual(['cron true']);
+  });
+
+  test('begins here after 5.5 s at the latest: by then it has ended there', async () => {
+    const { a } = pair();
+    a.others.mayRun = true;
+    a.compete();
+    a.placements.start();
+    await rounds(5);
+    expect(a.turns).toEqual([]);
+    await rounds();
+    expect(a.turns).toEqual(['cron true']);
+  });
+
+  test('does not begin here where the session is lost meanwhile', async () => {
+    const { a, b } = pair();
+    a.others.mayRun = true;
+    a.compete();
+    a.placements.start();
+    await rounds(2);
+    a.session.lost();
+    b.compete();
+    b.placements.start();
+    await rounds(20);
+    expect([a.turns, b.turns]).toEqual([[], ['cron true']]);
+  });
+
+  test('is said to be here until the plugin has ended', async () => {
+    const { a, b } = pair();
+    a.compete();
+    a.placements.start();
+    await rounds();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    a.ending = promise;
+    b.compete();
+    a.session.lost();
+    b.placements.start();
+    await rounds(3);
+    expect([a.turns, a.placements.types.runs, a.placements.types.turns]).toEqual([
+      ...[['cron true', 'cron false'], [], ['cron']],
+    ]);
+    resolve();
+    await rounds();
+    expect([a.placements.types.turns, a.beats.at(-1)]).toEqual([[], '']);
+  });
+});
+
 describe('a plugin that failed for good on the router whose turn it is', () => {
   test('stays there where no other competes', async () => {
     const { a } = pair();
@@ -204,7 +271,7 @@ describe('a plugin that failed for good on the router whose turn it is', () => {
     a.compete();
     a.placements.start();
     await rounds();
-    a.others = { competing: ['b'], running: undefined };
+    a.others = { competing: ['b'], running: undefined, mayRun: false };
     a.placements.pass('cron');
     expect(a.turns).toEqual(['cron true', 'cron false']);
     await vi.advanceTimersByTimeAsync(PASSED_MS - ROUND_MS);
@@ -220,7 +287,7 @@ describe('a plugin that failed for good on the router whose turn it is', () => {
     a.compete();
     a.placements.start();
     await rounds();
-    a.others = { competing: ['b'], running: undefined };
+    a.others = { competing: ['b'], running: undefined, mayRun: false };
     a.placements.pass('cron');
     await vi.advanceTimersByTimeAsync(PASSED_MS + ROUND_MS);
     expect(a.turns).toEqual(['cron true', 'cron false', 'cron true']);
@@ -244,6 +311,6 @@ test('a stand-in knows the router that runs its plugin', () => {
   const { a } = pair();
   const standIn = a.placements.standIn({ type: 'cron' } as never);
   expect(standIn.runsOn()).toBeUndefined();
-  a.others = { competing: ['b'], running: 'b' };
+  a.others = { competing: ['b'], running: 'b', mayRun: true };
   expect(standIn.runsOn()).toBe('b');
 });
