@@ -93,8 +93,9 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   const registry = new Registry();
   const verbs = new Verbs(log);
   const events = new Events(registry, log, verbs, chronicle);
-  const followers = new Followers({ store, log, follows, bufferBytes: follows.buffer, watch: ground.cluster?.watches });
-  const requests = new Requests({ store, followers, telemetry, open, clock, log });
+  const watch = ground.cluster?.watches;
+  const followers = new Followers({ store, log, follows, bufferBytes: follows.buffer, watch });
+  const requests = new Requests({ store, followers, telemetry, open, clock, log, watch });
   const router = { store, registry, requests, followers, telemetry, verbs, events, chronicle };
 
   const fleet = await openFleet({ ...base, ...router, trust, held });

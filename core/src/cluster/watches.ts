@@ -18,6 +18,12 @@ interface Watched {
   last: number;
 }
 
+/** Which routers want to hear of a token, and the node to which its request was handed over here, if it was. */
+interface Wanted {
+  readonly routers: Set<string>;
+  target: string | undefined;
+}
+
 /**
  * Tokens whose rows other routers may write, and those of which other routers want to hear. What is told is that there are rows: who
  * wants them reads them in the database. What is not told, or cannot be read at once, is found by a look at the database.
@@ -25,8 +31,7 @@ interface Watched {
 export class Watches implements Watch {
   readonly #bus: Pick<Bus, 'tell'>;
   readonly #watched = new Map<string, Watched>();
-  /** Which routers want to hear of a token. */
-  readonly #wanted = new Map<string, Set<string>>();
+  readonly #wanted = new Map<string, Wanted>();
   readonly #added = new Set<string>();
   readonly #removed = new Set<string>();
   readonly #news = new Map<string, Map<string, number>>();
@@ -66,9 +71,9 @@ export class Watches implements Watch {
   }
 
   written(row: Row): void {
-    const routers = this.#wanted.get(row.token);
-    if (!routers) return;
-    for (const router of routers) {
+    const wanted = this.#wanted.get(row.token);
+    if (!wanted) return;
+    for (const router of wanted.routers) {
       const news = this.#news.get(router) ?? new Map<string, number>();
       this.#news.set(router, news.set(row.token, row.id));
     }
@@ -76,11 +81,20 @@ export class Watches implements Watch {
     this.#soon();
   }
 
-  /** The router `id` wants to hear of a token. */
-  wants(id: string, token: string): void {
-    const routers = this.#wanted.get(token);
-    if (routers) routers.add(id);
-    else if (this.#wanted.size < INTERESTS) this.#wanted.set(token, new Set([id]));
+  targetOf(token: string): string | undefined {
+    return this.#wanted.get(token)?.target;
+  }
+
+  /** The router `id` wants to hear of a token; `target` is the node to which its request is handed over here. */
+  wants(id: string, token: string, target?: string): void {
+    let wanted = this.#wanted.get(token);
+    if (!wanted) {
+      if (this.#wanted.size >= INTERESTS) return;
+      wanted = { routers: new Set(), target: undefined };
+      this.#wanted.set(token, wanted);
+    }
+    wanted.routers.add(id);
+    wanted.target = target ?? wanted.target;
   }
 
   /** Takes what another router says of tokens: `watches` that it wants to hear of some, `news` that there are rows. */
@@ -129,7 +143,7 @@ export class Watches implements Watch {
   }
 
   #unwanted(id: string, token: string): void {
-    const routers = this.#wanted.get(token);
+    const routers = this.#wanted.get(token)?.routers;
     if (routers?.delete(id) && routers.size === 0) this.#wanted.delete(token);
   }
 

@@ -46,6 +46,8 @@ export interface Watch {
   remove(token: string): void;
   /** A row was stored here. */
   written(row: Row): void;
+  /** The node to which another router had the request `token` handed over here; undefined where none did. */
+  targetOf(token: string): string | undefined;
 }
 
 export interface FollowersOptions {

@@ -3,7 +3,7 @@ import type { Log } from '../log.ts';
 import { type Bounds, Shares } from '../shares.ts';
 import type { Adopted, ForeignRow, LogPage, Row, TokenStore } from '../store/token-store.ts';
 import { Appender } from './appender.ts';
-import type { Followers } from './followers.ts';
+import type { Followers, Watch } from './followers.ts';
 import type { Peer } from './peer.ts';
 import { Answer, OpenRequest, type RequestParts } from './request.ts';
 import type { Telemetry } from './telemetry.ts';
@@ -22,6 +22,8 @@ export interface RequestsOptions {
   readonly log: Log;
   /** Open requests, in all and of one identity. */
   readonly open: Bounds;
+  /** Undefined for a router by itself. */
+  readonly watch?: Pick<Watch, 'targetOf'> | undefined;
 }
 
 /**
@@ -244,7 +246,8 @@ export class Requests {
     const rows = page.rows.map((row): ForeignRow => {
       const open = this.#open.get(row.token);
       // Of one that is being recorded the store knows more: which of the two came first.
-      if (!open || open.isRecording) return row;
+      if (!open) return this.#ofAnother(row, reaches);
+      if (open.isRecording) return row;
       const failedOnTheWay = row.code === FAILED && reaches(open.target);
       const counts = open.action.executor.elsewhere === true && (row.node === open.target || failedOnTheWay);
       const claim = counts && isTerminal(row.code) ? open.endsWith() : undefined;
@@ -271,6 +274,13 @@ export class Requests {
     // Their end was stored before, or belongs to another request.
     for (const [open, giveBack] of claims) if (this.#open.get(open.token) === open) giveBack();
     return adopted;
+  }
+
+  /** A node that this router carries may fail a request of another router on the way to its target. */
+  #ofAnother(row: ForeignRow, reaches: (target: string) => boolean): ForeignRow {
+    if (row.code !== FAILED) return row;
+    const target = this.#options.watch?.targetOf(row.token);
+    return target !== undefined && reaches(target) ? { ...row, counts: true } : row;
   }
 
   /** The end of a request that runs on another router, or on a node of it, was stored there. */

@@ -27,6 +27,18 @@ function stage() {
   return { bus, watches, news };
 }
 
+test('the node of a request that another router handed over is known until its end, and whoever else wants to hear of it', () => {
+  const { watches } = stage();
+  expect(watches.targetOf('t')).toBeUndefined();
+  watches.wants('b', 't', 'leaf');
+  watches.wants('c', 't');
+  expect(watches.targetOf('t')).toBe('leaf');
+  watches.written(row('t', 1));
+  expect(watches.targetOf('t')).toBe('leaf');
+  watches.written(row('t', 2, DONE));
+  expect(watches.targetOf('t')).toBeUndefined();
+});
+
 describe('what is watched here', () => {
   test('is told to all in one message for what comes within a tick', () => {
     const { bus, watches } = stage();
