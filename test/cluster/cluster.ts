@@ -30,6 +30,8 @@ export interface ClusterPlan {
   readonly clients?: readonly { readonly identity: string; readonly fingerprint: string }[];
   /** What the first router runs besides the probe. */
   readonly plugins?: readonly object[];
+  /** What the router `id` runs, too. */
+  readonly pluginsOf?: (id: string) => readonly object[];
   /** `name=value`, as for `postgres -c`. */
   readonly postgres?: readonly string[];
 }
@@ -70,7 +72,7 @@ export class Cluster {
     }
   }
 
-  async #prepare({ routers, nodes = 0, clients = [], plugins = [] }: ClusterPlan): Promise<void> {
+  async #prepare({ routers, nodes = 0, clients = [], plugins = [], pluginsOf }: ClusterPlan): Promise<void> {
     const { url: nats, credentials } = this.nats;
     const witness = await Witness.open(this.postgres);
     this.#witness = witness;
@@ -82,6 +84,7 @@ export class Cluster {
     const [first] = this.routers;
     if (!first) throw new Error('a cluster has one router at least');
     first.settings.plugins?.push(...plugins);
+    for (const router of this.routers) router.settings.plugins?.push(...(pluginsOf?.(router.id) ?? []));
     this.#identities.push(first.client('alice'), first.client('root', ['client', 'admin']));
     first.clients.push(...clients.map((one) => ({ ...one, roles: ['client'] })));
     for (const router of this.routers) {

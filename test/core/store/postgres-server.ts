@@ -168,19 +168,33 @@ export class PostgresServer {
     return name;
   }
 
-  /** Kills it and all its processes at once, as a power cut would. Its folder stays. */
-  async kill(): Promise<void> {
+  /** Signals it and the processes that it started. */
+  #signal(signal: NodeJS.Signals): void {
     const [pid] = readFileSync(path.join(this.#data, 'postmaster.pid'), 'utf8').split('\n');
     const children = execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' }).split('\n');
-    writeFileSync(this.#killed, '');
     for (const one of [String(pid), ...children].map(Number).filter((number) => number > 0)) {
       try {
-        process.kill(one, 'SIGKILL');
+        process.kill(one, signal);
       } catch (error) {
         // It ended by itself meanwhile.
         if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
       }
     }
+  }
+
+  /** Has it stand still: its connections stay, and nothing is answered. */
+  pause(): void {
+    this.#signal('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#signal('SIGCONT');
+  }
+
+  /** Kills it and all its processes at once, as a power cut would. Its folder stays. */
+  async kill(): Promise<void> {
+    writeFileSync(this.#killed, '');
+    this.#signal('SIGKILL');
     // The shell takes notice of its end, and leaves the folder.
     const keeper = this.#keeper;
     this.#keeper = undefined;
