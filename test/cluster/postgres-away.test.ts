@@ -7,25 +7,48 @@ import { seeded, seedOfRun } from '../faults/ledger.ts';
 import { quantile, report, seconds } from '../fleet/report.ts';
 import { Cluster } from './cluster.ts';
 import { Load } from './load.ts';
+import type { Router } from './member.ts';
 import { noNats } from './nats-server.ts';
 import { expectNothingWrong } from './verdict.ts';
 
 const AWAY_MS = process.env.LONG ? 60_000 : 10_000;
 const BACK_MS = 5000;
 const ANSWER_MS = 10_000;
+/** Longer than a statement may take. */
+const STILL_MS = process.env.LONG ? 60_000 : 35_000;
+const UNANSWERED_MS = 2000;
 const PREFIX = 'postgres-';
 const SENTENCE = /could not be put on disk: .+ Nothing was run/;
 
 const seed = seedOfRun();
 
 /** What a router answers to a request: 'ok', or its refusal with the sentence. */
-async function answerOf(client: Client, token: string): Promise<string> {
+async function answerOf(client: Client, token: string, timeoutMs = ANSWER_MS): Promise<string> {
   try {
-    await client.send('ECHO_ONCE', {}, { token, timeoutMs: ANSWER_MS });
+    await client.send('ECHO_ONCE', {}, { token, timeoutMs });
     return 'ok';
   } catch (error) {
     return isCentreondError(error) ? `${error.code}: ${reasonOf(error)}` : reasonOf(error);
   }
+}
+
+/** How long after `back` each router accepts a request, in milliseconds. */
+function servedAgain(cluster: Cluster, back: number): Promise<number[]> {
+  return Promise.all(
+    cluster.routers.map(async (router) => {
+      const client = cluster.client(router);
+      let answer = '';
+      let asked = 0;
+      const accepts = async () => {
+        answer = await answerOf(client, `back-${router.id}-${++asked}`);
+        return answer === 'ok';
+      };
+      await until(`${router.id} accepts a request`, accepts).catch(async (error: Error) => {
+        throw new Error(`${error.message}, but ${answer}\n${await cluster.story()}`);
+      });
+      return performance.now() - back;
+    }),
+  );
 }
 
 describe.skipIf(noPostgres ?? noNats)('a cluster without PostgreSQL', () => {
@@ -52,21 +75,7 @@ describe.skipIf(noPostgres ?? noNats)('a cluster without PostgreSQL', () => {
     await postgres.start();
 
     const back = performance.now();
-    const backMs = await Promise.all(
-      routers.map(async (router) => {
-        const client = cluster.client(router);
-        let answer = '';
-        let asked = 0;
-        const accepts = async () => {
-          answer = await answerOf(client, `back-${router.id}-${++asked}`);
-          return answer === 'ok';
-        };
-        await until(`${router.id} accepts a request`, accepts).catch(async (error: Error) => {
-          throw new Error(`${error.message}, but ${answer}\n${await cluster.story()}`);
-        });
-        return performance.now() - back;
-      }),
-    );
+    const backMs = await servedAgain(cluster, back);
     await cluster.whenLinked();
     await load.flows(100);
     report(
@@ -82,6 +91,33 @@ describe.skipIf(noPostgres ?? noNats)('a cluster without PostgreSQL', () => {
     expect(Math.max(...backMs)).toBeLessThan(BACK_MS);
     // Nobody took a silence that all had for a death.
     expect(routers.map((router) => router.process)).toEqual(routers.map(({ id }) => `${id}.1`));
+    expect(routers.every(({ running }) => running)).toBe(true);
+  });
+
+  test(`that only stands still, acknowledges nothing, loses nothing, and serves again within 5 s after it goes on (SEED=${seed})`, async () => {
+    const cluster = await Cluster.start({ routers: 3, nodes: 1 });
+    onTestFinished(() => cluster.close());
+    const { routers, postgres } = cluster;
+    const load = new Load(cluster, { prefix: PREFIX, lanes: 8, random: seeded(seed) });
+    await load.flows(200);
+    postgres.pause();
+    const began = performance.now();
+    const answers = new Set<string>();
+    for (let asked = 0; performance.now() - began < STILL_MS; ) {
+      const answer = (router: Router) => answerOf(cluster.client(router), `still-${++asked}`, UNANSWERED_MS);
+      for (const one of await Promise.all(routers.map(answer))) answers.add(one.split(':')[0] ?? '');
+    }
+    postgres.resume();
+    const back = performance.now();
+    const backMs = await servedAgain(cluster, back);
+    await cluster.whenLinked();
+    await load.flows(100);
+    report(
+      `PostgreSQL stood still for ${seconds(back - began)}; answers: ${[...answers].join(', ')}; the routers served again after ${backMs.map(seconds).join(', ')}`,
+    );
+    await expectNothingWrong(cluster, load);
+    expect(answers).not.toContain('ok');
+    expect(Math.max(...backMs)).toBeLessThan(BACK_MS);
     expect(routers.every(({ running }) => running)).toBe(true);
   });
 });
