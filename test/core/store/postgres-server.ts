@@ -80,10 +80,38 @@ export class PostgresServer {
     return this.#port;
   }
 
-  /** Starts it, or starts it again with what it had. Resolves when it takes connections. */
-  async start(): Promise<this> {
+  #makeFolder(): void {
     this.#folder ||= mkdtempSync(path.join(os.tmpdir(), 'centreond-pg-'));
     if (this.#who) chownSync(this.#folder, this.#who.uid, this.#who.gid);
+  }
+
+  /** Another server, that has what this one has, and follows it. What is committed here waits for it. Resolves once it does. */
+  async standby(): Promise<PostgresServer> {
+    const primary = `host=${this.#folder} port=${this.#port} user=${USER} application_name=standby`;
+    const standby = new PostgresServer([...this.#settings, `primary_conninfo=${primary}`]);
+    standby.#makeFolder();
+    const args = ['-D', standby.#data, '-d', primary, '--write-recovery-conf', '--checkpoint=fast', '--no-sync'];
+    const [program, all] = as(this.#who, 'pg_basebackup', args);
+    execFileSync(program, all, { stdio: ['ignore', 'ignore', 'pipe'], cwd: standby.#folder });
+    await standby.start();
+    await this.query('postgres', "ALTER SYSTEM SET synchronous_standby_names = 'standby'");
+    await this.query('postgres', 'SELECT pg_reload_conf()');
+    const limit = performance.now() + READY_MS;
+    for (let state = ''; state !== 'sync'; ) {
+      if (performance.now() > limit) throw new Error(`the standby does not follow: ${standby.log()}`);
+      state = String((await this.query('postgres', 'SELECT sync_state FROM pg_stat_replication'))[0]);
+    }
+    return standby;
+  }
+
+  /** Has a standby take the place of the server that it followed. Resolves when it can be written to. */
+  async promote(): Promise<void> {
+    await this.query('postgres', 'SELECT pg_promote()');
+  }
+
+  /** Starts it, or starts it again with what it had. Resolves when it takes connections. */
+  async start(): Promise<this> {
+    this.#makeFolder();
     if (!existsSync(this.#data)) this.#initialise();
     this.#port ||= await freePort();
     this.#killed = path.join(this.#folder, `killed-${++this.#starts}`);
