@@ -1,8 +1,8 @@
 import { type Manifest, manifestOf } from '@centreond/plugin-sdk/internal';
-import { ClusterActions, type ClusterActionsOptions } from './cluster/cluster-actions.ts';
 import { KeyActions, type KeyActionsOptions } from './doors/key-actions.ts';
 import { FleetActions, type FleetActionsOptions } from './fleet/fleet-actions.ts';
 import { NodeActions, type NodeActionsOptions } from './fleet/node-actions.ts';
+import { RouterActions, type RouterActionsOptions } from './fleet/router-actions.ts';
 import { EventActions, type EventActionsOptions } from './host/event-actions.ts';
 import { PluginActions, type PluginActionsOptions } from './host/plugin-actions.ts';
 import { ServiceActions, type ServiceOptions } from './host/service-actions.ts';
@@ -19,7 +19,7 @@ export type CoreRooms = StatusOptions &
   KeyActionsOptions &
   FleetActionsOptions &
   NodeActionsOptions &
-  ClusterActionsOptions &
+  RouterActionsOptions &
   ServiceOptions;
 
 /** The classes of the core's own actions, declared like those of every plugin. A new subject is a line here. */
@@ -32,7 +32,7 @@ const CLASSES = [
   KeyActions,
   FleetActions,
   NodeActions,
-  ClusterActions,
+  RouterActions,
   ServiceActions,
 ] as const;
 

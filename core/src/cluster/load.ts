@@ -1,5 +1,7 @@
 import { parseJson } from '@centreond/protocol';
 import { z } from 'zod';
+import type { ListedRouter } from '../fleet/router-actions.ts';
+import type { RouterRecord } from '../store/membership.ts';
 
 const Load = z.object({
   /** Open requests. */
@@ -35,4 +37,10 @@ const NOTHING: Load = {
 /** Reads what a router said of itself; of a router that has said nothing yet, or that is of another version, what is common. */
 export function readLoad(text: string): Load {
   return Load.safeParse(parseJson(text)).data ?? NOTHING;
+}
+
+/** A router with what it said of itself. */
+export function listed({ load, ...router }: RouterRecord): ListedRouter {
+  const { open, nodes, isReached } = readLoad(load);
+  return { ...router, open, nodes, nats: isReached };
 }

@@ -7,26 +7,19 @@ import { type Environment, isReference, readSecret } from '../config/secret.ts';
 import { SharedTrust } from '../doors/shared-trust.ts';
 import type { Trust } from '../doors/trust.ts';
 import { fault } from '../errors.ts';
+import type { RouterList } from '../fleet/router-actions.ts';
 import type { Log } from '../log.ts';
 import { ALONE, type Placement } from '../router/placement.ts';
-import type { RouterRecord } from '../store/membership.ts';
 import type { TokenStore } from '../store/token-store.ts';
 import { Bus } from './bus.ts';
 import { Cluster, type ClusterOptions } from './cluster.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { listed } from './load.ts';
 import { exposureOf } from './nats-credentials.ts';
 import { Watches } from './watches.ts';
 
 /** What the other rooms see of the cluster. */
-export interface ClusterView {
-  /** Its name, undefined for a router by itself. */
-  readonly name: string | undefined;
-  /** The routers that share the database, this one included; none where no other can. */
-  routers(): readonly RouterRecord[];
-  /** How far the database's clock is ahead of this machine's, in seconds. */
-  clockSkewSeconds(): number;
-  /** Why NATS is away; null where it is there, or not needed. */
-  natsAway(): string | null;
+export interface ClusterView extends RouterList {
   /** The other routers that are up, as machines reach them. */
   others(): readonly { readonly address: string; readonly fingerprint: string }[];
   /** Ends a request that is open at another router. Resolves with whether it was. */
@@ -131,12 +124,12 @@ export function openCluster(options: OpenClusterOptions): ClusterView {
   const { heartbeat, cluster } = ground;
   const { membership } = store;
   if (!membership || !heartbeat) return BY_ITSELF;
-  if (!cluster) return { ...BY_ITSELF, routers: () => heartbeat.last.routers };
+  if (!cluster) return { ...BY_ITSELF, routers: () => heartbeat.last.routers.map(listed) };
   const { name, bus } = cluster;
   const entered = new Cluster({ ...options, ...cluster, heartbeat, membership });
   return {
     name,
-    routers: () => heartbeat.last.routers,
+    routers: () => heartbeat.last.routers.map(listed),
     clockSkewSeconds: () => heartbeat.last.clockSkewSeconds,
     natsAway: () => bus.away ?? null,
     placement: entered.placements,
