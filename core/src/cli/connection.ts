@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import net from 'node:net';
 import { type Client, connect, type RouterAddress } from '@centreond/client';
-import { CentreondError, isCentreondError, reasonOf } from '@centreond/protocol';
+import { CentreondError, isCentreondError, type Json, reasonOf } from '@centreond/protocol';
 import { type Config, loadConfig } from '../config/config.ts';
 import { type CoreErrorCode, type CoreErrorDetails, sentence } from '../errors.ts';
 import { EXIT, type Globals } from './exit.ts';
@@ -51,6 +51,14 @@ export async function openClient(globals: Globals): Promise<Client> {
     throw cliFault('NO_DAEMON', core, EXIT.noDaemon);
   }
   return connect({ address: `ipc://${core.socket}`, timeoutMs: LOCAL_LIMIT_MS });
+}
+
+/** Calls an action. Resolves with its output; throws a CliError where it failed. */
+export async function outputOf(client: Client, action: string, data: object): Promise<Json> {
+  const outcome = await client.call(action, data);
+  if (outcome.ok) return outcome.data;
+  const { error, message } = outcome.data as { error: string; message: string };
+  throw new CliError(error, message, EXIT.failed);
 }
 
 async function openRemote({ key, identity, router }: Globals, connected: string): Promise<Client> {

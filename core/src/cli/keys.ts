@@ -5,7 +5,7 @@ import { Trust, type TrustEntry } from '../doors/trust.ts';
 import type { Role } from '../router/peer.ts';
 import { plain } from '../words.ts';
 import { type Column, tableLines } from './columns.ts';
-import { answers, CliError, cliFault, configOf, misuse, openClient } from './connection.ts';
+import { answers, cliFault, configOf, misuse, openClient, outputOf } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { dataLines, hanging, printJson, widthOf } from './print.ts';
 import { momentText } from './time.ts';
@@ -109,8 +109,5 @@ async function withTrust<T>(options: Globals, action: string, data: object, offl
   }
   await using client = await openClient(globals.connect ? options : globals);
   if (action === 'KEYS') return (await client.send(action, data)).data as T;
-  const outcome = await client.call(action, data);
-  if (outcome.ok) return outcome.data as T;
-  const { error, message } = outcome.data as { error: string; message: string };
-  throw new CliError(error, message, EXIT.failed);
+  return (await outputOf(client, action, data)) as T;
 }

@@ -1,4 +1,4 @@
-import { CliError, openClient } from './connection.ts';
+import { openClient, outputOf } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { countText, printJson } from './print.ts';
 
@@ -55,8 +55,5 @@ function endedText(ended: number): string {
 
 async function ask<T>(globals: Globals, action: string, data: object): Promise<{ router: string; answer: T }> {
   await using client = await openClient(globals);
-  const outcome = await client.call(action, data);
-  if (outcome.ok) return { router: client.id, answer: outcome.data as T };
-  const { error, message } = outcome.data as { error: string; message: string };
-  throw new CliError(error, message, EXIT.failed);
+  return { router: client.id, answer: (await outputOf(client, action, data)) as T };
 }
