@@ -8,6 +8,18 @@ export const DEAD_AFTER_SECONDS = 10;
 /** `taken`: it was silent and another took over its requests. `stopped`: it left by itself. */
 export type RouterState = 'up' | 'silent' | 'taken' | 'stopped';
 
+const STATES: Readonly<Record<string, RouterState>> = {
+  up: 'up',
+  silent: 'silent',
+  taken: 'taken',
+  stopped: 'stopped',
+};
+
+/** The state that a text names; `stopped` for one of a later version. */
+export function routerStateOf(text: string): RouterState {
+  return STATES[text] ?? 'stopped';
+}
+
 /** A router of the cluster, as its last heartbeat described it. */
 export interface RouterRecord {
   readonly id: string;
@@ -22,6 +34,15 @@ export interface RouterRecord {
   readonly silentSeconds: number;
   /** What it said of itself: JSON text. */
   readonly load: string;
+}
+
+/** Why a router is not forgotten. */
+export interface RouterStays {
+  readonly state: RouterState;
+  /** How long ago its last heartbeat was. */
+  readonly silentSeconds: number;
+  /** Requests that are open there. */
+  readonly open: number;
 }
 
 /** What a heartbeat brings back. */
@@ -86,6 +107,12 @@ export interface Membership {
   carry(nodes: readonly Omit<CarriedNode, 'router'>[], gone: readonly string[], all: boolean): Promise<void>;
   /** What the other routers of the cluster carry. */
   carried(): Promise<CarriedNode[]>;
+  /**
+   * Removes the router `router` of this cluster, which is gone for good, and what it carried. It stays while it is up, while nobody has
+   * taken its place, and while something is open there; a router of no cluster knows no other. The history stays. A router that enters
+   * with that id later is a new one.
+   */
+  forget(router: string): Promise<'forgotten' | 'unknown' | RouterStays>;
   /** Tries to be the only router that has the lock `name`, for as long as the session of this router lasts. */
   lock(name: string): Promise<boolean>;
   unlock(name: string): Promise<void>;

@@ -5,6 +5,8 @@ import {
   type Heartbeat,
   type Members,
   type RouterRecord,
+  type RouterStays,
+  routerStateOf,
 } from '../membership.ts';
 import type { RequestRecord } from '../request-record.ts';
 import type { Address } from './address.ts';
@@ -12,6 +14,7 @@ import { bigintArray, textArray } from './arrays.ts';
 import type { Cells } from './cells.ts';
 import { clusterSecret } from './cluster-secret.ts';
 import { type Entered, enterRouter, type RouterSelf } from './entry.ts';
+import { forgetRouter } from './forgotten-router.ts';
 import { Link } from './link.ts';
 import { openRequest, SELECT_OPEN_HERE } from './records.ts';
 import { LOCKS } from './schema.ts';
@@ -173,6 +176,10 @@ export class PostgresMembers implements Members {
     return found.map((cells) => ({ router: cells.text(), node: cells.text(), told: cells.text() }));
   }
 
+  async forget(router: string): Promise<'forgotten' | 'unknown' | RouterStays> {
+    return forgetRouter(this.#talk.session, { ...this.#me, cluster: this.#cluster }, router);
+  }
+
   async lock(name: string): Promise<boolean> {
     return this.#alone(async (session) => {
       await this.#checkFence(session);
@@ -237,8 +244,6 @@ export class PostgresMembers implements Members {
   }
 }
 
-const STATES = { up: 'up', silent: 'silent', taken: 'taken', stopped: 'stopped' } as const;
-
 /** A row of {@link BEAT}; `isFull` where its first two cells were not read yet. */
 function routerRecord(cells: Cells, isFull: boolean): RouterRecord {
   if (isFull) {
@@ -246,7 +251,7 @@ function routerRecord(cells: Cells, isFull: boolean): RouterRecord {
     cells.number();
   }
   const [id, fingerprint, endpoint, version] = [cells.text(), cells.text(), cells.text(), cells.text()];
-  const state = STATES[cells.text() as keyof typeof STATES] ?? 'stopped';
+  const state = routerStateOf(cells.text());
   const [startedAt, silentSeconds] = [cells.number(), cells.number()];
   return { id, fingerprint, endpoint, version, state, startedAt, silentSeconds, load: cells.text() };
 }
