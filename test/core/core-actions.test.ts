@@ -26,6 +26,7 @@ test("the core's actions are for the roles that PROTOCOL.md section 4 names", ()
     JOIN: 'admin',
     CONSTATUS: 'client node',
     GETROUTERS: 'client',
+    FORGETROUTER: 'admin',
     REGISTERNODE: 'node',
     UNREGISTERNODE: 'node',
     SETLOGS: 'node',

@@ -39,6 +39,7 @@ export const MATRIX: Readonly<Record<string, MatrixRow>> = {
   ACCEPTKEY: { who: 'A' },
   REVOKEKEY: { who: 'A' },
   JOIN: { who: 'A' },
+  FORGETROUTER: { who: 'A' },
   REMOVENODE: { who: 'A' },
   RENAMENODE: { who: 'A' },
   REGISTERNODE: { who: 'N', data: (identity) => ({ ...id(identity), version: '1', actions: [] }) },

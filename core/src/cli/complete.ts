@@ -89,6 +89,7 @@ async function valuesOf(name: string, line: Line, partial: string): Promise<Cand
         ? filesAt(partial.slice(1)).map(({ word }) => ({ word: `@${word}` }))
         : keysOf(line.operands, partial, await line.globals());
     case 'id':
+      if (line.command.parent?.name() === 'routers') return goneRoutersOf(await line.globals());
       return [line.command, line.command.parent].some((one) => one?.name() === 'nodes')
         ? nodesOf(await line.globals())
         : [];
@@ -173,6 +174,13 @@ async function nodesOf(globals: Globals): Promise<Candidate[]> {
     { word: id, about: name === '' ? state : `${name}, ${state}` },
     ...subnodes.map((word) => ({ word, about: `behind ${id}` })),
   ]);
+}
+
+/** The routers of the cluster that are not up. */
+async function goneRoutersOf(globals: Globals): Promise<Candidate[]> {
+  const { routersOf } = await import('./routers.ts');
+  const { routers } = await asked(globals, routersOf);
+  return routers.filter(({ state }) => state !== 'up').map(({ id, state }) => ({ word: id, about: state }));
 }
 
 async function tokensOf(globals: Globals, areOpen: boolean): Promise<Candidate[]> {

@@ -150,10 +150,15 @@ export function commandLine(): Command {
     .description('the nodes that are reached from here and how they are, or one with all that is known of it')
     .option('--watch', 'again each second, until it is interrupted')
     .action(verb(async (globals, id?: string) => (await import('./nodes.ts')).nodes(globals, id)));
-  program
+  const routerVerbs = () => import('./routers.ts');
+  const routers = program
     .command('routers')
     .description('the routers of the cluster, and how they are')
-    .action(verb(async (globals) => (await import('./routers.ts')).routers(globals)));
+    .action(verb(async (globals) => (await routerVerbs()).routers(globals)));
+  routers
+    .command('forget <id>')
+    .description('take a router that is gone for good off the list; its rows stay in the history')
+    .action(verb(async (globals, id: string) => (await routerVerbs()).forgetRouter(globals, id)));
   const nodeVerbs = () => import('./node-identity.ts');
   nodes
     .command('remove <id>')

@@ -1,12 +1,13 @@
+import type { Client } from '@centreond/client';
 import { z } from 'zod';
 import { plain } from '../words.ts';
 import { type Column, tableLines } from './columns.ts';
-import { cliFault, openClient } from './connection.ts';
+import { cliFault, openClient, outputOf } from './connection.ts';
 import { EXIT, type Globals } from './exit.ts';
 import { type Piece, type View, viewOf } from './painted.ts';
 import { countText, hanging, printJson, spanText } from './print.ts';
 
-const Router = z.object({
+const Router = z.looseObject({
   id: z.string(),
   state: z.string(),
   endpoint: z.string(),
@@ -24,6 +25,7 @@ const Routers = z.object({
   clockSkewSeconds: z.number(),
   routers: z.array(Router),
 });
+const Forgotten = z.object({ cluster: z.string() });
 
 /** The routers of a cluster, as one of them knows them. */
 export type RoutersAnswer = z.output<typeof Routers>;
@@ -32,16 +34,43 @@ type Router = z.output<typeof Router>;
 /** Clocks that differ by more are told of. */
 const SKEW_SECONDS = 5;
 
+/** Asks a router for those of its cluster. Throws UNKNOWN_ANSWER. */
+export async function routersOf(client: Client): Promise<RoutersAnswer> {
+  return readAs(Routers, (await client.send('GETROUTERS', {})).data, client, 'GETROUTERS');
+}
+
 /** Prints the routers of the cluster, a line each. `--json` prints an object for each. */
 export async function routers(options: Globals): Promise<number> {
   await using client = await openClient(options);
-  const { data } = await client.send('GETROUTERS', {});
-  const { success, data: answer, error } = Routers.safeParse(data);
-  if (!success)
-    throw cliFault('UNKNOWN_ANSWER', { router: client.id, action: 'GETROUTERS', reason: z.prettifyError(error) });
-  if (options.json) for (const one of data.routers as object[]) printJson(one);
+  const answer = await routersOf(client);
+  if (options.json) for (const one of answer.routers) printJson(one);
   else process.stdout.write(routersText(answer, client.id, viewOf(process.stdout, Date.now())));
   return EXIT.done;
+}
+
+/** `routers forget ID`: takes a router that is gone for good off the list. */
+export async function forgetRouter(options: Globals, id: string): Promise<number> {
+  await using client = await openClient(options);
+  const answer = await outputOf(client, 'FORGETROUTER', { id });
+  const { cluster } = readAs(Forgotten, answer, client, 'FORGETROUTER');
+  if (options.json) printJson(answer);
+  else {
+    process.stdout.write(
+      [
+        `${id} is no router of the cluster ${cluster} any more.`,
+        `Its rows stay in the history. A router that starts with the core.id ${id} enters as a new one.`,
+        'Nodes and clients still trust its key: take it out of their configs.',
+        '',
+      ].join('\n'),
+    );
+  }
+  return EXIT.done;
+}
+
+function readAs<T>(schema: z.ZodType<T>, answer: unknown, client: Client, action: string): T {
+  const { success, data, error } = schema.safeParse(answer);
+  if (success) return data;
+  throw cliFault('UNKNOWN_ANSWER', { router: client.id, action, reason: z.prettifyError(error) });
 }
 
 /** The routers for a terminal: how many are up, a line each, then what somebody has to look after. */

@@ -168,6 +168,11 @@ export class CarriedNodes {
     this.#options.routes.left(this.#options.carrierOf(id));
   }
 
+  /** The router, which has left, was forgotten: nobody waits for it. */
+  forget(id: string): void {
+    this.#options.routes.forget(id);
+  }
+
   stop(): void {
     clearTimeout(this.#tick);
   }

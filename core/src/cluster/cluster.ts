@@ -131,6 +131,14 @@ export class Cluster {
     return (JSON.parse(answer) as { cancelled?: unknown }).cancelled === true;
   }
 
+  /** Forgets a router that is gone for good. Resolves when its absence is heard here; the others hear of it by their own heartbeats. */
+  async forget(router: string): ReturnType<Membership['forget']> {
+    const { membership, heartbeat } = this.#options;
+    const done = await membership.forget(router);
+    if (done === 'forgotten') await heartbeat.hurry();
+    return done;
+  }
+
   #othersOf(type: string): { competing: string[]; running: string | undefined; mayRun: boolean } {
     const up = [...this.#up].filter(([, { isReached }]) => isReached);
     return {
@@ -163,6 +171,11 @@ export class Cluster {
       // What was asked of a process that another one has replaced since, nobody answers.
       const isSame = now?.state === 'up' && now.startedAt === this.#startedAt.get(one);
       if (!isSame) this.#left(one, now === undefined || now.state === 'up' ? 'stopped' : now.state);
+    }
+    for (const one of this.#carriers.keys()) {
+      if (others.some(({ id: other }) => other === one)) continue;
+      this.#nodes.forget(one);
+      this.#carriers.delete(one);
     }
     for (const one of up) {
       this.#startedAt.set(one.id, one.startedAt);
@@ -231,7 +244,7 @@ export class Cluster {
       const load = this.#up.get(router.id);
       if (load) this.#present(router, load);
     }
-    this.#options.heartbeat.hurry();
+    void this.#options.heartbeat.hurry();
     if (away === undefined) watches.repeat();
   }
 

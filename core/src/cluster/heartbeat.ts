@@ -64,9 +64,9 @@ export class Heartbeat {
     return this.#options.clock.monotonic() - this.#lastAt;
   }
 
-  /** Beats once more at once: what this router says has changed. Whether it gets through, the next one tells. */
-  hurry(): void {
-    this.beat().catch(() => undefined);
+  /** Beats once more at once: what this router says has changed, or what is said of others. Resolves when that has ended; never rejects. */
+  async hurry(): Promise<void> {
+    await this.beat().catch(() => undefined);
   }
 
   /**
@@ -93,7 +93,7 @@ export class Heartbeat {
 
   #next(): void {
     if (this.#isStopped) return;
-    this.#timer = setTimeout(() => this.hurry(), EVERY_MS);
+    this.#timer = setTimeout(() => void this.hurry(), EVERY_MS);
   }
 
   #failed(error: unknown): void {

@@ -132,6 +132,7 @@ export function openCluster(options: OpenClusterOptions): ClusterView {
     routers: () => heartbeat.last.routers.map(listed),
     clockSkewSeconds: () => heartbeat.last.clockSkewSeconds,
     natsAway: () => bus.away ?? null,
+    forget: (router) => entered.forget(router),
     placement: entered.placements,
     rereadTrust: () => cluster.sharedTrust.changed(),
     summary: () => ({
@@ -162,6 +163,7 @@ const BY_ITSELF: ClusterView = {
   routers: () => [],
   clockSkewSeconds: () => 0,
   natsAway: () => null,
+  forget: async () => 'unknown',
   others: () => [],
   cancelElsewhere: async () => false,
   enter: async () => {},

@@ -1,6 +1,12 @@
 import { Action, Plugin } from '@centreond/plugin-sdk';
-import { NOTHING, READ } from '../router/declaring.ts';
-import type { RouterRecord } from '../store/membership.ts';
+import { failure } from '@centreond/protocol';
+import { z } from 'zod';
+import { NODE_ID, NOTHING, READ } from '../router/declaring.ts';
+import type { RouterRecord, RouterStays } from '../store/membership.ts';
+import { near } from '../words.ts';
+
+const Forgetting = z.strictObject({ id: NODE_ID });
+const Forgotten = z.strictObject({ id: z.string(), cluster: z.string() });
 
 /** A router of the cluster as its last heartbeat described it, with what it said of itself. */
 export interface ListedRouter extends Omit<RouterRecord, 'load'> {
@@ -22,6 +28,8 @@ export interface RouterList {
   natsAway(): string | null;
   /** How far the database's clock is ahead of this machine's, in seconds. */
   clockSkewSeconds(): number;
+  /** Forgets a router that is gone for good, as `Membership` does. It is not listed here any more then. */
+  forget(router: string): Promise<'forgotten' | 'unknown' | RouterStays>;
 }
 
 export interface RouterActionsOptions {
@@ -48,5 +56,34 @@ export class RouterActions {
     const routers = cluster.routers().map((router) => ({ ...router, self: router.id === id }));
     const { name = null } = cluster;
     return { cluster: name, natsAway: cluster.natsAway(), clockSkewSeconds: cluster.clockSkewSeconds(), routers };
+  }
+
+  @Action('FORGETROUTER', {
+    title: 'Forget a router of the cluster that is gone for good',
+    description:
+      'It has stopped, or another one has taken its place, and nothing is open there. Its rows stay in the history. A router that starts with its id later is a new one.',
+    input: Forgetting,
+    output: Forgotten,
+    access: 'admin',
+    effects: 'destructive',
+    runs: 'here',
+  })
+  async forgetRouter({ id: router }: z.output<typeof Forgetting>): Promise<z.input<typeof Forgotten>> {
+    const { id, cluster } = this.options;
+    const { name } = cluster;
+    if (name === undefined) throw failure('NO_CLUSTER', { router: id });
+    const done = await cluster.forget(router);
+    if (done === 'forgotten') return { id: router, cluster: name };
+    if (done === 'unknown') {
+      const meant = near(
+        router,
+        cluster.routers().map((one) => one.id),
+      );
+      throw failure('UNKNOWN_ROUTER', { router, cluster: name, near: meant });
+    }
+    const { state, silentSeconds: seconds, open } = done;
+    throw state === 'up'
+      ? failure('ROUTER_NOT_GONE', { router, seconds })
+      : failure('ROUTER_NOT_TAKEN_OVER', { router, open });
   }
 }

@@ -71,6 +71,14 @@ const SENTENCES = {
     `The file ${d.path} is not where its sender takes it to be: ${d.reason}. The sender opens it again and goes on from there.`,
   FILES_INCOMPLETE: (d: { count: number; of: number; list: string }) =>
     `${d.count} of ${d.of} files and folders were not taken: ${d.list.replace(/\.$/, '')}. The others have arrived; fix these and send again.`,
+  UNKNOWN_ROUTER: (d: { router: string; cluster: string; near: string | undefined }) =>
+    `The cluster ${d.cluster} has no router ${d.router}${d.near ? `; did you mean ${d.near}?` : '.'} \`centreond routers\` lists what there is.`,
+  ROUTER_NOT_GONE: (d: { router: string; seconds: number }) =>
+    `The router ${d.router} is not gone: it was heard ${d.seconds} s ago. Stop its daemon for good (\`systemctl disable --now centreond\` there), then forget it.`,
+  ROUTER_NOT_TAKEN_OVER: (d: { router: string; open: number }) =>
+    `What is open at the router ${d.router} is not taken over yet: ${d.open === 1 ? '1 request' : `${d.open} requests`}. A router that is up does so within 15 s. Forget it then.`,
+  NO_CLUSTER: (d: { router: string }) =>
+    `The router ${d.router} is by itself: its config names no cluster (core.cluster), so that there is no other router to forget.`,
   // At the caller: raised by the client, the runtime and the manifest, never sent.
   BROKEN_RECORD: (d: { reason: string }) =>
     `The record does not open: ${d.reason}. The session ends; a new handshake follows.`,
@@ -121,6 +129,7 @@ const PASSING: ReadonlySet<string> = new Set<ErrorCode>([
   'NOT_ACKNOWLEDGED',
   'NOT_CONNECTED',
   'NOT_READY',
+  'ROUTER_NOT_TAKEN_OVER',
   'STOPPING',
   'STORE_FAILED',
 ]);
