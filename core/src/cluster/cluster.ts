@@ -60,6 +60,14 @@ export interface ClusterOptions {
   synchronise(node: string, envelope: Envelope): Promise<void>;
 }
 
+/** Another router that is up. */
+interface Up {
+  /** When the process had started that was seen up. */
+  readonly startedAt: number;
+  /** What it says of itself, and whether NATS reaches it. */
+  readonly load: Load;
+}
+
 /** This router among the others of its cluster. */
 export class Cluster {
   readonly #options: ClusterOptions;
@@ -70,10 +78,8 @@ export class Cluster {
   /** Which plugins run here of those that run on one router at a time. */
   readonly placements: Placements;
   readonly #carriers = new Map<string, RouterCarrier>();
-  /** The other routers that are up, each with whether NATS reaches it. */
-  readonly #up = new Map<string, Load>();
-  /** When the process of each router that was seen up had started. */
-  readonly #startedAt = new Map<string, number>();
+  /** The other routers that are up. */
+  readonly #up = new Map<string, Up>();
   #looks = 0;
   #isLooking = false;
   #timer: NodeJS.Timeout | undefined;
@@ -140,10 +146,10 @@ export class Cluster {
   }
 
   #othersOf(type: string): { competing: string[]; running: string | undefined; mayRun: boolean } {
-    const up = [...this.#up].filter(([, { isReached }]) => isReached);
+    const up = [...this.#up].filter(([, { load }]) => load.isReached);
     return {
-      competing: up.flatMap(([id, { competes }]) => (competes.includes(type) ? [id] : [])),
-      running: up.find(([, { runs }]) => runs.includes(type))?.[0],
+      competing: up.flatMap(([id, { load }]) => (load.competes.includes(type) ? [id] : [])),
+      running: up.find(([, { load }]) => load.runs.includes(type))?.[0],
       // What the last heartbeat brought, though it is not taken yet.
       mayRun: this.#options.heartbeat.last.routers.some(
         ({ id, state, load }) => id !== this.#options.id && state === 'up' && readLoad(load).turns.includes(type),
@@ -166,10 +172,10 @@ export class Cluster {
     sharedTrust.changed(trust);
     const others = routers.filter((one) => one.id !== id);
     const up = others.filter(({ state }) => state === 'up');
-    for (const one of [...this.#up.keys()]) {
+    for (const [one, { startedAt }] of [...this.#up]) {
       const now = others.find((other) => other.id === one);
       // What was asked of a process that another one has replaced since, nobody answers.
-      const isSame = now?.state === 'up' && now.startedAt === this.#startedAt.get(one);
+      const isSame = now?.state === 'up' && now.startedAt === startedAt;
       if (!isSame) this.#left(one, now === undefined || now.state === 'up' ? 'stopped' : now.state);
     }
     for (const one of this.#carriers.keys()) {
@@ -178,8 +184,7 @@ export class Cluster {
       this.#carriers.delete(one);
     }
     for (const one of up) {
-      this.#startedAt.set(one.id, one.startedAt);
-      this.#present(one, readLoad(one.load));
+      this.#present(one, { startedAt: one.startedAt, load: readLoad(one.load) });
     }
     await this.#nodes.tell();
     await this.#nodes.look(up, (one) => readLoad(one.load).carried);
@@ -198,15 +203,16 @@ export class Cluster {
   }
 
   /** A router is up: it, and what it carries, is reached if NATS reaches both. */
-  #present(router: RouterRecord, load: Load): void {
+  #present(router: RouterRecord, known: Up): void {
     const { chronicle, watches, bus } = this.#options;
     const isNew = !this.#up.has(router.id);
-    this.#up.set(router.id, load);
+    this.#up.set(router.id, known);
     if (isNew) {
       chronicle.tell('ROUTER_UP', { router: router.id });
       // What was said before it came, it has not heard.
       watches.repeat();
     }
+    const { load } = known;
     const away = bus.away ?? (load.isReached ? undefined : `NATS is away at the router ${router.id}`);
     const { id, version } = router;
     this.#nodes.router({ id, version, state: 'up', actions: load.actions }, away);
@@ -231,9 +237,10 @@ export class Cluster {
 
   /** Who is heard is reached, whatever its last heartbeat said. */
   #isHeard(from: string): void {
-    const load = this.#up.get(from);
+    const known = this.#up.get(from);
     const router = this.#options.heartbeat.last.routers.find(({ id }) => id === from);
-    if (load && router && !load.isReached) this.#present(router, { ...load, isReached: true });
+    if (!known || !router || known.load.isReached) return;
+    this.#present(router, { ...known, load: { ...known.load, isReached: true } });
   }
 
   #natsChanged(away: string | undefined): void {
@@ -241,8 +248,8 @@ export class Cluster {
     if (away === undefined) chronicle.tell('NATS_UP', { servers: bus.servers });
     else chronicle.tell('NATS_AWAY', { reason: away });
     for (const router of this.#options.heartbeat.last.routers) {
-      const load = this.#up.get(router.id);
-      if (load) this.#present(router, load);
+      const known = this.#up.get(router.id);
+      if (known) this.#present(router, known);
     }
     void this.#options.heartbeat.hurry();
     if (away === undefined) watches.repeat();
