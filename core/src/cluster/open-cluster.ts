@@ -1,9 +1,8 @@
-import { dirname, resolve } from 'node:path';
 import { reasonOf } from '@centreond/protocol';
 import type { Clock } from '../clock.ts';
 import type { Closing } from '../closing.ts';
 import type { Config } from '../config/config.ts';
-import { type Environment, isReference, readSecret } from '../config/secret.ts';
+import { type Environment, secretOf } from '../config/secret.ts';
 import { SharedTrust } from '../doors/shared-trust.ts';
 import type { Trust } from '../doors/trust.ts';
 import { fault } from '../errors.ts';
@@ -79,7 +78,8 @@ export interface GroundOptions {
 export async function clusterGround(options: GroundOptions): Promise<ClusterGround> {
   const { config, environment, store, trust, clock, log, closing, died: fenced } = options;
   const { cluster, id } = config.core;
-  const credentials = credentialsOf(config, environment);
+  const at = { where: 'core.cluster.credentials', from: config.file };
+  const credentials = cluster?.credentials && secretOf(cluster.credentials, at, environment);
   const { membership } = store;
   if (!membership) return { heartbeat: undefined, cluster: undefined };
   const heartbeat = new Heartbeat({ membership, clock, log, fenced });
@@ -98,19 +98,6 @@ export async function clusterGround(options: GroundOptions): Promise<ClusterGrou
   const sharedTrust = await SharedTrust.open({ trust, table: membership, clock, log, written });
   closing.push('the shared trust', 1000, (withinMs) => sharedTrust.close(withinMs));
   return { heartbeat, cluster: { name, bus, watches: new Watches(bus), sharedTrust } };
-}
-
-function credentialsOf({ file: from, core }: Config, environment: Environment): string | undefined {
-  const credentials = core.cluster?.credentials;
-  if (credentials === undefined || !isReference(credentials)) return undefined;
-  const name = /^file:(.*)$/s.exec(credentials)?.[1];
-  // Relative to the config file, as other paths are.
-  const reference = name === undefined ? credentials : `file:${resolve(dirname(from), name)}`;
-  const read = readSecret(reference, environment);
-  if ('reason' in read) {
-    throw fault('SECRET_UNUSABLE', { where: 'core.cluster.credentials', reference, reason: read.reason });
-  }
-  return read.value;
 }
 
 export interface OpenClusterOptions
