@@ -4,7 +4,8 @@ import type { Address } from '../postgres/address.ts';
 import { bigintArray, textArray } from '../postgres/arrays.ts';
 import { REQUEST_BYTES, ROW_BYTES } from '../postgres/changes.ts';
 import { type CopyMark, readMark, writeMark } from '../postgres/copy-mark.ts';
-import { LOCKS, numberOf, PURGED, prepareDatabase, writeMeta } from '../postgres/schema.ts';
+import { NodeNumbers } from '../postgres/node-numbers.ts';
+import { LOCKS, PURGED, prepareDatabase, writeMeta } from '../postgres/schema.ts';
 import { Session, Unfit } from '../postgres/session.ts';
 import {
   BEGINNING,
@@ -41,12 +42,13 @@ export class PostgresTarget {
   readonly #source: Source;
   readonly #shown: string;
   /** The numbers of nodes in this database. */
-  readonly #numbers = new Map<string, number>();
+  readonly #numbers: NodeNumbers;
   #router = 0;
   readonly history: PostgresHistory;
 
   private constructor(session: Session, source: Source, shown: string) {
     this.#session = session;
+    this.#numbers = new NodeNumbers(session);
     this.#source = source;
     this.#shown = shown;
     this.history = new PostgresHistory(session);
@@ -85,8 +87,8 @@ export class PostgresTarget {
       if (found) await this.#empty();
       await writeMark(this.#session, { source, node, epoch, state: 'under way' });
     });
-    this.#router = await this.#numberOf(node);
-    for (const one of nodes) await this.#numberOf(one);
+    this.#router = await this.#numbers.of(node);
+    for (const one of nodes) await this.#numbers.of(one);
     await this.#session.rows(
       'INSERT INTO centreond_writer (node, groups, bytes) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING',
       [this.#router],
@@ -141,7 +143,7 @@ export class PostgresTarget {
     const numbers = (read: (one: CopiedRow) => number) => bigintArray(rows.map(read));
     const origins = rows.flatMap((one) => (one.type === null ? [] : [{ ...one, type: one.type }]));
     const nodes: number[] = [];
-    for (const { node } of origins) nodes.push(node === null ? 0 : await this.#numberOf(node));
+    for (const { node } of origins) nodes.push(node === null ? 0 : await this.#numbers.of(node));
     await this.#session.rows(INSERT_ROWS, [
       this.#router,
       ...[numbers(({ id }) => id), texts(({ token }) => token), numbers(({ code }) => code)],
@@ -164,7 +166,7 @@ export class PostgresTarget {
 
   async aside(aside: readonly CopiedAside[]): Promise<void> {
     const nodes: number[] = [];
-    for (const { node } of aside) nodes.push(await this.#numberOf(node));
+    for (const { node } of aside) nodes.push(await this.#numbers.of(node));
     await this.#session.rows(INSERT_ASIDE, [
       ...[bigintArray(nodes), textArray(aside.map(({ epoch }) => epoch))],
       ...[bigintArray(aside.map(({ originId }) => originId)), bigintArray(aside.map(({ ctime }) => ctime))],
@@ -176,7 +178,7 @@ export class PostgresTarget {
   async facts(logs: readonly CopiedLog[], pins: readonly CopiedPin[], facts: Facts): Promise<void> {
     await this.#session.transaction(async () => {
       for (const { node, epoch, ctime, last } of logs) {
-        const number = await this.#numberOf(node);
+        const number = await this.#numbers.of(node);
         await this.#session.rows('INSERT INTO centreond_epoch VALUES ($1, $2) ON CONFLICT DO NOTHING', [number, epoch]);
         const text = 'INSERT INTO centreond_synchistory VALUES ($1, $2, $3) ON CONFLICT DO NOTHING';
         await this.#session.rows(text, [number, ctime, last]);
@@ -208,15 +210,6 @@ export class PostgresTarget {
 
   async close(): Promise<void> {
     if (!this.#session.lost) await this.#session.close();
-  }
-
-  async #numberOf(node: string): Promise<number> {
-    let number = this.#numbers.get(node);
-    if (number === undefined) {
-      number = await numberOf(this.#session, node);
-      this.#numbers.set(node, number);
-    }
-    return number;
   }
 }
 

@@ -4,7 +4,7 @@ import type { StoredRequest } from '../questions.ts';
 import type { ForeignRow, LogPage, SetAside } from '../token-store.ts';
 import { bigintArray, textArray } from './arrays.ts';
 import type { Changes } from './changes.ts';
-import { numberOf } from './schema.ts';
+import { NodeNumbers } from './node-numbers.ts';
 import type { Session } from './session.ts';
 
 /** Rows that were set aside are kept up to so many, and each up to so many characters. */
@@ -23,18 +23,19 @@ export interface Transaction {
 export class ForeignLogs {
   readonly #session: Session;
   readonly #now: number;
-  readonly #numbers = new Map<string, number>();
+  readonly #numbers: NodeNumbers;
   /** Rows of the group under way, which are not in the database yet. */
   readonly #adopted = new Set<string>();
 
   constructor(session: Session, now: number) {
     this.#session = session;
+    this.#numbers = new NodeNumbers(session);
     this.#now = now;
   }
 
   /** Stores a page. */
   async adopt(page: LogPage, transaction: Transaction): Promise<PageDone> {
-    const node = await this.#numberOf(page.node);
+    const node = await this.#numbers.of(page.node);
     const here = await this.#here(page.rows);
     const done: PageDone = { ids: [], owners: [], cursor: 0 };
     const aside: SetAside[] = [];
@@ -52,7 +53,7 @@ export class ForeignLogs {
 
   /** The log of `to` stands where that of `from` does. */
   async inherit(from: string, to: string): Promise<void> {
-    const [former, number] = [await this.#numberOf(from), await this.#numberOf(to)];
+    const [former, number] = [await this.#numbers.of(from), await this.#numbers.of(to)];
     const [epoch] = await this.#session.rows('SELECT epoch FROM centreond_epoch WHERE node = $1', [former]);
     if (!epoch) return;
     const name = epoch.text();
@@ -77,7 +78,7 @@ export class ForeignLogs {
     }
     this.#adopted.add(name);
     const id = transaction.takeId();
-    changes.origin(id, type, { node: this.#numbers.get(row.node) ?? 0, epoch, originId, apart: !counts });
+    changes.origin(id, type, { node: this.#numbers.found(row.node), epoch, originId, apart: !counts });
     changes.row({ id, token, code, etime, data });
     if (ends) {
       transaction.end({ id: known.id, token });
@@ -90,10 +91,10 @@ export class ForeignLogs {
   /** The names of those rows that are in the database. */
   async #here(rows: readonly ForeignRow[]): Promise<Set<string>> {
     if (rows.length === 0) return new Set();
-    for (const { node } of rows) await this.#numberOf(node);
+    for (const { node } of rows) await this.#numbers.of(node);
     const found = await this.#session.rows(HERE, [
       textArray(rows.map(({ node }) => node)),
-      bigintArray(rows.map(({ node }) => this.#numbers.get(node) ?? 0)),
+      bigintArray(rows.map(({ node }) => this.#numbers.found(node))),
       textArray(rows.map(({ epoch }) => epoch)),
       bigintArray(rows.map(({ originId }) => originId)),
     ]);
@@ -152,15 +153,6 @@ export class ForeignLogs {
       'DELETE FROM centreond_aside WHERE number IN (SELECT number FROM centreond_aside ORDER BY number DESC OFFSET $1)',
       [ASIDE_ROWS],
     );
-  }
-
-  async #numberOf(node: string): Promise<number> {
-    let number = this.#numbers.get(node);
-    if (number === undefined) {
-      number = await numberOf(this.#session, node);
-      this.#numbers.set(node, number);
-    }
-    return number;
   }
 }
 
