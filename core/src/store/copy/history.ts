@@ -112,7 +112,16 @@ export interface CellReader {
   bool(): boolean;
 }
 
-/** The columns id, token, ctime, etime, log, owner, action, target, envelope and data; then whether it is open, and failed. */
+/** What is read of each kind, in the order in which the functions below take the cells. */
+export const COLUMNS = {
+  requests: 'id, token, ctime, etime, log, owner, action, target, envelope, data, is_open, is_failed',
+  rows: 'id, token, code, etime, ctime, data, type, node, epoch, origin_id, apart',
+  entries: 'type, key, value',
+  aside: 'place, node, epoch, origin_id, ctime, reason, "row"',
+  logs: 'node, epoch, ctime, last_id',
+  pins: 'identity, key, ctime',
+} as const;
+
 export function readRequest(cells: CellReader): CopiedRequest {
   const [id, token, ctime, etime, log] = [cells.number(), cells.text(), cells.number(), cells.number(), cells.bool()];
   const [owner, action, target, envelope] = [cells.text(), cells.text(), cells.text(), cells.text()];
@@ -120,7 +129,6 @@ export function readRequest(cells: CellReader): CopiedRequest {
   return { id, token, ctime, etime, log, owner, action, target, envelope, data, open, failed };
 }
 
-/** The columns id, token, code, etime, ctime and data; then the origin's type, node, epoch, id, and whether it is apart. */
 export function readRow(cells: CellReader): CopiedRow {
   const [id, token, code, etime, ctime] = [
     cells.number(),

@@ -2,6 +2,7 @@ import { PURGED, readMeta } from '../postgres/schema.ts';
 import type { Session } from '../postgres/session.ts';
 import {
   type CellReader,
+  COLUMNS,
   type CopiedAside,
   type CopiedEntry,
   type CopiedLog,
@@ -30,7 +31,7 @@ function pageOf(columns: string, by: string, size: string, from: string): string
 }
 
 const REQUESTS = pageOf(
-  'id, token, ctime, etime, log, owner, action, target, envelope, data, is_open, is_failed',
+  COLUMNS.requests,
   'id',
   'octet_length(data) + octet_length(envelope)',
   `SELECT r.*, EXISTS (SELECT 1 FROM centreond_open o WHERE o.id = r.id) AS is_open,
@@ -39,28 +40,27 @@ const REQUESTS = pageOf(
 );
 
 const ROWS = pageOf(
-  'id, token, code, etime, ctime, data, type, node, epoch, origin_id, apart',
+  COLUMNS.rows,
   'id',
   'octet_length(data)',
-  `SELECT h.id, h.token, h.code, h.etime, h.ctime, h.data, o.type, n.id AS node, o.epoch, o.origin_id,
-      coalesce(o.apart, false) AS apart
+  `SELECT h.*, o.type, n.id AS node, o.epoch, o.origin_id, coalesce(o.apart, false) AS apart
     FROM centreond_history h
     LEFT JOIN centreond_origin o ON o.id = h.id LEFT JOIN centreond_node n ON n.number = o.node
     WHERE h.id > $1::bigint`,
 );
 
 const ENTRIES = pageOf(
-  'type, key, value',
+  COLUMNS.entries,
   'type, key',
   'octet_length(key) + octet_length(value)',
   'SELECT * FROM centreond_state WHERE (type, key) > ($1, $2)',
 );
 
 const ASIDE = pageOf(
-  'number, node, epoch, origin_id, ctime, reason, "row"',
-  'number',
+  COLUMNS.aside,
+  'place',
   'octet_length("row")',
-  `SELECT a.number, n.id AS node, a.epoch, a.origin_id, a.ctime, a.reason, a."row"
+  `SELECT a.number AS place, n.id AS node, a.epoch, a.origin_id, a.ctime, a.reason, a."row"
     FROM centreond_aside a JOIN centreond_node n ON n.number = a.node WHERE a.number > $1::bigint`,
 );
 
@@ -89,13 +89,13 @@ export class PostgresHistory implements History {
   }
 
   async logs(): Promise<CopiedLog[]> {
-    const text = `SELECT n.id, e.epoch, s.ctime, s.last_id FROM centreond_epoch e
-      JOIN centreond_node n ON n.number = e.node JOIN centreond_synchistory s ON s.id = e.node ORDER BY n.id`;
+    const text = `SELECT ${COLUMNS.logs} FROM (SELECT n.id AS node, e.epoch, s.ctime, s.last_id FROM centreond_epoch e
+      JOIN centreond_node n ON n.number = e.node JOIN centreond_synchistory s ON s.id = e.node) AS logs ORDER BY node`;
     return this.#all({ name: 'logs', text }, [], readLog);
   }
 
   async pins(): Promise<CopiedPin[]> {
-    const text = 'SELECT identity, key, ctime FROM centreond_identity ORDER BY identity';
+    const text = `SELECT ${COLUMNS.pins} FROM centreond_identity ORDER BY identity`;
     return this.#all({ name: 'pins', text }, [], readPin);
   }
 

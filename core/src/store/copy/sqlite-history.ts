@@ -4,6 +4,7 @@ import { ownTurn } from '../page-bound.ts';
 import { COPY, LEAST_ID, prepareDatabase, readMeta } from '../sqlite/schema.ts';
 import {
   type CellReader,
+  COLUMNS,
   type CopiedAside,
   type CopiedEntry,
   type CopiedLog,
@@ -23,32 +24,35 @@ import {
 } from './history.ts';
 
 // The first three tables may be the original's, whose columns may be null: what a reader takes a null for is copied.
-const ROWS = `SELECT h.id, coalesce(h.token, ''), coalesce(h.code, 0), coalesce(h.etime, 0), coalesce(h.ctime, 0),
-    coalesce(h.data, 'null'), o.type, n.id, o.epoch, o.origin_id, coalesce(o.apart, 0)
-  FROM centreond_history h
-  LEFT JOIN centreond_origin o ON o.id = h.id LEFT JOIN centreond_node n ON n.number = o.node
-  WHERE h.id > ? ORDER BY h.id LIMIT ${PAGE_RECORDS}`;
+const ROWS = `SELECT ${COLUMNS.rows} FROM (
+    SELECT h.id, coalesce(h.token, '') AS token, coalesce(h.code, 0) AS code, coalesce(h.etime, 0) AS etime,
+      coalesce(h.ctime, 0) AS ctime, coalesce(h.data, 'null') AS data,
+      o.type, n.id AS node, o.epoch, o.origin_id, coalesce(o.apart, 0) AS apart
+    FROM centreond_history h
+    LEFT JOIN centreond_origin o ON o.id = h.id LEFT JOIN centreond_node n ON n.number = o.node)
+  WHERE id > ? ORDER BY id LIMIT ${PAGE_RECORDS}`;
 
-const REQUESTS = `SELECT r.id, r.token, r.ctime, r.etime, r.log, r.owner, r.action, r.target, r.envelope, r.data,
-    o.id IS NOT NULL, f.id IS NOT NULL
-  FROM centreond_request r
-  LEFT JOIN centreond_open o ON o.id = r.id LEFT JOIN centreond_failed f ON f.id = r.id
-  WHERE r.id > ? ORDER BY r.id LIMIT ${PAGE_RECORDS}`;
+const REQUESTS = `SELECT ${COLUMNS.requests} FROM (
+    SELECT r.*, o.id IS NOT NULL AS is_open, f.id IS NOT NULL AS is_failed FROM centreond_request r
+    LEFT JOIN centreond_open o ON o.id = r.id LEFT JOIN centreond_failed f ON f.id = r.id)
+  WHERE id > ? ORDER BY id LIMIT ${PAGE_RECORDS}`;
 
-const ENTRIES = `SELECT type, key, value FROM centreond_state WHERE (type, key) > (?, ?)
+const ENTRIES = `SELECT ${COLUMNS.entries} FROM centreond_state WHERE (type, key) > (?, ?)
   ORDER BY type, key LIMIT ${PAGE_RECORDS}`;
 
-const ASIDE = `SELECT a.rowid, n.id, a.epoch, a.origin_id, a.ctime, a.reason, a.row
-  FROM centreond_aside a JOIN centreond_node n ON n.number = a.node
-  WHERE a.rowid > ? ORDER BY a.rowid LIMIT ${PAGE_RECORDS}`;
+const ASIDE = `SELECT ${COLUMNS.aside} FROM (
+    SELECT a.rowid AS place, n.id AS node, a.epoch, a.origin_id, a.ctime, a.reason, a."row"
+    FROM centreond_aside a JOIN centreond_node n ON n.number = a.node)
+  WHERE place > ? ORDER BY place LIMIT ${PAGE_RECORDS}`;
 
 // Of several that the original's tables may have, the one that a reader finds.
-const LOGS = `SELECT n.id, e.epoch, coalesce(s.ctime, 0), coalesce(s.last_id, 0)
-  FROM centreond_epoch e JOIN centreond_node n ON n.number = e.node
-  JOIN centreond_synchistory s ON s.rowid = (SELECT min(rowid) FROM centreond_synchistory WHERE id = e.node)
-  ORDER BY n.id`;
+const LOGS = `SELECT ${COLUMNS.logs} FROM (
+    SELECT n.id AS node, e.epoch, coalesce(s.ctime, 0) AS ctime, coalesce(s.last_id, 0) AS last_id
+    FROM centreond_epoch e JOIN centreond_node n ON n.number = e.node
+    JOIN centreond_synchistory s ON s.rowid = (SELECT min(rowid) FROM centreond_synchistory WHERE id = e.node))
+  ORDER BY node`;
 
-const PINS = `SELECT identity, key, coalesce(ctime, 0) FROM centreond_identity
+const PINS = `SELECT ${COLUMNS.pins} FROM (SELECT id, identity, key, coalesce(ctime, 0) AS ctime FROM centreond_identity)
   WHERE id IN (SELECT min(id) FROM centreond_identity WHERE identity IS NOT NULL AND key IS NOT NULL GROUP BY identity)
   ORDER BY identity`;
 
