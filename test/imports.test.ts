@@ -158,7 +158,7 @@ test('only request.ts assigns the state of a request', () => {
 test('what a newcomer reads in one evening stays that short', () => {
   const lines = (file: string) => readFileSync(path.join(ROOT, file), 'utf8').split('\n').length - 1;
   const router = globSync('core/src/router/*.ts', { cwd: ROOT });
-  expect(lines('core/src/daemon.ts')).toBeLessThanOrEqual(164);
+  expect(lines('core/src/daemon.ts')).toBeLessThanOrEqual(160);
   expect(
     [...router, 'core/src/daemon.ts', 'core/src/core-actions.ts'].reduce((sum, file) => sum + lines(file), 0),
   ).toBeLessThanOrEqual(3075);

@@ -2,18 +2,18 @@ import { STARTED } from '@centreond/protocol';
 import { CLOCK } from './clock.ts';
 import { Closing } from './closing.ts';
 import { clusterGround, openCluster } from './cluster/open-cluster.ts';
-import { type Config, loadConfig, restartRemarks } from './config/config.ts';
+import type { Config } from './config/config.ts';
+import { reload } from './config/reload.ts';
 import { storePlaceOf } from './config/store-place.ts';
 import { coreActionNames, coreActions, coreManifest } from './core-actions.ts';
 import { DataFolder } from './data-folder/data-folder.ts';
 import { openDoors } from './doors/doors.ts';
 import { loadOrCreateKey } from './doors/keys.ts';
 import { Trust } from './doors/trust.ts';
-import { type Problem, placeOf } from './errors.ts';
+import type { Problem } from './errors.ts';
 import { openFleet } from './fleet/fleet.ts';
 import { CorePlugin } from './host/core-plugin.ts';
 import { openHost } from './host/host.ts';
-import type { Loader } from './host/loader.ts';
 import { PluginState } from './host/state.ts';
 import { Chronicle } from './log/chronicle.ts';
 import type { Log } from './log.ts';
@@ -144,22 +144,8 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
     endpoint,
     plugins: loader.plugins,
     problems: loader.problems,
-    reload: () => {
-      cluster.rereadTrust();
-      return reload(config, trust, loader, chronicle, log);
-    },
+    reload: () => reload({ config, trust, loader, cluster, chronicle, log }),
     stop: () => closing.run(STOP_MS),
     abandon: () => loader.killNow(),
   };
-}
-
-async function reload(config: Config, trust: Trust, loader: Loader, chronicle: Chronicle, log: Log): Promise<string[]> {
-  const { config: fresh, problems } = await loadConfig({ file: config.file, cwd: process.cwd() });
-  if (!fresh) return problems.map((problem) => `${placeOf(problem)} ${problem.code} ${problem.message}`);
-  trust.configure(fresh.clients);
-  for (const warning of trust.warnings) log.warn(warning);
-  log.level = fresh.core.log.level;
-  const remarks = [...(await loader.apply(fresh)), ...restartRemarks(config, fresh)];
-  chronicle.tell('CONFIG_READ', { remarks });
-  return remarks;
 }
