@@ -217,6 +217,20 @@ describe('a heartbeat that is hurried', () => {
     await heartbeat.stop();
   });
 
+  test('has ended once its promise resolves, also where it does not get through', async () => {
+    const all = stage();
+    await all.heartbeat.start();
+    all.beat = async () => ({ ...BEAT, trust: 7 });
+    await all.heartbeat.hurry();
+    expect(all.heartbeat.last.trust).toBe(7);
+    all.beat = away;
+    await all.heartbeat.hurry();
+    expect([all.said.length, all.heartbeat.last.trust]).toEqual([3, 7]);
+    await all.heartbeat.stop();
+    await all.heartbeat.hurry();
+    expect(all.said).toHaveLength(3);
+  });
+
   test('comes after the one under way, and is ended with it', async () => {
     const all = stage();
     await all.heartbeat.start();
