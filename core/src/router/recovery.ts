@@ -49,7 +49,7 @@ export async function settle(record: RequestRecord, options: RecoveryOptions): P
   const action = registry.get(record.action);
   const isHere = sameTarget(record.target, '', id);
   // Another router ran it, or may have: nobody there can be asked.
-  const isOver = record.hasStarted === true && !isHere;
+  const isOver = record.hasStarted && !isHere;
   if (!isOver && !isHere && action?.manifest.runs !== 'here') {
     elsewhere.resume(reopen(record, elsewhere.action(record.action, action), record.etime * 1000, options));
   } else if (!isOver && action?.manifest.idempotent) {

@@ -12,5 +12,5 @@ export interface RequestRecord {
   /** Whole seconds. */
   etime: number;
   /** Of an open one: another router of the cluster may have begun to run it. */
-  hasStarted?: boolean;
+  hasStarted?: true;
 }

@@ -56,7 +56,7 @@ function stage() {
   };
   const open = (gone: string, ...all: (Partial<KnownRequest> & { token: string })[]) => {
     // What was for the router that is gone may have run there: the takeover notes that.
-    const taken = all.map((one) => ({ hasStarted: one.target === gone, ...one }));
+    const taken = all.map((one) => (one.target === gone ? { ...one, hasStarted: true as const } : one));
     waiting.push({ router: gone, tokens: stored(...taken) });
   };
   /** How a request ended: the codes of its errors. */

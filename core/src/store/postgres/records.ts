@@ -31,7 +31,7 @@ export const SELECT_OPEN = {
 /** A row of the two statements above. */
 export function openRequest(cells: Cells): StoredRequest {
   const { id, request } = storedRequest(cells);
-  return { id, request: { ...request, hasStarted: cells.bool() } };
+  return { id, request: cells.bool() ? { ...request, hasStarted: true } : request };
 }
 
 /** A row of {@link SELECT_KNOWN}. */
