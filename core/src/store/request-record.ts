@@ -11,6 +11,6 @@ export interface RequestRecord {
   envelope: string;
   /** Whole seconds. */
   etime: number;
-  /** Of an open one: another router of the cluster may have begun to run it. */
+  /** Of an open one: a router of the cluster was sent it, or took it, to run it. */
   hasStarted?: true;
 }

@@ -21,6 +21,8 @@ import { LOCKS } from './schema.ts';
 import type { Session, Statement, Value } from './session.ts';
 
 const LOCK_MS = 2000;
+/** Requests that are taken over in one transaction: no heartbeat waits for more. */
+const TAKEN_AT_ONCE = 10_000;
 
 /**
  * The server ends the session of a router that is paused, whose locks others wait for: its machine still says that it is there. A router
@@ -29,6 +31,9 @@ const LOCK_MS = 2000;
 const PULSE = {
   ...{ idle_session_timeout: '12s', tcp_keepalives_idle: '6', tcp_keepalives_interval: '2', tcp_keepalives_count: '3' },
 } as const;
+
+/** No heartbeat waits for what a paused router holds. */
+const TALK = { lock_timeout: `${LOCK_MS}ms` } as const;
 
 /** This router among those of its database: two sessions of its own, so that no question holds up a heartbeat for long. */
 export class PostgresMembers implements Members {
@@ -63,7 +68,7 @@ export class PostgresMembers implements Members {
     });
     try {
       const me = await enterRouter(pulse.session, self);
-      const talk = await Link.open({ url, address, name: `cluster ${self.node}`, settings: {} });
+      const talk = await Link.open({ url, address, name: `cluster ${self.node}`, settings: TALK });
       return new PostgresMembers(pulse, talk, self.cluster, me, counted);
     } catch (error) {
       await pulse.close();
@@ -113,8 +118,9 @@ export class PostgresMembers implements Members {
         await session.rows('DELETE FROM centreond_carried WHERE router = $1', [gone]);
         const taken = await session.rows(
           `UPDATE centreond_open o SET router = $2, started = o.started OR r.target = $3 FROM centreond_request r
-            WHERE o.router = $1 AND r.id = o.id RETURNING r.token`,
-          [gone, this.#me.number, router],
+            WHERE o.id IN (SELECT id FROM centreond_open WHERE router = $1 ORDER BY id LIMIT $4) AND r.id = o.id
+            RETURNING r.token`,
+          [gone, this.#me.number, router, TAKEN_AT_ONCE],
         );
         return { router, tokens: taken.map((cells) => cells.text()) };
       }),
@@ -182,9 +188,10 @@ export class PostgresMembers implements Members {
 
   async lock(name: string): Promise<boolean> {
     return this.#alone(async (session) => {
-      await this.#checkFence(session);
-      const [got] = await session.rows('SELECT pg_try_advisory_lock($1, hashtext($2))', [LOCKS.application, name]);
-      return got?.bool() ?? false;
+      const { number, fence } = this.#me;
+      const [got] = await session.rows(LOCK, [LOCKS.application, name, number, fence]);
+      if (!got) throw new Fenced();
+      return got.bool();
     });
   }
 
@@ -287,6 +294,11 @@ const GONE: Statement = {
 /** Whether the router has its fence still, until the statement is over: who raises it waits for that. */
 const me = (node: string, fence: string) =>
   `me AS MATERIALIZED (SELECT 1 FROM centreond_router WHERE node = ${node} AND fence = ${fence} FOR SHARE)`;
+
+const LOCK: Statement = {
+  name: 'lock',
+  text: 'SELECT pg_try_advisory_lock($1, hashtext($2)) FROM centreond_router WHERE node = $3 AND fence = $4',
+};
 
 const CLAIM: Statement = {
   name: 'claim',

@@ -9,12 +9,20 @@ export const PURGED = 'purged_up_to';
 /** Advisory locks have two numbers: this first one, and what they are for. */
 export const LOCKS = { application: 0x63_65_6e_74, ids: 0, migration: 1, purge: 2, copy: 9 } as const;
 
+/** What holds up the change of a table holds up all that write to it behind that: it is not waited for. */
+const MIGRATION_LOCK_MS = 3000;
+const LOCK_NOT_FREE = '55P03';
+
 /** Makes the tables where there are none, and brings older ones up to date. Rejects with a plain Error that says what is wrong. */
 export async function prepareDatabase(session: Session): Promise<void> {
   try {
     await session.transaction(() => migrate(session));
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === LOCK_NOT_FREE)
+      throw new Unfit(
+        'its tables are to be changed, and something is reading them (pg_dump?); start again once that is done',
+      );
     if (code !== '42501') throw error;
     const reason = error instanceof Error ? error.message : '';
     throw new Unfit(
@@ -32,6 +40,7 @@ async function migrate(session: Session): Promise<void> {
       `it was written by a newer centreond (schema ${version}, this one knows ${SCHEMA_VERSION}); run that one, or point core.store.url elsewhere`,
     );
   if (!Number.isSafeInteger(version)) throw new Unfit('it does not say which schema it has; restore it from a backup');
+  await session.rows(`SET LOCAL lock_timeout = '${MIGRATION_LOCK_MS}ms'`);
   for (const step of STEPS.slice(version)) await session.rows(step);
   if (version === 0) {
     await writeMeta(session, 'epoch', newEpoch());

@@ -88,7 +88,10 @@ export class Session {
     return (await this.run(statement, values)).rows;
   }
 
-  /** Does `work` in one transaction, which `begin` begins, and commits it. Rejects with what it rejects with; then nothing is changed. */
+  /**
+   * Does `work` in one transaction, which `begin` begins, and commits it. Rejects with what it rejects with: then
+   * nothing is changed, unless the answer to the commit was lost.
+   */
   async transaction<T>(work: () => Promise<T>, begin = 'BEGIN'): Promise<T> {
     await this.rows(begin);
     try {
