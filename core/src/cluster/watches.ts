@@ -103,7 +103,7 @@ export class Watches implements Watch {
       const read = Interest.safeParse(parseJson(text));
       if (!read.success) return;
       const { all, add, remove } = read.data;
-      if (all) this.#unwantAll(from);
+      if (all) this.#unwantAll(from, new Set(add));
       for (const token of add) this.wants(from, token);
       for (const token of remove) this.#unwanted(from, token);
     } else if (what === 'news') {
@@ -138,8 +138,8 @@ export class Watches implements Watch {
     clearTimeout(this.#tick);
   }
 
-  #unwantAll(id: string): void {
-    for (const token of [...this.#wanted.keys()]) this.#unwanted(id, token);
+  #unwantAll(id: string, but: ReadonlySet<string> = new Set()): void {
+    for (const token of [...this.#wanted.keys()]) if (!but.has(token)) this.#unwanted(id, token);
   }
 
   #unwanted(id: string, token: string): void {

@@ -33,6 +33,9 @@ test('the node of a request that another router handed over is known until its e
   watches.wants('b', 't', 'leaf');
   watches.wants('c', 't');
   expect(watches.targetOf('t')).toBe('leaf');
+  // Who says once more what it watches, watches that still.
+  watches.told('b', 'watches', JSON.stringify({ all: true, add: ['t'], remove: [] }));
+  expect(watches.targetOf('t')).toBe('leaf');
   watches.written(row('t', 1));
   expect(watches.targetOf('t')).toBe('leaf');
   watches.written(row('t', 2, DONE));
