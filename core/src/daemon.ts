@@ -13,7 +13,7 @@ import { Trust } from './doors/trust.ts';
 import type { Problem } from './errors.ts';
 import { openFleet } from './fleet/fleet.ts';
 import { CorePlugin } from './host/core-plugin.ts';
-import { openHost } from './host/host.ts';
+import { endOrphans, openHost } from './host/host.ts';
 import { PluginState } from './host/state.ts';
 import { Chronicle } from './log/chronicle.ts';
 import type { Log } from './log.ts';
@@ -73,6 +73,7 @@ async function openRooms(config: Config, log: Log, closing: Closing, died: (caus
   const clock = CLOCK;
   const folder = await DataFolder.take(config.core.dataDir);
   closing.push('the data folder', 500, () => folder.release());
+  await endOrphans(folder.path, log);
   const keys = await loadOrCreateKey(folder.file('keys', 'router.pem'));
   const { thumbprint } = keys;
   const trust = new Trust({ file: folder.file('keys', 'trust.json'), clients: config.clients, clock });

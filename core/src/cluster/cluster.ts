@@ -10,6 +10,7 @@ import type { Envelope } from '../router/envelope.ts';
 import type { Followers } from '../router/followers.ts';
 import type { Grant, Peer } from '../router/peer.ts';
 import type { Registry } from '../router/registry.ts';
+import type { OpenRequest } from '../router/request.ts';
 import type { Requests } from '../router/requests.ts';
 import type { Heartbeat as Beat, Membership, RouterRecord } from '../store/membership.ts';
 import type { TokenStore } from '../store/token-store.ts';
@@ -94,6 +95,8 @@ export class Cluster {
       ...{ ...options, carrierOf, others: (type) => this.#othersOf(type) },
       beatAge: () => this.#options.heartbeat.age,
       beat: () => this.#options.heartbeat.beat(),
+      routers: () => this.#options.heartbeat.last.routers,
+      keep: (token) => this.#forwarded.keep(token),
     });
     this.#served = new ServedRequests({
       ...options,
@@ -104,6 +107,7 @@ export class Cluster {
       ...options,
       recovery: { ...options, elsewhere: forwarding },
       isClaiming: (token) => this.#served.isClaiming(token),
+      isDelivered: (open) => this.#isDelivered(open),
     });
   }
 
@@ -145,23 +149,26 @@ export class Cluster {
     return done;
   }
 
-  #othersOf(type: string): { competing: string[]; running: string | undefined; mayRun: boolean } {
+  /** Another router took the request: this one handed it over, to the router that it is for, or to the one that runs its plugin. */
+  #isDelivered(open: OpenRequest): boolean {
+    const { forwarding, heartbeat } = this.#options;
+    const isForRouter = heartbeat.last.routers.some(({ id }) => id === open.target && id !== this.#options.id);
+    return this.placements.isTheirs(open) || (isForRouter && !forwarding.has(open));
+  }
+
+  #othersOf(type: string): { competing: string[]; running: string | undefined } {
     const up = [...this.#up].filter(([, { load }]) => load.isReached);
     return {
       competing: up.flatMap(([id, { load }]) => (load.competes.includes(type) ? [id] : [])),
       running: up.find(([, { load }]) => load.runs.includes(type))?.[0],
-      // What the last heartbeat brought, though it is not taken yet.
-      mayRun: this.#options.heartbeat.last.routers.some(
-        ({ id, state, load }) => id !== this.#options.id && state === 'up' && readLoad(load).turns.includes(type),
-      ),
     };
   }
 
   #carrierOf(router: string): RouterCarrier {
-    const { id, bus, registry, membership } = this.#options;
+    const { bus, registry } = this.#options;
     let carrier = this.#carriers.get(router);
     if (!carrier) {
-      carrier = new RouterCarrier(router, bus, this.#forwarded, registry, membership, id);
+      carrier = new RouterCarrier(router, bus, this.#forwarded, registry);
       this.#carriers.set(router, carrier);
     }
     return carrier;

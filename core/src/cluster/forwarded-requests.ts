@@ -9,7 +9,7 @@ import type { Watches } from './watches.ts';
 
 export interface ForwardedRequestsOptions {
   readonly store: Pick<TokenStore, 'find'>;
-  readonly membership: Pick<Membership, 'ended'>;
+  readonly membership: Pick<Membership, 'ended' | 'keep'>;
   readonly requests: Requests;
   readonly followers: Followers;
   readonly watches: Watches;
@@ -20,6 +20,8 @@ export interface ForwardedRequestsOptions {
 export class ForwardedRequests {
   readonly #options: ForwardedRequestsOptions;
   readonly #open = new Map<string, OpenRequest>();
+  /** How often requests were kept that are open here: with another number nobody can take them. */
+  readonly #kept = new WeakMap<OpenRequest, number>();
   /** Tokens that are being looked at, each with the last row that there was news of. */
   readonly #busy = new Map<string, number>();
 
@@ -39,6 +41,25 @@ export class ForwardedRequests {
     open.forgetRows();
     watches.add(token);
     return true;
+  }
+
+  /**
+   * Keeps a request that is open here, and that another router may have been told to take: it cannot any more. Resolves with whether it
+   * is this router's; rejects where the database does not say.
+   */
+  async keep(token: string): Promise<boolean> {
+    const { requests, membership } = this.#options;
+    const open = requests.get(token);
+    const kept = await membership.keep(token);
+    if (open === undefined || kept === undefined) return false;
+    this.#kept.set(open, Math.max(kept, this.#kept.get(open) ?? 0));
+    return true;
+  }
+
+  /** How often a request that is open here was kept; undefined where it never was. */
+  keptOf(token: string): number | undefined {
+    const open = this.#options.requests.get(token);
+    return open && this.#kept.get(open);
   }
 
   /** Lets go of requests that ended here. */

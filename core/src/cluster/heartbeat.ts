@@ -59,7 +59,7 @@ export class Heartbeat {
     this.#next();
   }
 
-  /** How long ago the last one got through, in milliseconds. */
+  /** How long ago the last one that got through was sent, in milliseconds. */
   get age(): number {
     return this.#options.clock.monotonic() - this.#lastAt;
   }
@@ -108,8 +108,8 @@ export class Heartbeat {
   async #once(): Promise<void> {
     const { membership, clock } = this.#options;
     const { endpoint, load, heard } = this.#speaking;
-    this.last = await membership.beat(endpoint, load());
     const now = clock.monotonic();
+    this.last = await membership.beat(endpoint, load());
     if (now - this.#lastAt > GAP_MS) this.#steadySince = now;
     this.#lastAt = now;
     this.#compareClocks(this.last.clockSkewSeconds);

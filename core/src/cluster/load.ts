@@ -3,22 +3,24 @@ import { z } from 'zod';
 import type { ListedRouter } from '../fleet/router-actions.ts';
 import type { RouterRecord } from '../store/membership.ts';
 
-const Load = z.object({
-  /** Open requests. */
-  open: z.int(),
-  /** Nodes that it carries, and how often it told of them. */
-  nodes: z.int(),
-  carried: z.int(),
-  /** Whether NATS reaches it. */
-  isReached: z.boolean(),
-  /** The names of its actions. */
-  actions: z.array(z.string()),
-  /** Of the plugins of which one router of the cluster runs at a time, those for which it competes, and those that it runs. */
-  competes: z.array(z.string()),
-  runs: z.array(z.string()),
-  /** Those whose turn it has, although they may not run yet, or which have not ended there yet. */
-  turns: z.array(z.string()).default([]),
-});
+const Load = z
+  .object({
+    /** Open requests. */
+    open: z.int(),
+    /** Nodes that it carries, and how often it told of them. */
+    nodes: z.int(),
+    carried: z.int(),
+    /** Whether NATS reaches it. */
+    isReached: z.boolean(),
+    /** The names of its actions. */
+    actions: z.array(z.string()),
+    /** Of the plugins of which one router of the cluster runs at a time, those for which it competes, and those that it runs. */
+    competes: z.array(z.string()),
+    runs: z.array(z.string()),
+    /** Those that may run there: it has their turn, or they have not ended there yet. A router of an earlier version does not say. */
+    turns: z.array(z.string()).exactOptional(),
+  })
+  .transform((load) => ({ ...load, turns: load.turns ?? load.runs }));
 
 /** What a router says of itself in its heartbeats. */
 export type Load = z.output<typeof Load>;

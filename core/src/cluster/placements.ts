@@ -2,17 +2,21 @@ import type { Manifest } from '@centreond/plugin-sdk/internal';
 import { reasonOf } from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import type { Placement } from '../router/placement.ts';
-import type { Membership } from '../store/membership.ts';
+import type { OpenRequest } from '../router/request.ts';
+import type { Membership, RouterRecord } from '../store/membership.ts';
+import { readLoad } from './load.ts';
 import { RouterStandIn, type StandInOptions } from './router-stand-in.ts';
 
 const TRY_EVERY_MS = 500;
 /**
- * A turn ends here when the database was not heard of for so long. PostgreSQL frees the locks of a session of which nothing comes after
- * 12 s: what runs by them has {@link ENDED_WITHIN_MS} to end before that.
+ * A turn ends here when the database has not been heard of for so long. What runs by it has ended 5.5 s later: half a second until that
+ * is seen, 1 s to finish and 4 s to stop. PostgreSQL frees the locks of a session of which nothing comes after 12 s.
  */
-const UNHEARD_MS = 6000;
-/** What has lost its turn has ended after so long. */
+const UNHEARD_MS = 5000;
+/** What has lost its turn has ended so long after its router knows. */
 const ENDED_WITHIN_MS = 5500;
+/** A router that was silent for longer has ended what it ran. */
+const SILENT_SECONDS = 12;
 /** Who gave its turn to another tries again after so long. */
 const PASSED_MS = 5000;
 
@@ -33,19 +37,17 @@ interface Contest {
 }
 
 export interface PlacementsOptions extends Omit<StandInOptions, 'type' | 'runsOn' | 'membership'> {
-  readonly membership: Pick<Membership, 'lock' | 'unlock' | 'session' | 'holderOf' | 'keep'>;
+  readonly membership: Pick<Membership, 'lock' | 'unlock' | 'session' | 'holderOf'>;
   readonly clock: { now(): number; monotonic(): number };
   readonly log: Log;
   /** Milliseconds since the last heartbeat that got through. */
   beatAge(): number;
   /** Beats at once. Resolves when the others can know what this router says, and it knows what they say; rejects where the database is away. */
   beat(): Promise<void>;
-  /** The other routers that are up and compete for a plugin, the one that runs it, and whether one may run it although its lock is free. */
-  others(type: string): {
-    readonly competing: readonly string[];
-    readonly running: string | undefined;
-    readonly mayRun: boolean;
-  };
+  /** The routers of the cluster, as the last heartbeat described them. */
+  routers(): readonly RouterRecord[];
+  /** The other routers that are up and compete for a plugin, or that run it. */
+  others(type: string): { readonly competing: readonly string[]; readonly running: string | undefined };
 }
 
 /**
@@ -58,6 +60,8 @@ export class Placements implements Placement {
   readonly #standIns = new Set<RouterStandIn>();
   #timer: NodeJS.Timeout | undefined;
   #isBusy = false;
+  /** The session with the database, and since when it is known here, in monotonic milliseconds. */
+  #session = { number: -1, since: 0 };
 
   constructor(options: PlacementsOptions) {
     this.#options = options;
@@ -105,6 +109,11 @@ export class Placements implements Placement {
     this.#end(contest);
     contest.notBefore = this.#options.clock.monotonic() + PASSED_MS;
     this.#letGo(type);
+  }
+
+  /** Whether another router took a request of a plugin that stands by here, as far as is known. */
+  isTheirs(open: OpenRequest): boolean {
+    return [...this.#standIns].some((standIn) => standIn.isTheirs(open));
   }
 
   standIn({ type }: Manifest): RouterStandIn {
@@ -158,7 +167,9 @@ export class Placements implements Placement {
 
   /** Ends the turns that another router may have now, or in a moment. It waits for nothing: the database may not answer. */
   #endLost(): void {
-    const { membership, log } = this.#options;
+    const { membership, clock, log } = this.#options;
+    if (this.#session.number !== membership.session)
+      this.#session = { number: membership.session, since: clock.monotonic() };
     for (const contest of this.#contests.values()) {
       if (contest.lockedAt === undefined) continue;
       const { type } = contest;
@@ -190,18 +201,32 @@ export class Placements implements Placement {
 
   /** Gives the turns of which the others know, and which have ended where they were before. */
   async #beginDue(): Promise<void> {
-    const { beat, others, membership, clock } = this.#options;
+    const { beat, membership } = this.#options;
     const due = [...this.#contests.values()].filter(({ lockedAt, isMine }) => lockedAt !== undefined && !isMine);
     if (due.length === 0) return;
     await beat();
     for (const contest of due) {
       const { type, lockedAt, session, isOver } = contest;
       if (lockedAt === undefined || isOver || membership.session !== session || this.#isUnheard) continue;
-      if (others(type).mayRun && clock.monotonic() - lockedAt < ENDED_WITHIN_MS) continue;
+      if (this.#mayRunElsewhere(type, lockedAt)) continue;
       contest.isMine = true;
       void contest.turn(true);
       this.#tell();
     }
+  }
+
+  /**
+   * Whether a plugin may run at another router still, although its lock was free. One that has beaten since this session began has lost
+   * its own, knows that, and has ended the plugin in time. Of any other, its silence tells: it may not know what the server forgot.
+   */
+  #mayRunElsewhere(type: string, lockedAt: number): boolean {
+    const { id: self, routers, clock } = this.#options;
+    const now = clock.monotonic();
+    return routers().some(({ id, state, silentSeconds, load }) => {
+      if (id === self || state === 'stopped' || silentSeconds >= SILENT_SECONDS) return false;
+      const hasEnded = now - lockedAt >= ENDED_WITHIN_MS && (silentSeconds + 1) * 1000 < now - this.#session.since;
+      return !hasEnded && readLoad(load).turns.includes(type);
+    });
   }
 }
 

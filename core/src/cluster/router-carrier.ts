@@ -2,18 +2,12 @@ import { failure } from '@centreond/protocol';
 import { Unanswered } from '../fleet/pending.ts';
 import type { Carried, Carrier } from '../fleet/routes.ts';
 import type { Registry } from '../router/registry.ts';
-import type { Membership } from '../store/membership.ts';
 import type { Bus } from './bus.ts';
 import type { ForwardedRequests } from './forwarded-requests.ts';
 
 /** DATA beyond this is read in the database by who gets the request. */
 const DATA_CHARACTERS = 64 * 1024;
 const SYNCHRONISE_MS = 15_000;
-
-/** What another router is asked to run, and how often this one has kept it since it may have been handed over. */
-export interface HandedOver extends Carried {
-  readonly kept?: number;
-}
 
 /** Another router of the cluster as the way to itself, and to the nodes that it carries. */
 export class RouterCarrier implements Carrier {
@@ -22,9 +16,6 @@ export class RouterCarrier implements Carrier {
     private readonly bus: Bus,
     private readonly forwarded: ForwardedRequests,
     private readonly registry: Pick<Registry, 'get'>,
-    private readonly membership: Pick<Membership, 'holderOf'>,
-    /** This router's id. */
-    private readonly self: string,
   ) {}
 
   get name(): string {
@@ -35,21 +26,22 @@ export class RouterCarrier implements Carrier {
     return this.bus.away !== undefined;
   }
 
-  async carry(request: HandedOver, limitMs: number): Promise<string> {
-    const { router, bus, forwarded, registry, membership } = this;
+  async carry(request: Carried, limitMs: number): Promise<string> {
+    const { router, bus, forwarded, registry } = this;
     const { data, action, token } = request;
     const isRecorded = forwarded.follow(token, action);
     // Of a user of a plugin here, only this router knows what it may.
     const isKnown = registry.get(action) !== undefined;
     const isInDatabase = isRecorded && data.length > DATA_CHARACTERS;
     const { data: _, ...others } = request;
-    const text = JSON.stringify({ ...others, isRecorded, isKnown, ...(!isInDatabase && { data }) });
+    const kept = isRecorded ? forwarded.keptOf(token) : undefined;
+    const text = JSON.stringify({ ...others, kept, isRecorded, isKnown, ...(!isInDatabase && { data }) });
     try {
       return await bus.ask(router, 'carry', text, limitMs);
     } catch (error) {
       if (!(error instanceof Unanswered) || !isRecorded || request.target !== router) throw error;
-      // What is open here still, it has not taken.
-      if ((await membership.holderOf(token)) !== this.self) throw error;
+      // What is open here still, it has not taken, and cannot take any more.
+      if (!(await forwarded.keep(token).catch(() => false))) throw error;
       throw failure('NODE_UNREACHABLE', { target: router, why: 'did not answer' });
     }
   }

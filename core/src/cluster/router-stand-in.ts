@@ -26,13 +26,15 @@ export interface StandInOptions {
   readonly id: string;
   readonly type: string;
   readonly bus: Pick<Bus, 'ask'>;
-  readonly membership: Pick<Membership, 'holderOf' | 'keep'>;
+  readonly membership: Pick<Membership, 'holderOf'>;
   readonly requests: Pick<Requests, 'fail'>;
   readonly clock: { now(): number };
   readonly log: Log;
   /** The router that runs the plugin, if one is known to. */
   runsOn(): string | undefined;
   carrierOf(router: string): RouterCarrier;
+  /** Keeps a request: nobody who was told before that it may be taken can take it any more. Resolves with whether it is this router's. */
+  keep(token: string): Promise<boolean>;
 }
 
 /** Runs the actions of a plugin while it is the turn of another router: hands each request over to that one. */
@@ -45,8 +47,6 @@ export class RouterStandIn implements StandIn {
   readonly #handed = new Map<OpenRequest, Fate>();
   /** Why some of those end, unless another router has them. */
   readonly #refusals = new WeakMap<OpenRequest, CentreondError>();
-  /** How often those were kept: by another number nobody can take them. */
-  readonly #kept = new WeakMap<OpenRequest, number>();
   #timer: NodeJS.Timeout | undefined;
   #isBusy = false;
   #isTakenBack = false;
@@ -107,6 +107,11 @@ export class RouterStandIn implements StandIn {
 
   abort(open: OpenRequest): void {
     if (this.#handed.has(open)) void this.#find(open);
+  }
+
+  /** Whether another router took it, as far as is known here. */
+  isTheirs(open: OpenRequest): boolean {
+    return this.#handed.get(open) === 'theirs';
   }
 
   withdraw(open: OpenRequest): void {
@@ -189,9 +194,8 @@ export class RouterStandIn implements StandIn {
     this.#handed.set(open, 'asked');
     if (isFirst) open.started(clock.now(), open.wantedUntil);
     const bounded = envelope.deadline !== undefined ? open.wantedUntil : undefined;
-    const kept = this.#kept.get(open);
     const request = {
-      ...{ action: action.manifest.name, token, target: router, owner, data, ...(kept !== undefined && { kept }) },
+      ...{ action: action.manifest.name, token, target: router, owner, data },
       envelope: forwarded(id, owner, envelope, bounded),
     };
     try {
@@ -228,11 +232,7 @@ export class RouterStandIn implements StandIn {
     try {
       holder = await membership.holderOf(token);
       // Kept, it is taken by nobody who was told of it before.
-      if (holder === id && this.#handed.get(open) === 'unsure') {
-        const kept = await membership.keep(token);
-        if (kept === undefined) return;
-        this.#kept.set(open, kept);
-      }
+      if (holder === id && this.#handed.get(open) === 'unsure' && !(await this.#options.keep(token))) return;
     } catch (error) {
       const what = `which router has ${token} is not known now`;
       if (!open.abortedFor) log.debug({ err: error, token }, `${what}: ${reasonOf(error)}`);

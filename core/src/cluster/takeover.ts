@@ -2,6 +2,7 @@ import { isCentreondError, reasonOf } from '@centreond/protocol';
 import type { Chronicle } from '../log/chronicle.ts';
 import type { Log } from '../log.ts';
 import { type RecoveryOptions, settle } from '../router/recovery.ts';
+import type { OpenRequest } from '../router/request.ts';
 import type { Membership, RouterRecord } from '../store/membership.ts';
 import type { RequestRecord, TokenStore } from '../store/token-store.ts';
 
@@ -15,6 +16,8 @@ export interface TakeoverOptions {
   readonly recovery: RecoveryOptions;
   /** Whether a request is being taken from another router at this moment. */
   isClaiming(token: string): boolean;
+  /** Whether another router took a request that is open here, as far as is known: its rows are expected from there. */
+  isDelivered(open: OpenRequest): boolean;
   readonly chronicle: Pick<Chronicle, 'tell'>;
   readonly log: Log;
 }
@@ -81,16 +84,26 @@ export class Takeover {
       const { requests: page, last } = await store.unsettled(after, PAGE, PAGE_BYTES);
       if (page.length === 0) return;
       after = last;
-      const unknown = page.filter((record) => this.#isUnknown(record));
+      // What was delivered was taken before it is read where it is open: if that is here, it came back.
+      const known = new Map(page.map(({ token }) => [token, this.#known(token)]));
+      const open = await membership.openHere(
+        page.map(({ token }) => token).filter((token) => !known.get(token)?.isHere),
+      );
       // A request leaves the memory after its end is stored: what is open still, and unknown still, was never in it.
-      const open = await membership.openHere(unknown.map(({ token }) => token));
-      await this.#settle(open.filter((record) => this.#isUnknown(record)));
+      await this.#settle(
+        open.filter(({ token }) => {
+          const { recovery, isClaiming } = this.#options;
+          return recovery.requests.get(token) === known.get(token)?.request && !isClaiming(token);
+        }),
+      );
     }
   }
 
-  #isUnknown({ token }: RequestRecord): boolean {
-    const { recovery, isClaiming } = this.#options;
-    return recovery.requests.get(token) === undefined && !isClaiming(token);
+  /** What is in memory of a request, and whether it is open here by that. */
+  #known(token: string): { request: OpenRequest | undefined; isHere: boolean } {
+    const { recovery, isClaiming, isDelivered } = this.#options;
+    const request = recovery.requests.get(token);
+    return { request, isHere: isClaiming(token) || (request !== undefined && !isDelivered(request)) };
   }
 
   /** Each by itself: one that fails is found again. */

@@ -156,6 +156,7 @@ export class Contests {
       } else await alone(() => this.#start(contest));
     } catch (error) {
       log.error({ err: error, plugin: type }, `the plugin ${type} cannot run here: ${reasonOf(error)}`);
+      this.options.placement.pass(type);
     }
   }
 

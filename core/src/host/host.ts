@@ -44,21 +44,29 @@ export interface HostOptions {
   readonly closing: Closing;
 }
 
+/** Ends what plugins of an earlier run on this data folder left behind. Call it before another router can hear that this one runs again. */
+export async function endOrphans(folder: string, log: Log): Promise<void> {
+  const orphans = await reap(markOf(folder).ofFolder, await notesIn(folder));
+  if (orphans.length === 0) return;
+  const text = reapedText(orphans);
+  log.warn(`processes of an earlier daemon on this data folder were still running; they are ended: ${text}`);
+}
+
+async function notesIn(folder: string): Promise<string> {
+  const notes = path.join(folder, 'run', 'commands');
+  await mkdir(notes, { recursive: true, mode: 0o700 });
+  return notes;
+}
+
 /**
- * Opens the plugin host: ends what an earlier run left behind, and registers the plugins of the config, so that their actions are
+ * Opens the plugin host, once {@link endOrphans} has resolved: registers the plugins of the config, so that their actions are
  * known. `loader.start()` starts their processes; the internal door must serve by then.
  */
 export async function openHost(options: HostOptions): Promise<Loader> {
   const { config, folder, registry, requests, events, chronicle, state, tickets, endpoint } = options;
   const { coreActions, placement = ALONE, clock, log, closing } = options;
   const mark = markOf(folder);
-  const notes = path.join(folder, 'run', 'commands');
-  await mkdir(notes, { recursive: true, mode: 0o700 });
-  const orphans = await reap(mark.ofFolder, notes);
-  if (orphans.length > 0) {
-    const text = reapedText(orphans);
-    log.warn(`processes of an earlier daemon on this data folder were still running; they are ended: ${text}`);
-  }
+  const notes = await notesIn(folder);
   const warden = startWarden(mark.ofRun, notes, WARDEN_GRACE_SECONDS);
   closing.push('the warden', 100, () => warden.kill('SIGKILL'));
   const loader = new Loader(config, {

@@ -47,10 +47,10 @@ async function settleAll(requests: readonly RequestRecord[], options: RecoveryOp
 export async function settle(record: RequestRecord, options: RecoveryOptions): Promise<void> {
   const { id, store, registry, requests, elsewhere, clock } = options;
   const action = registry.get(record.action);
-  const isHere = sameTarget(record.target, '', id);
+  const isHere = sameTarget(record.target, '', id) || action?.manifest.runs === 'here';
   // Another router ran it, or may have: nobody there can be asked.
   const isOver = record.hasStarted && !isHere;
-  if (!isOver && !isHere && action?.manifest.runs !== 'here') {
+  if (!isOver && !isHere) {
     elsewhere.resume(reopen(record, elsewhere.action(record.action, action), record.etime * 1000, options));
   } else if (!isOver && action?.manifest.idempotent) {
     action.executor.submit(reopen(record, action, clock.now(), options));
@@ -60,6 +60,9 @@ export async function settle(record: RequestRecord, options: RecoveryOptions): P
     const etime = Math.floor(clock.now() / 1000);
     const row = await store.append({ token, code: FAILED, etime, data: JSON.stringify(unknown.toData()) });
     requests.published(row, record.owner);
+    // One that was handed over came back.
+    const before = requests.get(token);
+    if (before) requests.endedElsewhere(before);
   }
 }
 

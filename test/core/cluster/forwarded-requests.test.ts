@@ -23,6 +23,7 @@ function stage() {
   const open = new Map<string, OpenRequest>();
   const stage = {
     ...{ log, watches, open, reassessed: [] as string[], ended: [] as string[], storeEnded: [] as string[], finds: 0 },
+    kept: (): number | undefined => undefined,
     find: async (token: string): Promise<object | undefined> => ({ token, owner: 'alice', state: 'open' }),
   };
   const forwarded = new ForwardedRequests({
@@ -32,7 +33,7 @@ function stage() {
         return stage.find(token);
       },
     } as never,
-    membership: { ended: (token: string) => void stage.storeEnded.push(token) },
+    membership: { ended: (token: string) => void stage.storeEnded.push(token), keep: async () => stage.kept() },
     requests: {
       get: (token: string) => open.get(token),
       endedElsewhere: (one: OpenRequest) => {
@@ -195,4 +196,21 @@ test('a token that is followed here, and is no request of this router, has its r
   for (const token of ['t', 'here']) all.news(token, 1);
   await settle();
   expect([all.reassessed, all.ended]).toEqual([['t bob', 'here bob'], []]);
+});
+
+test('a request is kept where it is open here, and its number is known until it has ended', async () => {
+  all.enter('t');
+  expect([await all.forwarded.keep('t'), all.forwarded.keptOf('t')]).toEqual([false, undefined]);
+  all.kept = () => 2;
+  expect([await all.forwarded.keep('t'), all.forwarded.keptOf('t')]).toEqual([true, 2]);
+  // An answer that comes late says less.
+  all.kept = () => 1;
+  expect([await all.forwarded.keep('t'), all.forwarded.keptOf('t')]).toEqual([true, 2]);
+  all.kept = () => {
+    throw new Error('the database is away');
+  };
+  await expect(all.forwarded.keep('t')).rejects.toThrow('the database is away');
+  all.open.delete('t');
+  all.kept = () => 3;
+  expect([await all.forwarded.keep('t'), all.forwarded.keptOf('t')]).toEqual([false, undefined]);
 });

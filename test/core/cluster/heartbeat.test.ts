@@ -92,6 +92,18 @@ describe('the heartbeat of a router', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  test('is as old as its question: its answer may have been late', async () => {
+    const all = stage();
+    await all.heartbeat.start();
+    const { promise, resolve } = Promise.withResolvers<Beat>();
+    all.beat = () => promise;
+    await vi.advanceTimersByTimeAsync(5000);
+    resolve(BEAT);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(all.heartbeat.age).toBe(3000);
+    await all.heartbeat.stop();
+  });
+
   test('is never under way twice: the next one comes two seconds after the last has ended', async () => {
     const all = stage();
     await all.heartbeat.start();

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Placements } from '../../../core/dist/cluster/placements.js';
-import { FakeBus, Lines } from './stage.ts';
+import type { RouterRecord } from '../../../core/dist/store/membership.js';
+import { FakeBus, Lines, router } from './stage.ts';
 
 const ROUND_MS = 1000;
 const PASSED_MS = 5000;
@@ -38,7 +39,6 @@ class Session {
   }
 
   async holderOf(): Promise<undefined> {}
-  async keep(): Promise<undefined> {}
 
   async unlock(name: string): Promise<void> {
     await Promise.resolve();
@@ -58,9 +58,9 @@ class Contender {
   readonly session: Session;
   readonly placements: Placements;
   readonly turns: string[] = [];
-  others: { competing: string[]; running: string | undefined; mayRun: boolean } = {
-    ...{ competing: [], running: undefined, mayRun: false },
-  };
+  others: { competing: string[]; running: string | undefined } = { competing: [], running: undefined };
+  /** The other routers, as the last heartbeat described them. */
+  routers: RouterRecord[] = [];
   /** What it said with each heartbeat of the turns that it has. */
   readonly beats: string[] = [];
   ending = Promise.resolve();
@@ -71,6 +71,7 @@ class Contender {
     this.placements = new Placements({
       ...{ id, membership: this.session, clock: { now: Date.now, monotonic: Date.now }, log: this.log as never },
       ...{ bus: new FakeBus(), requests: { fail: () => {} }, others: () => this.others, beatAge: () => 0 },
+      ...{ routers: () => this.routers, keep: async () => false },
       beat: async () => void this.beats.push(this.placements.types.turns.join()),
       carrierOf: () => {
         throw new Error('nothing is handed over');
@@ -196,34 +197,66 @@ describe('a plugin of which one router runs it at a time', () => {
   );
 });
 
+/** The router b, which may run cron, as the heartbeat of a that brings it describes it. */
+const former = (change: Partial<RouterRecord> = {}) =>
+  router('b', {
+    load: JSON.stringify({
+      ...{ open: 0, nodes: 0, carried: 0, isReached: true, actions: [], competes: ['cron'], runs: [], turns: ['cron'] },
+    }),
+    ...change,
+  });
+
 describe('a turn that another router had', () => {
   test('begins here once the plugin has ended there, although its lock was free before', async () => {
     const { a } = pair();
-    a.others.mayRun = true;
+    a.routers = [former()];
     a.compete();
     a.placements.start();
     await rounds(3);
     // The others know by then that it has the lock.
     expect([a.turns, a.placements.types.turns, a.beats.at(-1)]).toEqual([[], ['cron'], 'cron']);
-    a.others.mayRun = false;
+    a.routers = [former({ load: '{}' })];
     await rounds();
     expect(a.turns).toEqual(['cron true']);
   });
 
-  test('begins here after 5.5 s at the latest: by then it has ended there', async () => {
+  test.each([
+    ['beats, and so knows that it lost its lock', {}, 5.5],
+    ['was killed: it had beaten since this session began', { silentSeconds: 2 }, 5.5],
+    ['has stopped', { state: 'stopped' as const }, 0],
+    ['has been silent for so long that it has ended the plugin', { silentSeconds: 12 }, 0],
+  ])('begins here when the other %s', async (_, change, seconds) => {
     const { a } = pair();
-    a.others.mayRun = true;
+    a.routers = [former(change)];
     a.compete();
     a.placements.start();
-    await rounds(5);
-    expect(a.turns).toEqual([]);
+    if (seconds > 0) await vi.advanceTimersByTimeAsync(seconds * 1000 - 500);
+    if (seconds > 0) expect(a.turns).toEqual([]);
     await rounds();
+    expect(a.turns).toEqual(['cron true']);
+  });
+
+  test('waits for the silence of a router of which the server that took over has heard nothing', async () => {
+    const { a } = pair();
+    a.compete();
+    a.placements.start();
+    const began = Date.now();
+    // Its last heartbeat was 3 s before this session began.
+    a.placements.stop();
+    const beaten = began - 3000;
+    Object.defineProperty(a, 'routers', {
+      get: () => [former({ silentSeconds: Math.round((Date.now() - beaten) / 1000), state: 'silent' })],
+    });
+    a.placements.start();
+    await rounds(8);
+    expect(a.turns).toEqual([]);
+    await rounds(2);
     expect(a.turns).toEqual(['cron true']);
   });
 
   test('does not begin here where the session is lost meanwhile', async () => {
     const { a, b } = pair();
-    a.others.mayRun = true;
+    a.routers = [former()];
     a.compete();
     a.placements.start();
     await rounds(2);
@@ -271,7 +304,7 @@ describe('a plugin that failed for good on the router whose turn it is', () => {
     a.compete();
     a.placements.start();
     await rounds();
-    a.others = { competing: ['b'], running: undefined, mayRun: false };
+    a.others = { competing: ['b'], running: undefined };
     a.placements.pass('cron');
     expect(a.turns).toEqual(['cron true', 'cron false']);
     await vi.advanceTimersByTimeAsync(PASSED_MS - ROUND_MS);
@@ -287,7 +320,7 @@ describe('a plugin that failed for good on the router whose turn it is', () => {
     a.compete();
     a.placements.start();
     await rounds();
-    a.others = { competing: ['b'], running: undefined, mayRun: false };
+    a.others = { competing: ['b'], running: undefined };
     a.placements.pass('cron');
     await vi.advanceTimersByTimeAsync(PASSED_MS + ROUND_MS);
     expect(a.turns).toEqual(['cron true', 'cron false', 'cron true']);
@@ -311,6 +344,6 @@ test('a stand-in knows the router that runs its plugin', () => {
   const { a } = pair();
   const standIn = a.placements.standIn({ type: 'cron' } as never);
   expect(standIn.runsOn()).toBeUndefined();
-  a.others = { competing: ['b'], running: 'b', mayRun: true };
+  a.others = { competing: ['b'], running: 'b' };
   expect(standIn.runsOn()).toBe('b');
 });

@@ -34,12 +34,12 @@ function stage() {
     failed,
     runsOn,
     holder: 'a' as string | undefined,
-    kept: 0,
     answer: async (): Promise<string> => '{}',
   };
   const standIn = new RouterStandIn({
     ...{ id: 'a', type: 'cron', bus, clock: { now: Date.now }, log: log as never, runsOn: () => runsOn.now },
-    membership: { holderOf: async () => stage.holder, keep: async () => ++stage.kept },
+    membership: { holderOf: async () => stage.holder },
+    keep: async () => stage.holder === 'a',
     requests: {
       fail: (open, error) => {
         if (open.ended()) failed.push(`${open.token} ${error.code}`);

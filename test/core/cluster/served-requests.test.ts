@@ -92,6 +92,16 @@ describe('a request to this router', () => {
     await expect.poll(() => world.given).toEqual(['t']);
   });
 
+  test.each([
+    ['was never kept', {}, 0],
+    ['was kept', { kept: 3 }, 3],
+  ])('is taken by the number with which the router that asks has it: one that %s', async (_, change, kept) => {
+    const { carry, recorded, claim } = await stage();
+    recorded('t', 'ONCE');
+    await carry('t', 'ONCE', change);
+    expect(claim.mock.calls).toEqual([['t', 'b', kept]]);
+  });
+
   test('does not run where another router has it, or where it is not open any more', async () => {
     const { carry, recorded, world, holders, unsure } = await stage();
     recorded('elsewhere', 'ONCE');

@@ -28,12 +28,14 @@ export async function stage() {
   const grants = new Map<string, Grant>();
   const receive = vi.fn((peer: Peer, message: Buffer) => ladder.receive(peer, message));
   const holders = new Map<string, string>();
-  const claim = vi.fn(async (token: string, from: string): Promise<RequestRecord | string | undefined> => {
-    const holder = holders.get(token);
-    if (holder !== from) return holder;
-    holders.set(token, 'central');
-    return disk.requests.get(token);
-  });
+  const claim = vi.fn(
+    async (token: string, from: string, _kept: number): Promise<RequestRecord | string | undefined> => {
+      const holder = holders.get(token);
+      if (holder !== from) return holder;
+      holders.set(token, 'central');
+      return disk.requests.get(token);
+    },
+  );
   const find = vi.fn((token: string) => disk.find(token));
   const served = new ServedRequests({
     ...{ id: 'central', membership: { claim } as never, store: { find }, registry, requests, routes, watches },

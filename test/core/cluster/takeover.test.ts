@@ -17,6 +17,7 @@ function stage() {
   const stage = {
     ...{ world, log, told, asked: 0, pages: [] as number[], isAway: false, isLost: false, busy: Promise.resolve() },
     claiming: new Set<string>(),
+    delivered: new Set<string>(),
   };
   const answer = () => {
     if (stage.isAway) throw new Error('the database is away');
@@ -43,6 +44,7 @@ function stage() {
   const takeover = new Takeover({
     ...{ membership, store, recovery: { id: 'central', store, registry, requests, elsewhere, clock: Date } },
     isClaiming: (token) => stage.claiming.has(token),
+    isDelivered: ({ token }) => stage.delivered.has(token),
     chronicle: { tell: (event: string, data: object) => void told.push(`${event} ${JSON.stringify(data)}`) } as never,
     log: log as never,
   });
@@ -233,6 +235,22 @@ describe('what is open here by the database and in no memory', () => {
     all.takeover.look(UP, true);
     await settle();
     expect([all.pages, all.world.given, all.log.lines]).toEqual([[2], ['again'], []]);
+  });
+
+  test('is what another router took, and gave back by its death: it ends, in memory too', async () => {
+    const all = stage();
+    await all.world.start();
+    const { elsewhere, requests } = all.world;
+    all.stored({ token: 'came back', target: 'b' }, { token: 'at its node', target: 'paris' });
+    await all.world.recover();
+    expect([...elsewhere.has].map(({ token }) => token).toSorted()).toEqual(['at its node', 'came back']);
+    all.delivered.add('came back');
+    all.stored({ token: 'came back', target: 'b', hasStarted: true });
+    all.takeover.unsure();
+    all.takeover.look(UP, true);
+    await expect.poll(() => all.endsOf('came back')).toEqual(['OUTCOME_UNKNOWN']);
+    await expect.poll(() => requests.get('came back')).toBeUndefined();
+    expect([all.endsOf('at its node'), requests.get('at its node')?.state]).toEqual([[], 'running']);
   });
 
   test('is not what is in the memory, nor what is being taken from another router at this moment', async () => {

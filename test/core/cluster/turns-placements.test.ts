@@ -31,7 +31,6 @@ class Locks {
     else this.taken.delete(name);
   }
   async holderOf(): Promise<undefined> {}
-  async keep(): Promise<undefined> {}
 
   /** Another session takes the place of this one. */
   change(): void {
@@ -49,7 +48,9 @@ function stage() {
     ...{ bus: { ask: async () => '{}' }, requests: { fail: () => {} } },
     beatAge: () => state.beatAge,
     beat: async () => {},
-    others: () => ({ competing: [], running: undefined, mayRun: false }),
+    others: () => ({ competing: [], running: undefined }),
+    routers: () => [],
+    keep: async () => false,
     carrierOf: () => {
       throw new Error('nothing is handed over');
     },
@@ -62,13 +63,13 @@ function stage() {
 
 const rounds = (count: number) => vi.advanceTimersByTimeAsync(count * 1000);
 
-test('a turn ends where the database has not answered for 6 s, before its lock is free for another router', async () => {
+test('a turn ends where the database has not answered for 5 s, before its lock is free for another router', async () => {
   const router = stage();
   await rounds(1);
-  router.beatAge = 6000;
+  router.beatAge = 5000;
   await rounds(1);
   expect(router.turns).toEqual([true]);
-  router.beatAge = 6001;
+  router.beatAge = 5001;
   router.locks.isAway = true;
   await rounds(2);
   expect(router.turns).toEqual([true, false]);

@@ -1,5 +1,4 @@
 import { CentreondError } from '@centreond/protocol';
-import type { HandedOver } from '../../../core/dist/cluster/router-carrier.js';
 import { RouterStandIn } from '../../../core/dist/cluster/router-stand-in.js';
 import { Unanswered } from '../../../core/dist/fleet/pending.js';
 import { Standby } from '../../../core/dist/host/standby.js';
@@ -57,7 +56,7 @@ export class Turn {
   /** How often the database was asked. */
   questions = 0;
   /** Hand-overs that were not answered yet. */
-  readonly carried: { token: string; router: string; kept: number | undefined; answer(error?: Error): void }[] = [];
+  readonly carried: { token: string; router: string; answer(error?: Error): void }[] = [];
   readonly cancelled: string[] = [];
   readonly ended: string[] = [];
   readonly log = new Lines();
@@ -81,33 +80,32 @@ export class Turn {
           if (holder instanceof Error) throw holder;
           return holder;
         },
-        keep: async (token) => {
-          this.beforeKept();
-          if ((this.holders.has(token) ? this.holders.get(token) : 'a') !== 'a') return undefined;
-          const kept = (this.kept.get(token) ?? 0) + 1;
-          this.kept.set(token, kept);
-          return kept;
-        },
       },
       requests: {
         fail: (open, { code }) => {
           if (open.ended()) this.ended.push(`${open.token} ${code}`);
         },
       },
-      carrierOf: (router) => ({ carry: (request: HandedOver) => this.#carry(router, request) }) as never,
+      keep: async (token) => {
+        this.beforeKept();
+        if ((this.holders.has(token) ? this.holders.get(token) : 'a') !== 'a') return false;
+        this.kept.set(token, (this.kept.get(token) ?? 0) + 1);
+        return true;
+      },
+      carrierOf: (router) => ({ carry: ({ token }: { token: string }) => this.#carry(router, token) }) as never,
     });
     this.standIns.push(standIn);
     return new Standby({} as never, standIn);
   }
 
-  #carry(router: string, { token, kept }: HandedOver): Promise<string> {
+  #carry(router: string, token: string): Promise<string> {
     return new Promise((resolve, reject) => {
       const answer = (error?: Error) => {
         this.carried.splice(this.carried.indexOf(handed), 1);
         if (error) reject(error);
         else resolve('{}');
       };
-      const handed = { token, router, kept, answer };
+      const handed = { token, router, answer };
       this.carried.push(handed);
     });
   }
