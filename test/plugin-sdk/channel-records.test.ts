@@ -1,4 +1,6 @@
 import { createCipheriv, randomBytes } from 'node:crypto';
+import v8 from 'node:v8';
+import vm from 'node:vm';
 import { type Cipher, isFirstRecord, Opener, RECORD_OVERHEAD, Sealer } from '@centreond/protocol/channel';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -210,6 +212,19 @@ test('neither a record nor what made it shows what it must not', () => {
   const { sealer, opener } = pair();
   expect(sealer.seal(['secret words']).includes('secret')).toBe(false);
   expect(JSON.stringify([sealer, opener])).toBe('[{},{}]');
+});
+
+test('what makes records keeps nothing of the pool from which buffers are taken meanwhile', () => {
+  v8.setFlagsFromString('--expose-gc');
+  const collect = vm.runInNewContext('gc') as () => void;
+  collect();
+  const before = process.memoryUsage().arrayBuffers;
+  const kept = Array.from({ length: 2000 }, () => {
+    Buffer.from('x'.repeat(3000));
+    return new Opener({ key: new Uint8Array(32), iv: new Uint8Array(12) }, 'chacha20-poly1305', 1, session);
+  });
+  collect();
+  expect((process.memoryUsage().arrayBuffers - before) / kept.length).toBeLessThan(500);
 });
 
 test('libsodium and node:crypto make the same of the same bytes, and refuse the same', async () => {

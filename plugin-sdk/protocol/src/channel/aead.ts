@@ -37,14 +37,19 @@ export async function loadSodium(): Promise<void> {
 /** One key of one cipher. What it does for given bytes does not depend on which library does it. */
 export class Aead {
   readonly #bytes: Uint8Array;
-  readonly #key: KeyObject;
+  /** For node:crypto, which takes three times as long with bytes. A session of small records never makes it. */
+  #object: KeyObject | undefined;
 
   constructor(
     readonly cipher: Cipher,
     key: Uint8Array,
   ) {
     this.#bytes = key;
-    this.#key = createSecretKey(key);
+  }
+
+  get #key(): KeyObject {
+    this.#object ??= createSecretKey(this.#bytes);
+    return this.#object;
   }
 
   /** The library to be used for so many bytes, if it is not node:crypto. */

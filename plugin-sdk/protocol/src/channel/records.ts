@@ -45,7 +45,7 @@ class Traffic {
   readonly aad: Buffer;
   readonly #key: Uint8Array;
   readonly #aead: Aead;
-  readonly #iv: Buffer;
+  readonly #iv: Uint8Array;
   readonly #nonce = Buffer.alloc(12);
 
   constructor(
@@ -57,7 +57,7 @@ class Traffic {
   ) {
     this.#key = key;
     this.#aead = new Aead(cipher, key);
-    this.#iv = Buffer.from(iv);
+    this.#iv = iv;
     this.aad = Buffer.alloc(HEADER + session.length);
     this.aad[0] = VERSION;
     this.aad[1] = direction;
@@ -77,7 +77,7 @@ class Traffic {
   /** Sets AAD and nonce to `seq`, which stays below 2^32 by the rekey limit. */
   #place(seq: number): void {
     this.aad.writeUInt32BE(seq, 8);
-    this.#iv.copy(this.#nonce);
+    this.#nonce.set(this.#iv);
     this.#nonce.writeUInt32BE((this.#nonce.readUInt32BE(8) ^ seq) >>> 0, 8);
   }
 
