@@ -8,6 +8,7 @@ import {
   openHello,
   parseHello,
   type RouterSession,
+  type SealLimits,
   unb64,
   verifyHello,
 } from '@centreond/protocol/channel';
@@ -74,12 +75,15 @@ export class Admission {
   readonly #strangers: Bucket;
   readonly #strangersOfAddress: Buckets;
   readonly #queue: HandshakeQueue;
+  /** When sessions take their next keys. */
+  readonly #sealing: SealLimits;
 
   constructor(readonly options: AdmissionOptions) {
     const { nonces, strangers } = options.limits;
     this.#nonces = new Nonces(CLOCK_SKEW, nonces);
     const { perSecond, perAddress } = strangers;
     this.#queue = new HandshakeQueue(options.limits, options.clock);
+    this.#sealing = { clock: { now: () => options.clock.monotonic() } };
     this.#strangers = new Bucket(perSecond, perSecond * BURST_SECONDS.all);
     this.#strangersOfAddress = new Buckets(
       perAddress.perSecond,
@@ -163,9 +167,7 @@ export class Admission {
       }
       const cipher = hello.ciphers.find((name) => this.options.ciphers.includes(name));
       if (!cipher) throw new Refused('it offers no cipher that is allowed here', who);
-      const session = await answerHello(hello, opened, routerKeys, cipher, {
-        clock: { now: () => clock.monotonic() },
-      }).catch((error: unknown) => {
+      const session = await answerHello(hello, opened, routerKeys, cipher, this.#sealing).catch((error: unknown) => {
         throw new Refused('no session can be made of it', {
           ...who,
           reason: reasonOf(error),

@@ -5,7 +5,7 @@ import type { Grant, Peer } from '../router/peer.ts';
 import type { Admitted } from './admission.ts';
 import type { Caller, Pending } from './caller.ts';
 import type { OutboxLimits } from './outbox.ts';
-import { Session } from './session.ts';
+import { Session, type SessionTable } from './session.ts';
 import type { Trust } from './trust.ts';
 
 /** Why a session ends, as its peer is told. */
@@ -55,10 +55,25 @@ export class Sessions {
   readonly #byIdentity = new Map<string, { session: Session; caller: Caller }>();
   /** In the order of their beginning: the oldest is first. */
   readonly #pending = new Set<Pending>();
+  readonly #table: SessionTable;
   #dirty: Session[] = [];
   #closed = false;
 
-  constructor(readonly options: SessionsOptions) {}
+  constructor(readonly options: SessionsOptions) {
+    const { clock, io, limits, welcome } = options;
+    this.#table = {
+      limits: { ...limits, maxMessage: welcome.maxMessage },
+      now: () => clock.monotonic(),
+      queued: (session) => {
+        this.#dirty.push(session);
+        io.queued();
+      },
+      broken: (session, cause) => {
+        const live = this.#byIdentity.get(session.identity);
+        if (live?.session === session) this.#end(live.caller, session, cause);
+      },
+    };
+  }
 
   /** How much there is of what has bounds. */
   get load(): { live: number; pending: number } {
@@ -225,34 +240,13 @@ export class Sessions {
   }
 
   #begin({ caller, hello, session: keys }: Pending, grant: Grant, messages: Buffer[]): void {
-    const { clock, io, limits, welcome } = this.options;
+    const { io, welcome } = this.options;
     const { connection } = caller;
     const { identity, roles } = grant;
     const older = this.#byIdentity.get(identity);
     if (older) this.#end(older.caller, older.session, 'a newer session of its identity began', 'REPLACED');
     if (caller.live) this.#end(caller, caller.live, 'a newer session of its connection began', 'REPLACED');
-    const session = new Session(
-      grant,
-      caller.address,
-      keys,
-      {
-        get full() {
-          return connection.full;
-        },
-        send: (record) => {
-          session.lastUsed = clock.monotonic();
-          connection.send(record);
-        },
-        now: () => clock.monotonic(),
-        broken: (cause) => this.#end(caller, session, cause),
-      },
-      { ...limits, maxMessage: welcome.maxMessage },
-      (dirty) => {
-        this.#dirty.push(dirty);
-        io.queued();
-      },
-    );
-    session.lastUsed = clock.monotonic();
+    const session = new Session(grant, caller.address, keys, connection, this.#table);
     caller.live = session;
     connection.settle();
     this.#byIdentity.set(identity, { session, caller });

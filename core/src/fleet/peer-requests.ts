@@ -28,16 +28,18 @@ export class PeerRequests {
    */
   async ask(peer: Peer, { action, token, target, data }: PeerRequest, limitMs: number): Promise<string> {
     if (!peer.open) throw failure('NODE_UNREACHABLE', { target: peer.identity });
-    let pending = this.#pending.get(peer);
-    if (!pending) {
-      pending = new Pending(peer.identity, PER_PEER);
-      this.#pending.set(peer, pending);
-      peer.onLeft(() => {
-        this.drop(peer);
-        this.#pending.delete(peer);
-      });
-    }
+    const pending = this.#pending.get(peer) ?? this.#begin(peer);
     return pending.ask(token, limitMs, () => peer.send(`[${action}] [${token}] [${target}] ${data}`));
+  }
+
+  #begin(peer: Peer): Pending {
+    const pending = new Pending(peer.identity, PER_PEER);
+    this.#pending.set(peer, pending);
+    peer.onLeft(() => {
+      this.drop(peer);
+      this.#pending.delete(peer);
+    });
+    return pending;
   }
 
   /** Takes an answer, also one that comes too late. From a peer that was never asked it is no answer: the ladder refuses it. */
