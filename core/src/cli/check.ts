@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import type { Loaded } from '../config/config.ts';
+import { coreSecretProblems } from '../config/core-secrets.ts';
 import { examine, type FoundPlugins } from '../config/discovery.ts';
 import { configSchema } from '../config/editor-schema.ts';
 import { surroundingProblems } from '../config/surroundings.ts';
@@ -40,6 +41,7 @@ export async function check(options: CheckOptions): Promise<number> {
   const examined = await examine({ file, cwd, systemFolder }, coreActions);
   const around = [
     ...examined.plugins.flatMap(({ entry, manifest }) => surroundingProblems(entry, manifest, process.env)),
+    ...secretProblems(examined),
     ...(await doorProblems(examined, options.unbindable ?? unbindable)),
   ];
   const problems = inOrder([...examined.problems, ...around], examined.file);
@@ -56,6 +58,11 @@ export async function check(options: CheckOptions): Promise<number> {
     );
   if (problems.some(({ code }) => code === 'CONFIG_NO_SUCH_FILE')) return 2;
   return problems.some(isError) ? 1 : 0;
+}
+
+/** What is wrong with the secrets that the settings of the core name. */
+function secretProblems({ config, source }: Loaded): Problem[] {
+  return config && source ? coreSecretProblems(config, source, process.env) : [];
 }
 
 /** Whether the external door can listen. A port that only root may use is a warning: the daemon's user is another, perhaps. */

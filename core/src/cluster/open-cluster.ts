@@ -2,7 +2,8 @@ import { reasonOf } from '@centreond/protocol';
 import type { Clock } from '../clock.ts';
 import type { Closing } from '../closing.ts';
 import type { Config } from '../config/config.ts';
-import { type Environment, secretOf } from '../config/secret.ts';
+import { coreSecretOf } from '../config/core-secrets.ts';
+import type { Environment } from '../config/secret.ts';
 import { SharedTrust } from '../doors/shared-trust.ts';
 import type { Trust } from '../doors/trust.ts';
 import { fault } from '../errors.ts';
@@ -78,8 +79,7 @@ export interface GroundOptions {
 export async function clusterGround(options: GroundOptions): Promise<ClusterGround> {
   const { config, environment, store, trust, clock, log, closing, died: fenced } = options;
   const { cluster, id } = config.core;
-  const at = { where: 'core.cluster.credentials', from: config.file };
-  const credentials = cluster?.credentials && secretOf(cluster.credentials, at, environment);
+  const credentials = coreSecretOf(config, 'core.cluster.credentials', environment);
   const { membership } = store;
   if (!membership) return { heartbeat: undefined, cluster: undefined };
   const heartbeat = new Heartbeat({ membership, clock, log, fenced });

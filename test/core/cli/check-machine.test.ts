@@ -57,6 +57,25 @@ test('schedules, time zones and ids of cron', async () => {
   });
 });
 
+test('the secrets that the settings of the core name', async () => {
+  const config = `core:
+  id: central
+  dataDir: ./var
+  store: { driver: postgres, url: "file:./postgres-url" }
+  cluster: { name: prod, nats: "nats://db:4222", credentials: "env:NATS_LOGIN_OF_THE_TEST" }
+plugins: []
+`;
+  const unset =
+    "5:63 warning core.cluster.credentials refers to the secret env:NATS_LOGIN_OF_THE_TEST, which is not set in the daemon's environment; set it there (EnvironmentFile= in a systemd unit).";
+  const missing =
+    "4:35 error core.store.url refers to the secret file:/postgres-url, which does not exist; write it, with the daemon's user as its owner and mode 0600.";
+  expect(await told(config)).toEqual({ code: 1, lines: [missing, unset] });
+  writeFileSync(path.join(folder, 'postgres-url'), 'postgresql://central@db/central', { mode: 0o600 });
+  expect(await told(config)).toEqual({ code: 0, lines: [unset] });
+  vi.stubEnv('NATS_LOGIN_OF_THE_TEST', 'central:word');
+  expect(await told(config)).toEqual({ code: 0, lines: [] });
+});
+
 test('a TZ that names no time zone, where a definition relies on it', async () => {
   const config = (env: string, zone: string) => `plugins:
   - package: PLUGINS/cron
