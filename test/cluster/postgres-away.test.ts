@@ -51,6 +51,12 @@ function servedAgain(cluster: Cluster, back: number): Promise<number[]> {
   );
 }
 
+/** Why the store is away, as INFORMATION tells. */
+async function awayOf(client: Client): Promise<unknown> {
+  const { counters } = (await client.send('INFORMATION', {})).data as { counters: { store: { away: unknown } } };
+  return counters.store.away;
+}
+
 describe.skipIf(noPostgres ?? noNats)('a cluster without PostgreSQL', () => {
   test(`acknowledges nothing, says why, and serves again within 5 s after it is back (SEED=${seed})`, async () => {
     const cluster = await Cluster.start({ routers: 3, nodes: 1, postgres: ['fsync=on'] });
@@ -72,12 +78,14 @@ describe.skipIf(noPostgres ?? noNats)('a cluster without PostgreSQL', () => {
         answersMs.push(performance.now() - before);
       }
     }
+    for (const router of routers) expect(await awayOf(cluster.client(router)), router.id).toMatch(/PostgreSQL/);
     await postgres.start();
 
     const back = performance.now();
     const backMs = await servedAgain(cluster, back);
     await cluster.whenLinked();
     await load.flows(100);
+    for (const router of routers) expect(await awayOf(cluster.client(router)), router.id).toBeNull();
     report(
       [
         `PostgreSQL killed, and away for ${seconds(back - began)}`,

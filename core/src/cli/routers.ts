@@ -32,7 +32,7 @@ export type RoutersAnswer = z.output<typeof Routers>;
 type Router = z.output<typeof Router>;
 
 /** Clocks that differ by more are told of. */
-const SKEW_SECONDS = 5;
+export const SKEW_SECONDS = 5;
 
 /** Asks a router for those of its cluster. Throws UNKNOWN_ANSWER. */
 export async function routersOf(client: Client): Promise<RoutersAnswer> {

@@ -6,12 +6,14 @@ import { EXIT, type Globals } from './exit.ts';
 import { healthLines, sharedLines, standbyLines } from './health-text.ts';
 import { type View, viewOf } from './painted.ts';
 import { countText, hanging, msText, printJson, spanText } from './print.ts';
+import { SKEW_SECONDS } from './routers.ts';
 
 type Information = ReturnType<StatusActions['information']>;
 
 const HEAD_CELLS = 10;
 const Counters = z.object({
   store: z.object({
+    away: z.string().nullable().default(null),
     bytes: z.number(),
     maxBytes: z.number(),
     retentionSeconds: z.number(),
@@ -75,6 +77,7 @@ export function statusText(information: Information, { width, paint }: Omit<View
 const Cluster = z.object({
   name: z.string(),
   natsAway: z.string().nullable(),
+  clockSkewSeconds: z.number(),
   routers: z.record(z.string(), z.string()),
 });
 
@@ -82,27 +85,34 @@ const Cluster = z.object({
 function clusterLines({ cluster }: Information, width: number | undefined): string[] {
   const { success, data } = Cluster.safeParse(cluster);
   if (!success) return [];
-  const { name, natsAway, routers } = data;
+  const { name, natsAway, clockSkewSeconds, routers } = data;
   const all = Object.entries(routers);
   const up = all.filter(([, state]) => state === 'up').length;
   const others = all.filter(([, state]) => state !== 'up').map(([id, state]) => `${id} is ${state}`);
-  const remarks = [...others, ...(natsAway === null ? [] : [natsAway])];
+  const skew = Math.abs(clockSkewSeconds);
+  const remarks = [
+    ...others,
+    ...(natsAway === null ? [] : [natsAway]),
+    ...(skew > SKEW_SECONDS ? [`the clock here differs from that of the database by ${skew} s`] : []),
+  ];
   const text = [`${name}, ${up} of ${countText(all.length, 'router')} up`, ...remarks].join('; ');
   return [hanging('cluster'.padEnd(HEAD_CELLS), text, width)];
 }
 
-/** How large the history is, and when it is purged; nothing for a router of an earlier version. */
+/** Whether the database is away, how large the history is, and when it is purged; nothing for a router of an earlier version. */
 function historyLines({ time, counters }: Information, width: number | undefined): string[] {
   const { success, data: counted } = Counters.safeParse(counters);
   if (!success) return [];
-  const { bytes, maxBytes, retentionSeconds, purgedRows, purgedRequests, lastPurge, nextPurgeAt } = counted.store;
+  const { away, bytes, maxBytes, retentionSeconds, purgedRows, purgedRequests, lastPurge, nextPurgeAt } = counted.store;
   const seconds = (ms: number) => spanText(Math.max(0, Math.round(ms / 1000)));
   const removed = (rows: number, requests: number) => `${countText(rows, 'row')} and ${countText(requests, 'request')}`;
   const last =
     lastPurge === null
       ? 'not yet'
       : `${seconds(time - lastPurge.at)} ago, removed ${removed(lastPurge.rows, lastPurge.requests)}; ${removed(purgedRows, purgedRequests)} since the start`;
+  const lost = `away (${away}): nothing is accepted until it is back`;
   return [
+    ...(away === null ? [] : [hanging('store'.padEnd(HEAD_CELLS), lost, width)]),
     hanging(
       'history'.padEnd(HEAD_CELLS),
       `${mib(bytes)} of ${mib(maxBytes)}; rows are kept for ${spanText(retentionSeconds)}`,

@@ -349,7 +349,9 @@ export class ThreadedStore implements TokenStore {
 
   counters(): StoreCounters {
     const { retentionSeconds } = this.#options;
-    return { ...this.#queue.counters, retentionSeconds, lastPurge: this.#lastPurge, nextPurgeAt: this.#purgeDueAt };
+    const away = this.#queue.away ?? null;
+    const purges = { lastPurge: this.#lastPurge, nextPurgeAt: this.#purgeDueAt };
+    return { ...this.#queue.counters, away, retentionSeconds, ...purges };
   }
 
   close(): Promise<void> {

@@ -290,6 +290,8 @@ export interface WriteCounters {
 
 /** The figures of a store. Times are in milliseconds since the epoch. */
 export interface StoreCounters extends WriteCounters {
+  /** Why the database is away, and nothing is accepted; null where it is there. */
+  away: string | null;
   /** How long rows are kept, by the config. */
   retentionSeconds: number;
   /** When a purge ended last, and what it removed; null before the first. */

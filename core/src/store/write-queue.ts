@@ -101,6 +101,11 @@ export class WriteQueue {
     return new WriteQueue(options, place, thread.worker, await thread.ready());
   }
 
+  /** Why nothing can be written now; undefined where that can be. */
+  get away(): string | undefined {
+    return this.#broken ?? this.#away;
+  }
+
   /** Why a call of `size` characters cannot be taken now; `patience` widens the bounds. */
   refusal(size: number, patience: number): CentreondError | undefined {
     if (this.#closed) return failure('STOPPING', { router: this.#options.node });

@@ -217,4 +217,21 @@ test('status of a router in a cluster says how the others are', () => {
   const cluster = { name: 'prod', natsAway: null, clockSkewSeconds: 0, routers: { a: 'up', b: 'taken' } };
   const text = statusText({ ...information, cluster } as never, { width: 80, paint });
   expect(text).toContain('\ncluster   prod, 1 of 2 routers up; b is taken\n');
+  const early = statusText({ ...information, cluster: { ...cluster, clockSkewSeconds: -42 } } as never, {
+    width: undefined,
+    paint,
+  });
+  expect(early).toContain('; b is taken; the clock here differs from that of the database by 42 s\n');
+});
+
+test('status says that the store is away', () => {
+  const away = { ...store, away: 'PostgreSQL is not there: read ECONNRESET' };
+  const counters = { ...information.counters, store: away };
+  const [screen, pipe] = bothOf((cells) => statusText({ ...information, counters } as never, { width: cells, paint }));
+  expect(pipe).toContain(
+    '\nstore     away (PostgreSQL is not there: read ECONNRESET): nothing is accepted until it is back\n',
+  );
+  expect(screen).toContain('\nstore     away (');
+  const [, there] = bothOf((cells) => statusText(information as never, { width: cells, paint }));
+  expect(there).not.toContain('\nstore ');
 });
