@@ -4,13 +4,19 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ROOT } from '../daemon-process.ts';
 import { tempFolder } from '../plugin-sdk/temp-package.ts';
-import { UNIT } from './unit.ts';
+import { setting, UNIT } from './unit.ts';
 
 const analyse = (...words: string[]) =>
   spawnSync('systemd-analyze', ['security', '--offline=true', '--no-pager', ...words], { encoding: 'utf8' });
 const noTool = spawnSync('systemd-analyze', ['--version']).status !== 0;
 if (noTool) process.stderr.write('the exposure of the unit is not looked at: no systemd-analyze\n');
 test.runIf(process.env.CI)('systemd-analyze is here', () => expect(noTool).toBe(false));
+
+test('the unit is started again for as long as it ends in a failure', () => {
+  expect(setting('Restart')).toBe('on-failure');
+  // By default systemd gives up after five starts within 10 s, which is sooner than a database comes back.
+  expect(setting('StartLimitIntervalSec')).toBe('0');
+});
 
 describe.skipIf(noTool)('the unit', () => {
   test('becomes able to administer the machine by the example of a drop-in', () => {
