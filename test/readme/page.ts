@@ -14,7 +14,7 @@ export function blocksOf(page: string): Block[] {
   const text = readFileSync(path.join(ROOT, page), 'utf8');
   return text.split(/^## /m).flatMap((section) => {
     const [heading = ''] = section.split('\n', 1);
-    return [...section.matchAll(/^```sh\n# on (\w+)\n(.*?)^```$/gms)].map(([, machine = '', block = '']) => {
+    return [...section.matchAll(/^```sh\n# on ([\w-]+)\n(.*?)^```$/gms)].map(([, machine = '', block = '']) => {
       return { heading, machine, text: block };
     });
   });
