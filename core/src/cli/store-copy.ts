@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { Config } from '../config/config.ts';
+import { type Config, SYSTEM } from '../config/config.ts';
 import { isReference, readSecret } from '../config/secret.ts';
 import { storePlaceOf } from '../config/store-place.ts';
 import { type CopiedTo, copyTo } from '../data-folder/copy-history.ts';
@@ -58,21 +58,28 @@ function sidesText({ from, to, file, database }: CopiedTo): string {
   return table([heading, row(shortPath(from), file), row(to, database)]);
 }
 
-function nextText(config: Config, { from, to }: CopiedTo, globals: Globals & { url?: string }): string {
+/** What to do now that the history is in the database. */
+export function nextText(
+  config: Pick<Config, 'file' | 'core'>,
+  { from, to }: Pick<CopiedTo, 'from' | 'to'>,
+  globals: Globals & { url?: string },
+): string {
   const { dataDir, store, id } = config.core;
   const option = globals.config === undefined ? '' : ` --config ${shortPath(config.file)}`;
+  // There the system starts the daemon, as a user of its own: what root starts leaves files that this user cannot open.
+  const isSystem = config.file === path.join(SYSTEM.config, 'centreond.yaml');
   return [
     `The history of ${id} is in ${to}, with the same ids and under the same name: who follows it goes on.`,
     ...(store.driver === 'postgres' ? [] : configLines(config, globals.url)),
     'Next:',
-    `  ${ownName()} start${option}`,
+    isSystem ? '  systemctl start centreond' : `  ${ownName()} start${option}`,
     `Trust and keys stay in ${shortPath(dataDir)}. ${shortPath(from)} is not read any more: move it away when all is well.`,
     '',
   ].join('\n');
 }
 
 /** What the config is to say. A URL that may hold a password is not shown. */
-function configLines(config: Config, given = ''): string[] {
+function configLines(config: Pick<Config, 'file'>, given = ''): string[] {
   let reference = given;
   let remark: string[] = [];
   if (given.startsWith('file:')) {
