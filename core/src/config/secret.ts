@@ -1,7 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
-import path from 'node:path';
 import { reasonOf } from '@centreond/protocol';
-import { fault } from '../errors.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -11,23 +9,6 @@ export type SecretOrReason = { readonly value: string } | { readonly reason: str
 /** Whether a text names a secret instead of being one. */
 export function isReference(text: string): boolean {
   return /^(file|env):/.test(text);
-}
-
-/**
- * The value of the setting `where` of the config in `from`: `text` itself, or of a reference the secret that it names; a path is relative
- * to the config, as other paths are. Throws SECRET_UNUSABLE.
- */
-export function secretOf(
-  text: string,
-  { where, from }: { where: string; from: string },
-  environment: Environment,
-): string {
-  if (!isReference(text)) return text;
-  const name = /^file:(.*)$/s.exec(text)?.[1];
-  const reference = name === undefined ? text : `file:${path.resolve(path.dirname(from), name)}`;
-  const read = readSecret(reference, environment);
-  if ('reason' in read) throw fault('SECRET_UNUSABLE', { where, reference, reason: read.reason });
-  return read.value;
 }
 
 const LARGEST_BYTES = 64 * 1024;

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { readSecret, secretOf } from '../../../core/dist/config/secret.js';
+import { readSecret } from '../../../core/dist/config/secret.js';
 import { Redaction } from '../../../core/dist/host/redaction.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'centreond-secret-'));
@@ -46,20 +46,6 @@ test('what cannot be used is refused with what to do, and its content is not rep
     expect.soft(read).toMatchObject({ reason: expect.stringContaining(reason) });
     expect.soft(JSON.stringify(read)).not.toContain('hidden');
   }
-});
-
-test('a setting is its value itself, or the secret that it names: by a path that is relative to the config', () => {
-  file('password', 'a secret\n');
-  const place = { where: 'core.store.url', from: join(folder, 'centreond.yaml') };
-  expect(secretOf('postgresql://db', place, {})).toBe('postgresql://db');
-  expect(secretOf('file:./password', place, {})).toBe('a secret');
-  expect(secretOf('env:NAME', place, { NAME: 'another' })).toBe('another');
-  expect(() => secretOf('file:none', place, {})).toThrow(
-    expect.objectContaining({
-      code: 'SECRET_UNUSABLE',
-      message: expect.stringMatching(/^core\.store\.url refers to the secret file:\/.*\/none, which does not exist/),
-    }),
-  );
 });
 
 test('a redaction takes out a secret as it is, as JSON and a URL hold it, and line by line', () => {
