@@ -9,9 +9,9 @@ import type { Router } from './member.ts';
 import { noNats } from './nats-server.ts';
 import { expectNothingWrong } from './verdict.ts';
 
-const KILLS = process.env.LONG ? 100 : 6;
+const KILLS = process.env.LONG ? 100 : 4;
 /** The history of so many kills is checked at a time. */
-const PART = process.env.LONG ? 10 : 6;
+const PART = process.env.LONG ? 10 : 4;
 const timeout = process.env.LONG ? 7_200_000 : 600_000;
 const LANES = 8;
 /** Longer than the promise: whatever is late is found by the checker. */

@@ -9,7 +9,7 @@ import { DaemonProcess, ROOT, until } from '../daemon-process.ts';
 const PROBE = path.join(ROOT, 'test/fixtures/probe');
 const PROXY = path.join(ROOT, 'plugins/proxy');
 const REQUESTS = 300;
-const KILLS = process.env.LONG ? 30 : 5;
+const KILLS = process.env.LONG ? 30 : 3;
 
 const central = new DaemonProcess();
 const ids = ['ava', 'bo'] as const;

@@ -9,7 +9,7 @@ import { storedRows, violationsOf } from '../history/checker.ts';
 import { daemonWithLedger, expectSound, runs, seeded, seedOfRun } from './ledger.ts';
 import { Stream } from './stream.ts';
 
-const ROUNDS = process.env.LONG ? 30 : 5;
+const ROUNDS = process.env.LONG ? 30 : 3;
 /** Bytes that stay free when the disk is filled: the stream meets its end at another step of the store each time. */
 const LEFT = [0, 4096, 16_384, 65_536, 262_144, 1_048_576];
 const SIZE = '64m';

@@ -11,7 +11,7 @@ import { report, seconds } from './report.ts';
 import type { Wire } from './wire.ts';
 
 const OF_EACH_KIND = Number(process.env.POLLERS ?? (process.env.LONG ? 50 : 20)) / 2;
-const CHAOS_MS = process.env.CHAOS ? Number(process.env.CHAOS) * 1000 : process.env.LONG ? 600_000 : 60_000;
+const CHAOS_MS = process.env.CHAOS ? Number(process.env.CHAOS) * 1000 : process.env.LONG ? 600_000 : 40_000;
 const LANES = 60;
 /** Between two requests of a lane, at most. */
 const REQUEST_EVERY_MS = 300;
