@@ -34,6 +34,8 @@ export interface ClusterPlan {
   readonly pluginsOf?: (id: string) => readonly object[];
   /** `name=value`, as for `postgres -c`. */
   readonly postgres?: readonly string[];
+  /** The port by which the router `id` reaches PostgreSQL, whose own is `port`; without it over the socket. */
+  readonly way?: (id: string, port: number) => Promise<number>;
 }
 
 /** Routers, each with nodes, on one PostgreSQL and one NATS, and a client of each router. All are ended with it. */
@@ -72,14 +74,17 @@ export class Cluster {
     }
   }
 
-  async #prepare({ routers, nodes = 0, clients = [], plugins = [], pluginsOf }: ClusterPlan): Promise<void> {
+  async #prepare({ routers, nodes = 0, clients = [], plugins = [], pluginsOf, way }: ClusterPlan): Promise<void> {
     const { url: nats, credentials } = this.nats;
     const witness = await Witness.open(this.postgres);
     this.#witness = witness;
     const cluster = this.#isClustered ? { name: 'test', nats, ...(credentials && { credentials }) } : undefined;
     for (let i = 0; i < routers; i++) {
       const id = `central-${'abcdefgh'[i]}`;
-      this.routers.push(new Router({ id, port: await freePort(), url: (process) => witness.url(process), cluster }));
+      const port = await way?.(id, this.postgres.port);
+      this.routers.push(
+        new Router({ id, port: await freePort(), url: (process) => witness.url(process, port), cluster }),
+      );
     }
     const [first] = this.routers;
     if (!first) throw new Error('a cluster has one router at least');

@@ -1,36 +1,11 @@
-import net from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { request, TestLog } from '../core/store/opened.ts';
 import { noPostgres, PostgresServer } from '../core/store/postgres-server.ts';
 import { report, seconds } from '../fleet/report.ts';
 import { holds, Load, opened } from './store-load.ts';
+import { Way } from './way.ts';
 
 const BACK_MS = 5000;
-
-/** The address that routers know: it leads to the server that is the primary now. */
-class Address {
-  readonly #server: net.Server;
-
-  constructor(public port: number) {
-    this.#server = net.createServer((near) => {
-      const far = net.connect(this.port, '127.0.0.1');
-      near.pipe(far).pipe(near);
-      const drop = () => {
-        near.destroy();
-        far.destroy();
-      };
-      for (const socket of [near, far]) socket.on('error', drop).on('close', drop);
-    });
-  }
-
-  async listen(): Promise<number> {
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
-    onTestFinished(() => void this.#server.close());
-    const address = this.#server.address();
-    if (address === null || typeof address === 'string') throw new Error('no port was given');
-    return address.port;
-  }
-}
 
 describe.skipIf(noPostgres)('a standby of PostgreSQL that takes the place of the server that was killed', () => {
   const primary = new PostgresServer(['fsync=on']);
@@ -46,15 +21,16 @@ describe.skipIf(noPostgres)('a standby of PostgreSQL that takes the place of the
   });
 
   test('has all that was acknowledged, where commits waited for it, and is used within 5 s', async () => {
-    const address = new Address(primary.port);
+    const way = new Way(primary.port);
+    onTestFinished(() => way.close());
     const log = new TestLog();
-    const store = await opened(primary.tcpUrl(database, { port: await address.listen() }), log);
+    const store = await opened(primary.tcpUrl(database, { port: await way.listen() }), log);
     const load = new Load(store, 'failover');
     await vi.waitFor(() => expect(load.ended.size).toBeGreaterThan(200), { timeout: 30_000 });
     await primary.kill();
     await expect(store.accept(request('between'), '{}')).rejects.toMatchObject({ code: 'STORE_FAILED' });
     await standby.promote();
-    address.port = standby.port;
+    way.target = standby.port;
     const back = performance.now();
     const { size } = load.ended;
     await vi.waitFor(() => expect(load.ended.size).toBeGreaterThan(size), { timeout: 30_000, interval: 10 });

@@ -8,10 +8,13 @@ import { report, seconds } from '../fleet/report.ts';
 import { Cluster } from './cluster.ts';
 import type { Router } from './member.ts';
 import { noNats } from './nats-server.ts';
+import { Way } from './way.ts';
 
 const SOLO = path.join(ROOT, 'test/fixtures/solo');
 const ELSEWHERE_MS = 15_000;
 const BACK_MS = 30_000;
+/** Of the 4 s that a plugin may take to stop. */
+const LINGERS_MS = 3000;
 
 /** One process of the plugin: where it ran, and between which times. */
 interface Turn {
@@ -25,6 +28,8 @@ describe.skipIf(noPostgres ?? noNats)('a plugin that one router of three runs at
   const folder = mkdtempSync(path.join(os.tmpdir(), 'centreond-placement-'));
   const beats = path.join(folder, 'beats');
   let cluster: Cluster;
+  /** How each router reaches PostgreSQL. */
+  const ways = new Map<string, Way>();
   /** A process that stood still, and went on: it knows nothing of that, until its router finds itself fenced and ends. */
   let stoodStill: { pid: string; at: number } | undefined;
 
@@ -54,11 +59,17 @@ describe.skipIf(noPostgres ?? noNats)('a plugin that one router of three runs at
   const answers = (router: Router) => cluster.client(router).call('WHERE', {}, { timeoutMs: 20_000 });
 
   beforeAll(async () => {
-    const pluginsOf = (name: string) => [{ package: SOLO, config: { beats, name } }];
-    cluster = await Cluster.start({ routers: 3, pluginsOf });
+    const pluginsOf = (name: string) => [{ package: SOLO, config: { beats, name, lingersMs: LINGERS_MS } }];
+    const way = async (id: string, port: number) => {
+      const one = new Way(port);
+      ways.set(id, one);
+      return one.listen();
+    };
+    cluster = await Cluster.start({ routers: 3, pluginsOf, way });
   }, 120_000);
   afterAll(async () => {
     await cluster.close();
+    for (const way of ways.values()) way.close();
     rmSync(folder, { recursive: true, force: true });
   });
   beforeEach(async () => {
@@ -109,6 +120,21 @@ describe.skipIf(noPostgres ?? noNats)('a plugin that one router of three runs at
     await before.end('SIGTERM');
     const { from } = await next(began, ELSEWHERE_MS, before);
     report(`stopped: runs elsewhere after ${seconds(from - began)}`);
+  });
+
+  test('runs on another one within 15 s once that is cut off from PostgreSQL, where it has ended before', async () => {
+    const before = running();
+    const began = Date.now();
+    ways.get(before.id)?.cut();
+    const { from } = await next(began, ELSEWHERE_MS, before);
+    const [ended] = turns()
+      .filter(({ router, from }) => router === before.id && from < began)
+      .slice(-1);
+    report(
+      `cut off: ended after ${seconds((ended?.until ?? 0) - began)}, runs elsewhere after ${seconds(from - began)}`,
+    );
+    ways.get(before.id)?.join();
+    await cluster.whenLinked();
   });
 
   test('never runs twice when PostgreSQL ends all connections, and runs again', async () => {

@@ -50,9 +50,11 @@ export class Witness {
     return new Witness(server, database);
   }
 
-  /** The URL for a process of a router. */
-  url(process: string): string {
-    return `${this.#server.url(this.database)}&options=${encodeURIComponent(`-c ${PROCESS}=${process}`)}`;
+  /** The URL for a process of a router: over TCP by way of `port`, or over the socket. */
+  url(process: string, port?: number): string {
+    const options = `options=${encodeURIComponent(`-c ${PROCESS}=${process}`)}`;
+    if (port === undefined) return `${this.#server.url(this.database)}&${options}`;
+    return `${this.#server.tcpUrl(this.database, { port })}?${options}`;
   }
 
   query(text: string, values: readonly unknown[] = []): Promise<unknown[][]> {
