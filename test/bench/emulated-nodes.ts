@@ -19,7 +19,8 @@ const registered = new Set<number>();
 let isTelling = false;
 
 function tell(told: Told): void {
-  process.send?.(told);
+  // Its parent may be about to end it.
+  process.send?.(told, () => undefined);
 }
 
 function count(index: number, isRegistered: boolean): void {
