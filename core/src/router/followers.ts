@@ -162,15 +162,17 @@ export class Followers {
 
   /** The store has more of the token than was delivered: those that follow it get that. */
   reassess(token: string, owner: string): void {
-    for (const follower of this.#byToken.get(token)?.slice() ?? []) {
-      if (follower.buffer) {
-        // What is being read may have been read before.
-        follower.overflowed = true;
-        continue;
-      }
-      follower.buffer = [];
-      void this.catchUp(follower, owner);
+    for (const follower of this.#byToken.get(token)?.slice() ?? []) this.#reassess(follower, owner);
+  }
+
+  #reassess(follower: Follower, owner: string): void {
+    if (follower.buffer) {
+      // What is being read may have been read before.
+      follower.overflowed = true;
+      return;
     }
+    follower.buffer = [];
+    void this.catchUp(follower, owner);
   }
 
   /** Delivers the rows at hand and goes live. Call it when the ACK of the FOLLOW is queued. */
@@ -233,8 +235,11 @@ export class Followers {
     }
   }
 
-  /** Delivers a row that was just committed to those that follow its token and may read it. */
-  publish(row: Row, owner: string): void {
+  /**
+   * Delivers a row that was just committed to those that follow its token and may read it. `isNext`: no row that this router does not know
+   * is between it and the one before. Where other routers may write, it is else read from the store, with what is before it.
+   */
+  publish(row: Row, owner: string, isNext: boolean): void {
     this.#options.watch?.written(row);
     const followers = this.#byToken.get(row.token);
     if (!followers) return;
@@ -247,7 +252,8 @@ export class Followers {
         follower.buffer = [];
         void this.catchUp(follower, owner);
       }
-      if (!follower.buffer) this.#deliver(follower, row, owner, text);
+      if (this.#options.watch && !isNext) this.#reassess(follower, owner);
+      else if (!follower.buffer) this.#deliver(follower, row, owner, text);
       else if (!follower.lagging && this.#buffered + row.data.length <= this.#options.bufferBytes) {
         this.#buffered += row.data.length;
         follower.buffer.push({ row, owner });

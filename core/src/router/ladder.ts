@@ -326,7 +326,7 @@ export class Ladder {
       followers.reassess(token, owner);
     } else {
       open.keep(accepted.row);
-      followers.publish(accepted.row, owner);
+      followers.publish(accepted.row, owner, true);
     }
     telemetry.accepted++;
     open.recorded();

@@ -84,6 +84,7 @@ export class OpenRequest implements RequestParts {
   #whenRecorded: (() => void)[] | undefined;
   #whenReleased: (() => void)[] | undefined;
   #rows: Row[] | undefined = [];
+  #isWrittenHere = true;
   #characters = 0;
 
   constructor(parts: RequestParts) {
@@ -298,9 +299,15 @@ export class OpenRequest implements RequestParts {
     else this.#rows.push(row);
   }
 
-  /** Forgets the kept rows: earlier ones are only in the store. */
+  /** Forgets the kept rows: there are some in the store, or may be, that did not pass here. */
   forgetRows(): void {
     this.#rows = undefined;
+    this.#isWrittenHere = false;
+  }
+
+  /** Whether each of its rows passes here: nobody but this router writes them, from the first to the last. */
+  get isWrittenHere(): boolean {
+    return this.#isWrittenHere && this.action.executor.elsewhere !== true;
   }
 
   /** All its committed rows, or undefined if they are only in the store. */

@@ -217,7 +217,7 @@ export class Requests {
 
   #stored(open: OpenRequest, row: Row): void {
     open.keep(row);
-    this.#options.followers.publish(row, open.owner);
+    this.#options.followers.publish(row, open.owner, open.isWrittenHere);
   }
 
   #append(open: OpenRequest, code: number, data: string): Promise<void> {
@@ -227,8 +227,9 @@ export class Requests {
 
   /** Publishes a row that PUTLOG wrote. */
   published(row: Row, owner: string): void {
-    this.#open.get(row.token)?.keep(row);
-    this.#options.followers.publish(row, owner);
+    const open = this.#open.get(row.token);
+    open?.keep(row);
+    this.#options.followers.publish(row, owner, open?.isWrittenHere ?? false);
   }
 
   /**
@@ -266,7 +267,7 @@ export class Requests {
       const { row, counts, owner } = one;
       const open = this.#open.get(row.token);
       if (counts) open?.keep(row);
-      if (counts || !open) this.#options.followers.publish(row, owner);
+      if (counts || !open) this.#options.followers.publish(row, owner, false);
       if (!open || !counts || !isTerminal(row.code)) continue;
       claims.delete(open);
       this.endedElsewhere(open);
