@@ -41,7 +41,7 @@ systemctl() { case "$*" in
   *=STOP*) kill -STOP "$(cat $PIDFILE)" ;;
   *=CONT*) finish CONT; daemon ;;
   start*centreond) daemon ;;
-  stop*centreond) finish TERM ;;
+  stop*centreond|disable*centreond) finish TERM ;;
   *start*nats*) nats-server -c nats-server.conf 2> nats.log & echo $! > nats.pid; until grep -q ready nats.log; do sleep 0.1; done ;;
   stop*nats*) kill "$(cat nats.pid)" ;;
 esac; }
@@ -171,6 +171,13 @@ describe.skipIf(why !== undefined)('the page about a cluster', { timeout: LIMIT_
 
   test('a router is started again beside the other', async () => {
     expect(await typeBelow('An upgrade')).toEqual([expect.stringMatching(/central-a \* +up/)]);
+  });
+
+  test('a router that stopped for good is forgotten', async () => {
+    const page = readFileSync(path.join(ROOT, PAGE), 'utf8');
+    const [, shown] = /^```text\n(central-b is no router[^`]+)```$/m.exec(page) ?? [];
+    const [, forgotten] = await typeBelow('A router goes for good');
+    expect(forgotten).toContain(String(shown).trim());
   });
 
   test('a dump brings back what was there', async () => {
