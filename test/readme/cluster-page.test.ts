@@ -56,7 +56,7 @@ describe.skipIf(why !== undefined)('the page about a cluster', { timeout: LIMIT_
   const at = (machine: string, ...parts: string[]) => path.join(folder, machine, ...parts);
   const postgres = new PostgresServer();
   const terminals = new Map<string, Terminal>();
-  /** What the page calls something, and what it is here;. */
+  /** What the page calls something, and what it is here. */
   const places: [string, string][] = [];
   const doors = new Map<string, number>();
 

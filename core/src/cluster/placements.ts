@@ -3,20 +3,18 @@ import { reasonOf } from '@centreond/protocol';
 import type { Log } from '../log.ts';
 import type { Placement } from '../router/placement.ts';
 import type { OpenRequest } from '../router/request.ts';
-import type { Membership, RouterRecord } from '../store/membership.ts';
+import { LOCKS_FREE_AFTER_SECONDS, type Membership, type RouterRecord } from '../store/membership.ts';
 import { readLoad } from './load.ts';
 import { RouterStandIn, type StandInOptions } from './router-stand-in.ts';
 
 const TRY_EVERY_MS = 500;
 /**
  * A turn ends here when the database has not been heard of for so long. What runs by it has ended 5.5 s later: half a second until that
- * is seen, 1 s to finish and 4 s to stop. PostgreSQL frees the locks of a session of which nothing comes after 12 s.
+ * is seen, 1 s to finish and 4 s to stop. That is before its locks are free ({@link LOCKS_FREE_AFTER_SECONDS}).
  */
 const UNHEARD_MS = 5000;
 /** What has lost its turn has ended so long after its router knows. */
 const ENDED_WITHIN_MS = 5500;
-/** A router that was silent for longer has ended what it ran. */
-const SILENT_SECONDS = 12;
 /** Who gave its turn to another tries again after so long. */
 const PASSED_MS = 5000;
 
@@ -223,7 +221,7 @@ export class Placements implements Placement {
     const { id: self, routers, clock } = this.#options;
     const now = clock.monotonic();
     return routers().some(({ id, state, silentSeconds, load }) => {
-      if (id === self || state === 'stopped' || silentSeconds >= SILENT_SECONDS) return false;
+      if (id === self || state === 'stopped' || silentSeconds >= LOCKS_FREE_AFTER_SECONDS) return false;
       const hasEnded = now - lockedAt >= ENDED_WITHIN_MS && (silentSeconds + 1) * 1000 < now - this.#session.since;
       return !hasEnded && readLoad(load).turns.includes(type);
     });

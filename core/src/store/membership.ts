@@ -5,6 +5,9 @@ import type { RequestRecord } from './request-record.ts';
 /** A router is silent when no heartbeat came for {@link DEAD_AFTER_SECONDS}; then another takes over what is open there. */
 export const DEAD_AFTER_SECONDS = 10;
 
+/** A lock of a router of which the database hears nothing is free after so long: what runs by it has ended by then. */
+export const LOCKS_FREE_AFTER_SECONDS = 12;
+
 /** `taken`: it was silent and another took over its requests. `stopped`: it left by itself. */
 export type RouterState = 'up' | 'silent' | 'taken' | 'stopped';
 

@@ -238,15 +238,12 @@ describe('a turn that another router had', () => {
 
   test('waits for the silence of a router of which the server that took over has heard nothing', async () => {
     const { a } = pair();
-    a.compete();
-    a.placements.start();
-    const began = Date.now();
     // Its last heartbeat was 3 s before this session began.
-    a.placements.stop();
-    const beaten = began - 3000;
+    const beaten = Date.now() - 3000;
     Object.defineProperty(a, 'routers', {
       get: () => [former({ silentSeconds: Math.round((Date.now() - beaten) / 1000), state: 'silent' })],
     });
+    a.compete();
     a.placements.start();
     await rounds(8);
     expect(a.turns).toEqual([]);
